@@ -1,0 +1,1 @@
+"""Chat models behind one interface: local, OpenAI-compatible, Gemini, scripted."""

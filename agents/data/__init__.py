@@ -1,0 +1,1 @@
+"""Small trained heads that ship with the package."""

@@ -1,0 +1,129 @@
+"""What every stage of the night gets and gives back.
+
+A stage is a module with `run(context, progress) -> StageResult`. It reads through the database (and the outputs
+of earlier stages), writes through the database and its run's folder, and may be killed at any instruction: run
+again, it must end in the same state. `night.py` calls the stages in order and records them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from db.engine import Database
+from memory.ports import Clock, ConstitutionWriter, Embedder, EmotionTagger, Extractor, Judge, Teacher
+from memory.registry import Registry
+
+STAGES = (
+    "select",
+    "extract",
+    "score",
+    "check",
+    "decide",
+    "dream",
+    "train",
+    "exam",
+    "merge",
+    "readout",
+    "constitution",
+    "publish",
+    "report",
+)
+
+
+class Progress(Protocol):
+    """Called as often as a stage likes; `done` of `total`, and a short note without anybody's words in it."""
+
+    def __call__(self, done: int, total: int, note: str = "") -> None: ...
+
+
+def no_progress(done: int, total: int, note: str = "") -> None:
+    """A progress that nobody watches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What a night must reach to be published. Shares in [0, 1]; `ppl_change` is relative."""
+
+    min_recall_paraphrase: float = 0.5
+    max_ppl_change: float = 0.05
+    max_kl_to_base: float = 0.25
+    max_earlier_loss: float = 0.1  # how far recall_earlier_nights may fall against the night before
+
+
+@dataclass(frozen=True, slots=True)
+class TrainSettings:
+    """The recipe of one training run; everything that decides the weights is in here."""
+
+    backend: str = "auto"  # auto | peft | unsloth
+    rank: int = 16
+    alpha: int = 32
+    first_layer: float = 0.4  # LoRA from this share of the depth on; what lies below is frozen and cached
+    lr: float = 2e-3
+    warmup_steps: int = 8
+    steps: int | None = None  # None: from the number of facts, see consolidation.train
+    max_minutes: float = 4.0
+    facts_per_step: int = 16
+    negatives_per_step: int = 8
+    replay_per_step: int = 6
+    kl_per_step: int = 2
+    kl_weight: float = 1.0
+    dtype: str = "auto"  # auto | bfloat16 | float32
+
+
+@dataclass(frozen=True, slots=True)
+class NightSettings:
+    """One night's settings; recorded with the run."""
+
+    base_model: str = "embedded"  # "embedded", a local folder, a .gguf file or a hub id
+    seed: int = 0
+    min_salience: float = 0.2
+    max_facts: int = 60  # facts that one night trains, the most salient first
+    exam_wordings: int = 2  # held-out wordings asked per fact
+    train: TrainSettings = field(default_factory=TrainSettings)
+    gate: Gate = field(default_factory=Gate)
+    readout_layers: tuple[int, ...] = ()  # () chooses by held-out AUROC
+    readout_min_examples: int = 12
+    readout_min_intensity: float = 5.0
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class NightTools:
+    """The components a night works with, wired by the caller."""
+
+    extractor: Extractor
+    tagger: EmotionTagger
+    embedder: Embedder
+    judge: Judge
+    constitution_writer: ConstitutionWriter
+    registry: Registry
+    teacher: Teacher | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NightContext:
+    database: Database
+    space_id: str
+    run_id: str
+    home: Path  # artifact paths are relative to it
+    run_dir: Path  # home / "runs" / run_id; exists
+    settings: NightSettings
+    tools: NightTools
+    clock: Clock
+    output: Callable[[str], dict[str, Any]]  # the recorded output of an earlier stage of this run
+
+
+@dataclass(frozen=True, slots=True)
+class StageResult:
+    """`counts` is for people and the report (numbers only); `output` is for later stages (JSON)."""
+
+    counts: dict[str, float] = field(default_factory=dict)
+    output: dict[str, Any] = field(default_factory=dict)
+
+
+Stage = Callable[[NightContext, Progress], StageResult]

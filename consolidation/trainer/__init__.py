@@ -1,0 +1,1 @@
+"""The LoRA trainer; runs in a child process."""

@@ -1,0 +1,1 @@
+"""Tables, engine, migrations and leases. Knows no domain rule and never loads torch."""

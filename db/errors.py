@@ -1,0 +1,41 @@
+"""Errors of the store.
+
+DatabaseError
+├── SchemaTooNew   the database was written by a newer slowwave
+├── StoreFull      the disk is full
+└── LeaseHeld      somebody else holds the lease
+"""
+
+from __future__ import annotations
+
+
+class DatabaseError(Exception):
+    """Base of everything `db` raises on purpose."""
+
+
+class SchemaTooNew(DatabaseError):
+    """The database carries a migration that this code does not know."""
+
+    def __init__(self, revision: str) -> None:
+        super().__init__(
+            f"the database is at revision {revision}, which this slowwave does not know; "
+            "upgrade slowwave, or point --home at another folder"
+        )
+        self.revision = revision
+
+
+class StoreFull(DatabaseError):
+    """The disk has no room left; the transaction was rolled back."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__(f"no space left on the disk that holds {where}; free some and run the command again")
+        self.where = where
+
+
+class LeaseHeld(DatabaseError):
+    """A lease is held by somebody else and has not expired."""
+
+    def __init__(self, name: str, holder: str) -> None:
+        super().__init__(f"{name} is held by {holder}; wait for it to end, or stop that process")
+        self.name = name
+        self.holder = holder

@@ -1,0 +1,386 @@
+"""Every table, as SQLAlchemy 2.1 declarative classes.
+
+One row of `Space` is a tenant; every other table carries `space_id`. Ids are 16 hex digits made by
+`new_id`, except where a content hash is the identity. Times are stored in UTC and come back aware.
+Intervals are half-open `[valid_from, valid_to)` with None for open. No domain rule lives here.
+"""
+
+from __future__ import annotations
+
+import secrets
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+NAMING = {
+    "ix": "ix_%(column_0_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+def new_id() -> str:
+    """16 random hex digits."""
+    return secrets.token_hex(8)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware datetime, stored as naive UTC so that SQLite and Postgres agree; naive input is refused."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a naive datetime has no place in the store; attach a time zone first")
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.replace(tzinfo=UTC)
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map = {
+        datetime: UtcDateTime(),
+        dict[str, Any]: JSON(),
+        list[Any]: JSON(),
+        str: String(255),
+    }
+
+
+def _id() -> Mapped[str]:
+    return mapped_column(String(64), primary_key=True, default=new_id)
+
+
+def _space() -> Mapped[str]:
+    return mapped_column(ForeignKey("space.id"), index=True)
+
+
+class Space(Base):
+    __tablename__ = "space"
+    id: Mapped[str] = _id()
+    name: Mapped[str] = mapped_column(unique=True)
+    timezone: Mapped[str] = mapped_column(default="UTC")
+    created_at: Mapped[datetime]
+
+
+class Source(Base):
+    """One import or one live channel."""
+
+    __tablename__ = "source"
+    __table_args__ = (UniqueConstraint("space_id", "sha256"),)
+    id: Mapped[str] = _id()
+    space_id: Mapped[str] = _space()
+    kind: Mapped[str]  # whatsapp | telegram | discord | jsonl | chat
+    name: Mapped[str] = mapped_column(Text)
+    sha256: Mapped[str] = mapped_column(String(64))
+    created_at: Mapped[datetime]
+
+
+class Conversation(Base):
+    """A chat with fixed participants; the unit of who could hear what."""
+
+    __tablename__ = "conversation"
+    __table_args__ = (UniqueConstraint("space_id", "name"),)
+    id: Mapped[str] = _id()
+    space_id: Mapped[str] = _space()
+    name: Mapped[str]
+
+
+class Node(Base):
+    """A thing in the graph. kind: person | place | organisation | thing | topic | pattern | digest."""
+
+    __tablename__ = "node"
+    __table_args__ = (UniqueConstraint("space_id", "kind", "name_key"),)
+    id: Mapped[str] = _id()
+    space_id: Mapped[str] = _space()
+    kind: Mapped[str] = mapped_column(String(32))
+    name: Mapped[str]
+    name_key: Mapped[str]  # memory.names.key(name): case-folded, accents stripped
+    is_speaker: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[datetime]
+
+
+class Alias(Base):
+    __tablename__ = "alias"
+    __table_args__ = (
+        UniqueConstraint("space_id", "node_id", "name_key"),
+        Index("ix_alias_key", "space_id", "name_key"),
+    )
+    id: Mapped[str] = _id()
+    space_id: Mapped[str] = _space()
+    node_id: Mapped[str] = mapped_column(ForeignKey("node.id"), index=True)
+    name: Mapped[str]
+    name_key: Mapped[str]
+
+
+class Edge(Base):
+    __tablename__ = "edge"
+    __table_args__ = (UniqueConstraint("space_id", "src_id", "dst_id", "kind"),)
+    id: Mapped[str] = _id()
+    space_id: Mapped[str] = _space()
+    src_id: Mapped[str] = mapped_column(ForeignKey("node.id"), index=True)
+    dst_id: Mapped[str] = mapped_column(ForeignKey("node.id"), index=True)
+    kind: Mapped[str] = mapped_column(String(64))
+    weight: Mapped[float] = mapped_column(default=1.0)
+
+
+class Participant(Base):
+    __tablename__ = "participant"
+    conversation_id: Mapped[str] = mapped_column(ForeignKey("conversation.id"), primary_key=True)
+    node_id: Mapped[str] = mapped_column(ForeignKey("node.id"), primary_key=True)
+    space_id: Mapped[str] = _space()
+
+
+class Episode(Base):
+    """One immutable message or event. `key` makes a second import of the same line a no-op."""
+
+    __tablename__ = "episode"
+    __table_args__ = (UniqueConstraint("space_id", "key"), Index("ix_episode_time", "space_id", "time"))
+    id: Mapped[str] = _id()
+    space_id: Mapped[str] = _space()
+    source_id: Mapped[str] = mapped_column(ForeignKey("source.id"), index=True)
+    conversation_id: Mapped[str] = mapped_column(ForeignKey("conversation.id"), index=True)
+    position: Mapped[int]  # 0-based over user-sent messages of the source, in file order
+    speaker_id: Mapped[str] = mapped_column(ForeignKey("node.id"), index=True)
+    time: Mapped[datetime]
+    text: Mapped[str] = mapped_column(Text)
+    kind: Mapped[str] = mapped_column(String(16), default="text")  # text | media | deleted
+    is_edited: Mapped[bool] = mapped_column(default=False)
+    origin: Mapped[str] = mapped_column(String(16), default="observed")  # observed | inferred | simulated
+    key: Mapped[str] = mapped_column(String(64))
+    extracted_by: Mapped[str | None]  # name of the extractor that has read it; None = not read yet
+
+
+class Fact(Base):
+    """subject, predicate, object in world time (`valid_*`) and system time (`recorded_at`, `retracted_at`)."""
+
+    __tablename__ = "fact"
+    __table_args__ = (Index("ix_fact_slot", "space_id", "subject_id", "predicate"),)
+    id: Mapped[str] = _id()
+    space_id: Mapped[str] = _space()
+    subject_id: Mapped[str] = mapped_column(ForeignKey("node.id"), index=True)
+    predicate: Mapped[str] = mapped_column(String(64))
+    object: Mapped[str] = mapped_column(Text)
+    object_key: Mapped[str] = mapped_column(Text)
+    object_id: Mapped[str | None] = mapped_column(ForeignKey("node.id"), index=True)
+    valid_from: Mapped[datetime | None]
+    valid_to: Mapped[datetime | None]
+    recorded_at: Mapped[datetime]
+    retracted_at: Mapped[datetime | None]
+    # candidate | stored | quarantined | rejected
+    state: Mapped[str] = mapped_column(String(16), default="candidate", index=True)
+    # what the words asked for: state | update | correct | end
+    change: Mapped[str] = mapped_column(String(16), default="state")
+    corrects: Mapped[str | None] = mapped_column(Text)  # the withdrawn value, where it was said
+    confidence: Mapped[float]
+    origin: Mapped[str] = mapped_column(String(16), default="observed")
+    rule: Mapped[str] = mapped_column(String(128))  # which rule or model found it
+    asserted_by: Mapped[str | None] = mapped_column(ForeignKey("node.id"))
+    is_contested: Mapped[bool] = mapped_column(default=False)
+    superseded_by: Mapped[str | None] = mapped_column(String(64))
+    salience: Mapped[float | None]
+    salience_terms: Mapped[dict[str, Any] | None]
+    check_result: Mapped[dict[str, Any] | None]
+
+
+class Evidence(Base):
+    __tablename__ = "evidence"
+    fact_id: Mapped[str] = mapped_column(ForeignKey("fact.id"), primary_key=True)
+    episode_id: Mapped[str] = mapped_column(ForeignKey("episode.id"), primary_key=True, index=True)
+    space_id: Mapped[str] = _space()
+
+
+class EmotionTag(Base):
+    """Concept and intensity 0-10 on an episode or a node, with who judged it."""
+
+    __tablename__ = "emotion_tag"
+    __table_args__ = (UniqueConstraint("space_id", "episode_id", "node_id", "concept", "judge"),)
+    id: Mapped[str] = _id()
+    space_id: Mapped[str] = _space()
+    episode_id: Mapped[str | None] = mapped_column(ForeignKey("episode.id"), index=True)
+    node_id: Mapped[str | None] = mapped_column(ForeignKey("node.id"), index=True)
+    concept: Mapped[str] = mapped_column(String(64), index=True)
+    intensity: Mapped[float]
+    judge: Mapped[str]
+
+
+class Principle(Base):
+    """One line of one version of a person's constitution. kind: value | principle | habit | speech | limit."""
+
+    __tablename__ = "principle"
+    id: Mapped[str] = _id()
+    space_id: Mapped[str] = _space()
+    person_id: Mapped[str] = mapped_column(ForeignKey("node.id"), index=True)
+    version: Mapped[int]
+    kind: Mapped[str] = mapped_column(String(16))
+    text: Mapped[str] = mapped_column(Text)
+    evidence: Mapped[list[Any]]  # episode ids
+    created_at: Mapped[datetime]
+    run_id: Mapped[str | None] = mapped_column(String(64))
+
+
+class Embedding(Base):
+    """One float32 vector, with the model that made it. owner_kind: episode | fact."""
+
+    __tablename__ = "embedding"
+    owner_kind: Mapped[str] = mapped_column(String(16), primary_key=True)
+    owner_id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    model: Mapped[str] = mapped_column(String(128), primary_key=True)
+    space_id: Mapped[str] = _space()
+    width: Mapped[int]
+    vector: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class Consent(Base):
+    """Who agreed that a person is simulated, and when."""
+
+    __tablename__ = "consent"
+    id: Mapped[str] = _id()
+    space_id: Mapped[str] = _space()
+    person_id: Mapped[str] = mapped_column(ForeignKey("node.id"), index=True)
+    agreed_by: Mapped[str]
+    note: Mapped[str] = mapped_column(Text, default="")
+    agreed_at: Mapped[datetime]
+    withdrawn_at: Mapped[datetime | None]
+
+
+class SleepRun(Base):
+    """One night. status: running | done | failed | refused | interrupted."""
+
+    __tablename__ = "sleep_run"
+    id: Mapped[str] = _id()
+    space_id: Mapped[str] = _space()
+    status: Mapped[str] = mapped_column(String(16))
+    seed: Mapped[int]
+    settings: Mapped[dict[str, Any]]
+    started_at: Mapped[datetime]
+    finished_at: Mapped[datetime | None]
+    error: Mapped[str | None] = mapped_column(Text)
+    is_published: Mapped[bool] = mapped_column(default=False)
+
+
+class StageRun(Base):
+    """One stage of one night. status: running | done | failed."""
+
+    __tablename__ = "stage_run"
+    run_id: Mapped[str] = mapped_column(ForeignKey("sleep_run.id"), primary_key=True)
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    space_id: Mapped[str] = _space()
+    position: Mapped[int]
+    status: Mapped[str] = mapped_column(String(16))
+    inputs_hash: Mapped[str] = mapped_column(String(64))
+    started_at: Mapped[datetime]
+    seconds: Mapped[float | None]
+    counts: Mapped[dict[str, Any]]
+    output: Mapped[dict[str, Any]]
+
+
+class Lease(Base):
+    __tablename__ = "lease"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    holder: Mapped[str]
+    acquired_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+
+
+class Decision(Base):
+    """kind: STORE | MERGE | CORRECT | REJECT | QUARANTINE. `effects` is what undo needs."""
+
+    __tablename__ = "decision"
+    id: Mapped[str] = _id()
+    space_id: Mapped[str] = _space()
+    run_id: Mapped[str | None] = mapped_column(String(64), index=True)
+    fact_id: Mapped[str] = mapped_column(ForeignKey("fact.id"), index=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    reasons: Mapped[list[Any]]
+    effects: Mapped[list[Any]]
+    decided_at: Mapped[datetime]
+    undone_at: Mapped[datetime | None]
+
+
+class LedgerEntry(Base):
+    """Append-only. hash = sha256(prev_hash + canonical JSON of seq, kind, payload, at)."""
+
+    __tablename__ = "ledger"
+    __table_args__ = (UniqueConstraint("space_id", "seq"),)
+    id: Mapped[str] = _id()
+    space_id: Mapped[str] = _space()
+    seq: Mapped[int]
+    at: Mapped[datetime]
+    kind: Mapped[str] = mapped_column(String(32))
+    payload: Mapped[dict[str, Any]]
+    prev_hash: Mapped[str] = mapped_column(String(64))
+    hash: Mapped[str] = mapped_column(String(64))
+
+
+class Artifact(Base):
+    """A file or folder a night made, with its hash. kind: adapter | recipe | readout | report | curriculum."""
+
+    __tablename__ = "artifact"
+    id: Mapped[str] = _id()
+    space_id: Mapped[str] = _space()
+    run_id: Mapped[str | None] = mapped_column(String(64), index=True)
+    kind: Mapped[str] = mapped_column(String(32))
+    path: Mapped[str] = mapped_column(Text)  # relative to the home folder
+    sha256: Mapped[str] = mapped_column(String(64))
+    meta: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
+
+
+class Pointer(Base):
+    """`current` of a space: which artifacts serve. Moved by publish and roll back only."""
+
+    __tablename__ = "pointer"
+    space_id: Mapped[str] = mapped_column(ForeignKey("space.id"), primary_key=True)
+    name: Mapped[str] = mapped_column(String(32), primary_key=True)
+    run_id: Mapped[str | None] = mapped_column(String(64))
+    recipe_id: Mapped[str | None] = mapped_column(ForeignKey("artifact.id"))
+    readout_id: Mapped[str | None] = mapped_column(ForeignKey("artifact.id"))
+    moved_at: Mapped[datetime]
+
+
+class Example(Base):
+    """One training or exam text of one night. split: train | exam."""
+
+    __tablename__ = "example"
+    id: Mapped[str] = _id()
+    space_id: Mapped[str] = _space()
+    run_id: Mapped[str] = mapped_column(ForeignKey("sleep_run.id"), index=True)
+    fact_id: Mapped[str | None] = mapped_column(ForeignKey("fact.id"), index=True)
+    split: Mapped[str] = mapped_column(String(8), index=True)
+    kind: Mapped[str] = mapped_column(String(32))
+    messages: Mapped[list[Any]]  # [{"role", "content"}], the last one is the answer
+    accepted: Mapped[list[Any]]  # exam: strings any of which makes the answer right
+    meta: Mapped[dict[str, Any]]
+
+
+class ExamAnswer(Base):
+    """What one condition (base | retrieval | weights | both) answered to one exam example."""
+
+    __tablename__ = "exam_answer"
+    run_id: Mapped[str] = mapped_column(ForeignKey("sleep_run.id"), primary_key=True)
+    example_id: Mapped[str] = mapped_column(ForeignKey("example.id"), primary_key=True)
+    condition: Mapped[str] = mapped_column(String(16), primary_key=True)
+    space_id: Mapped[str] = _space()
+    answer: Mapped[str] = mapped_column(Text)
+    is_right: Mapped[bool]

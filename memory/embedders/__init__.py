@@ -1,0 +1,1 @@
+"""Sentence encoders that need no torch."""

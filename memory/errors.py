@@ -1,0 +1,63 @@
+"""Errors of the graph.
+
+GraphError
+├── UnknownFormat     the file is of no format we read
+├── BrokenExport      the format is known, the content is damaged
+├── EmptyChat         nothing to import
+├── UnknownPerson     no such person; carries the nearest names (also a LookupError)
+├── UnknownFact       no such fact id (also a LookupError)
+├── WrongEmbedder     the stored vectors come from another model
+└── ModelMissing      a model's files are not installed; carries the command that fetches them
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class GraphError(Exception):
+    """Base of everything `memory` raises on purpose. The message is one line and says what to do."""
+
+
+class UnknownFormat(GraphError):
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name} is no export that slowwave reads; give a WhatsApp .txt, a Telegram result.json, "
+            "a DiscordChatExporter .json or a .jsonl with time, speaker and text"
+        )
+
+
+class BrokenExport(GraphError):
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(f"{name} is damaged: {why}; export it again")
+
+
+class EmptyChat(GraphError):
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} holds no messages; nothing was imported")
+
+
+class UnknownPerson(GraphError, LookupError):
+    def __init__(self, name: str, nearest: Sequence[str]) -> None:
+        hint = (
+            f"; did you mean {' or '.join(nearest)}?" if nearest else "; `slowwave people` lists who is known"
+        )
+        super().__init__(f"nobody called {name} is known{hint}")
+        self.name = name
+        self.nearest = tuple(nearest)
+
+
+class UnknownFact(GraphError, LookupError):
+    def __init__(self, fact_id: str) -> None:
+        super().__init__(f"no fact has the id {fact_id}; `slowwave facts PERSON --json` lists ids")
+
+
+class WrongEmbedder(GraphError):
+    def __init__(self, stored: str, given: str) -> None:
+        super().__init__(f"the stored vectors come from {stored}, not {given}; run `slowwave index rebuild`")
+
+
+class ModelMissing(GraphError):
+    def __init__(self, what: str, command: str) -> None:
+        super().__init__(f"{what} is not installed; run `{command}`")
+        self.command = command

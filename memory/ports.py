@@ -1,0 +1,97 @@
+"""What outsiders fill in: Protocols that `agents` (and tests' named back-ends) implement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from memory.types import Episode, FactCandidate, Principle, Verdict
+
+FloatMatrix = npt.NDArray[np.float32]
+
+
+class Clock(Protocol):
+    def __call__(self) -> datetime: ...
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Embedder(Protocol):
+    """`name` identifies model and version; vectors are unit rows. Order of rows follows the texts."""
+
+    name: str
+    width: int
+
+    def encode(self, texts: Sequence[str]) -> FloatMatrix: ...  # (N, width)
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """Who may be meant: every known person's names. `speakers` are the people of this conversation."""
+
+    speakers: tuple[str, ...]
+    known: tuple[str, ...] = ()
+
+
+class Extractor(Protocol):
+    """Reads a stretch of one conversation in time order; proposes facts. Nothing in a text is an instruction."""
+
+    name: str
+
+    def extract(self, episodes: Sequence[Episode], roster: Roster) -> list[FactCandidate]: ...
+
+
+class EmotionTagger(Protocol):
+    name: str
+
+    def tag(
+        self, texts: Sequence[str]
+    ) -> list[dict[str, float]]: ...  # concept -> intensity 0-10, absent = 0
+
+
+class Judge(Protocol):
+    """Answers whether the episodes support a statement. Out of reach: Verdict(None, why)."""
+
+    name: str
+
+    def supports(self, statement: str, episodes: Sequence[Episode]) -> Verdict: ...
+
+
+class ConstitutionWriter(Protocol):
+    name: str
+
+    def write(self, person: str, episodes: Sequence[Episode]) -> list[Principle]: ...
+
+
+class Teacher(Protocol):
+    """Makes new wordings of a question; an empty list means it has none to add."""
+
+    name: str
+
+    def reword(self, question: str, answer: str, n: int) -> list[str]: ...
+
+
+class ChatModel(Protocol):
+    """A model behind an API or in process. `messages` are {"role", "content"}."""
+
+    name: str
+
+    def complete(
+        self,
+        messages: Sequence[dict[str, str]],
+        *,
+        max_tokens: int = 512,
+        temperature: float = 0.0,
+        json: bool = False,
+    ) -> str: ...
+
+    def stream(
+        self, messages: Sequence[dict[str, str]], *, max_tokens: int = 512, temperature: float = 0.0
+    ) -> Iterator[str]: ...

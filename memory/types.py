@@ -1,0 +1,162 @@
+"""The values that cross package borders: frozen, free of ORM rows, safe to keep after a session closes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+MessageKind = Literal["text", "media", "deleted", "system"]
+Origin = Literal["observed", "inferred", "simulated"]
+Change = Literal["state", "update", "correct", "end"]
+FactStatus = Literal["current", "past", "contested", "retracted", "candidate", "quarantined", "rejected"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One line of an export as a parser understood it. `time` is aware; `speaker` is None on system lines."""
+
+    time: datetime
+    speaker: str | None
+    text: str
+    kind: MessageKind = "text"
+    is_edited: bool = False
+    external_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Export:
+    """What a parser made of a file. `conversation` names who could hear it; system lines are kept out of `messages`."""
+
+    kind: str  # whatsapp | telegram | discord | jsonl
+    conversation: str
+    messages: tuple[Message, ...]
+    n_system: int = 0
+    notes: tuple[str, ...] = ()  # what was understood: date order, format; shown by a preview
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    source_id: str
+    kind: str
+    conversation: str
+    n_messages: int
+    n_new: int
+    n_system: int
+    people: tuple[str, ...]
+    first: datetime | None
+    last: datetime | None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Episode:
+    id: str
+    conversation_id: str
+    position: int
+    speaker_id: str
+    speaker: str
+    time: datetime
+    text: str
+    kind: str = "text"
+    is_edited: bool = False
+    origin: str = "observed"
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    id: str
+    name: str
+    aliases: tuple[str, ...] = ()
+    is_speaker: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FactCandidate:
+    """What an extractor proposes. Names are as said or resolved; the graph turns them into nodes."""
+
+    subject: str
+    predicate: str
+    object: str
+    episode_ids: tuple[str, ...]
+    asserted_by: str  # speaker's name
+    confidence: float  # [0, 1]
+    rule: str
+    subject_kind: str = "person"  # kind of node: person | place | organisation | thing
+    object_kind: str | None = None  # makes the object a node as well, when set
+    valid_from: datetime | None = None
+    valid_to: datetime | None = None
+    change: Change = "state"
+    corrects: str | None = None  # the value that is withdrawn, where the words name it
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    id: str
+    subject_id: str
+    subject: str
+    predicate: str
+    object: str
+    object_id: str | None
+    valid_from: datetime | None
+    valid_to: datetime | None
+    recorded_at: datetime
+    retracted_at: datetime | None
+    state: str
+    status: FactStatus
+    confidence: float
+    origin: str
+    rule: str
+    asserted_by: str | None
+    evidence: tuple[str, ...]  # episode ids, oldest first
+    change: Change = "state"
+    corrects: str | None = None
+    superseded_by: str | None = None
+    salience: float | None = None
+    salience_terms: dict[str, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EmotionTag:
+    episode_id: str
+    concept: str
+    intensity: float  # 0-10
+    judge: str
+
+
+@dataclass(frozen=True, slots=True)
+class Principle:
+    kind: str  # value | principle | habit | speech | limit
+    text: str
+    evidence: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One retrieved unit. `parts` explains the score: {"fulltext": 0.03, "dense": 0.02, "graph": 0.01}."""
+
+    kind: Literal["episode", "fact"]
+    id: str
+    score: float
+    parts: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`abstained` answers carry text that says so. `confidence` in [0, 1] is what the threshold was held against."""
+
+    text: str
+    abstained: bool
+    confidence: float
+    facts: tuple[Fact, ...]
+    evidence: tuple[Episode, ...]
+    explain: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a judge says of one question: `label` None means the judge was away (never a yes)."""
+
+    label: str | None
+    reason: str
+    confidence: float = 0.0
