@@ -43,6 +43,11 @@ def no_progress(done: int, total: int, note: str = "") -> None:
     """A progress that nobody watches."""
 
 
+def never() -> bool:
+    """A night that nobody asks to stop."""
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Gate:
     """What a night must reach to be published. Shares in [0, 1]; `ppl_change` is relative."""
@@ -116,6 +121,9 @@ class NightContext:
     tools: NightTools
     clock: Clock
     output: Callable[[str], dict[str, Any]]  # the recorded output of an earlier stage of this run
+    # asked to stop: whoever waits (a child process, a long loop) polls it, ends its child and raises NightStopped;
+    # every call of `progress` raises it as well
+    should_stop: Callable[[], bool] = never
 
 
 @dataclass(frozen=True, slots=True)

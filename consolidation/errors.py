@@ -1,0 +1,43 @@
+"""Errors of the night.
+
+NightError
+├── NightStopped      somebody asked the night to stop; the run can be resumed
+├── StageFailed       a stage cannot go on; carries the stage and a one-line reason
+├── UnknownRun        no such night (also a LookupError)
+├── NothingPublished  there is no earlier night to roll back to
+└── BrokenReadout     a readout file is damaged or was made with another model
+"""
+
+from __future__ import annotations
+
+
+class NightError(Exception):
+    """Base of everything `consolidation` raises on purpose. The message is one line and says what to do."""
+
+
+class NightStopped(NightError):
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"night {run_id} was stopped; `slowwave sleep` goes on where it stood")
+        self.run_id = run_id
+
+
+class StageFailed(NightError):
+    def __init__(self, stage: str, reason: str) -> None:
+        super().__init__(f"{stage}: {reason}")
+        self.stage = stage
+        self.reason = reason
+
+
+class UnknownRun(NightError, LookupError):
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"no night has the id {run_id}; `slowwave runs` lists them")
+
+
+class NothingPublished(NightError):
+    def __init__(self) -> None:
+        super().__init__("there is no earlier published night to roll back to; nothing was changed")
+
+
+class BrokenReadout(NightError):
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(f"the readout {name} cannot be used: {why}; `slowwave sleep` makes a new one")
