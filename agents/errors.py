@@ -1,0 +1,60 @@
+"""Errors of whatever reads or writes language.
+
+AgentError
+├── UnknownBackend          no back-end of that kind (also a ValueError)
+├── BackendMissing          the back-end's library is not installed; names the extra
+├── BackendUnreachable      no answer after all retries: away, timed out, overloaded
+│   └── BackendRefused      the server answered with a refusal: key, model or request
+├── BadAnswer               the model answered, but not in the form that was asked for
+└── BadHead                 a trained head that does not fit the embedder or its own manifest
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class AgentError(Exception):
+    """Base of everything `agents` raises on purpose. The message is one line and says what to do."""
+
+
+class UnknownBackend(AgentError, ValueError):
+    def __init__(self, kind: str, known: Sequence[str]) -> None:
+        super().__init__(f"there is no back-end called {kind}; use one of {', '.join(known)}")
+        self.kind = kind
+
+
+class BackendMissing(AgentError):
+    """The message names the extra that brings the library."""
+
+    def __init__(self, backend: str, extra: str) -> None:
+        super().__init__(f"the {backend} back-end is not installed; run `pip install 'slowwave[{extra}]'`")
+        self.extra = extra
+
+
+class BackendUnreachable(AgentError):
+    """Whoever asked for a judgement treats this as "no verdict", never as a yes."""
+
+    def __init__(self, backend: str, why: str) -> None:
+        super().__init__(f"{backend} is out of reach: {why}; check its address and that it runs")
+        self.backend = backend
+
+
+class BackendRefused(BackendUnreachable):
+    def __init__(self, backend: str, why: str) -> None:
+        AgentError.__init__(self, f"{backend} refused the request: {why}; check the key and the model's name")
+        self.backend = backend
+
+
+class BadAnswer(AgentError):
+    """Carries why, never the answer itself: it may hold somebody's words."""
+
+    def __init__(self, backend: str, why: str) -> None:
+        super().__init__(f"{backend} gave an answer that cannot be used: {why}; try again or another model")
+        self.backend = backend
+        self.why = why
+
+
+class BadHead(AgentError):
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(f"the head {name} cannot be used: {why}; train it with `python -m agents.emotion_training`")
