@@ -48,6 +48,10 @@ def release(database: Database, name: str, holder: str) -> None:
         session.execute(delete(Lease).where(Lease.name == name, Lease.holder == holder))
 
 
-def holder_of(database: Database, name: str) -> str | None:
+def holder_of(database: Database, name: str, *, now: datetime | None = None) -> str | None:
+    """Who holds the lease; with `now`, only a holder whose lease has not expired."""
+    query = select(Lease.holder).where(Lease.name == name)
+    if now is not None:
+        query = query.where(Lease.expires_at > now)
     with database.transaction() as session:
-        return session.scalar(select(Lease.holder).where(Lease.name == name))
+        return session.scalar(query)
