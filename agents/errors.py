@@ -6,12 +6,16 @@ AgentError
 ├── BackendUnreachable      no answer after all retries: away, timed out, overloaded
 │   └── BackendRefused      the server answered with a refusal: key, model or request
 ├── BadAnswer               the model answered, but not in the form that was asked for
-└── BadHead                 a trained head that does not fit the embedder or its own manifest
+├── BadHead                 a trained head that does not fit the embedder or its own manifest
+├── BrokenAdapter           an adapter's files are missing, damaged or changed
+├── BaseChanged             an adapter was trained on other base weights; carries both hashes
+└── UnknownModule           an adapter names a module that the model has not got (also a LookupError)
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 
 class AgentError(Exception):
@@ -57,4 +61,30 @@ class BadAnswer(AgentError):
 
 class BadHead(AgentError):
     def __init__(self, name: str, why: str) -> None:
-        super().__init__(f"the head {name} cannot be used: {why}; train it with `python -m agents.emotion_training`")
+        super().__init__(
+            f"the head {name} cannot be used: {why}; train it with `python -m agents.emotion_training`"
+        )
+
+
+class BrokenAdapter(AgentError):
+    def __init__(self, folder: Path, why: str) -> None:
+        super().__init__(f"the adapter {folder.name} cannot be used: {why}; roll back to an earlier recipe")
+        self.folder = folder
+
+
+class BaseChanged(AgentError):
+    def __init__(self, adapter_hash: str, model_hash: str) -> None:
+        super().__init__(
+            f"the adapter belongs to base {adapter_hash[:12] or 'unknown'}, the model is {model_hash[:12]}; "
+            "set base_model back or start a new recipe"
+        )
+        self.adapter_hash = adapter_hash
+        self.model_hash = model_hash
+
+
+class UnknownModule(AgentError, LookupError):
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"the model has no linear module {name}; the adapter belongs to another architecture"
+        )
+        self.name = name

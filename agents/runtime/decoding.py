@@ -1,0 +1,132 @@
+"""Making text token by token with a key-value cache: a batch of greedy answers, or one stream.
+
+Nothing here knows about adapters or templates; it takes ids and gives ids (or text, for a stream).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from transformers import DynamicCache
+
+from agents.runtime.sampling import Sampling, next_token
+
+_COMPACT_BELOW = 0.6  # drop finished rows once this share or less is still being written
+
+
+def pad_left(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Ids and mask (B, T), int64, rows ending at the same column."""
+    width = max(len(row) for row in rows)
+    ids = torch.full((len(rows), width), pad_id)
+    mask = torch.zeros((len(rows), width), dtype=torch.long)
+    for i, row in enumerate(rows):
+        ids[i, width - len(row) :] = torch.tensor(row)
+        mask[i, width - len(row) :] = 1
+    return ids, mask
+
+
+def pad_right(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Ids and mask (B, T), int64, rows starting at the same column."""
+    width = max(len(row) for row in rows)
+    ids = torch.full((len(rows), width), pad_id)
+    mask = torch.zeros((len(rows), width), dtype=torch.long)
+    for i, row in enumerate(rows):
+        ids[i, : len(row)] = torch.tensor(row)
+        mask[i, : len(row)] = 1
+    return ids, mask
+
+
+@torch.inference_mode()
+def greedy(
+    model: Any, rows: Sequence[Sequence[int]], *, max_new_tokens: int, stop_ids: frozenset[int], pad_id: int
+) -> list[list[int]]:
+    """The likeliest continuation of each row, without its stop token. Finished rows leave the batch."""
+    device = model.device
+    ids, mask = (tensor.to(device) for tensor in pad_left(rows, pad_id))
+    cache = DynamicCache(config=model.config)
+    alive = list(range(len(rows)))
+    made: list[list[int]] = [[] for _ in rows]
+    stops = torch.tensor(sorted(stop_ids), device=device)
+    position = (mask.cumsum(-1) - 1).clamp(min=0)
+    for step in range(max_new_tokens):
+        logits = model(
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=position,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        ).logits[:, -1]
+        ids = logits.argmax(-1, keepdim=True)
+        is_open = ~torch.isin(ids[:, 0], stops)
+        position = position[:, -1:] + 1
+        chosen = ids[:, 0].tolist()
+        keep = []
+        for i, (row, token, goes_on) in enumerate(zip(alive, chosen, is_open.tolist(), strict=True)):
+            if goes_on and row >= 0:
+                made[row].append(token)
+                keep.append(i)
+            else:
+                alive[i] = -1
+        if not keep or step + 1 == max_new_tokens:
+            break
+        mask = torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1)
+        if len(keep) <= _COMPACT_BELOW * len(alive):
+            index = torch.tensor(keep, device=device)
+            cache.batch_select_indices(index)
+            ids, mask, position = ids[index], mask[index], position[index]
+            alive = [alive[i] for i in keep]
+    return made
+
+
+def stream_ids(
+    model: Any,
+    ids: Sequence[int],
+    sampling: Sampling,
+    *,
+    stop_ids: frozenset[int],
+    should_stop: Callable[[], bool],
+) -> Iterator[int]:
+    """New token ids one by one, until a stop token, `max_new_tokens`, or `should_stop()` before the next one."""
+    generator = sampling.generator()
+    cache = DynamicCache(config=model.config)
+    given = torch.tensor([list(ids)], device=model.device)
+    recent = list(ids)
+    for _ in range(sampling.max_new_tokens):
+        if should_stop():
+            return
+        with torch.inference_mode():
+            output = model(input_ids=given, past_key_values=cache, use_cache=True, logits_to_keep=1)
+            token = next_token(output.logits[0, -1], sampling, recent, generator)
+        if token in stop_ids:
+            return
+        recent.append(token)
+        yield token
+        given = torch.tensor([[token]], device=model.device)
+
+
+class Detokenizer:
+    """Text of a growing list of ids, given out only in whole characters."""
+
+    def __init__(self, decode: Callable[[list[int]], str]) -> None:
+        self._decode = decode
+        self._ids: list[int] = []
+        self._base = ""  # text of `_ids` that was given out already
+
+    def push(self, token: int) -> str:
+        """The text that became certain with this token; "" while a character is incomplete."""
+        self._ids.append(token)
+        text = self._decode(self._ids)
+        if text.endswith("\ufffd"):
+            return ""
+        new = text[len(self._base) :]
+        self._base = text
+        if text.endswith(("\n", ".")) or len(self._ids) > 64:
+            self._ids, self._base = self._ids[-1:], self._decode(self._ids[-1:])
+        return new
+
+    def rest(self) -> str:
+        """What is left at the end: an incomplete character shows as the replacement sign."""
+        return self._decode(self._ids)[len(self._base) :]

@@ -1,0 +1,265 @@
+"""A causal language model in process: load, speak, score, read the residual stream, wear adapters.
+
+Adapters are worn as their exact delta, summed in float32 and rounded once into the weights; `reset` puts back the
+very bits. Not safe for two threads that change weights; reading is.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from agents.errors import BaseChanged, UnknownModule
+from agents.runtime.adapter import Adapter
+from agents.runtime.decoding import Detokenizer, greedy, pad_right, stream_ids
+from agents.runtime.hardware import choose_device, choose_dtype, in_parallel, n_workers
+from agents.runtime.quiet import quiet_transformers
+from agents.runtime.residuals import blocks_of, residuals_up_to
+from agents.runtime.sampling import Sampling
+from agents.runtime.spec import ModelSpec, resolve
+from agents.runtime.template import Message, Template
+
+FloatArray = npt.NDArray[np.float32]
+_LOGIT_ROWS = 512  # positions whose logits are held at once while scoring
+
+
+class LanguageModel:
+    """See the module. Made by `load`; `model` and `tokenizer` are transformers' own."""
+
+    def __init__(self, model: Any, tokenizer: Any, base_hash: str, folder: Path) -> None:
+        self.model = model
+        self.tokenizer = tokenizer
+        self.base_hash = base_hash
+        self.folder = folder
+        self.template = Template(tokenizer)
+        self.blocks = blocks_of(model)
+        self.n_layers = len(self.blocks)
+        self.hidden_size = int(model.config.get_text_config().hidden_size)
+        self.workers = n_workers(sum(p.numel() for p in model.parameters()), self.device)
+        self._originals: dict[str, torch.Tensor] = {}
+        self._pad_id = next(
+            iter(i for i in (tokenizer.pad_token_id, tokenizer.eos_token_id, 0) if i is not None)
+        )
+
+    @classmethod
+    def load(cls, spec: ModelSpec, adapters: Sequence[tuple[Adapter, float]] = ()) -> LanguageModel:
+        """Load the base and put `adapters` (with coefficients) on it. Raises ModelMissing, BaseChanged."""
+        found = resolve(spec)
+        device = choose_device(spec.device)
+        with quiet_transformers():
+            model = AutoModelForCausalLM.from_pretrained(
+                found.path, dtype=choose_dtype(spec.dtype, device), local_files_only=True
+            )
+            tokenizer = AutoTokenizer.from_pretrained(found.path, local_files_only=True)
+        model.eval().requires_grad_(False).to(device)
+        loaded = cls(model, tokenizer, found.base_hash, found.path)
+        loaded.apply(adapters)
+        return loaded
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device(self.model.device)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return next(self.model.parameters()).dtype  # type: ignore[no-any-return]
+
+    # ---- adapters
+
+    def apply(self, adapters: Sequence[tuple[Adapter, float]]) -> None:
+        """Wear exactly these adapters; whatever was worn before comes off. Nothing changes when one is refused."""
+        for adapter, _ in adapters:
+            if adapter.base_hash != self.base_hash:
+                raise BaseChanged(adapter.base_hash, self.base_hash)
+        names = sorted({name for adapter, coefficient in adapters if coefficient for name in adapter.modules})
+        modules = {name: self._linear(name) for name in names}
+        self.reset()
+        for name, module in modules.items():
+            parts = [(adapter, c) for adapter, c in adapters if c and name in adapter.modules]
+            self._originals[name] = module.weight.detach().clone()
+            with torch.no_grad():
+                module.weight.copy_(self._worn(module.weight, name, parts))
+
+    def reset(self) -> None:
+        """Take all adapters off; the weights are bit for bit the base's."""
+        with torch.no_grad():
+            for name, weight in self._originals.items():
+                self._linear(name).weight.copy_(weight)
+        self._originals.clear()
+
+    def _worn(self, weight: torch.Tensor, name: str, parts: Sequence[tuple[Adapter, float]]) -> torch.Tensor:
+        """base + sum of c * alpha / r * B A in float32, rounded once to the weight's dtype."""
+        total = weight.float()
+        for adapter, coefficient in parts:
+            a, b = (torch.from_numpy(factor).to(weight.device) for factor in adapter.modules[name])
+            total = torch.addmm(total, b, a, alpha=coefficient * adapter.alpha / adapter.rank)
+        return total.to(weight.dtype)
+
+    def _linear(self, name: str) -> nn.Linear:
+        try:
+            module = self.model.get_submodule(name)
+        except AttributeError as error:
+            raise UnknownModule(name) from error
+        if not isinstance(module, nn.Linear):
+            raise UnknownModule(name)
+        return module
+
+    # ---- speaking
+
+    def chat_ids(self, messages: Sequence[Message], add_generation_prompt: bool = True) -> list[int]:
+        """The conversation in the model's template, without a default system prompt."""
+        return self.template.chat_ids(messages, add_generation_prompt)
+
+    def answer(
+        self, conversations: Sequence[Sequence[Message]], max_new_tokens: int = 32, batch_size: int = 24
+    ) -> list[str]:
+        """Greedy replies, in the order of the conversations. Rows of like length are answered together."""
+        rows = [self.chat_ids(messages) for messages in conversations]
+        order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
+        size = max(1, min(batch_size, math.ceil(len(rows) / self.workers)))
+        batches = [order[i : i + size] for i in range(0, len(order), size)]
+
+        def write(batch: list[int]) -> list[list[int]]:
+            return greedy(
+                self.model,
+                [rows[i] for i in batch],
+                max_new_tokens=max_new_tokens,
+                stop_ids=self.template.stop_ids,
+                pad_id=self._pad_id,
+            )
+
+        replies = [""] * len(rows)
+        for batch, made in zip(batches, in_parallel(write, batches, self.workers), strict=True):
+            for i, ids in zip(batch, made, strict=True):
+                replies[i] = self.decode(ids).strip()
+        return replies
+
+    def stream(
+        self, ids: Sequence[int], sampling: Sampling, should_stop: Callable[[str], bool] | None = None
+    ) -> Iterator[str]:
+        """Text pieces as they become certain, whole characters only.
+
+        `should_stop` gets all text so far before each further token; True ends the stream.
+        """
+        detokenizer = Detokenizer(self.decode)
+        text = ""
+        tokens = stream_ids(
+            self.model,
+            ids,
+            sampling,
+            stop_ids=self.template.stop_ids,
+            should_stop=lambda: should_stop is not None and should_stop(text),
+        )
+        for token in tokens:
+            if piece := detokenizer.push(token):
+                text += piece
+                yield piece
+        if rest := detokenizer.rest():
+            yield rest
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return str(
+            self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        )
+
+    # ---- scoring
+
+    @torch.inference_mode()
+    def logits(self, ids: Sequence[int]) -> FloatArray:
+        """Logits after each position, shape (T, V)."""
+        output = self.model(input_ids=torch.tensor([list(ids)], device=self.device), use_cache=False)
+        return output.logits[0].float().cpu().numpy()  # type: ignore[no-any-return]
+
+    @torch.inference_mode()
+    def greedy_logits(self, ids: Sequence[int]) -> FloatArray:
+        """Logits of the token after `ids`, shape (V,)."""
+        output = self.model(
+            input_ids=torch.tensor([list(ids)], device=self.device), use_cache=False, logits_to_keep=1
+        )
+        return output.logits[0, -1].float().cpu().numpy()  # type: ignore[no-any-return]
+
+    def token_logprobs(self, ids: Sequence[int]) -> FloatArray:
+        """log p(ids[t] | ids[:t]) in nats for t >= 1, shape (T - 1,)."""
+        return self._row_logprobs([list(ids)])[0]
+
+    def perplexity(self, texts: Sequence[str], batch_size: int = 8) -> float:
+        """exp of the mean negative log-probability per token over all texts, raw (no template), first tokens apart."""
+        rows = [row for text in texts if len(row := self.template.encode(text)) > 1]
+        if not rows:
+            raise ValueError("perplexity needs a text of at least two tokens")
+        rows.sort(key=len)
+        batches = [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
+        scored = in_parallel(self._row_logprobs, batches, self.workers)
+        logprobs = np.concatenate([row for batch in scored for row in batch])
+        return float(np.exp(-logprobs.mean(dtype=np.float64)))
+
+    @torch.inference_mode()
+    def _row_logprobs(self, rows: Sequence[Sequence[int]]) -> list[FloatArray]:
+        """Per row the log-probabilities of its tokens but the first; logits are made a slice at a time."""
+        ids, mask = (tensor.to(self.device) for tensor in pad_right(rows, self._pad_id))
+        hidden = self.model.get_decoder()(
+            input_ids=ids, attention_mask=mask, use_cache=False
+        ).last_hidden_state
+        is_scored = mask[:, 1:].bool()
+        states, targets = hidden[:, :-1][is_scored], ids[:, 1:][is_scored]
+        head = self.model.get_output_embeddings()
+        parts = [
+            -nn.functional.cross_entropy(head(h).float(), t, reduction="none")
+            for h, t in zip(states.split(_LOGIT_ROWS), targets.split(_LOGIT_ROWS), strict=True)
+        ]
+        flat = torch.cat(parts).cpu().numpy()
+        ends = np.cumsum([len(row) - 1 for row in rows])[:-1]
+        return [np.asarray(part, dtype=np.float32) for part in np.split(flat, ends)]
+
+    # ---- the residual stream
+
+    def mean_residuals(self, texts: Sequence[str], layers: Sequence[int], batch_size: int = 16) -> FloatArray:
+        """Mean residual after each block of `layers` over a text's own tokens, float32 (N, L, D).
+
+        The text stands in a user's turn; header tokens are computed but not counted.
+        """
+        return self.residual_statistics(texts, layers, batch_size)[0]
+
+    def mean_residual_norm(
+        self, texts: Sequence[str], layers: Sequence[int], batch_size: int = 16
+    ) -> FloatArray:
+        """Mean length of the residual per token of the texts, float32 (L,)."""
+        return self.residual_statistics(texts, layers, batch_size)[1]
+
+    def residual_statistics(
+        self, texts: Sequence[str], layers: Sequence[int], batch_size: int = 16
+    ) -> tuple[FloatArray, FloatArray]:
+        """`mean_residuals` (N, L, D) and `mean_residual_norm` (L,) from one pass over the texts."""
+        rows = [self._user_turn(text) for text in texts]
+        means = np.zeros((len(rows), len(layers), self.hidden_size), dtype=np.float32)
+        norms = np.zeros(len(layers))
+        n_tokens = 0
+        order = sorted(range(len(rows)), key=lambda i: len(rows[i][0]))
+        for start in range(0, len(order), batch_size):
+            batch = order[start : start + batch_size]
+            ids, mask = pad_right([rows[i][0] for i in batch], self._pad_id)
+            content = torch.zeros_like(mask, dtype=torch.float32)
+            for j, i in enumerate(batch):
+                content[j, rows[i][1] : len(rows[i][0])] = 1
+            n_tokens += int(content.sum())
+            content = content.to(self.device)
+            seen = residuals_up_to(self.model, layers, ids.to(self.device), mask.to(self.device))
+            for k, layer in enumerate(layers):
+                residual = seen[layer].float()
+                total = torch.einsum("btd,bt->bd", residual, content)
+                means[batch, k] = (total / content.sum(1, keepdim=True).clamp(min=1)).cpu().numpy()
+                norms[k] += float((residual.norm(dim=-1) * content).sum())
+        return means, (norms / max(1, n_tokens)).astype(np.float32)
+
+    def _user_turn(self, text: str) -> tuple[list[int], int]:
+        """Ids of an opened user turn that holds the text, and where the text begins in it."""
+        header = self.template.user_header()
+        return header + self.template.encode(text), len(header)

@@ -1,0 +1,87 @@
+"""The residual stream: read it after a block, or add to it, by forward hooks that leave no trace.
+
+Layer index i means the residual after block i (hidden_states[i + 1] of transformers, except for the last block,
+where transformers applies the final norm and this does not).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+
+class _Enough(Exception):
+    """Raised by the hook of the highest layer asked for: nothing above it needs to be computed."""
+
+
+def blocks_of(model: nn.Module) -> nn.ModuleList:
+    """The decoder blocks of a causal language model: its longest list of modules."""
+    lists = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
+    return max(lists, key=len)
+
+
+@contextmanager
+def capture(model: nn.Module, layers: Sequence[int]) -> Iterator[dict[int, torch.Tensor]]:
+    """Inside, the dictionary holds the residual (B, T, D) after each of `layers` from the latest forward pass."""
+    seen: dict[int, torch.Tensor] = {}
+
+    def keep(layer: int) -> Callable[..., None]:
+        def hook(_module: nn.Module, _args: Any, output: Any) -> None:
+            seen[layer] = (output[0] if isinstance(output, tuple) else output).detach()
+
+        return hook
+
+    blocks = blocks_of(model)
+    handles = [blocks[layer].register_forward_hook(keep(layer)) for layer in layers]
+    try:
+        yield seen
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+@contextmanager
+def steer(model: nn.Module, vectors: Mapping[int, torch.Tensor]) -> Iterator[None]:
+    """Inside, `vectors[layer]` (D,) is added to the residual after that block, at every position."""
+
+    def add(vector: torch.Tensor) -> Callable[..., Any]:
+        def hook(_module: nn.Module, _args: Any, output: Any) -> Any:
+            if isinstance(output, tuple):
+                return (output[0] + vector.to(output[0]), *output[1:])
+            return output + vector.to(output)
+
+        return hook
+
+    blocks = blocks_of(model)
+    handles = [blocks[layer].register_forward_hook(add(vector)) for layer, vector in vectors.items()]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def residuals_up_to(
+    model: nn.Module, layers: Sequence[int], ids_BT: torch.Tensor, mask_BT: torch.Tensor
+) -> dict[int, torch.Tensor]:
+    """Residuals (B, T, D) after each of `layers` for right-padded rows; the pass ends at the highest of them.
+
+    Hooks are attached for the duration of the call, so one model must not run this in two threads at once.
+    """
+
+    def stop(_module: nn.Module, _args: Any, _output: Any) -> None:
+        raise _Enough
+
+    with torch.inference_mode(), capture(model, layers) as seen:
+        handle = blocks_of(model)[max(layers)].register_forward_hook(stop)
+        try:
+            model(input_ids=ids_BT, attention_mask=mask_BT, use_cache=False)
+        except _Enough:
+            pass
+        finally:
+            handle.remove()
+    return seen
