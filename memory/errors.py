@@ -4,8 +4,13 @@ GraphError
 ├── UnknownFormat     the file is of no format we read
 ├── BrokenExport      the format is known, the content is damaged
 ├── EmptyChat         nothing to import
+├── UnknownTimezone   no time zone of that name
 ├── UnknownPerson     no such person; carries the nearest names (also a LookupError)
 ├── UnknownFact       no such fact id (also a LookupError)
+├── UnknownDecision   no such decision id (also a LookupError)
+├── UnknownArtifact   no such artifact id (also a LookupError)
+├── CannotDecide      the fact is in a state that this decision does not fit
+├── CannotUndo        the decision was undone before, or a later one rests on it
 ├── WrongEmbedder     the stored vectors come from another model
 └── ModelMissing      a model's files are not installed; carries the command that fetches them
 """
@@ -37,6 +42,14 @@ class EmptyChat(GraphError):
         super().__init__(f"{name} holds no messages; nothing was imported")
 
 
+class UnknownTimezone(GraphError):
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name} is no time zone known here; give an IANA name such as Europe/Lisbon, or UTC"
+        )
+        self.name = name
+
+
 class UnknownPerson(GraphError, LookupError):
     def __init__(self, name: str, nearest: Sequence[str]) -> None:
         hint = (
@@ -50,6 +63,28 @@ class UnknownPerson(GraphError, LookupError):
 class UnknownFact(GraphError, LookupError):
     def __init__(self, fact_id: str) -> None:
         super().__init__(f"no fact has the id {fact_id}; `slowwave facts PERSON --json` lists ids")
+
+
+class UnknownDecision(GraphError, LookupError):
+    def __init__(self, decision_id: str) -> None:
+        super().__init__(
+            f"no decision has the id {decision_id}; `slowwave facts PERSON --json` lists what is decided"
+        )
+
+
+class UnknownArtifact(GraphError, LookupError):
+    def __init__(self, artifact_id: str) -> None:
+        super().__init__(f"no artifact has the id {artifact_id}; `slowwave recipe log` lists what was made")
+
+
+class CannotDecide(GraphError):
+    def __init__(self, fact_id: str, kind: str, state: str) -> None:
+        super().__init__(f"fact {fact_id} is {state}; {kind} fits a fact that waits for a decision")
+
+
+class CannotUndo(GraphError):
+    def __init__(self, decision_id: str, why: str) -> None:
+        super().__init__(f"decision {decision_id} cannot be undone: {why}")
 
 
 class WrongEmbedder(GraphError):

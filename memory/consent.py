@@ -1,0 +1,59 @@
+"""Consent: who agreed that a person is simulated, and when. Without a standing record no persona speaks."""
+
+from __future__ import annotations
+
+from sqlalchemy import Select, select
+
+from db.engine import Database
+from db.tables import Consent
+from memory import ledger
+from memory.ports import Clock, utc_now
+
+
+def record(
+    database: Database,
+    space_id: str,
+    person_id: str,
+    *,
+    agreed_by: str,
+    note: str = "",
+    clock: Clock = utc_now,
+) -> str:
+    """Keep that `agreed_by` agreed. Returns the record's id; the ledger gets an entry without the note."""
+    if not agreed_by.strip():
+        raise ValueError("a consent needs the name of who agreed")
+    with database.transaction() as session:
+        row = Consent(
+            space_id=space_id,
+            person_id=person_id,
+            agreed_by=agreed_by.strip(),
+            note=note,
+            agreed_at=clock(),
+        )
+        session.add(row)
+        session.flush()
+        ledger.append(session, space_id, "consent", {"consent": row.id, "person": person_id}, clock=clock)
+        return row.id
+
+
+def withdraw(database: Database, space_id: str, person_id: str, *, clock: Clock = utc_now) -> int:
+    """End every standing consent for the person; returns how many there were."""
+    with database.transaction() as session:
+        rows = session.scalars(_standing(space_id, person_id)).all()
+        for row in rows:
+            row.withdrawn_at = clock()
+            payload = {"consent": row.id, "person": person_id, "withdrawn": True}
+            ledger.append(session, space_id, "consent", payload, clock=clock)
+        return len(rows)
+
+
+def has_consent(database: Database, space_id: str, person_id: str) -> bool:
+    """Whether a consent stands that nobody has withdrawn."""
+    with database.transaction() as session:
+        return session.scalars(_standing(space_id, person_id).limit(1)).first() is not None
+
+
+def _standing(space_id: str, person_id: str) -> Select[tuple[Consent]]:
+    return select(Consent).where(
+        Consent.space_id == space_id, Consent.person_id == person_id, Consent.withdrawn_at.is_(None)
+    )
