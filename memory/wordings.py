@@ -24,6 +24,7 @@ def _set(spaced: str) -> frozenset[str]:
     return frozenset(spaced.split())
 
 
+_SLOT = re.compile(r"\{s\}'s|\{s\}|\{o\}|\{a o\}|\{p\}")
 _MONTHS = (
     "January",
     "February",
@@ -94,7 +95,8 @@ def with_article(noun: str) -> str:
         return f"someone who {noun}"
     if first in _DETERMINED or not words[0][0].islower() or _is_plural_or_mass(words):
         return noun
-    return f"{'an' if first[0] in 'aeio' or first.startswith(('un', 'umb', 'ug', 'up')) else 'a'} {noun}"
+    is_vowel = first[0] in "aeiou" and not first.startswith(("uni", "use", "usu", "eu", "one", "u-"))
+    return f"{'an' if is_vowel else 'a'} {noun}"
 
 
 def _is_plural_or_mass(words: Sequence[str]) -> bool:
@@ -120,9 +122,14 @@ def fill(template: str, *, subject: str = "", object: str = "", predicate: str =
     said = spoken(object)
     if re.search(r"\b(?:I|my|My|me|I'm|I've)\b", template) and "{s}" not in template:
         said = _for_me(said)
-    text = template.replace("{s}'s", possessive(subject)).replace("{s}", subject)
-    text = text.replace("{a o}", with_article(said)).replace("{o}", said)
-    text = text.replace("{p}", predicate.replace("_", " "))
+    slots = {
+        "{s}'s": possessive(subject),
+        "{s}": subject,
+        "{o}": said,
+        "{a o}": with_article(said),
+        "{p}": predicate.replace("_", " "),
+    }
+    text = _SLOT.sub(lambda match: slots[match[0]], template)
     return text[:1].upper() + text[1:]
 
 
