@@ -1,0 +1,190 @@
+"""Episodes: the immutable messages of every conversation, read in time order, and the turns of a live chat.
+
+An episode's key tells whether a message is already in the store. It is made of the conversation, the speaker, the
+time, what was said and which one it is among equals, so that a second export of a chat adds only what is new.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Select, bindparam, func, or_, select, update
+from sqlalchemy.orm import Session
+
+from db import tables
+from db.engine import Database
+from db.tables import Conversation, Node, Participant, Source
+from memory.types import Episode
+
+_CHUNK = 500  # ids per query; SQLite bounds the number of parameters
+
+_COLUMNS = (
+    tables.Episode.id,
+    tables.Episode.conversation_id,
+    tables.Episode.position,
+    tables.Episode.speaker_id,
+    Node.name,
+    tables.Episode.time,
+    tables.Episode.text,
+    tables.Episode.kind,
+    tables.Episode.is_edited,
+    tables.Episode.origin,
+)
+
+
+def message_key(conversation_id: str, speaker: str, time: datetime, said: str, occurrence: int) -> str:
+    """64 hex digits that identify a message. `speaker` is a name's key, `occurrence` counts equals from 0."""
+    parts = (conversation_id, speaker, time.astimezone(UTC).isoformat(), said, str(occurrence))
+    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
+
+
+def get_episodes(database: Database, space_id: str, ids: Iterable[str]) -> list[Episode]:
+    """The episodes with those ids in time order; ids that are not in the space are left out."""
+    wanted = list(dict.fromkeys(ids))
+    found: list[Episode] = []
+    with database.transaction() as session:
+        for start in range(0, len(wanted), _CHUNK):
+            chosen = tables.Episode.id.in_(wanted[start : start + _CHUNK])
+            found += _fetch(session, _query(space_id).where(chosen))
+    return sorted(found, key=_order)
+
+
+def list_episodes(
+    database: Database,
+    space_id: str,
+    *,
+    conversation_id: str | None = None,
+    unread_by: str | None = None,
+    origins: Collection[str] = ("observed",),
+    kinds: Collection[str] = ("text",),
+    until: datetime | None = None,
+) -> list[Episode]:
+    """Episodes in time order. `unread_by` keeps those that extractor has not read; `until` is exclusive."""
+    query = _query(space_id).where(tables.Episode.origin.in_(origins), tables.Episode.kind.in_(kinds))
+    if conversation_id is not None:
+        query = query.where(tables.Episode.conversation_id == conversation_id)
+    if unread_by is not None:
+        reader = tables.Episode.extracted_by
+        query = query.where(or_(reader.is_(None), reader != unread_by))
+    if until is not None:
+        query = query.where(tables.Episode.time < until)
+    with database.transaction() as session:
+        return sorted(_fetch(session, query), key=_order)
+
+
+def mark_read(session: Session, episode_ids: Sequence[str], extractor_name: str) -> None:
+    """Record that the extractor has read these; part of the caller's transaction."""
+    if not episode_ids:
+        return
+    statement = (
+        update(tables.Episode)
+        .where(tables.Episode.id == bindparam("episode"))
+        .values(extracted_by=extractor_name)
+    )
+    session.connection().execute(statement, [{"episode": episode_id} for episode_id in episode_ids])
+    session.expire_all()
+
+
+def audience(database: Database, space_id: str) -> dict[str, frozenset[str]]:
+    """Who could hear what: the participants' node ids of each conversation."""
+    heard: dict[str, set[str]] = defaultdict(set)
+    with database.transaction() as session:
+        rows = session.execute(
+            select(Participant.conversation_id, Participant.node_id).where(Participant.space_id == space_id)
+        ).all()
+    for conversation_id, node_id in rows:
+        heard[conversation_id].add(node_id)
+    return {conversation_id: frozenset(people) for conversation_id, people in heard.items()}
+
+
+def append_turn(
+    database: Database,
+    space_id: str,
+    *,
+    conversation: str,
+    speaker_id: str,
+    text: str,
+    origin: str,
+    time: datetime,
+    participants: Collection[str] = (),
+) -> Episode:
+    """Add one turn to a live conversation of that name; the speaker and `participants` (node ids) are who hears it.
+
+    The conversation and its source are made by the first turn. Every call adds an episode, also for equal words.
+    """
+    with database.transaction() as session:
+        conversation_id = ensure_conversation(session, space_id, conversation)
+        source_id = _ensure_channel(session, space_id, conversation_id, conversation, time)
+        add_participants(session, space_id, conversation_id, {speaker_id, *participants})
+        last = session.scalar(
+            select(func.max(tables.Episode.position)).where(tables.Episode.source_id == source_id)
+        )
+        position = 0 if last is None else last + 1
+        row = tables.Episode(
+            space_id=space_id,
+            source_id=source_id,
+            conversation_id=conversation_id,
+            position=position,
+            speaker_id=speaker_id,
+            time=time,
+            text=text,
+            origin=origin,
+            key=message_key(f"turn:{source_id}", speaker_id, time, text, position),
+        )
+        session.add(row)
+        session.flush()
+        return _fetch(session, _query(space_id).where(tables.Episode.id == row.id))[0]
+
+
+def ensure_conversation(session: Session, space_id: str, name: str) -> str:
+    """The id of the conversation of that name, made if there is none."""
+    found = session.scalar(
+        select(Conversation.id).where(Conversation.space_id == space_id, Conversation.name == name)
+    )
+    if found is not None:
+        return found
+    row = Conversation(space_id=space_id, name=name)
+    session.add(row)
+    session.flush()
+    return row.id
+
+
+def add_participants(session: Session, space_id: str, conversation_id: str, people: Collection[str]) -> None:
+    """Let these people (node ids) take part in the conversation; who already does stays."""
+    known = set(
+        session.scalars(select(Participant.node_id).where(Participant.conversation_id == conversation_id))
+    )
+    for node_id in sorted(set(people) - known):
+        session.add(Participant(conversation_id=conversation_id, node_id=node_id, space_id=space_id))
+    session.flush()
+
+
+def _ensure_channel(session: Session, space_id: str, conversation_id: str, name: str, time: datetime) -> str:
+    digest = hashlib.sha256(f"channel:{conversation_id}".encode()).hexdigest()
+    found = session.scalar(select(Source.id).where(Source.space_id == space_id, Source.sha256 == digest))
+    if found is not None:
+        return found
+    row = Source(space_id=space_id, kind="chat", name=name, sha256=digest, created_at=time)
+    session.add(row)
+    session.flush()
+    return row.id
+
+
+def _query(space_id: str) -> Select[*tuple[Any, ...]]:
+    return (
+        select(*_COLUMNS)
+        .join(Node, Node.id == tables.Episode.speaker_id)
+        .where(tables.Episode.space_id == space_id)
+    )
+
+
+def _fetch(session: Session, query: Select[*tuple[Any, ...]]) -> list[Episode]:
+    return [Episode(*row) for row in session.execute(query)]
+
+
+def _order(episode: Episode) -> tuple[datetime, str, int, str]:
+    return episode.time, episode.conversation_id, episode.position, episode.id
