@@ -1,0 +1,202 @@
+"""Stage `publish`: hold the exam against the gate, then move the pointer, or leave it and say which number failed.
+
+Nothing fails open: a number that was not measured fails like one that is too low, except what a first night
+cannot have (earlier nights). The pointer and its ledger entry are one transaction.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select
+
+from consolidation.errors import NothingPublished, StageFailed, UnknownRun
+from consolidation.runs import stage_records
+from consolidation.stage import Gate, NightContext, Progress, StageResult
+from db.engine import Database
+from db.tables import SleepRun
+from memory import artifacts
+from memory.artifacts import PointerRow
+from memory.ports import Clock, utc_now
+
+CONDITION = "weights"  # the gate judges what the weights alone know
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One number of the exam against its limit. `value` is None where it was not measured."""
+
+    number: str
+    value: float | None
+    limit: float
+    is_passed: bool
+    is_at_least: bool  # which side of the limit is the good one
+
+    def sentence(self) -> str:
+        if self.value is None:
+            return f"{self.number} was not measured"
+        side = "under" if self.is_at_least else "over"
+        return f"{self.number} {self.value:.3f} is {side} {self.limit:.3f}"
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "number": self.number,
+            "value": self.value,
+            "limit": self.limit,
+            "passed": self.is_passed,
+            "at_least": self.is_at_least,
+        }
+
+
+def hold_against(gate: Gate, numbers: Mapping[str, Any], earlier_recall: float | None) -> list[Check]:
+    """Every number of the gate. `earlier_recall` is what the published night before remembered, if there is one."""
+    checks = [
+        _at_least("recall_paraphrase", numbers, gate.min_recall_paraphrase),
+        _at_most("ppl_change", numbers, gate.max_ppl_change),
+        _at_most("kl_to_base", numbers, gate.max_kl_to_base),
+    ]
+    if earlier_recall is not None:
+        checks.append(
+            _at_least("recall_earlier_nights", numbers, max(0.0, earlier_recall - gate.max_earlier_loss))
+        )
+    return checks
+
+
+def _at_least(number: str, numbers: Mapping[str, Any], limit: float) -> Check:
+    value = _measured(numbers, number)
+    return Check(number, value, limit, value is not None and value >= limit, is_at_least=True)
+
+
+def _at_most(number: str, numbers: Mapping[str, Any], limit: float) -> Check:
+    value = _measured(numbers, number)
+    return Check(number, value, limit, value is not None and value <= limit, is_at_least=False)
+
+
+def _measured(numbers: Mapping[str, Any], number: str) -> float | None:
+    value = numbers.get(number)
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
+
+
+def recall_of(numbers: Mapping[str, Any]) -> float | None:
+    """What a night remembered on held-out wordings: its own facts and those of nights before, weighted by count."""
+    counts = numbers.get("n") or {}
+    total = right = 0.0
+    for number in ("recall_paraphrase", "recall_earlier_nights"):
+        value, count = _measured(numbers, number), counts.get(number) or 0
+        if value is not None:
+            total += count
+            right += value * count
+    return right / total if total else None
+
+
+def run(context: NightContext, progress: Progress) -> StageResult:
+    """Repeatable: a night whose pointer was moved is not judged again."""
+    progress(0, 1)
+    if not context.output("dream").get("n_train"):
+        return _result("done", "nothing to train; the published artifacts still serve", [])
+    numbers = (context.output("exam").get("exam") or {}).get(CONDITION) or {}
+    checks = hold_against(context.settings.gate, numbers, _earlier_recall(context))
+    failed = [check for check in checks if not check.is_passed]
+    if failed:
+        reasons = "; ".join(check.sentence() for check in failed)
+        return _result("refused", f"the gate refused: {reasons}; the night before still serves", checks)
+    serving = _move(context)
+    progress(1, 1)
+    return _result("done", None, checks, serving)
+
+
+def _result(
+    status: str, reason: str | None, checks: list[Check], serving: PointerRow | None = None
+) -> StageResult:
+    is_published = serving is not None
+    return StageResult(
+        counts={
+            "published": int(is_published),
+            "failed_numbers": sum(not check.is_passed for check in checks),
+        },
+        output={
+            "status": status,
+            "reason": reason,
+            "is_published": is_published,
+            "gate": [check.as_json() for check in checks],
+            "recipe_id": serving and serving.recipe_id,
+            "readout_id": serving and serving.readout_id,
+        },
+    )
+
+
+def _earlier_recall(context: NightContext) -> float | None:
+    """What the night that serves now remembered in its own exam; None before the first publish."""
+    serving = artifacts.pointer(context.database, context.space_id)
+    run_id = serving.run_id if serving else None
+    if run_id is None or run_id == context.run_id:
+        return None
+    exam = stage_records(context.database, run_id).get("exam")
+    return recall_of((exam.output.get("exam") or {}).get(CONDITION) or {}) if exam else None
+
+
+def _move(context: NightContext) -> PointerRow:
+    """Where the pointer stands afterwards. Without a readout of its own the night keeps the one that serves."""
+    recipe_id = context.output("merge").get("recipe_id")
+    readout_id = context.output("readout").get("readout_id")
+    if recipe_id is None:
+        raise StageFailed("publish", "the merge left no recipe; run `slowwave sleep` again")
+    serving = artifacts.pointer(context.database, context.space_id)
+    with context.database.transaction() as session:
+        run = session.get_one(SleepRun, context.run_id)
+        if run.is_published and serving is not None:
+            return serving
+        run.is_published = True
+        return artifacts.move_pointer(
+            session,
+            context.space_id,
+            run_id=context.run_id,
+            recipe_id=recipe_id,
+            readout_id=readout_id or (serving.readout_id if serving else None),
+            clock=context.clock,
+        )
+
+
+def roll_back(
+    database: Database, space_id: str, to_run: str | None = None, *, clock: Clock = utc_now
+) -> PointerRow:
+    """Point to an earlier published night again; without `to_run` to the one before the night that serves.
+
+    Behind the first night lies the plain base. Raises NothingPublished, or UnknownRun for a night that never was
+    published. No artifact is deleted.
+    """
+    serving = artifacts.pointer(database, space_id)
+    if serving is None or (serving.run_id is None and to_run is None):
+        raise NothingPublished
+    target = _published(database, space_id, to_run) if to_run else _before(database, space_id, serving.run_id)
+    published = stage_records(database, target)["publish"].output if target else {}
+    with database.transaction() as session:
+        return artifacts.move_pointer(
+            session,
+            space_id,
+            run_id=target,
+            recipe_id=published.get("recipe_id"),
+            readout_id=published.get("readout_id"),
+            reason="roll_back",
+            clock=clock,
+        )
+
+
+def _published(database: Database, space_id: str, run_id: str) -> str:
+    with database.transaction() as session:
+        run = session.get(SleepRun, run_id)
+        if run is None or run.space_id != space_id or not run.is_published:
+            raise UnknownRun(run_id)
+        return run.id
+
+
+def _before(database: Database, space_id: str, run_id: str | None) -> str | None:
+    with database.transaction() as session:
+        started = select(SleepRun.started_at).where(SleepRun.id == run_id).scalar_subquery()
+        earlier = select(SleepRun.id).where(
+            SleepRun.space_id == space_id, SleepRun.is_published, SleepRun.started_at < started
+        )
+        return session.scalar(earlier.order_by(SleepRun.started_at.desc()).limit(1))

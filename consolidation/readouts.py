@@ -1,0 +1,302 @@
+"""Directions of concepts in the residual stream: how they are made, measured, written, read back and applied.
+
+A direction is mean(positive) - mean(negative) of masked mean activations (Contrastive Activation Addition,
+https://arxiv.org/abs/2312.06681), less the mean of all concepts' directions at that layer (what merely says
+"emotional"), scaled to unit length. The layer index names the residual after that block.
+Letters: N text, L layer, D hidden, K concept. numpy only; whoever has a model brings the activations.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from consolidation.errors import BrokenReadout
+from memory.ports import FloatMatrix
+
+FORMAT = "slowwave-readout-1"
+TOKEN_RULE = "mean of content tokens"
+N_FOLDS = 3
+N_LAYERS_KEPT = 3
+VECTORS_FILE = "vectors.safetensors"
+MANIFEST_FILE = "manifest.json"
+ENVIRONMENT = (
+    ("SLOWWAVE_READOUT_VECTORS", "SLOWWAVE_READOUT_MANIFEST"),
+    ("VLLM_READOUT_VECTORS", "VLLM_READOUT_MANIFEST"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Contrast:
+    """Rows of one concept's examples in the activations: with the concept, and without it."""
+
+    positive: tuple[int, ...]
+    negative: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What belongs to a file of vectors. Lists by layer run like `layers`, lists by concept like `concepts`."""
+
+    concepts: tuple[str, ...]
+    layers: tuple[int, ...]
+    model_hash: str
+    template_hash: str
+    recipe: str | None  # the recipe whose weights gave the activations; None is the plain base
+    token_rule: str
+    n_positive: tuple[int, ...]  # K
+    n_negative: tuple[int, ...]  # K
+    n_neutral: int
+    raw_norms: tuple[tuple[float, ...], ...]  # L x K, before scaling
+    mean_residual_norm: tuple[float, ...]  # L
+    auroc: tuple[tuple[float, ...], ...]  # L x K, held out over folds
+    cross_talk: tuple[tuple[tuple[float, ...], ...], ...]  # L x K x K, cosines
+    neutral_mean: tuple[tuple[float, ...], ...]  # L x K, of projections of neutral texts
+    neutral_std: tuple[tuple[float, ...], ...]  # L x K
+    left_out: dict[str, int]  # concepts with too few examples, and how many they have
+    seed: int
+    format: str = FORMAT
+
+
+@dataclass(frozen=True, slots=True)
+class Readout:
+    manifest: Manifest
+    vectors: dict[int, FloatMatrix]  # layer -> (K, D), unit rows
+
+    def read(self, acts_NLD: FloatMatrix) -> list[dict[str, float]]:
+        """Per text and concept the reading in standard deviations of neutral text, averaged over the layers.
+
+        The activations' layers are the manifest's, in its order.
+        """
+        readings = [
+            (acts_NLD[:, index] @ self.vectors[layer].T - np.array(self.manifest.neutral_mean[index]))
+            / np.array(self.manifest.neutral_std[index])
+            for index, layer in enumerate(self.manifest.layers)
+        ]
+        mean_NK = np.mean(readings, axis=0)
+        return [dict(zip(self.manifest.concepts, map(float, row), strict=True)) for row in mean_NK]
+
+    def check_model(self, model_hash: str) -> None:
+        """Raises BrokenReadout for another model than the one that gave the activations."""
+        if self.manifest.model_hash != model_hash:
+            raise BrokenReadout(
+                "vectors", f"made with model {self.manifest.model_hash[:12]}, not {model_hash[:12]}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Directions:
+    """What the arithmetic gives for all layers it was shown."""
+
+    vectors_LKD: FloatMatrix
+    raw_norms_LK: FloatMatrix
+    auroc_LK: FloatMatrix
+
+
+@dataclass(frozen=True, slots=True)
+class Activations:
+    """What a model gave for some texts at some layers."""
+
+    acts_NLD: FloatMatrix
+    norms_L: FloatMatrix  # mean residual norm per token
+    layers: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """What the manifest says about where the activations come from."""
+
+    model_hash: str
+    template_hash: str
+    recipe: str | None
+    left_out: dict[str, int]
+    seed: int
+
+
+def build(
+    seen: Activations,
+    contrasts: Mapping[str, Contrast],
+    neutral: Sequence[int],
+    provenance: Provenance,
+    *,
+    n_layers: int = N_LAYERS_KEPT,
+) -> Readout:
+    """Directions of all concepts at the `n_layers` best of the layers seen, and all that the manifest says.
+
+    Without neutral texts the negatives stand in for them.
+    """
+    examples = list(contrasts.values())
+    found = find_directions(seen.acts_NLD, examples, seed=provenance.seed)
+    layers = choose_layers(found, seen.layers, n_layers)
+    index = [seen.layers.index(layer) for layer in layers]
+    vectors_LKD = found.vectors_LKD[index]
+    rows = list(neutral) or sorted({row for contrast in examples for row in contrast.negative})
+    mean_LK, std_LK = standardise(seen.acts_NLD[rows][:, index], vectors_LKD)
+    manifest = Manifest(
+        concepts=tuple(contrasts),
+        layers=layers,
+        model_hash=provenance.model_hash,
+        template_hash=provenance.template_hash,
+        recipe=provenance.recipe,
+        token_rule=TOKEN_RULE,
+        n_positive=tuple(len(contrast.positive) for contrast in examples),
+        n_negative=tuple(len(contrast.negative) for contrast in examples),
+        n_neutral=len(rows),
+        raw_norms=as_rows(found.raw_norms_LK[index]),
+        mean_residual_norm=tuple(round(float(norm), 4) for norm in seen.norms_L[index]),
+        auroc=as_rows(found.auroc_LK[index]),
+        cross_talk=tuple(as_rows(vectors_KD @ vectors_KD.T) for vectors_KD in vectors_LKD),
+        neutral_mean=as_rows(mean_LK),
+        neutral_std=as_rows(std_LK),
+        left_out=provenance.left_out,
+        seed=provenance.seed,
+    )
+    return Readout(manifest, dict(zip(layers, vectors_LKD, strict=True)))
+
+
+def find_directions(
+    acts_NLD: FloatMatrix, contrasts: Sequence[Contrast], *, seed: int, n_folds: int = N_FOLDS
+) -> Directions:
+    """Directions from all examples; AUROC of each from folds whose directions have not seen the texts scored."""
+    rows = np.arange(len(acts_NLD))
+    fold_of = np.random.default_rng(seed).permutation(rows) % n_folds
+    vectors, norms = _unit_directions(acts_NLD, contrasts, np.ones(len(rows), dtype=bool))
+    scores = [
+        _fold_auroc(acts_NLD, contrasts, fold_of == fold) for fold in range(n_folds)
+    ]  # each (L, K), NaN where a fold has no example
+    held_out = np.nanmean(np.stack([*scores, _half_where_never_scored(scores)]), axis=0)
+    return Directions(vectors, norms, held_out.astype(np.float32))
+
+
+def _half_where_never_scored(scores: Sequence[FloatMatrix]) -> FloatMatrix:
+    """Chance for what no fold could score, absent elsewhere."""
+    never = np.all(np.isnan(np.stack(scores)), axis=0)
+    return np.where(never, 0.5, np.nan).astype(np.float32)
+
+
+def _unit_directions(
+    acts_NLD: FloatMatrix, contrasts: Sequence[Contrast], is_seen: np.ndarray[Any, np.dtype[np.bool_]]
+) -> tuple[FloatMatrix, FloatMatrix]:
+    differences = []
+    for contrast in contrasts:
+        positive = [row for row in contrast.positive if is_seen[row]]
+        negative = [row for row in contrast.negative if is_seen[row]]
+        if positive and negative:
+            difference = acts_NLD[positive].mean(axis=0) - acts_NLD[negative].mean(axis=0)
+        else:
+            difference = np.zeros(acts_NLD.shape[1:], dtype=np.float32)
+        differences.append(difference)
+    raw_LKD = np.stack(differences, axis=1).astype(np.float32)
+    if len(contrasts) > 2:  # of two, the difference to their mean is the same axis twice
+        raw_LKD = raw_LKD - raw_LKD.mean(axis=1, keepdims=True)
+    norms_LK = np.linalg.norm(raw_LKD, axis=2)
+    return raw_LKD / np.maximum(norms_LK, 1e-8)[..., None], norms_LK
+
+
+def _fold_auroc(
+    acts_NLD: FloatMatrix, contrasts: Sequence[Contrast], is_held_out: np.ndarray[Any, np.dtype[np.bool_]]
+) -> FloatMatrix:
+    vectors, norms = _unit_directions(acts_NLD, contrasts, ~is_held_out)
+    n_layers = acts_NLD.shape[1]
+    scores = np.full((n_layers, len(contrasts)), np.nan, dtype=np.float32)
+    for k, contrast in enumerate(contrasts):
+        positive = [row for row in contrast.positive if is_held_out[row]]
+        negative = [row for row in contrast.negative if is_held_out[row]]
+        if not positive or not negative:
+            continue
+        for layer in range(n_layers):
+            if norms[layer, k] > 0:
+                direction = vectors[layer, k]
+                scores[layer, k] = auroc(
+                    acts_NLD[positive, layer] @ direction, acts_NLD[negative, layer] @ direction
+                )
+    return scores
+
+
+def auroc(positive: FloatMatrix, negative: FloatMatrix) -> float:
+    """The chance that a positive scores above a negative; ties count half."""
+    difference = positive[:, None] - negative[None, :]
+    return float(np.mean((difference > 0) + 0.5 * (difference == 0)))
+
+
+def choose_layers(
+    directions: Directions, layers: Sequence[int], n_kept: int = N_LAYERS_KEPT
+) -> tuple[int, ...]:
+    """The layers whose held-out AUROC is best on the mean over concepts; ties go to the lower layer."""
+    mean = directions.auroc_LK.mean(axis=1)
+    best = sorted(range(len(layers)), key=lambda index: (-float(mean[index]), layers[index]))[:n_kept]
+    return tuple(sorted(layers[index] for index in best))
+
+
+def standardise(acts_NLD: FloatMatrix, vectors_LKD: FloatMatrix) -> tuple[FloatMatrix, FloatMatrix]:
+    """Mean and standard deviation (L, K each) of the projections of neutral texts."""
+    projections_NLK = np.einsum("nld,lkd->nlk", acts_NLD, vectors_LKD)
+    std = projections_NLK.std(axis=0)
+    return projections_NLK.mean(axis=0), np.where(std > 1e-6, std, 1.0).astype(np.float32)
+
+
+def write_readout(readout: Readout, root: Path) -> tuple[Path, str]:
+    """Write under `root` in a folder named by content; returns it with the sha256 over both files. Repeatable."""
+    tensors = {f"layer_{layer}.vectors": readout.vectors[layer] for layer in readout.manifest.layers}
+    vectors = save({name: np.ascontiguousarray(tensor, dtype=np.float32) for name, tensor in tensors.items()})
+    manifest = json.dumps(asdict(readout.manifest), indent=1, sort_keys=True, ensure_ascii=False).encode()
+    sha256 = hashlib.sha256(hashlib.sha256(vectors).digest() + hashlib.sha256(manifest).digest()).hexdigest()
+    folder = root / sha256[:12]
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in ((VECTORS_FILE, vectors), (MANIFEST_FILE, manifest)):
+        half = folder / f"{name}.part"
+        half.write_bytes(content)
+        half.replace(folder / name)
+    return folder, sha256
+
+
+def read_readout(folder: Path) -> Readout:
+    return read_files(folder / VECTORS_FILE, folder / MANIFEST_FILE)
+
+
+def read_files(vectors_path: Path, manifest_path: Path) -> Readout:
+    """Raises BrokenReadout where the files are missing, damaged or do not belong together."""
+    try:
+        manifest = _manifest(json.loads(manifest_path.read_text(encoding="utf-8")))
+        tensors = load(vectors_path.read_bytes())
+        vectors = {layer: tensors[f"layer_{layer}.vectors"] for layer in manifest.layers}
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise BrokenReadout(vectors_path.parent.name, f"{type(error).__name__} while reading it") from error
+    if any(len(matrix) != len(manifest.concepts) for matrix in vectors.values()):
+        raise BrokenReadout(
+            vectors_path.parent.name, "vectors and manifest name different numbers of concepts"
+        )
+    if not all(np.isfinite(matrix).all() for matrix in vectors.values()):
+        raise BrokenReadout(vectors_path.parent.name, "it holds numbers that are not finite")
+    return Readout(manifest, vectors)
+
+
+def paths_from(environ: Mapping[str, str]) -> tuple[Path, Path] | None:
+    """Vectors and manifest as the environment names them; slowwave's own names win over vLLM's."""
+    for vectors, manifest in ENVIRONMENT:
+        if environ.get(vectors) and environ.get(manifest):
+            return Path(environ[vectors]), Path(environ[manifest])
+    return None
+
+
+def _manifest(plain: dict[str, Any]) -> Manifest:
+    if plain.get("format") != FORMAT:
+        raise ValueError("the manifest is of another format")
+    return Manifest(**{key: _frozen(value) for key, value in plain.items()})
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(_frozen(item) for item in value) if isinstance(value, list) else value
+
+
+def as_rows(matrix: FloatMatrix) -> tuple[tuple[float, ...], ...]:
+    """A matrix as nested tuples of floats, for the manifest."""
+    return tuple(tuple(round(float(value), 6) for value in row) for row in matrix)
