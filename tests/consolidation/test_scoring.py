@@ -1,0 +1,117 @@
+"""Claims about marking: what counts as giving a value, and what as refusing."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from consolidation.scoring import gives, gives_any, refuses, tokens
+
+RIGHT = [
+    ("Maya Okafor lives in Lisbon.", "Lisbon"),
+    ("maya lives in LISBON", "lisbon"),
+    ("She moved to Malmö last year.", "Malmo"),
+    ("It's Lisbon's old town.", "Lisbon"),
+    ("From 2009 to 2017.", "2009-2017"),
+    ("2009–2017", "2009 to 2017"),
+    ("It opens on August 22nd.", "2025-08-22"),
+    ("It opens on 22 August.", "2025-08-22"),
+    ("It opens on the 22nd of August, 2025.", "2025-08-22"),
+    ("22 August 2025", "22 August"),
+    ("on 14 November", "14 November"),
+    ("November 14", "14 November"),
+    ("They have three children.", "3"),
+    ("They have 3 children.", "three"),
+    ("She is thirty-eight years old.", "38"),
+    ("She is thirty eight.", "38"),
+    ("two hundred metres", "200 metres"),
+    ("3,410 grams", "3410 grams"),
+    ("She takes 1.25mg of bisoprolol.", "1.25 mg"),
+    ("Call 0705550197", "070 555 01 97"),
+    ("The number is +46 70-555 01 97.", "+46 70 555 01 97"),
+    ("A crane technician at Kvarnholm Terminal.", "crane technician at Kvarnholm Terminal"),
+    ("Jo works as a nurse.", "the nurse"),
+    ("He lives in a house in Viana.", "her house in Viana"),
+    ("No, Maya now lives in Lisbon.", "Lisbon"),
+    ("Not Porto, but Lisbon.", "Lisbon"),
+    ("She doesn't live in Porto; she lives in Lisbon.", "Lisbon"),
+    ("no", "no"),
+]
+WRONG = [
+    ("I know that.", "no"),
+    ("Nobody.", "no"),
+    ("She lives in Lisbonville.", "Lisbon"),
+    ("New York", "York State"),
+    ("23 August 2025", "2025-08-22"),
+    ("22 August 2024", "2025-08-22"),
+    ("22 September", "2025-08-22"),
+    ("138", "38"),
+    ("thirty", "38"),
+    ("from 2009 to 2018", "2009-2017"),
+    ("12.25 mg", "1.25 mg"),
+    ("0705550198", "070 555 01 97"),
+    ("She doesn't live in Lisbon.", "Lisbon"),
+    ("Maya no longer lives in Lisbon.", "Lisbon"),
+    ("I don't know whether it is Lisbon.", "Lisbon"),
+    ("", "Lisbon"),
+    ("anything", ""),
+    ("anything", "..."),
+]
+REFUSALS = [
+    "I don't know where Maya lives.",
+    "I do not know that.",
+    "Sorry, I have no idea.",
+    "I'm not sure who that is.",
+    "Nobody told me that.",
+    "I can't say what Bram's job is.",
+    "That's unknown to me.",
+    "I've never heard of Bram Nowak.",
+]
+ANSWERS = [
+    "Maya knows everybody in Lisbon.",
+    "Maya lives in Lisbon.",
+    "No, Maya now lives in Lisbon.",
+    "Her job is not easy: she is a nurse.",
+    "",
+]
+
+
+@pytest.mark.parametrize(("answer", "accepted"), RIGHT)
+def test_a_value_is_given_however_it_is_written(answer: str, accepted: str) -> None:
+    assert gives(answer, accepted)
+
+
+@pytest.mark.parametrize(("answer", "accepted"), WRONG)
+def test_another_value_or_a_denial_gives_nothing(answer: str, accepted: str) -> None:
+    assert not gives(answer, accepted)
+
+
+@pytest.mark.parametrize("answer", REFUSALS)
+def test_a_refusal_is_seen(answer: str) -> None:
+    assert refuses(answer)
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_an_answer_is_no_refusal(answer: str) -> None:
+    assert not refuses(answer)
+
+
+def test_any_one_value_suffices() -> None:
+    assert gives_any("She plays the cello.", ["violin", "cello"])
+    assert not gives_any("She plays the cello.", [])
+
+
+@given(st.text(max_size=60), st.text(max_size=30))
+def test_marking_takes_any_text(answer: str, accepted: str) -> None:
+    gives(answer, accepted)
+    refuses(answer)
+
+
+@given(st.dates(min_value=date(1000, 1, 1), max_value=date(2999, 12, 31)))
+def test_every_way_to_write_a_day_is_one_token(day: date) -> None:
+    iso = day.isoformat()
+    for form in (f"{day:%d %B %Y}", f"{day:%B %d, %Y}", f"{day:%d}th of {day:%b} {day:%Y}"):
+        assert tokens(form) == tokens(iso)
