@@ -5,7 +5,10 @@ NightError
 ├── StageFailed       a stage cannot go on; carries the stage and a one-line reason
 ├── UnknownRun        no such night (also a LookupError)
 ├── NothingPublished  there is no earlier night to roll back to
-└── BrokenReadout     a readout file is damaged or was made with another model
+├── BrokenReadout     a readout file is damaged or was made with another model
+├── BrokenRecipe      a recipe's file is missing, damaged, or names vectors that were changed
+├── MissingVector     the files of a task vector are not there
+└── UnknownEntry      no entry of the recipe, or more than one, goes by that name (also a LookupError)
 """
 
 from __future__ import annotations
@@ -41,3 +44,23 @@ class NothingPublished(NightError):
 class BrokenReadout(NightError):
     def __init__(self, name: str, why: str) -> None:
         super().__init__(f"the readout {name} cannot be used: {why}; `slowwave sleep` makes a new one")
+
+
+class BrokenRecipe(NightError):
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(f"the recipe {name} cannot be used: {why}; `slowwave roll-back` serves an earlier one")
+
+
+class MissingVector(NightError):
+    def __init__(self, path: str, run_id: str | None) -> None:
+        night = f" of night {run_id}" if run_id else ""
+        super().__init__(
+            f"the task vector{night} is missing: {path}; put it back, or serve an earlier recipe with "
+            "`slowwave roll-back`"
+        )
+
+
+class UnknownEntry(NightError, LookupError):
+    def __init__(self, name: str, n_found: int) -> None:
+        many = "no entry" if not n_found else f"{n_found} entries"
+        super().__init__(f"{many} of the recipe go by {name}; `slowwave recipe log` lists them")

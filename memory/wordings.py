@@ -117,7 +117,7 @@ def _for_me(noun: str) -> str:
     return re.sub(r"\b(?:his|her|their)\b(?= \w)", "my", noun)
 
 
-def fill(template: str, *, subject: str = "", object: str = "", predicate: str = "") -> str:
+def fill(template: str, subject: str = "", object: str = "", predicate: str = "") -> str:
     """The template with its slots filled and its first letter raised. First-person templates say "my" for "her"."""
     said = spoken(object)
     if re.search(r"\b(?:I|my|My|me|I'm|I've)\b", template) and "{s}" not in template:
