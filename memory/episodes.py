@@ -140,6 +140,15 @@ def append_turn(
         return _fetch(session, _query(space_id).where(tables.Episode.id == row.id))[0]
 
 
+def conversation_id_of(database: Database, space_id: str, name: str) -> str | None:
+    """The id of the conversation of that name, or None."""
+    query = select(tables.Conversation.id).where(
+        tables.Conversation.space_id == space_id, tables.Conversation.name == name
+    )
+    with database.transaction() as session:
+        return session.scalar(query)
+
+
 def ensure_conversation(session: Session, space_id: str, name: str) -> str:
     """The id of the conversation of that name, made if there is none."""
     found = session.scalar(

@@ -177,7 +177,8 @@ def _known_chat(session: Session, space_id: str, export: Export) -> str | None:
     A chat's first part may hold one speaker and the whole of it three. It is the same chat where the people of one are
     among the people of the other and half of the messages at either end of the known part are in the export.
     """
-    if export.kind not in ("whatsapp", "jsonl"):
+    chats = _chats_of(session, space_id, export.kind) if export.kind in ("whatsapp", "jsonl") else []
+    if not chats:
         return None
     speakers = {names.key(message.speaker) for message in export.messages if message.speaker}
     said = {
@@ -185,7 +186,7 @@ def _known_chat(session: Session, space_id: str, export: Export) -> str | None:
         for message in export.messages
         if message.kind == "text"
     }
-    for conversation_id in _chats_of(session, space_id, export.kind):
+    for conversation_id in chats:
         people = set(
             session.scalars(
                 select(Node.name_key)

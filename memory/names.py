@@ -10,52 +10,21 @@ import difflib
 import re
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 
 MAX_LENGTH = 80  # characters of a name that are kept; its key then fits the column
 
 # words before a name that are not the name, as keys
-_TITLES = frozenset(
-    # fmt: off
-    (
-        "dr",
-        "dra",
-        "prof",
-        "mr",
-        "mrs",
-        "ms",
-        "miss",
-        "mx",
-        "sir",
-        "madam",
-        "herr",
-        "frau",
-        "fru",
-        "monsieur",
-        "madame",
-        "mme",
-        "senhor",
-        "senhora",
-        "sr",
-        "sra",
-        "senor",
-        "senora",
-        "don",
-        "dona",
-        "aunt",
-        "auntie",
-        "uncle",
-        "grandma",
-        "grandpa",
-        "granny",
-        "tia",
-        "tio",
-        "tante",
-        "onkel",
-    )
-    # fmt: on
-)
+# fmt: off
+_TITLES = frozenset((
+    "dr", "dra", "prof", "mr", "mrs", "ms", "miss", "mx", "sir", "madam", "herr", "frau", "fru",
+    "monsieur", "madame", "mme", "senhor", "senhora", "sr", "sra", "senor", "senora", "don", "dona",
+    "aunt", "auntie", "uncle", "grandma", "grandpa", "granny", "tia", "tio", "tante", "onkel",
+))
+# fmt: on
 
 
+@lru_cache(maxsize=8192)
 def key(name: str) -> str:
     """The form under which names are equal: NFKD, accents stripped, case folded, white space collapsed.
 
@@ -81,6 +50,7 @@ def _is_ignored(char: str) -> bool:
     return accent == 1 or 10 <= accent <= 35 or accent >= 200  # overlays, Semitic points, accents
 
 
+@lru_cache(maxsize=8192)
 def clean(name: str) -> str:
     """A name as it is shown: no invisible marks at its ends, single spaces, at most MAX_LENGTH characters."""
     text = " ".join(name.split())

@@ -16,22 +16,12 @@ from memory.importers.values import parse_time, whole_text
 from memory.types import Export, Message
 
 # message types that a person sends; numbers are what older exporters wrote for the same
-_SENT = frozenset(
-    # fmt: off
-    (
-        "Default",
-        "Reply",
-        "ThreadStarterMessage",
-        "ChatInputCommand",
-        "ContextMenuCommand",
-        "0",
-        "19",
-        "20",
-        "21",
-        "23",
-    )
-    # fmt: on
-)
+# fmt: off
+_SENT = frozenset((
+    "Default", "Reply", "ThreadStarterMessage", "ChatInputCommand", "ContextMenuCommand", "0", "19",
+    "20", "21", "23",
+))
+# fmt: on
 
 
 def looks_like(document: dict[str, Any]) -> bool:

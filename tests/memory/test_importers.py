@@ -1,0 +1,307 @@
+"""What each parser makes of files in the shapes that the real exporters document."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from memory.errors import BrokenExport, EmptyChat, UnknownFormat
+from memory.importers import detect
+from memory.importing import read_export, read_exports
+from memory.types import Export, Message
+
+FIXTURES = Path(__file__).parent / "fixtures"
+
+
+def read(name: str, timezone: str = "UTC") -> Export:
+    return read_export(FIXTURES / name, timezone=timezone)
+
+
+def parse(text: str, name: str = "chat.txt") -> Export:
+    return detect.read(text.encode(), name, UTC)[0]
+
+
+def at(*fields: int) -> datetime:
+    return datetime(*fields, tzinfo=UTC)  # type: ignore[arg-type, misc]
+
+
+def test_android_month_first_is_seen_from_a_field_above_twelve() -> None:
+    export = read("android_us.txt")
+    assert [m.time for m in export.messages[:3]] == [
+        at(2025, 3, 5, 18, 3),
+        at(2025, 3, 5, 23, 59),
+        at(2025, 3, 14, 0, 1),
+    ]
+    assert (export.kind, export.conversation, export.n_system) == ("whatsapp", "Ruth Okafor & Sam Petit", 1)
+
+
+def test_android_lines_without_a_head_continue_the_message() -> None:
+    assert read("android_us.txt").messages[1].text == "yes: all three crates\nthey are in the hall"
+
+
+def test_android_media_deleted_and_edited_lines_are_told_apart() -> None:
+    found = [(m.kind, m.text, m.is_edited) for m in read("android_us.txt").messages[2:]]
+    assert found == [
+        ("media", "<Media omitted>", False),
+        ("deleted", "This message was deleted", False),
+        ("text", "looks great", True),
+        ("text", "the blue one is mine", False),
+        ("media", "VID-20250314-WA0004.mp4 (file attached)", False),
+    ]
+
+
+def test_android_dotted_dates_bom_and_phone_numbers() -> None:
+    export = read("android_dotted.txt")
+    assert [m.speaker for m in export.messages[:2]] == ["Jürgen Weiß", "+49 170 0000001"]
+    assert [m.kind for m in export.messages] == ["text", "text", "media", "deleted", "text"]
+    assert export.messages[0].time == at(2025, 3, 12, 18, 3)
+    assert export.messages[-1].is_edited
+    assert export.n_system == 1
+
+
+def test_android_group_notices_with_colons_are_no_speakers() -> None:
+    export = read("android_group.txt")
+    assert {m.speaker for m in export.messages} == {"Mia Sand", "Ivo: plumber", "🦊 Fen", "+34 600 000 001"}
+    assert export.n_system == 7
+    assert export.conversation == "Trip: south"
+    assert export.messages[2].text == "list:\n- pegs\n- rope: two"
+
+
+def test_ios_marks_media_captions_and_notices() -> None:
+    export = read("ios_direct.txt")
+    assert [(m.kind, m.text) for m in export.messages] == [
+        ("text", "I found the key"),
+        ("text", "where?\n\nunder the mat?"),
+        ("media", "image omitted"),
+        ("text", "look here"),
+        ("media", "plan.pdf • 2 pages document omitted"),
+        ("deleted", "This message was deleted."),
+        ("text", "I meant Tuesday"),
+        ("text", "I noticed the image omitted"),
+    ]
+    assert export.messages[0].time == at(2025, 3, 12, 18, 3, 11)
+    assert export.messages[6].is_edited
+    assert (export.n_system, export.conversation) == (2, "Lena Voss & Omar Haddad")
+
+
+def test_ios_group_is_named_by_its_notices_and_tildes_go() -> None:
+    export = read("ios_group.txt")
+    assert [m.speaker for m in export.messages] == ["Ana", "Bo", "+1 (555) 010-0001"]
+    assert (export.conversation, export.n_system) == ("Choir", 3)
+    assert export.messages[1].time == at(2024, 2, 2, 7, 4)
+
+
+def chat(dates: list[str], form: str = "{}, 10:00 - Ana: hi") -> str:
+    return "\n".join(form.format(date) for date in dates)
+
+
+@pytest.mark.parametrize(
+    ("dates", "form", "first_and_last"),
+    [
+        (["03/04/2025", "13/04/2025"], "{}, 10:00 - Ana: hi", [(4, 3), (4, 13)]),
+        (["3/4/25", "3/13/25"], "{}, 10:00 - Ana: hi", [(3, 4), (3, 13)]),
+        (["11/01/2025", "12/01/2025", "01/02/2025"], "{}, 10:00 - Ana: hi", [(1, 11), (2, 1)]),
+        (["1/11/25", "1/12/25", "2/1/25"], "{}, 10:00 - Ana: hi", [(1, 11), (2, 1)]),
+        (["05/04/2025", "06/04/2025", "07/04/2025"], "{}, 10:00 - Ana: hi", [(4, 5), (4, 7)]),
+        (["4/5/25", "4/6/25", "4/7/25"], "{}, 10:00 - Ana: hi", [(4, 5), (4, 7)]),
+        (["04/05/2025"], "{}, 10:00 - Ana: hi", [(5, 4), (5, 4)]),
+        (["4/5/25"], "{}, 9:00\u202fPM - Ana: hi", [(4, 5), (4, 5)]),
+        (["04/05/25"], "{}, 9:00\u202fpm - Ana: hi", [(5, 4), (5, 4)]),
+        (["2025-04-05", "2025-04-06"], "{} 10:00 - Ana: hi", [(4, 5), (4, 6)]),
+        (["2025/4/5"], "{} 下午6:03 - Ana: hi", [(4, 5), (4, 5)]),
+        (["05.04.2025"], "{} 18.03 - Ana: hi", [(4, 5), (4, 5)]),
+        (["2025. 4. 5."], "{} 오후 6:03 - Ana: hi", [(4, 5), (4, 5)]),
+        (["5/4/25"], "{}, 6:03 p. m. - Ana: hi", [(4, 5), (4, 5)]),
+    ],
+)
+def test_date_order_is_decided_over_the_file(
+    dates: list[str], form: str, first_and_last: list[tuple[int, int]]
+) -> None:
+    messages = parse(chat(dates, form)).messages
+    assert [(m.time.month, m.time.day) for m in (messages[0], messages[-1])] == first_and_last
+
+
+def test_an_undecided_date_order_is_noted() -> None:
+    assert any("nothing in the file decides" in note for note in parse(chat(["04/05/2025"])).notes)
+
+
+def test_a_pasted_chat_of_another_style_stays_inside_its_message() -> None:
+    text = "12/03/2025, 18:03 - Ana: look\n[11/03/2025, 10:00:00] Zed: hi\n12/03/2025, 18:04 - Bo: who is Zed"
+    assert [m.speaker for m in parse(text).messages] == ["Ana", "Bo"]
+
+
+def test_times_are_read_in_the_given_zone() -> None:
+    message = read("ios_direct.txt", "Europe/Lisbon").messages[0]
+    assert message.time == datetime(2025, 3, 12, 18, 3, 11, tzinfo=ZoneInfo("Europe/Lisbon"))
+
+
+def test_telegram_personal_chat() -> None:
+    export = read("telegram_personal.json")
+    assert [(m.speaker, m.kind, m.text) for m in export.messages] == [
+        ("Noor", "text", "see https://example.org and hurry"),
+        ("Piet", "text", "on my way"),
+        ("Piet", "media", "<sticker 🙂>"),
+        ("Noor", "text", "my new desk"),
+        ("Deleted account user7", "text", "hello?"),
+        ("Piet", "text", "Forwarded from Radio:\n> storm\n> tonight"),
+    ]
+    assert export.messages[0].time == at(2025, 3, 12, 17, 3, 11)
+    assert [m.is_edited for m in export.messages[:2]] == [False, True]
+    assert (export.conversation, export.n_system) == ("Noor", 1)
+
+
+def test_telegram_account_export_gives_one_export_per_chat_with_messages() -> None:
+    exports = read_exports(FIXTURES / "telegram_all.json", timezone="Europe/Lisbon")
+    assert [(e.conversation, len(e.messages)) for e in exports] == [("Noor", 6), ("Saved messages", 1)]
+    assert exports[1].messages[0].time.astimezone(UTC) == at(2025, 3, 13, 18, 8)
+
+
+def test_discord_channel() -> None:
+    export = read("discord_guild.json")
+    assert [(m.speaker, m.kind, m.text) for m in export.messages] == [
+        ("Kim (kim_b)", "text", "anyone tried ash glaze?"),
+        ("Kim (kim_c)", "text", "twice, it ran"),
+        ("Kim (kim_b)", "media", "<attachment>"),
+        ("lou", "media", "<sticker>"),
+    ]
+    assert export.messages[0].time.astimezone(UTC) == at(2025, 3, 12, 17, 3, 11, 123000)
+    assert export.messages[1].is_edited
+    assert (export.conversation, export.n_system) == ("Potters / glaze", 2)
+    assert "1 messages of bots left out" in export.notes
+
+
+def test_json_lines() -> None:
+    export = read("lines.jsonl", "Europe/Stockholm")
+    assert [m.time.astimezone(UTC) for m in export.messages] == [
+        at(2025, 3, 12, 18, 3, 11),
+        at(2025, 3, 12, 17, 4),
+        at(2025, 3, 12, 19),
+    ]
+    assert (export.conversation, export.n_system, export.messages[1].is_edited) == ("Ada & Bo", 1, True)
+
+
+def test_the_ending_of_the_name_decides_nothing() -> None:
+    for name, kind in (
+        ("telegram_personal.json", "telegram"),
+        ("lines.jsonl", "jsonl"),
+        ("ios_direct.txt", "whatsapp"),
+    ):
+        assert detect.read((FIXTURES / name).read_bytes(), "file.bin", UTC)[0].kind == kind
+
+
+@pytest.mark.parametrize("name", ["telegram_personal.json", "telegram_all.json", "discord_guild.json"])
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.7, 0.99])
+def test_a_truncated_json_names_line_and_column(name: str, share: float) -> None:
+    raw = (FIXTURES / name).read_bytes()
+    with pytest.raises(BrokenExport, match=r"line \d+, column \d+"):
+        detect.read(raw[: int(len(raw) * share)], name, UTC)
+
+
+def test_a_truncated_line_of_json_lines_is_named() -> None:
+    raw = (FIXTURES / "lines.jsonl").read_bytes()
+    with pytest.raises(BrokenExport, match="line 5, column"):
+        detect.read(raw[:-20], "lines.jsonl", UTC)
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ('{"time": "2025-03-12T18:03:11Z", "text": "a"}', "line 2 lacks speaker"),
+        ('{"time": "yesterday", "speaker": "Ada", "text": "a"}', "line 2 has no readable time"),
+        ('{"time": true, "speaker": "Ada", "text": "a"}', "line 2 has no readable time"),
+        ('{"time": 1e300, "speaker": "Ada", "text": "a"}', "line 2 has no readable time"),
+        ('{"time": "0001-01-01", "speaker": "Ada", "text": "a"}', "line 2 has no readable time"),
+        ('{"time": "2025-03-12", "speaker": "Ada", "text": ["a"]}', "line 2 has no readable time or text"),
+        ("[1]", "line 2 is no object"),
+    ],
+)
+def test_a_damaged_json_line_is_refused_with_its_number(line: str, why: str) -> None:
+    good = '{"time": "2025-03-12T18:03:11Z", "speaker": "Ada", "text": "a"}\n'
+    with pytest.raises(BrokenExport, match=why):
+        parse(good + line, "x.jsonl")
+
+
+@pytest.mark.parametrize("field", ["date", "text"])
+def test_a_damaged_telegram_message_is_refused_with_its_number(field: str) -> None:
+    row = {"type": "message", "date": "2025-03-12T18:04:00", "from": "Piet", "text": "a"}
+    row[field] = {"nothing": 1}  # type: ignore[assignment]
+    with pytest.raises(BrokenExport, match="message 0"):
+        parse(json.dumps({"name": "x", "type": "personal_chat", "messages": [row]}))
+
+
+@pytest.mark.parametrize("row", [1, None, {"type": "Default"}, {"type": "Default", "author": None}])
+def test_a_damaged_discord_message_is_refused(row: object) -> None:
+    with pytest.raises(BrokenExport):
+        parse(json.dumps({"channel": {"name": "c"}, "messages": [row]}))
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"just some prose\nand more",
+        b"%PDF-1.7\n\0\0",
+        b"\x89PNG\r\n\0\0",
+        b"{\\rtf1 x}",
+        b"[1, 2]",
+        b'{"a": 1}',
+        b"a,b\n1,2",
+    ],
+)
+def test_other_files_are_refused_with_the_formats_that_are_read(raw: bytes) -> None:
+    with pytest.raises(UnknownFormat, match="WhatsApp"):
+        detect.read(raw, "other", UTC)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " \n",
+        "\ufeff",
+        '{"name": "x", "type": "personal_chat", "messages": []}',
+        '{"guild": {}, "channel": {"name": "x"}, "messages": []}',
+        "12/03/2025, 18:03 - Messages and calls are end-to-end encrypted.",
+    ],
+)
+def test_a_chat_without_messages_is_empty(text: str) -> None:
+    with pytest.raises(EmptyChat):
+        parse(text)
+
+
+def test_bytes_that_are_no_utf8_are_replaced_and_noted() -> None:
+    raw = b"12/03/2025, 18:03 - Ana: caf\xe9 ol\xe9\n"
+    export = detect.read(raw, "x.txt", UTC)[0]
+    assert export.messages[0].text == "caf\ufffd ol\ufffd"
+    assert any("2 places" in note for note in export.notes)
+
+
+def test_utf16_is_read() -> None:
+    assert detect.read("12/03/2025, 18:03 - Ana: olá".encode("utf-16"), "x", UTC)[0].messages[0].text == "olá"
+
+
+def test_halves_of_surrogate_pairs_can_be_stored() -> None:
+    line = '{"time": "2025-03-12", "speaker": "A\\ud800", "text": "x \\ud83d \\ud83d\\ude00"}'
+    message = parse(line).messages[0]
+    assert message.text == "x \ufffd 😀"
+    assert (message.speaker or "").encode()
+
+
+_NAMES = st.text(st.characters(categories=("L", "So")), min_size=1, max_size=12)
+_WORDS = st.lists(st.text(st.characters(categories=("L", "N", "P", "So"), exclude_characters="<>\u200e"), max_size=12), min_size=1, max_size=6)  # fmt: skip
+
+
+@given(st.lists(st.tuples(_NAMES, _WORDS, st.integers(0, 10**6)), min_size=1, max_size=12))
+def test_what_is_written_in_android_form_reads_back(rows: list[tuple[str, list[str], int]]) -> None:
+    time, lines, expected = at(2024, 1, 13), [], []
+    for name, words, minutes in rows:
+        time += timedelta(minutes=minutes)
+        text = " ".join(f"w{word}" for word in words)
+        expected.append(Message(time, f"N{name}", text))
+        lines.append(f"{time:%d/%m/%Y, %H:%M} - N{name}: {text}")
+    assert list(parse("\n".join(lines)).messages) == expected
