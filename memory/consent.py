@@ -53,7 +53,7 @@ def has_consent(database: Database, space_id: str, person_id: str) -> bool:
         return session.scalars(_standing(space_id, person_id).limit(1)).first() is not None
 
 
-def _standing(space_id: str, person_id: str) -> Select[tuple[Consent]]:
+def _standing(space_id: str, person_id: str) -> Select[Consent]:
     return select(Consent).where(
         Consent.space_id == space_id, Consent.person_id == person_id, Consent.withdrawn_at.is_(None)
     )

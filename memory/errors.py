@@ -79,7 +79,7 @@ class UnknownArtifact(GraphError, LookupError):
 
 class CannotDecide(GraphError):
     def __init__(self, fact_id: str, kind: str, state: str) -> None:
-        super().__init__(f"fact {fact_id} is {state}; {kind} fits a fact that waits for a decision")
+        super().__init__(f"fact {fact_id} is {state} and cannot get {kind}; undo its decision first")
 
 
 class CannotUndo(GraphError):

@@ -19,7 +19,7 @@ HEARD = ("observed", "inferred")
 
 def visible_query(
     space_id: str, person_id: str, as_of: datetime | None = None, origins: Sequence[str] = HEARD
-) -> Select[tuple[str]]:
+) -> Select[str]:
     """Ids of the episodes that the person said or could hear, up to and including `as_of`."""
     took_part = select(Participant.conversation_id).where(
         Participant.space_id == space_id, Participant.node_id == person_id

@@ -9,7 +9,9 @@ from typing import Any, Literal
 MessageKind = Literal["text", "media", "deleted", "system"]
 Origin = Literal["observed", "inferred", "simulated"]
 Change = Literal["state", "update", "correct", "end"]
-FactStatus = Literal["current", "past", "contested", "retracted", "candidate", "quarantined", "rejected"]
+FactStatus = Literal[
+    "current", "past", "future", "contested", "retracted", "candidate", "quarantined", "rejected"
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,167 @@
+"""Take in what an extractor proposes, as facts of state `candidate`. Stored facts are not touched here.
+
+Refused, with a count in the log: a candidate that rests on a message a model wrote or on no known message, an
+interval that ends before it starts, an empty name or value. What is known from the same messages is not added
+twice, so that reading again adds nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Sequence
+from datetime import datetime, tzinfo
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from db import tables
+from memory import names, values
+from memory.fact_rows import day_of, timezone
+from memory.people import get_or_create_node
+from memory.ports import Clock, utc_now
+from memory.registry import Registry
+from memory.types import FactCandidate
+
+_log = logging.getLogger(__name__)
+
+MAX_OBJECT = 2000  # characters; what is longer is no value but a text
+
+
+def add_candidates(
+    session: Session,
+    space_id: str,
+    candidates: Sequence[FactCandidate],
+    registry: Registry,
+    *,
+    clock: Clock = utc_now,
+) -> list[str]:
+    """Ids of the new facts, in the order of the candidates; what is refused or known already has none."""
+    intake = _Intake(session, space_id, registry, clock, candidates)
+    outcomes = [intake.add(candidate) for candidate in candidates]
+    n_refused = outcomes.count(_REFUSED)
+    if n_refused:
+        _log.info("%d of %d candidates refused", n_refused, len(candidates))
+    return [fact_id for fact_id in outcomes if fact_id not in (_REFUSED, _KNOWN)]
+
+
+_REFUSED, _KNOWN = "refused", "known"
+
+
+class _Intake:
+    def __init__(
+        self,
+        session: Session,
+        space_id: str,
+        registry: Registry,
+        clock: Clock,
+        candidates: Sequence[FactCandidate],
+    ) -> None:
+        self.session, self.space_id, self.registry, self.clock = session, space_id, registry, clock
+        self.zone: tzinfo = timezone(session, space_id)
+        self.episodes = _episodes(
+            session, space_id, {episode_id for item in candidates for episode_id in item.episode_ids}
+        )
+        self.nodes: dict[tuple[str, str], str] = {}
+
+    def add(self, candidate: FactCandidate) -> str:
+        value = " ".join(candidate.object.replace("\x00", "").split())
+        predicate = re.sub(r"\W+", "_", names.key(candidate.predicate)).strip("_")[:64]
+        evidence = sorted(set(candidate.episode_ids))
+        origins = {self.episodes[item][1] if item in self.episodes else "unknown" for item in evidence}
+        if not evidence or not origins <= {"observed", "inferred"}:
+            return _REFUSED
+        if not predicate or not 0 < len(value) <= MAX_OBJECT or not names.clean(candidate.subject):
+            return _REFUSED
+        interval = self._interval(candidate, min(self.episodes[item][0] for item in evidence))
+        if interval is None:
+            return _REFUSED
+        subject_id = self._node(candidate.subject, candidate.subject_kind)
+        key = values.normal(value)
+        if self._is_known(subject_id, predicate, key, candidate.change, set(evidence)):
+            return _KNOWN
+        fact = tables.Fact(
+            space_id=self.space_id,
+            subject_id=subject_id,
+            predicate=predicate,
+            object=value,
+            object_key=key,
+            object_id=self._object_node(candidate, value),
+            valid_from=interval[0],
+            valid_to=interval[1],
+            recorded_at=self.clock(),
+            state="candidate",
+            change=candidate.change,
+            corrects=candidate.corrects,
+            confidence=min(1.0, max(0.0, float(candidate.confidence))),
+            origin="inferred" if "inferred" in origins else "observed",
+            rule=candidate.rule[:128],
+            asserted_by=self._node(candidate.asserted_by, "person"),
+        )
+        self.session.add(fact)
+        self.session.flush()
+        for episode_id in evidence:
+            self.session.add(tables.Evidence(fact_id=fact.id, episode_id=episode_id, space_id=self.space_id))
+        self.session.flush()
+        return fact.id
+
+    def _interval(
+        self, candidate: FactCandidate, first: datetime
+    ) -> tuple[datetime | None, datetime | None] | None:
+        """[from, to): from the day of the first evidence where no date was said; None if it cannot be.
+
+        An end says until when: its own date, else the day it was said; since when stays open.
+        """
+        day = day_of(first, self.zone)
+        start, end = candidate.valid_from, candidate.valid_to
+        if candidate.change == "end":
+            if end is None:
+                start, end = None, start or day
+        elif start is None and (end is None or end > day):
+            start = day
+        return None if start and end and end < start else (start, end)
+
+    def _node(self, name: str, kind: str) -> str | None:
+        if not names.clean(name):
+            return None
+        if (kind, name) not in self.nodes:
+            self.nodes[kind, name] = get_or_create_node(
+                self.session, self.space_id, name, kind, clock=self.clock
+            )
+        return self.nodes[kind, name]
+
+    def _object_node(self, candidate: FactCandidate, value: str) -> str | None:
+        return self._node(value, candidate.object_kind) if candidate.object_kind else None
+
+    def _is_known(
+        self, subject_id: str | None, predicate: str, key: str, change: str, evidence: set[str]
+    ) -> bool:
+        """Whether the same was taken from these messages before, whatever became of it."""
+        rows = self.session.execute(
+            select(tables.Fact.id, tables.Fact.state, tables.Fact.superseded_by).where(
+                tables.Fact.space_id == self.space_id,
+                tables.Fact.subject_id == subject_id,
+                tables.Fact.predicate == predicate,
+                tables.Fact.object_key == key,
+                tables.Fact.change == change,
+            )
+        )
+        for fact_id, state, superseded_by in rows:
+            keepers = [fact_id, superseded_by] if state == "rejected" else [fact_id]
+            held = select(tables.Evidence.episode_id).where(tables.Evidence.fact_id.in_(keepers))
+            if evidence <= set(self.session.scalars(held)):
+                return True
+        return False
+
+
+def _episodes(session: Session, space_id: str, ids: set[str]) -> dict[str, tuple[datetime, str]]:
+    """Time and origin of the episodes that this space holds."""
+    found: dict[str, tuple[datetime, str]] = {}
+    wanted = sorted(ids)
+    for start in range(0, len(wanted), 500):
+        query = select(tables.Episode.id, tables.Episode.time, tables.Episode.origin).where(
+            tables.Episode.space_id == space_id, tables.Episode.id.in_(wanted[start : start + 500])
+        )
+        for episode_id, time, origin in session.execute(query):
+            found[episode_id] = (time, origin)
+    return found

@@ -1,0 +1,131 @@
+"""Let an extractor and an emotion tagger read what they have not read yet.
+
+Each conversation is read in time order, in stretches; before a stretch come a few messages as context, from which
+alone nothing is taken. What was found in a stretch and the mark that it was read are one transaction, so that a
+reading that was cut short goes on where it stopped. The models run outside of any transaction.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from db.engine import Database
+from memory.candidates import add_candidates
+from memory.emotions import add_tags
+from memory.episodes import list_episodes, mark_read
+from memory.people import roster
+from memory.ports import Clock, EmotionTagger, Extractor, utc_now
+from memory.registry import Registry
+from memory.types import EmotionTag, Episode, FactCandidate
+
+_log = logging.getLogger(__name__)
+
+STRETCH = 200  # new episodes per transaction
+LOOK_BACK = 6  # earlier episodes shown as context
+TAG_BATCH = 64  # texts per call of the tagger
+
+
+class Progress(Protocol):
+    """`done` of `total` episodes."""
+
+    def __call__(self, done: int, total: int, note: str = "") -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ReadReport:
+    n_episodes: int
+    n_candidates: int
+    n_tags: int
+
+    def __add__(self, other: ReadReport) -> ReadReport:
+        return ReadReport(
+            self.n_episodes + other.n_episodes,
+            self.n_candidates + other.n_candidates,
+            self.n_tags + other.n_tags,
+        )
+
+
+def read_episodes(
+    database: Database,
+    space_id: str,
+    extractor: Extractor,
+    tagger: EmotionTagger,
+    registry: Registry,
+    *,
+    clock: Clock = utc_now,
+    progress: Progress | None = None,
+) -> ReadReport:
+    """Read every observed text that this extractor has not read. Reading twice adds nothing."""
+    reader = _Reader(database, space_id, extractor, tagger, registry, clock)
+    unread = list_episodes(database, space_id, unread_by=extractor.name)
+    report = ReadReport(0, 0, 0)
+    if progress is not None:
+        progress(0, len(unread))
+    for conversation_id in dict.fromkeys(episode.conversation_id for episode in unread):
+        new_ids = {episode.id for episode in unread if episode.conversation_id == conversation_id}
+        history = list_episodes(database, space_id, conversation_id=conversation_id)
+        for context, stretch in _stretches(history, new_ids):
+            report += reader.read(context, stretch)
+            if progress is not None:
+                progress(report.n_episodes, len(unread))
+    _log.info("%d episodes read, %d candidates", report.n_episodes, report.n_candidates)
+    return report
+
+
+def _stretches(
+    history: Sequence[Episode], new_ids: set[str]
+) -> Iterator[tuple[list[Episode], list[Episode]]]:
+    """(context, new episodes) in time order; a stretch ends where an episode that was read before stands between."""
+    start = 0
+    while start < len(history):
+        if history[start].id not in new_ids:
+            start += 1
+            continue
+        end = start
+        while end < len(history) and end - start < STRETCH and history[end].id in new_ids:
+            end += 1
+        yield list(history[max(0, start - LOOK_BACK) : start]), list(history[start:end])
+        start = end
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    database: Database
+    space_id: str
+    extractor: Extractor
+    tagger: EmotionTagger
+    registry: Registry
+    clock: Clock
+
+    def read(self, context: Sequence[Episode], stretch: Sequence[Episode]) -> ReadReport:
+        """Models first, then everything they found and the marks in one transaction."""
+        candidates = self._extract(context, stretch)
+        tags = list(_tags(self.tagger, stretch))
+        with self.database.transaction() as session:
+            fact_ids = add_candidates(session, self.space_id, candidates, self.registry, clock=self.clock)
+            add_tags(session, self.space_id, tags)
+            mark_read(session, [episode.id for episode in stretch], self.extractor.name)
+        return ReadReport(len(stretch), len(fact_ids), len(tags))
+
+    def _extract(self, context: Sequence[Episode], stretch: Sequence[Episode]) -> list[FactCandidate]:
+        """What rests on at least one new episode; evidence outside of what was shown is dropped."""
+        known = roster(self.database, self.space_id, stretch[0].conversation_id)
+        new_ids = {episode.id for episode in stretch}
+        shown = new_ids | {episode.id for episode in context}
+        return [
+            replace(candidate, episode_ids=tuple(item for item in candidate.episode_ids if item in shown))
+            for candidate in self.extractor.extract([*context, *stretch], known)
+            if not new_ids.isdisjoint(candidate.episode_ids)
+        ]
+
+
+def _tags(tagger: EmotionTagger, episodes: Sequence[Episode]) -> Iterator[EmotionTag]:
+    for start in range(0, len(episodes), TAG_BATCH):
+        batch = episodes[start : start + TAG_BATCH]
+        for episode, felt in zip(batch, tagger.tag([episode.text for episode in batch]), strict=True):
+            for concept, intensity in felt.items():
+                if intensity > 0:
+                    yield EmotionTag(episode.id, concept, min(10.0, float(intensity)), tagger.name)

@@ -1,0 +1,401 @@
+"""What was true when: a pure function from what was said in one slot to intervals that do not contradict.
+
+`resolve` reads assertions in the order of saying and makes runs: one value over one stretch of time with all the
+evidence for it. A later value of a one-at-a-time predicate ends the earlier one, a correction withdraws it, an end
+closes it, a restatement adds evidence. Derived ends and withdrawals that were stored are taken as made anew: they
+hold only while the fact that caused them is among the assertions. So the same function serves the live view, a
+person's limited view and the night's decisions, whatever the order of the input.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from memory import families, values
+from memory.registry import Registry
+
+Moment = tuple[datetime, int]  # time, and position in the conversation within the same minute
+
+_RANK = {"end": 0, "state": 1, "update": 2, "correct": 3}
+
+
+@dataclass(frozen=True, slots=True)
+class Assertion:
+    """One fact row as the timeline sees it. `day` is midnight of the day (space time zone) it was first said."""
+
+    id: str
+    subject_id: str
+    predicate: str
+    object: str
+    said: Moment
+    last_said: Moment
+    day: datetime
+    object_id: str | None = None
+    valid_from: datetime | None = None
+    valid_to: datetime | None = None
+    change: str = "state"
+    corrects: str | None = None
+    asserted_by: str | None = None
+    confidence: float = 1.0
+    is_stored: bool = False
+    is_retracted: bool = False
+    superseded_by: str | None = None
+    evidence: tuple[str, ...] = ()
+    conversations: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A run as it stands. `members` are the ids folded into `id`, itself first."""
+
+    id: str
+    members: tuple[str, ...]
+    object: str
+    object_id: str | None
+    valid_from: datetime | None
+    valid_to: datetime | None
+    change: str
+    confidence: float
+    evidence: tuple[str, ...]
+    is_contested: bool
+    is_retracted: bool
+    superseded_by: str | None  # what ended or withdrew it
+
+
+def resolve(assertions: Iterable[Assertion], registry: Registry) -> list[Resolved]:
+    """Runs of every slot among the assertions; every assertion is a member of exactly one run."""
+    slots: dict[tuple[str, str], list[Assertion]] = defaultdict(list)
+    for assertion in assertions:
+        slots[assertion.subject_id, families.slot(assertion.predicate)].append(assertion)
+    resolved: list[Resolved] = []
+    for key in sorted(slots):
+        slot = _Slot(registry, frozenset(row.id for row in slots[key]))
+        for row in sorted(slots[key], key=_order_of_saying):
+            slot.take_in(row)
+        slot.close()
+        resolved += [run.resolved() for run in slot.runs]
+    return resolved
+
+
+def _order_of_saying(row: Assertion) -> tuple[object, ...]:
+    return (row.said, _RANK[row.change], row.confidence, row.predicate, values.normal(row.object), row.id)
+
+
+@dataclass(slots=True)
+class _Run:
+    first: Assertion
+    members: list[str]
+    object: str
+    object_id: str | None
+    start: datetime | None
+    stated_end: datetime | None
+    change: str
+    confidence: float
+    evidence: dict[str, None]
+    last_said: Moment
+    is_stored: bool
+    is_retracted: bool
+    withdrawn_by: str | None
+    end: datetime | None = None
+    closer: _Run | None = None
+    is_start_unknown: bool = False
+    contests: list[_Run] = field(default_factory=list)
+
+    @property
+    def order(self) -> tuple[datetime, Moment, str]:
+        return (self.onset, self.first.said, self.first.id)
+
+    @property
+    def onset(self) -> datetime:
+        """When it began, for ordering: as said, else the day of the first evidence (or its end, if earlier)."""
+        if self.start is not None:
+            return self.start
+        return min(self.first.day, self.stated_end) if self.stated_end else self.first.day
+
+    @property
+    def is_soft(self) -> bool:
+        """Whether its start is no more than the day somebody first mentioned it in passing."""
+        return self.change == "state" and self.start in (None, self.first.day)
+
+    @property
+    def was_over(self) -> bool:
+        """Whether it was told of only when it was over."""
+        return self.stated_end is not None and self.first.day >= self.stated_end
+
+    def reset(self) -> None:
+        self.end, self.closer, self.is_start_unknown, self.contests = self.stated_end, None, False, []
+
+    def cut(self, at: datetime, closer: _Run) -> None:
+        if at <= self.onset:
+            self.is_start_unknown = self.is_start_unknown or self.is_soft
+            at = at if self.is_soft or self.start is None else self.onset
+        if self.end is None or at < self.end:
+            self.end, self.closer = at, closer
+
+    def overlaps(self, other: _Run) -> bool:
+        return _before(self.onset, other.end) and _before(other.onset, self.end)
+
+    def resolved(self) -> Resolved:
+        cause = self.withdrawn_by if self.is_retracted else self.closer.first_id if self.closer else None
+        return Resolved(
+            id=self.first_id,
+            members=tuple(self.members),
+            object=self.object,
+            object_id=self.object_id,
+            valid_from=None if self.is_start_unknown and not self.is_retracted else self.start,
+            valid_to=self.end,
+            change=self.change,
+            confidence=self.confidence,
+            evidence=tuple(self.evidence),
+            is_contested=any(self.overlaps(other) for other in self.contests),
+            is_retracted=self.is_retracted,
+            superseded_by=cause,
+        )
+
+    @property
+    def first_id(self) -> str:
+        return self.members[0]
+
+
+def _before(a: datetime, b: datetime | None) -> bool:
+    return b is None or a < b
+
+
+class _Slot:
+    """The runs of one slot while assertions come in, in the order of saying."""
+
+    def __init__(self, registry: Registry, ids: frozenset[str]) -> None:
+        self.registry = registry
+        self.ids = ids
+        self.runs: list[_Run] = []
+
+    def take_in(self, row: Assertion) -> None:
+        run = self._as_run(row)
+        if row.change == "correct" and not run.is_retracted:
+            self._withdraw(run)
+        home = None if run.is_retracted else self._home(run)
+        if home is None:
+            self.runs.append(run)
+        else:
+            self._fold(home, run)
+
+    def _as_run(self, row: Assertion) -> _Run:
+        """The row without what was derived from facts that are not here, and without derived ends."""
+        is_retracted = row.is_retracted and (row.superseded_by is None or row.superseded_by in self.ids)
+        is_end_derived = row.superseded_by is not None and not row.is_retracted
+        return _Run(
+            first=row,
+            members=[row.id],
+            object=row.object,
+            object_id=row.object_id,
+            start=row.valid_from,
+            stated_end=None if is_end_derived else row.valid_to,
+            change=row.change,
+            confidence=row.confidence,
+            evidence=dict.fromkeys(row.evidence),
+            last_said=row.last_said,
+            is_stored=row.is_stored,
+            is_retracted=is_retracted,
+            withdrawn_by=row.superseded_by if is_retracted else None,
+            end=None if is_end_derived else row.valid_to,
+        )
+
+    # Corrections
+
+    def _withdraw(self, by: _Run) -> None:
+        target = self._target(by)
+        if target is None:
+            return
+        if target.start is not None and (by.start is None or target.start < by.start):
+            by.start = target.start  # the right value held from when the wrong one was thought to
+        if not target.is_retracted and not (by.first.is_stored and target.first.is_stored):
+            target.is_retracted, target.withdrawn_by = True, by.first_id
+
+    def _target(self, by: _Run) -> _Run | None:
+        """The value that a correction takes back: the one it names, else the nearest one said before it."""
+        earlier = [
+            run
+            for run in sorted(self.runs, key=lambda run: (run.last_said, run.first.id))
+            if run.first.predicate == by.first.predicate
+            and values.normal(run.object) != values.normal(by.object)
+        ]
+        named = by.first.corrects
+        if named:
+            kind = self.registry.get(by.first.predicate).object
+            matching = [run for run in earlier if values.is_same(run.object, named, kind=kind)]
+            if matching:
+                return matching[-1]
+        is_one = self._is_one(by.first.predicate)
+        same_day = [
+            run
+            for run in earlier
+            if _utc_day(run.last_said) == _utc_day(by.first.said)
+            and (is_one or run.first.asserted_by == by.first.asserted_by)
+        ]
+        if same_day:
+            return same_day[-1]
+        return earlier[-1] if earlier and is_one and not named else None
+
+    # Restatements
+
+    def _home(self, new: _Run) -> _Run | None:
+        """The run that `new` restates, if it does. Two stored facts are never made one."""
+        same = [run for run in self.runs if self._restates(new, run)]
+        if not same:
+            return None
+        self.close()
+        fitting = [run for run in same if self._fits(new, run)]
+        return min(fitting, key=lambda run: self._distance(new, run), default=None)
+
+    def _restates(self, new: _Run, run: _Run) -> bool:
+        predicate = new.first.predicate
+        if run.first.predicate != predicate or (new.is_stored and (run.is_stored or run.is_retracted)):
+            return False
+        if values.normal(new.object) == values.normal(run.object):
+            return True
+        if new.object_id and new.object_id == run.object_id:
+            return True
+        # the fuller value must not reach people who only heard the barer one
+        if new.first.conversations != run.first.conversations:
+            return False
+        if new.object_id and run.object_id and new.object_id != run.object_id:
+            return False
+        is_strict = not self._is_one(predicate) or new.change in ("update", "correct")
+        kind = self.registry.get(predicate).object
+        return values.is_same(new.object, run.object, kind=kind, is_strict=is_strict)
+
+    def _fits(self, new: _Run, run: _Run) -> bool:
+        """Whether `new` speaks of that run's stretch of time, and not of another one of the same value."""
+        if run.is_retracted:
+            return new.change == "state"
+        if new.stated_end is not None and new.stated_end < run.onset and run.start is not None:
+            return False
+        if self._is_parted(new, run):
+            return False
+        if new.change == "end" or _before(new.onset, run.end):
+            return True
+        is_in_passing = new.change == "state" and new.start in (None, new.first.day)
+        is_firmly_over = run.closer is None or run.closer.change in ("update", "correct")
+        return is_in_passing and is_firmly_over
+
+    def _is_parted(self, new: _Run, run: _Run) -> bool:
+        """Whether another value held between the two."""
+        return any(
+            new.onset <= other.onset < run.onset and not other.is_soft
+            for other in self.runs
+            if other is not run and not other.is_retracted and self._conflicts(other, run)
+        )
+
+    def _distance(self, new: _Run, run: _Run) -> tuple[object, ...]:
+        is_inside = run.onset <= new.onset and _before(new.onset, run.end)
+        return (run.is_retracted, not is_inside, abs(run.onset - new.onset), run.order)
+
+    def _fold(self, run: _Run, new: _Run) -> None:
+        if not run.is_retracted:
+            if new.start is not None and _before(new.start, run.end):
+                is_unknown = run.start is None and run.stated_end is None
+                run.start = new.start if is_unknown or run.start is None else min(run.start, new.start)
+            if new.stated_end is not None and _before(run.onset, new.stated_end):
+                run.stated_end = new.stated_end
+            if _before(new.onset, run.end):
+                run.change = max(run.change, new.change, key=lambda change: _RANK[change])
+            fuller = values.fuller(run.object, new.object)
+            if fuller != run.object:
+                run.object, run.object_id = fuller, new.object_id or run.object_id
+        if set(new.evidence) <= set(run.evidence):
+            run.confidence = max(run.confidence, new.confidence)
+        else:
+            run.confidence = 1 - (1 - run.confidence) * (1 - new.confidence)
+        run.evidence.update(new.evidence)
+        run.members = new.members + run.members if new.is_stored else run.members + new.members
+        run.is_stored = run.is_stored or new.is_stored
+        run.last_said = max(run.last_said, new.last_said)
+
+    # Intervals
+
+    def close(self) -> None:
+        """Let every run end where the next one that excludes it begins; mark those that stay side by side."""
+        for run in self.runs:
+            run.reset()
+        live = [run for run in self.runs if not run.is_retracted and self._can_end(run)]
+        live.sort(key=lambda run: run.order)
+        for position, a in enumerate(live):
+            for b in live[position + 1 :]:
+                if self._conflicts(a, b):
+                    self._part(a, b)
+
+    def _part(self, a: _Run, b: _Run) -> None:
+        if self._is_contested(a, b):
+            a.contests.append(b)
+            b.contests.append(a)
+            return
+        first, second = (a, b) if self._precedes(a, b) else (b, a)
+        is_interlude = second.was_over and first.onset < second.onset
+        if not is_interlude:
+            first.cut(second.onset, second)
+
+    def _can_end(self, run: _Run) -> bool:
+        predicate = run.first.predicate
+        return self._is_one(predicate) or families.slot(predicate) != predicate
+
+    def _is_one(self, predicate: str) -> bool:
+        return self.registry.get(predicate).cardinality == "one" or families.stage(predicate) is not None
+
+    def _conflicts(self, a: _Run, b: _Run) -> bool:
+        """Whether both cannot hold at once."""
+        if a.first.predicate == b.first.predicate:
+            if not self._is_one(a.first.predicate):
+                return False
+            return a.first.conversations == b.first.conversations or not self._is_equal(a, b)
+        if families.stage(a.first.predicate) and families.stage(b.first.predicate):
+            return True
+        return families.excludes(a.first.predicate, a.object, b.first.predicate, b.object)
+
+    def _is_equal(self, a: _Run, b: _Run) -> bool:
+        if a.object_id and a.object_id == b.object_id:
+            return True
+        kind = self.registry.get(a.first.predicate).object
+        return values.is_same(a.object, b.object, kind=kind)
+
+    def _is_stage_of_same(self, a: _Run, b: _Run) -> bool:
+        stages = families.stage(a.first.predicate), families.stage(b.first.predicate)
+        return None not in stages and stages[0] != stages[1] and self._is_equal(a, b)
+
+    def _is_contested(self, a: _Run, b: _Run) -> bool:
+        """Two people, each in passing, about the same time; or about what can never change."""
+        if a.change != "state" or b.change != "state" or self._is_equal(a, b):
+            return False
+        speakers = a.first.asserted_by, b.first.asserted_by
+        if None in speakers or speakers[0] == speakers[1]:
+            return False
+        is_fixed = (
+            a.first.predicate == b.first.predicate
+            and self.registry.get(a.first.predicate).volatility == "never"
+        )
+        return is_fixed or a.first.day == b.first.day or a.onset == b.onset
+
+    def _precedes(self, a: _Run, b: _Run) -> bool:
+        if self._is_stage_of_same(a, b):
+            low, high = families.stage(a.first.predicate), families.stage(b.first.predicate)
+            return (low or 0) < (high or 0)
+        if _overturns(a, b):
+            return False
+        return _overturns(b, a) or a.order < b.order
+
+
+def _overturns(new: _Run, old: _Run) -> bool:
+    """Whether news of a change that began earlier is told after `old` was mentioned in passing."""
+    return (
+        old.is_soft
+        and new.change in ("update", "correct")
+        and new.stated_end is None
+        and new.first.said > old.first.said
+        and new.onset <= old.onset
+    )
+
+
+def _utc_day(moment: Moment) -> object:
+    return moment[0].astimezone(UTC).date()
