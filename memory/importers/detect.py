@@ -17,6 +17,7 @@ from typing import Any
 
 from memory.errors import BrokenExport, EmptyChat, UnknownFormat
 from memory.importers import discord, jsonl, telegram, whatsapp
+from memory.importers.values import whole
 from memory.types import Export
 
 _DOCUMENTS: tuple[tuple[Callable[[dict[str, Any]], bool], Callable[..., list[Export]]], ...] = (
@@ -44,10 +45,20 @@ def _parse(text: str, file_name: str, stem: str, zone: tzinfo) -> list[Export]:
         document = _document(text, file_name)
         for looks_like, parse in _DOCUMENTS:
             if isinstance(document, dict) and looks_like(document):
-                return parse(document, file_name, zone)
+                return _guarded(parse, document, file_name, zone)
     elif whatsapp.looks_like(text):
         return whatsapp.parse(text, stem, zone)
     raise UnknownFormat(file_name)
+
+
+def _guarded(
+    parse: Callable[..., list[Export]], document: dict[str, Any], file_name: str, zone: tzinfo
+) -> list[Export]:
+    """A value of a kind its format never holds is damage, wherever the parser meets it."""
+    try:
+        return parse(document, file_name, zone)
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
+        raise BrokenExport(file_name, "a chat's name or its list of messages is not readable") from error
 
 
 def _named(
@@ -62,7 +73,7 @@ def _named(
 
 def _document(text: str, file_name: str) -> Any:
     try:
-        return json.loads(text)
+        return whole(json.loads(text)) if "\\ud" in text.lower() else json.loads(text)
     except json.JSONDecodeError as error:
         if not re.match(r"\s*(\{\s*[\"}]|\{\s*$|\[)", text):
             raise UnknownFormat(file_name) from error

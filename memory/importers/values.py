@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_HALF = re.compile("[\ud800-\udfff]")
 _FIRST_MS = 1e11  # a number this large counts milliseconds (as seconds it would be the year 5138)
 
 
@@ -32,6 +34,15 @@ def whole_text(value: Any) -> str:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise TypeError("a text is a string")
     text = str(value)
-    if any("\ud800" <= char <= "\udfff" for char in text) if not text.isascii() else False:
+    if _HALF.search(text):
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text.replace("\0", "")
+
+
+def whole(value: Any) -> Any:
+    """The same JSON value with every string in it made fit for the store."""
+    if isinstance(value, dict):
+        return {whole_text(key): whole(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [whole(item) for item in value]
+    return whole_text(value) if isinstance(value, str) else value

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memory.errors import BrokenExport, EmptyChat, UnknownFormat
+from memory.errors import BrokenExport, EmptyChat, GraphError, UnknownFormat
 from memory.importers import detect
 from memory.importing import read_export, read_exports
 from memory.types import Export, Message
@@ -239,6 +241,29 @@ def test_a_damaged_telegram_message_is_refused_with_its_number(field: str) -> No
 def test_a_damaged_discord_message_is_refused(row: object) -> None:
     with pytest.raises(BrokenExport):
         parse(json.dumps({"channel": {"name": "c"}, "messages": [row]}))
+
+
+@pytest.mark.parametrize("name", ["telegram_all.json", "discord_guild.json"])
+def test_a_value_of_the_wrong_kind_anywhere_is_damage_or_harmless(name: str) -> None:
+    text = (FIXTURES / name).read_text(encoding="utf-8")
+    document = json.loads(text)
+    for owner, key in [*_places(document)]:
+        kept = owner[key]
+        for odd in (None, 1, "\ud800", [1], {"a": 1}):
+            owner[key] = odd
+            try:
+                exports = detect.read(json.dumps(document).encode(), name, UTC)
+            except GraphError:
+                continue
+            assert all(m.text.encode() and (m.speaker or "").encode() for e in exports for m in e.messages)
+        owner[key] = kept
+
+
+def _places(value: Any) -> Iterator[tuple[Any, Any]]:
+    if isinstance(value, dict | list):
+        for key in list(value) if isinstance(value, dict) else range(len(value)):
+            yield value, key
+            yield from _places(value[key])
 
 
 @pytest.mark.parametrize(
