@@ -8,7 +8,12 @@ NightError
 ├── BrokenReadout     a readout file is damaged or was made with another model
 ├── BrokenRecipe      a recipe's file is missing, damaged, or names vectors that were changed
 ├── MissingVector     the files of a task vector are not there
-└── UnknownEntry      no entry of the recipe, or more than one, goes by that name (also a LookupError)
+├── UnknownEntry      no entry of the recipe, or more than one, goes by that name (also a LookupError)
+└── TrainingError     the training child could not do its job
+    ├── TrainingStopped   it was asked to stop; its checkpoint is written
+    ├── TrainingDiverged  a loss or gradient is not a number; the last checkpoint is kept
+    ├── NothingToTrain    the job has no rows
+    └── BackendUnfit      the back-end that was asked for cannot run here; carries why
 """
 
 from __future__ import annotations
@@ -48,7 +53,9 @@ class BrokenReadout(NightError):
 
 class BrokenRecipe(NightError):
     def __init__(self, name: str, why: str) -> None:
-        super().__init__(f"the recipe {name} cannot be used: {why}; `slowwave roll-back` serves an earlier one")
+        super().__init__(
+            f"the recipe {name} cannot be used: {why}; `slowwave roll-back` serves an earlier one"
+        )
 
 
 class MissingVector(NightError):
@@ -64,3 +71,30 @@ class UnknownEntry(NightError, LookupError):
     def __init__(self, name: str, n_found: int) -> None:
         many = "no entry" if not n_found else f"{n_found} entries"
         super().__init__(f"{many} of the recipe go by {name}; `slowwave recipe log` lists them")
+
+
+class TrainingError(NightError):
+    """Raised in the training child, and by the stage in the child's words."""
+
+
+class TrainingStopped(TrainingError):
+    def __init__(self, step: int) -> None:
+        super().__init__(f"training was stopped after step {step}; the next start goes on from there")
+        self.step = step
+
+
+class TrainingDiverged(TrainingError):
+    def __init__(self, step: int) -> None:
+        super().__init__(f"the loss is not a number at step {step}; lower train.lr and run the night again")
+        self.step = step
+
+
+class NothingToTrain(TrainingError):
+    def __init__(self) -> None:
+        super().__init__("the curriculum is empty; there is nothing to train")
+
+
+class BackendUnfit(TrainingError):
+    def __init__(self, backend: str, why: str) -> None:
+        super().__init__(f"the {backend} trainer cannot run here: {why}; set train.backend to auto")
+        self.backend = backend

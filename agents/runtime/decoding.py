@@ -38,11 +38,33 @@ def pad_right(rows: Sequence[Sequence[int]], pad_id: int) -> tuple[torch.Tensor,
     return ids, mask
 
 
+def likeliest(logits_BV: torch.Tensor) -> torch.Tensor:
+    """Greedy choice, (B, 1)."""
+    return logits_BV.argmax(-1, keepdim=True)
+
+
+def drawn(temperature: float, seed: int) -> Callable[[torch.Tensor], torch.Tensor]:
+    """A choice at random by softmax(logits / temperature), (B, 1)."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(logits_BV: torch.Tensor) -> torch.Tensor:
+        probabilities = torch.softmax(logits_BV.float().cpu() / temperature, dim=-1)
+        return torch.multinomial(probabilities, 1, generator=generator).to(logits_BV.device)
+
+    return draw
+
+
 @torch.inference_mode()
-def greedy(
-    model: Any, rows: Sequence[Sequence[int]], *, max_new_tokens: int, stop_ids: frozenset[int], pad_id: int
+def complete(
+    model: Any,
+    rows: Sequence[Sequence[int]],
+    *,
+    max_new_tokens: int,
+    stop_ids: frozenset[int],
+    pad_id: int,
+    pick: Callable[[torch.Tensor], torch.Tensor] = likeliest,
 ) -> list[list[int]]:
-    """The likeliest continuation of each row, without its stop token. Finished rows leave the batch."""
+    """A continuation of each row, without its stop token. Finished rows leave the batch."""
     device = model.device
     ids, mask = (tensor.to(device) for tensor in pad_left(rows, pad_id))
     cache = DynamicCache(config=model.config)
@@ -59,7 +81,7 @@ def greedy(
             use_cache=True,
             logits_to_keep=1,
         ).logits[:, -1]
-        ids = logits.argmax(-1, keepdim=True)
+        ids = pick(logits)
         is_open = ~torch.isin(ids[:, 0], stops)
         position = position[:, -1:] + 1
         chosen = ids[:, 0].tolist()

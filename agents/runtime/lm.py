@@ -19,7 +19,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from agents.errors import BaseChanged, UnknownModule
 from agents.runtime.adapter import Adapter
-from agents.runtime.decoding import Detokenizer, greedy, pad_right, stream_ids
+from agents.runtime.decoding import Detokenizer, complete, drawn, likeliest, pad_right, stream_ids
 from agents.runtime.hardware import choose_device, choose_dtype, in_parallel, n_workers
 from agents.runtime.quiet import quiet_transformers
 from agents.runtime.residuals import blocks_of, residuals_up_to
@@ -123,24 +123,37 @@ class LanguageModel:
     ) -> list[str]:
         """Greedy replies, in the order of the conversations. Rows of like length are answered together."""
         rows = [self.chat_ids(messages) for messages in conversations]
-        order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
         size = max(1, min(batch_size, math.ceil(len(rows) / self.workers)))
-        batches = [order[i : i + size] for i in range(0, len(order), size)]
+        return [self.decode(ids).strip() for ids in self.continue_ids(rows, max_new_tokens, batch_size=size)]
+
+    def continue_ids(
+        self,
+        rows: Sequence[Sequence[int]],
+        max_new_tokens: int,
+        *,
+        temperature: float = 0.0,
+        seed: int = 0,
+        batch_size: int = 24,
+    ) -> list[list[int]]:
+        """New ids after each row, up to a stop token; greedy at temperature 0. Same seed and batch size, same ids."""
+        order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
+        batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
 
         def write(batch: list[int]) -> list[list[int]]:
-            return greedy(
+            return complete(
                 self.model,
                 [rows[i] for i in batch],
                 max_new_tokens=max_new_tokens,
                 stop_ids=self.template.stop_ids,
                 pad_id=self._pad_id,
+                pick=drawn(temperature, seed + batch[0]) if temperature > 0 else likeliest,
             )
 
-        replies = [""] * len(rows)
-        for batch, made in zip(batches, in_parallel(write, batches, self.workers), strict=True):
-            for i, ids in zip(batch, made, strict=True):
-                replies[i] = self.decode(ids).strip()
-        return replies
+        made: list[list[int]] = [[] for _ in rows]
+        for batch, written in zip(batches, in_parallel(write, batches, self.workers), strict=True):
+            for i, ids in zip(batch, written, strict=True):
+                made[i] = ids
+        return made
 
     def stream(
         self, ids: Sequence[int], sampling: Sampling, should_stop: Callable[[str], bool] | None = None
@@ -213,7 +226,7 @@ class LanguageModel:
         head = self.model.get_output_embeddings()
         parts = [
             -nn.functional.cross_entropy(head(h).float(), t, reduction="none")
-            for h, t in zip(states.split(_LOGIT_ROWS), targets.split(_LOGIT_ROWS), strict=True)
+            for h, t in zip(torch.split(states, _LOGIT_ROWS), torch.split(targets, _LOGIT_ROWS), strict=True)
         ]
         flat = torch.cat(parts).cpu().numpy()
         ends = np.cumsum([len(row) - 1 for row in rows])[:-1]

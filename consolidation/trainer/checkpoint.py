@@ -1,0 +1,45 @@
+"""The state of a training run in one file, replaced by one rename: resuming from it gives the bits of an unbroken run."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+
+@dataclass
+class Checkpoint:
+    """`notes` is JSON: schedule, curriculum, seconds spent, a fingerprint of the job."""
+
+    flat: torch.Tensor
+    first: torch.Tensor
+    second: torch.Tensor
+    notes: dict[str, Any]
+
+    def save(self, file: Path) -> None:
+        part = file.with_name(f".{file.name}.{os.getpid()}")
+        tensors = {"flat": self.flat.cpu(), "first": self.first.cpu(), "second": self.second.cpu()}
+        try:
+            save_file(tensors, part, metadata={"notes": json.dumps(self.notes)})
+            part.replace(file)
+        finally:
+            part.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, file: Path) -> Checkpoint | None:
+        """The checkpoint, or None where there is none that can be read."""
+        if not file.is_file():
+            return None
+        try:
+            with safe_open(file, framework="pt") as opened:
+                notes = json.loads(opened.metadata()["notes"])
+                flat, first, second = (opened.get_tensor(name) for name in ("flat", "first", "second"))
+                return cls(flat, first, second, notes)
+        except (OSError, SafetensorError, KeyError, ValueError):
+            return None

@@ -1,0 +1,119 @@
+"""Which texts a step trains: unlearned first, nothing forgotten, people and facts mixed.
+
+Stateless apart from what was seen: the choice for a step depends on the seed, the step and each text's last loss and
+number of showings. That state is small and goes into the checkpoint, so a resumed run chooses the same.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from consolidation.stage import TrainSettings
+from consolidation.trainer.engine import Text
+
+LEARNED_LOSS = 0.05  # nats per answer token below which a text counts as learnt
+_REVISIT = 0.25  # share of a step's places given to texts at random, learnt or not
+
+
+@dataclass(slots=True)
+class Seen:
+    shown: int = 0
+    loss: float = float("inf")
+
+
+@dataclass
+class Curriculum:
+    """Texts of one job by kind."""
+
+    texts: Sequence[Text]
+    settings: TrainSettings
+    seed: int
+    seen: dict[str, Seen] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for text in self.texts:
+            self.seen.setdefault(text.id, Seen())
+        self._by_kind: dict[str, list[Text]] = {}
+        for text in self.texts:
+            self._by_kind.setdefault(text.kind, []).append(text)
+
+    def choose(self, step: int) -> list[Text]:
+        """The texts of a step: new facts, refusals, earlier nights, the base's own text."""
+        rng = random.Random(f"{self.seed}:{step}")
+        settings = self.settings
+        return [
+            *self._pick("answer", settings.facts_per_step, rng, per_fact=2),
+            *self._pick("negative", settings.negatives_per_step, rng),
+            *self._pick("replay", settings.replay_per_step, rng),
+            *self._rotate("kl", settings.kl_per_step, step),
+        ]
+
+    def record(self, texts: Sequence[Text], losses: Sequence[float]) -> None:
+        for text, loss in zip(texts, losses, strict=True):
+            entry = self.seen[text.id]
+            entry.shown += 1
+            entry.loss = loss
+
+    def is_learned(self, min_showings: int = 2) -> bool:
+        """Whether every answer and refusal was shown often enough and was known the last time."""
+        return all(
+            self.seen[text.id].shown >= min_showings and self.seen[text.id].loss < LEARNED_LOSS
+            for kind in ("answer", "negative", "replay")
+            for text in self._by_kind.get(kind, ())
+        )
+
+    def share_learned(self) -> float:
+        answers = self._by_kind.get("answer", [])
+        return sum(self.seen[text.id].loss < LEARNED_LOSS for text in answers) / max(1, len(answers))
+
+    def state(self) -> dict[str, Any]:
+        return {key: [entry.shown, entry.loss] for key, entry in self.seen.items() if entry.shown}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        for key, (shown, loss) in state.items():
+            self.seen[key] = Seen(shown, loss)
+
+    def _pick(self, kind: str, n: int, rng: random.Random, per_fact: int | None = None) -> list[Text]:
+        """Some at random, the rest by need: never shown, then highest last loss, a little noise against fixed order."""
+        texts = self._by_kind.get(kind, [])
+        if len(texts) <= n:
+            return list(texts)
+        chosen = rng.sample(texts, int(n * _REVISIT))
+        taken = {text.id for text in chosen}
+        counts: dict[str | None, int] = {}
+        for text in chosen:
+            counts[text.fact_id] = counts.get(text.fact_id, 0) + 1
+        order = sorted(texts, key=lambda text: -self._need(text, rng))
+        for strict in (True, False):
+            for text in order:
+                if len(chosen) == n:
+                    return chosen
+                is_full = per_fact is not None and counts.get(text.fact_id, 0) >= per_fact
+                if text.id in taken or (strict and is_full):
+                    continue
+                chosen.append(text)
+                taken.add(text.id)
+                counts[text.fact_id] = counts.get(text.fact_id, 0) + 1
+        return chosen
+
+    def _need(self, text: Text, rng: random.Random) -> float:
+        entry = self.seen[text.id]
+        noise = rng.uniform(0.5, 1.5)
+        return 1000 * noise if entry.shown == 0 else (entry.loss + 0.01) * noise / (1 + 0.02 * entry.shown)
+
+    def _rotate(self, kind: str, n: int, step: int) -> list[Text]:
+        """Every text of the kind equally often, in an order that changes each round."""
+        texts = self._by_kind.get(kind, [])
+        if len(texts) <= n:
+            return list(texts)
+        chosen: list[Text] = []
+        for place in range(step * n, (step + 1) * n):
+            round_, at = divmod(place, len(texts))
+            order = list(range(len(texts)))
+            random.Random(f"{self.seed}:{kind}:{round_}").shuffle(order)
+            if texts[order[at]].id not in {text.id for text in chosen}:
+                chosen.append(texts[order[at]])
+        return chosen

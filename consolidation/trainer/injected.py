@@ -1,0 +1,123 @@
+"""The engine for every other model: peft's own modules injected into transformers' model, autograd, any device.
+
+One padded batch per step, the whole model forward; frozen blocks have no graph below the first trained one. Used
+where the hand-written blocks do not fit: other architectures, large models.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+import torch
+from peft import LoraConfig, inject_adapter_in_model
+from torch import nn
+
+from agents.runtime.decoding import pad_right
+from agents.runtime.lm import LanguageModel
+from consolidation.trainer.engine import StepResult, Text
+from consolidation.trainer.handwritten import first_trained
+from consolidation.trainer.lora import LoraFactors
+from consolidation.trainer.losses import answer_loss, kl_loss
+
+_LAYER = re.compile(r"\.(\d+)\.")
+
+
+class InjectedEngine:
+    """See `engine.Engine` and the module. After `prepare` the language model is changed for good."""
+
+    name = "peft"
+
+    def __init__(self, language_model: LanguageModel, rank: int, alpha: float, first_layer: float) -> None:
+        self._model = language_model.model
+        self._device = language_model.device
+        self._decoder = self._model.get_decoder()
+        self._head = self._model.get_output_embeddings().weight.detach()
+        self._first = first_trained(language_model.n_layers, first_layer)
+        self._targets = self._linear_names(language_model)
+        shapes = []
+        for name in self._targets:
+            module = self._model.get_submodule(name)
+            shapes.append([(name, module.in_features, module.out_features)])
+        self.factors = LoraFactors(shapes, rank, alpha)
+        self.factors.flat = self.factors.flat.to(self._device)
+        self.gradient = torch.zeros_like(self.factors.flat)
+        self._parameters: list[tuple[nn.Parameter, nn.Parameter]] = []
+
+    def final_hidden(self, rows: Sequence[Sequence[int]]) -> list[torch.Tensor]:
+        with torch.no_grad():
+            return [self._hidden([row])[0] for row in rows]
+
+    def prepare(self, texts: Sequence[Text]) -> None:
+        """Inject the adapter. Nothing is cached: rows of any length go through the whole model."""
+        config = LoraConfig(
+            r=self.factors.rank,
+            lora_alpha=int(self.factors.alpha),
+            lora_dropout=0.0,
+            target_modules=self._targets,
+        )
+        inject_adapter_in_model(config, self._model)
+        for name in self._targets:
+            module = self._model.get_submodule(name)
+            a, b = module.lora_A["default"], module.lora_B["default"]
+            a.float(), b.float()
+            self._parameters.append((a.weight, b.weight))
+
+    def step(self, texts: Sequence[Text], kl_weight: float) -> StepResult:
+        self._load_factors()
+        hidden = self._hidden([text.ids for text in texts])
+        losses, gradient = self._loss(texts, hidden.detach(), kl_weight)
+        torch.autograd.backward(hidden, gradient)
+        self._store_gradients()
+        return StepResult(losses, sum(len(text.ids) for text in texts))
+
+    def _hidden(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
+        ids, mask = (tensor.to(self._device) for tensor in pad_right(rows, 0))
+        output: torch.Tensor = self._decoder(
+            input_ids=ids, attention_mask=mask, use_cache=False
+        ).last_hidden_state
+        return output
+
+    def _loss(
+        self, texts: Sequence[Text], hidden: torch.Tensor, kl_weight: float
+    ) -> tuple[list[float], torch.Tensor]:
+        """Mean loss per text, and the gradient of the step's loss with respect to the hidden states (B, T, D)."""
+        n_kl = sum(len(text.positions) for text in texts if text.teacher is not None)
+        n_answer = sum(len(text.positions) for text in texts) - n_kl
+        gradient = torch.zeros_like(hidden)
+        losses = []
+        with torch.no_grad():
+            for i, text in enumerate(texts):
+                at = torch.tensor(text.positions, device=hidden.device)
+                if text.teacher is not None:
+                    weight = kl_weight / n_kl
+                    values, g = kl_loss(hidden[i, at], text.teacher, self._head, weight)
+                else:
+                    targets = torch.tensor([text.ids[p + 1] for p in text.positions], device=hidden.device)
+                    values, g = answer_loss(hidden[i, at], targets, self._head, 1 / n_answer)
+                gradient[i, at] = g
+                losses.append(float(values.mean()))
+        return losses, gradient
+
+    def _load_factors(self) -> None:
+        with torch.no_grad():
+            for group, (a, b) in zip(self.factors.groups, self._parameters, strict=True):
+                a.copy_(group.a(self.factors.flat))
+                b.copy_(group.bs(self.factors.flat)[0])
+                a.grad = b.grad = None
+
+    def _store_gradients(self) -> None:
+        self.gradient.zero_()
+        for group, (a, b) in zip(self.factors.groups, self._parameters, strict=True):
+            if a.grad is not None and b.grad is not None:
+                group.a(self.gradient).copy_(a.grad)
+                group.bs(self.gradient)[0].copy_(b.grad)
+
+    def _linear_names(self, language_model: LanguageModel) -> list[str]:
+        """Every linear module in a block from the first trained one on."""
+        names = []
+        for name, module in language_model.model.named_modules():
+            found = _LAYER.search(name)
+            if isinstance(module, nn.Linear) and found and int(found.group(1)) >= self._first:
+                names.append(name)
+        return names

@@ -1,0 +1,82 @@
+"""The base model's own general text, held against forgetting: what it wrote and what it thought at each position.
+
+Prompts are ours (general_prompts.json), replies are drawn from the base once and kept in the cache with the base's
+final hidden states, so that training needs no teacher pass. The cache is keyed by everything it depends on.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from agents.runtime.lm import LanguageModel
+from consolidation.trainer.engine import Engine, Text
+
+PROMPTS = Path(__file__).with_name("general_prompts.json")
+REPLY_TOKENS = 64
+_TEMPERATURE = 0.8
+_VERSION = 1
+
+
+def cache_file(language_model: LanguageModel, engine_name: str, cache_dir: Path) -> Path:
+    parts = (
+        language_model.base_hash,
+        language_model.template.sha256,
+        hashlib.sha256(PROMPTS.read_bytes()).hexdigest(),
+        f"{engine_name} {language_model.dtype} {REPLY_TOKENS} {_TEMPERATURE} {_VERSION}",
+    )
+    return cache_dir / "replay" / f"{hashlib.sha256('|'.join(parts).encode()).hexdigest()[:20]}.safetensors"
+
+
+def load_replay(file: Path, device: torch.device) -> list[Text] | None:
+    """The texts with their teacher states, or None where the cache has none (or a damaged one)."""
+    try:
+        tensors = load_file(file)
+    except (OSError, SafetensorError):
+        return None
+    texts = []
+    for i in range(len(tensors) // 3):
+        ids, positions, teacher = (tensors[f"{i}.{name}"] for name in ("ids", "positions", "teacher"))
+        texts.append(_text(i, ids.tolist(), positions.tolist(), teacher.to(device)))
+    return texts
+
+
+def write_replay(language_model: LanguageModel, engine: Engine, file: Path, seed: int = 0) -> list[Text]:
+    """Draw the texts from the base and store them. The model must wear no adapter."""
+    prompts = json.loads(PROMPTS.read_text(encoding="utf-8"))
+    template = language_model.template
+    starts = [language_model.chat_ids([{"role": "user", "content": text}]) for text in prompts["chat"]]
+    starts += [template.encode(text) for text in prompts["openings"]]
+    replies = language_model.continue_ids(starts, REPLY_TOKENS, temperature=_TEMPERATURE, seed=seed)
+    rows = [(start, start + reply) for start, reply in zip(starts, replies, strict=True) if reply]
+    hidden = engine.final_hidden([row for _, row in rows])
+    texts = []
+    for i, ((start, row), states) in enumerate(zip(rows, hidden, strict=True)):
+        positions = list(range(len(start) - 1, len(row)))
+        texts.append(_text(i, row, positions, states[positions].contiguous()))
+    _save(texts, file)
+    return texts
+
+
+def _text(i: int, ids: Sequence[int], positions: Sequence[int], teacher: torch.Tensor) -> Text:
+    return Text(f"kl:{i}", "kl", None, tuple(ids), tuple(positions), teacher)
+
+
+def _save(texts: Sequence[Text], file: Path) -> None:
+    tensors: dict[str, torch.Tensor] = {}
+    for i, text in enumerate(texts):
+        assert text.teacher is not None
+        tensors[f"{i}.ids"] = torch.tensor(text.ids)
+        tensors[f"{i}.positions"] = torch.tensor(text.positions)
+        tensors[f"{i}.teacher"] = text.teacher.cpu()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f".{file.name}.{os.getpid()}")
+    save_file(tensors, part)
+    part.replace(file)
