@@ -131,7 +131,7 @@ class GeminiChat:
             raise BackendRefused(
                 self.name, f"{code} {' '.join(str(exc.message or '').split())[:120]}"
             ) from exc
-        except (OSError, *_transport_errors()) as exc:
+        except _transport_errors() as exc:
             raise BackendUnreachable(self.name, "no connection, or no answer in time") from exc
 
 
@@ -139,5 +139,6 @@ def _transport_errors() -> tuple[type[Exception], ...]:
     """The HTTP library's errors, whichever of its two names the installed SDK uses."""
     from google.genai import errors
 
-    found = [getattr(errors, name, None) for name in ("httpx2", "httpx")]
-    return tuple(library.HTTPError for library in found if library is not None)
+    libraries = [getattr(errors, name, None) for name in ("httpx2", "httpx")]
+    found: list[type[Exception]] = [library.HTTPError for library in libraries if library is not None]
+    return (OSError, *found)

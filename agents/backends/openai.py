@@ -111,13 +111,14 @@ class OpenAIChat:
             "extra_body": self._extra or None,
             **options,
         }
+        create: Any = self._client.chat.completions.create
         try:
-            return self._client.chat.completions.create(**request, **{self._limit_field: max_tokens})
+            return create(**request, **{self._limit_field: max_tokens})
         except openai.BadRequestError as exc:
             if self._limit_field != "max_tokens" or "max_completion_tokens" not in str(exc):
                 raise
             self._limit_field = "max_completion_tokens"
-            return self._client.chat.completions.create(**request, **{self._limit_field: max_tokens})
+            return create(**request, **{self._limit_field: max_tokens})
 
     @contextmanager
     def _mapped(self) -> Iterator[None]:
