@@ -1,0 +1,155 @@
+"""`import`, `people`, `facts`, `ask`: the graph by day."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from service.cli.output import Bars, Date, State, day, print_json, print_table
+
+
+@click.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--preview", is_flag=True, help="Show what was understood; write nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.pass_obj
+def import_(state: State, file: Path, preview: bool, as_json: bool) -> None:
+    """Import a chat export (WhatsApp, Telegram, Discord, JSONL) and read it."""
+    from memory.importing import read_export
+
+    if preview:
+        export = read_export(file, timezone=state.settings.timezone)
+        speakers = sorted({message.speaker for message in export.messages if message.speaker})
+        first, last = export.messages[0].time, export.messages[-1].time
+        click.echo(
+            f"{export.kind}: {len(export.messages)} messages by {', '.join(speakers)}, {day(first)} to {day(last)}"
+        )
+        for note in export.notes:
+            click.echo(f"  {note}")
+        return
+    with state.services() as services, Bars() as bars:
+        report, read = services.import_file(
+            file, import_step=bars.step("import"), read_step=bars.step("read")
+        )
+    if as_json:
+        print_json(
+            {
+                "source": report.source_id,
+                "kind": report.kind,
+                "messages": report.n_messages,
+                "new": report.n_new,
+                "people": list(report.people),
+                "candidates": read.n_candidates,
+                "emotion_tags": read.n_tags,
+            }
+        )
+        return
+    if report.n_new == 0:
+        click.echo(f"nothing new: all {report.n_messages} messages were here already")
+        return
+    click.echo(
+        f"{report.kind}: {report.n_new} new of {report.n_messages} messages by {', '.join(report.people)}, "
+        f"{day(report.first)} to {day(report.last)}"
+    )
+    click.echo(f"read: {read.n_candidates} candidate facts, {read.n_tags} emotion tags")
+    for note in report.notes:
+        click.echo(f"  {note}")
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def people(state: State, as_json: bool) -> None:
+    """List the people that the graph knows."""
+    from memory.people import list_people
+
+    with state.services() as services:
+        found = list_people(services.database, services.space_id)
+    if as_json:
+        print_json(
+            [{"id": p.id, "name": p.name, "aliases": list(p.aliases), "speaks": p.is_speaker} for p in found]
+        )
+    else:
+        print_table(
+            ["name", "also called", "speaks"],
+            [[p.name, ", ".join(p.aliases), "yes" if p.is_speaker else ""] for p in found],
+        )
+
+
+@click.command()
+@click.argument("person")
+@click.option("--as-of", type=Date(), help="What held on that day.")
+@click.option("--history", is_flag=True, help="Everything that ever held, and what was withdrawn.")
+@click.option("--known-to", metavar="NAME", help="Only what that person can know.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def facts(
+    state: State, person: str, as_of: datetime | None, history: bool, known_to: str | None, as_json: bool
+) -> None:
+    """Facts about a PERSON, with when they held and how many messages support them."""
+    from memory.facts import fact_json
+
+    query: dict[str, Any] = {"as_of": as_of}
+    if history:
+        query["statuses"] = ("current", "past", "contested", "candidate", "retracted", "quarantined")
+    with state.services() as services:
+        if known_to:
+            query["known_to"] = services.person(known_to).id
+        found = services.facts(person, **query)
+        name = services.person(person).name
+    if as_json:
+        print_json([fact_json(fact) for fact in found])
+        return
+    if not found:
+        click.echo(f"nothing is known about {name} yet")
+        return
+    rows = [
+        [
+            fact.predicate.replace("_", " "),
+            fact.object,
+            day(fact.valid_from),
+            day(fact.valid_to),
+            fact.status,
+            f"{fact.confidence:.2f}",
+            len(fact.evidence),
+            fact.id,
+        ]
+        for fact in found
+    ]
+    print_table(["predicate", "object", "from", "to", "status", "conf", "messages", "id"], rows, title=name)
+
+
+@click.command()
+@click.argument("question")
+@click.option("--as-of", type=Date(), help="As it was on that day.")
+@click.option("--known-to", metavar="NAME", help="As that person could answer.")
+@click.option("--explain", is_flag=True, help="Show what the answer rests on.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def ask(
+    state: State, question: str, as_of: datetime | None, known_to: str | None, explain: bool, as_json: bool
+) -> None:
+    """Answer a QUESTION from the graph, with its facts and messages; abstain where it knows nothing."""
+    from memory.ask import answer_json
+
+    with state.services() as services:
+        answer = services.ask(question, known_to=known_to, as_of=as_of)
+    if as_json:
+        print_json(answer_json(answer))
+        return
+    click.echo(answer.text)
+    for fact in answer.facts:
+        click.echo(
+            f"  fact     {fact.subject} · {fact.predicate.replace('_', ' ')} · {fact.object}  ({fact.status}, {fact.id})"
+        )
+    for episode in answer.evidence:
+        text = " ".join(episode.text.split())
+        click.echo(f"  message  {episode.time:%Y-%m-%d %H:%M} {episode.speaker}: {text[:110]}")
+    if explain:
+        print_json({"confidence": round(answer.confidence, 3), **answer.explain})
+
+
+COMMANDS = (import_, people, facts, ask)

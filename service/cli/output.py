@@ -1,0 +1,106 @@
+"""What commands share: the opened services, tables for people, JSON for programs, progress bars on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import cached_property
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from consolidation.stage import Progress as StepProgress
+from service.settings import Settings, load_settings
+from service.wiring import Services
+
+
+class State:
+    """Carried through click: opens settings and services once, and only when a command needs them."""
+
+    def __init__(self, home: str | None, space: str | None) -> None:
+        self._home = home
+        self._space = space
+
+    @cached_property
+    def settings(self) -> Settings:
+        settings = load_settings(self._home)
+        return replace(settings, space=self._space) if self._space else settings
+
+    @contextmanager
+    def services(self) -> Iterator[Services]:
+        with Services(self.settings) as services:
+            yield services
+
+
+def print_json(value: Any) -> None:
+    click.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def print_table(headings: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str | None = None) -> None:
+    """A table as wide as the terminal; plain characters when the output is a file."""
+    console = Console(width=None if sys.stdout.isatty() else 110, highlight=False)
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    console.print(table)
+
+
+def day(moment: datetime | None) -> str:
+    return "" if moment is None else moment.date().isoformat()
+
+
+class Date(click.ParamType[datetime]):
+    """A date (2025-04-01) or date and time, taken as UTC where it names no zone."""
+
+    name = "date"
+
+    def convert(self, value: Any, param: click.Parameter | None, context: click.Context | None) -> datetime:
+        try:
+            moment = datetime.fromisoformat(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is no date; write it as 2025-04-01", param, context)
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+class Bars:
+    """One progress bar for each named step, on stderr, so that stdout stays for results."""
+
+    def __init__(self) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description:<13}"),
+            BarColumn(bar_width=28),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=Console(stderr=True, highlight=False),
+        )
+        self._tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> Bars:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def update(self, step: str, done: int, total: int, note: str = "") -> None:
+        if step not in self._tasks:
+            self._tasks[step] = self._progress.add_task(step, total=total or None, note=note)
+        self._progress.update(self._tasks[step], completed=done, total=total or None, note=note)
+
+    def step(self, name: str) -> StepProgress:
+        """A progress function for one named step."""
+
+        def progress(done: int, total: int, note: str = "") -> None:
+            self.update(name, done, total, note)
+
+        return progress

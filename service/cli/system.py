@@ -1,0 +1,98 @@
+"""`serve`, `ledger`, `index`, `models`, `config`, `path`: keeping it running."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from service.cli.output import State, print_json, print_table
+
+
+@click.command()
+@click.option("--host", help="Address to listen on (default 127.0.0.1; any other needs SLOWWAVE_TOKEN).")
+@click.option("--port", type=int, help="Port (default 7777).")
+@click.pass_obj
+def serve(state: State, host: str | None, port: int | None) -> None:
+    """Run the daemon: HTTP, and the nightly job."""
+    from service.daemon import run_daemon
+
+    run_daemon(state.settings, host=host, port=port)
+
+
+@click.group()
+def ledger() -> None:
+    """The hash-chained record of every decision and artifact."""
+
+
+@ledger.command("show")
+@click.option("--limit", default=20, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def ledger_show(state: State, limit: int, as_json: bool) -> None:
+    """The newest entries."""
+    from memory.ledger import entries
+
+    with state.services() as services:
+        found = entries(services.database, services.space_id, limit)
+    if as_json:
+        print_json(
+            [
+                {"seq": e.seq, "at": e.at.isoformat(), "kind": e.kind, "hash": e.hash, "payload": e.payload}
+                for e in found
+            ]
+        )
+    else:
+        print_table(
+            ["seq", "at", "kind", "hash"],
+            [[e.seq, f"{e.at:%Y-%m-%d %H:%M:%S}", e.kind, e.hash[:12]] for e in found],
+        )
+
+
+@ledger.command("verify")
+@click.pass_obj
+def ledger_verify(state: State) -> None:
+    """Recompute every hash; exit 1 where one does not fit."""
+    from memory.ledger import verify
+
+    with state.services() as services:
+        problems = verify(services.database, services.space_id)
+    for problem in problems:
+        click.echo(problem)
+    if problems:
+        raise click.ClickException(
+            f"the ledger is broken in {len(problems)} places; restore the database from a backup"
+        )
+    click.echo("the ledger is sound")
+
+
+@click.group()
+def index() -> None:
+    """The search indexes, which are caches of the tables."""
+
+
+@index.command("rebuild")
+@click.pass_obj
+def index_rebuild(state: State) -> None:
+    """Make the indexes again from the tables."""
+    with state.services() as services:
+        services.index.rebuild()
+    click.echo("indexes rebuilt")
+
+
+@click.command()
+@click.pass_obj
+def config(state: State) -> None:
+    """Print every setting with its value; config.toml in the home folder changes them."""
+    settings = state.settings
+    print_json({**asdict(settings), "home": str(settings.home)})
+
+
+@click.command()
+@click.pass_obj
+def path(state: State) -> None:
+    """Print the home folder."""
+    click.echo(state.settings.home)
+
+
+COMMANDS = (serve, ledger, index, config, path)

@@ -1,0 +1,131 @@
+"""`chat` and `consent`: the persona by day."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from service.cli.output import State, print_json
+
+if TYPE_CHECKING:
+    from simulator.session import Session, SpokenTurn
+
+
+@click.command()
+@click.argument("person")
+@click.option(
+    "--by",
+    "agreed_by",
+    required=True,
+    metavar="WHO",
+    help="Who agreed: the person, or who may decide for them.",
+)
+@click.option("--note", default="", help="Where the agreement is written down.")
+@click.option("--withdraw", is_flag=True, help="Withdraw the consent instead.")
+@click.pass_obj
+def consent(state: State, person: str, agreed_by: str, note: str, withdraw: bool) -> None:
+    """Record that a PERSON agreed to be simulated."""
+    from memory import consent as consents
+
+    with state.services() as services:
+        found = services.person(person)
+        if withdraw:
+            consents.withdraw(services.database, services.space_id, found.id, clock=services.clock)
+            click.echo(f"consent withdrawn; {found.name} is no longer simulated")
+            return
+        consents.record(
+            services.database,
+            services.space_id,
+            found.id,
+            agreed_by=agreed_by,
+            note=note,
+            clock=services.clock,
+        )
+    click.echo(f"consent of {found.name} recorded, given by {agreed_by}")
+
+
+@click.command()
+@click.argument("person")
+@click.option("--as", "as_person", required=True, metavar="NAME", help="Who you are in this conversation.")
+@click.option("--once", metavar="TEXT", help="Say one thing, print the reply, end.")
+@click.option(
+    "--autocomplete",
+    is_flag=True,
+    help="Continue as PERSON would go on writing; TEXT is what they have begun.",
+)
+@click.option("--seed", type=int, help="Make the sampling repeatable.")
+@click.option("--temperature", type=float, default=0.7, show_default=True)
+@click.option("--no-weights", is_flag=True, help="Leave tonight's weights out: base model with retrieval.")
+@click.option("-v", "--verbose", is_flag=True, help="After each turn, the facts used and the readouts.")
+@click.option("--json", "as_json", is_flag=True, help="With --once: print JSON.")
+@click.pass_obj
+def chat(
+    state: State,
+    person: str,
+    as_person: str,
+    once: str | None,
+    autocomplete: bool,
+    seed: int | None,
+    temperature: float,
+    no_weights: bool,
+    verbose: bool,
+    as_json: bool,
+) -> None:
+    """Talk with a PERSON's persona. Needs their consent on record; every message of it is kept as simulated."""
+    with state.services() as services:
+        session = services.open_session(
+            person, as_person=as_person, seed=seed, temperature=temperature, use_weights=not no_weights
+        )
+        if once is not None:
+            turn = session.reply(once, autocomplete=autocomplete)
+            if as_json:
+                print_json(turn.as_json())
+            else:
+                _show(turn.reply, session.person.name, verbose, turn)
+            return
+        if as_json:
+            raise click.UsageError("--json goes with --once")
+        _converse(session, autocomplete=autocomplete, verbose=verbose)
+
+
+def _converse(session: Session, *, autocomplete: bool, verbose: bool) -> None:
+    if sys.stdin.isatty():
+        click.echo(
+            f"{session.person.name} is simulated. Say something; an empty line or Ctrl-D ends it.", err=True
+        )
+    for line in iter(lambda: _read(session.partner.name), ""):
+        click.echo(f"{session.person.name}: ", nl=False)
+        for piece in session.stream(line, autocomplete=autocomplete):
+            click.echo(piece, nl=False)
+            sys.stdout.flush()
+        click.echo()
+        if verbose and session.last is not None:
+            _details(session.last)
+
+
+def _read(name: str) -> str:
+    if sys.stdin.isatty():
+        click.echo(f"{name}: ", nl=False)
+    line = sys.stdin.readline().strip()
+    if line and not sys.stdin.isatty():
+        click.echo(f"{name}: {line}")
+    return line
+
+
+def _show(reply: str, name: str, verbose: bool, turn: SpokenTurn) -> None:
+    click.echo(f"{name}: {reply}")
+    if verbose:
+        _details(turn)
+
+
+def _details(turn: SpokenTurn) -> None:
+    for fact in turn.facts:
+        click.echo(f"    fact     {fact.subject} · {fact.predicate.replace('_', ' ')} · {fact.object}")
+    strongest = sorted(turn.readouts.items(), key=lambda item: -abs(item[1]))[:5]
+    if strongest:
+        click.echo("    readouts " + "  ".join(f"{concept} {value:+.1f}" for concept, value in strongest))
+
+
+COMMANDS = (consent, chat)

@@ -1,0 +1,85 @@
+"""How every error below becomes an exit code and an HTTP status; and the errors of the entrances.
+
+ServiceError
+├── BadSettings    a setting is unknown or of the wrong kind
+├── NoConsent      a person without a consent record was to be simulated
+└── NotLoopback    an address other than loopback was to be served without a token
+"""
+
+from __future__ import annotations
+
+from agents.errors import AgentError, BackendMissing, BackendUnreachable, BadAnswer
+from consolidation.errors import NightError
+from db.errors import DatabaseError, LeaseHeld, SchemaTooNew, StoreFull
+from memory.errors import (
+    BrokenExport,
+    EmptyChat,
+    GraphError,
+    ModelMissing,
+    UnknownFact,
+    UnknownFormat,
+    UnknownPerson,
+    WrongEmbedder,
+)
+from simulator.errors import NoConsent, SimulatorError
+
+
+class ServiceError(Exception):
+    """Base of everything `service` raises on purpose."""
+
+
+class BadSettings(ServiceError):
+    """The message names the key and where it was set."""
+
+
+class NotLoopback(ServiceError):
+    def __init__(self, host: str) -> None:
+        super().__init__(f"serving on {host} needs a token; set SLOWWAVE_TOKEN, or serve on 127.0.0.1")
+
+
+EXPECTED: tuple[type[Exception], ...] = (
+    ServiceError,
+    SimulatorError,
+    NightError,
+    AgentError,
+    GraphError,
+    DatabaseError,
+)
+
+# The nearest class in an error's ancestry decides.
+HTTP_STATUS: dict[type[Exception], int] = {
+    DatabaseError: 500,
+    SchemaTooNew: 503,
+    StoreFull: 507,
+    LeaseHeld: 409,
+    GraphError: 400,
+    UnknownFormat: 415,
+    BrokenExport: 400,
+    EmptyChat: 400,
+    UnknownPerson: 404,
+    UnknownFact: 404,
+    WrongEmbedder: 409,
+    ModelMissing: 503,
+    AgentError: 502,
+    BackendMissing: 503,
+    BackendUnreachable: 502,
+    BadAnswer: 502,
+    NightError: 409,
+    SimulatorError: 400,
+    NoConsent: 403,
+    ServiceError: 400,
+    BadSettings: 400,
+    NotLoopback: 400,
+}
+
+
+def http_status(error: Exception) -> int:
+    for kind in type(error).__mro__:
+        if kind in HTTP_STATUS:
+            return HTTP_STATUS[kind]
+    return 500
+
+
+def one_line(error: BaseException) -> str:
+    """The message for people: one line, no traceback."""
+    return " ".join(str(error).split()) or type(error).__name__

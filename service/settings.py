@@ -1,0 +1,121 @@
+"""Settings: read once, from `config.toml` in the home folder and `SLOWWAVE_*` in the environment.
+
+The environment wins over the file, a command's option over both. Secrets are named by the variable that holds
+them (`api_key_env`), never written in the file.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import platformdirs
+
+from consolidation.stage import Gate, NightSettings, TrainSettings
+from service.errors import BadSettings
+
+CONFIG_NAME = "config.toml"
+
+
+@dataclass(frozen=True, slots=True)
+class BackendSettings:
+    """The language model that reads and judges. kind "none" is rules and small local models only."""
+
+    kind: str = "none"  # none | local | openai | gemini
+    model: str = ""
+    base_url: str = ""
+    api_key_env: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ServeSettings:
+    host: str = "127.0.0.1"
+    port: int = 7777
+    nightly_at: str = "03:00"  # local time of the space; "" switches the nightly job off
+    token_env: str = "SLOWWAVE_TOKEN"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    home: Path
+    database_url: str = ""  # "" is SQLite at home/graph.db
+    space: str = "default"
+    timezone: str = "UTC"  # the zone that exports without one were written in
+    predicates: str = ""  # a file with predicates of one's own
+    backend: BackendSettings = field(default_factory=BackendSettings)
+    serve: ServeSettings = field(default_factory=ServeSettings)
+    night: NightSettings = field(default_factory=NightSettings)
+
+    @property
+    def url(self) -> str:
+        return self.database_url or f"sqlite:///{self.home / 'graph.db'}"
+
+
+_T = TypeVar("_T", Settings, BackendSettings, ServeSettings, NightSettings, TrainSettings, Gate)
+
+
+def default_home() -> Path:
+    return Path(platformdirs.user_data_dir("slowwave", appauthor=False))
+
+
+def load_settings(home: str | Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Settings of one home folder. Raises BadSettings with the key that is wrong."""
+    folder = Path(home or environ.get("SLOWWAVE_HOME") or default_home()).expanduser().absolute()
+    settings = Settings(home=folder)
+    path = folder / CONFIG_NAME
+    if path.exists():
+        try:
+            table = tomllib.loads(path.read_text(encoding="utf-8"))
+        except tomllib.TOMLDecodeError as error:
+            raise BadSettings(f"{path} is no valid TOML: {error}") from error
+        settings = _merge(settings, table, str(path))
+    return _merge(settings, _from_environment(environ), "the environment")
+
+
+def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+    """SLOWWAVE_SPACE is `space`; two underscores descend: SLOWWAVE_SERVE__PORT is `serve.port`."""
+    table: dict[str, Any] = {}
+    for name, value in environ.items():
+        if not name.startswith("SLOWWAVE_") or name in _OWN_VARIABLES:
+            continue
+        *parents, key = name.removeprefix("SLOWWAVE_").lower().split("__")
+        inner = table
+        for parent in parents:
+            inner = inner.setdefault(parent, {})
+        inner[key] = value
+    return table
+
+
+_OWN_VARIABLES = {"SLOWWAVE_HOME", "SLOWWAVE_TOKEN", "SLOWWAVE_READOUT_VECTORS", "SLOWWAVE_READOUT_MANIFEST"}
+_TABLES = (BackendSettings, ServeSettings, NightSettings, TrainSettings, Gate)
+
+
+def _merge(current: _T, table: Mapping[str, Any], where: str) -> _T:
+    known = {item.name: getattr(current, item.name) for item in fields(current)}
+    changed: dict[str, Any] = {}
+    for key, value in table.items():
+        if key not in known or key == "home":
+            raise BadSettings(f"{where} sets {key!r}, which is no setting; `slowwave config` lists them")
+        changed[key] = (
+            _merge(known[key], value, where)
+            if isinstance(known[key], _TABLES)
+            else _convert(key, known[key], value, where)
+        )
+    return replace(current, **changed)
+
+
+def _convert(key: str, old: Any, value: Any, where: str) -> Any:
+    kind = type(old)
+    try:
+        if kind is tuple:
+            parts = value.split(",") if isinstance(value, str) else value
+            return tuple(int(part) for part in parts)
+        if old is None:
+            return None if value in ("", "none") else int(value)
+        return kind(value)
+    except (TypeError, ValueError) as error:
+        raise BadSettings(f"{where} sets {key} to {value!r}; it takes {kind.__name__}") from error

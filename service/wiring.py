@@ -1,0 +1,251 @@
+"""Builds the components out of settings: the one place that knows which class fills which port.
+
+Everything heavy is made on first use, so that a command pays only for what it touches. `Services` is what the
+CLI and the HTTP app are given.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from consolidation.stage import NightSettings, NightTools, Progress, no_progress
+from db.engine import Database, open_database
+from memory.ports import (
+    ChatModel,
+    Clock,
+    ConstitutionWriter,
+    Embedder,
+    EmotionTagger,
+    Extractor,
+    Judge,
+    Teacher,
+    utc_now,
+)
+from memory.registry import Registry
+from memory.spaces import ensure_space
+from memory.types import Answer, Fact, ImportReport, Person
+from service.settings import Settings
+
+if TYPE_CHECKING:
+    from agents.runtime.spec import ModelSpec
+    from consolidation.night import NightReport, StageWatcher
+    from memory.index import Index
+    from memory.reading import ReadReport
+    from simulator.session import Session
+
+
+class Services:
+    """One open space with its components. Close it, or use it in a `with`."""
+
+    def __init__(self, settings: Settings, *, clock: Clock = utc_now) -> None:
+        settings.home.mkdir(parents=True, exist_ok=True)
+        self.settings = settings
+        self.clock = clock
+        self.database: Database = open_database(settings.url)
+        self.space_id = ensure_space(self.database, settings.space, timezone=settings.timezone, clock=clock)
+
+    def __enter__(self) -> Services:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.database.close()
+
+    # Components
+
+    @cached_property
+    def registry(self) -> Registry:
+        return Registry.load(Path(self.settings.predicates) if self.settings.predicates else None)
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        from memory.embedders.minilm import MiniLM
+
+        return MiniLM.load()
+
+    @cached_property
+    def chat_model(self) -> ChatModel | None:
+        """The configured language model, or None where rules do the work."""
+        backend = self.settings.backend
+        if backend.kind == "none":
+            return None
+        from agents.backends import make_chat_model
+
+        options = {
+            key: value
+            for key, value in asdict(backend).items()
+            if value and key not in ("kind", "api_key_env")
+        }
+        if backend.api_key_env:
+            options["api_key"] = os.environ.get(backend.api_key_env, "")
+        if backend.kind == "local":
+            options["cache_dir"] = self.cache_dir
+        return make_chat_model(backend.kind, **options)
+
+    @cached_property
+    def extractor(self) -> Extractor:
+        if self.chat_model is not None:
+            from agents.extractors.model import ModelExtractor
+
+            return ModelExtractor(self.chat_model)
+        from agents.extractors.rules import RuleExtractor
+
+        return RuleExtractor()
+
+    @cached_property
+    def tagger(self) -> EmotionTagger:
+        from agents.emotions import EmotionHead
+
+        return EmotionHead.load(self.embedder)
+
+    @cached_property
+    def judge(self) -> Judge:
+        from agents import judges
+
+        return (
+            judges.RuleJudge(self.embedder) if self.chat_model is None else judges.ModelJudge(self.chat_model)
+        )
+
+    @cached_property
+    def constitution_writer(self) -> ConstitutionWriter:
+        from agents import constitutions
+
+        if self.chat_model is None:
+            return constitutions.HabitWriter()
+        return constitutions.ModelConstitutionWriter(self.chat_model)
+
+    @cached_property
+    def teacher(self) -> Teacher | None:
+        if self.chat_model is None:
+            return None
+        from agents.teachers import ModelTeacher
+
+        return ModelTeacher(self.chat_model)
+
+    @cached_property
+    def index(self) -> Index:
+        from memory.index import Index
+
+        return Index.open(self.database, self.space_id, self.settings.home, self.embedder)
+
+    @property
+    def cache_dir(self) -> Path:
+        return self.settings.home / "cache"
+
+    def model_spec(self) -> ModelSpec:
+        from agents.runtime.spec import ModelSpec
+
+        night = self.settings.night
+        return ModelSpec(source=night.base_model, cache_dir=self.cache_dir, dtype=night.train.dtype)
+
+    def night_tools(self) -> NightTools:
+        return NightTools(
+            extractor=self.extractor,
+            tagger=self.tagger,
+            embedder=self.embedder,
+            judge=self.judge,
+            constitution_writer=self.constitution_writer,
+            registry=self.registry,
+            teacher=self.teacher,
+        )
+
+    # What the entrances do
+
+    def import_file(
+        self, path: Path, *, import_step: Progress = no_progress, read_step: Progress = no_progress
+    ) -> tuple[ImportReport, ReadReport]:
+        """Import, then read: people, candidate facts and emotions of what was new."""
+        from memory.importing import import_file
+
+        report = import_file(
+            self.database,
+            self.space_id,
+            path,
+            timezone=self.settings.timezone,
+            clock=self.clock,
+            progress=import_step,
+        )
+        return report, self.read(read_step)
+
+    def read(self, progress: Progress = no_progress) -> ReadReport:
+        """Extract from episodes that nobody has read yet."""
+        from memory.reading import read_episodes
+
+        return read_episodes(
+            self.database,
+            self.space_id,
+            self.extractor,
+            self.tagger,
+            self.registry,
+            clock=self.clock,
+            progress=progress,
+        )
+
+    def person(self, name: str) -> Person:
+        from memory.people import find_person
+
+        return find_person(self.database, self.space_id, name)
+
+    def facts(self, name: str, **query: Any) -> list[Fact]:
+        """Facts about a person; `query` as in memory.facts.list_facts."""
+        from memory.facts import list_facts
+
+        return list_facts(
+            self.database, self.space_id, self.registry, person_id=self.person(name).id, **query
+        )
+
+    def ask(self, question: str, *, known_to: str | None = None, as_of: datetime | None = None) -> Answer:
+        from memory.ask import ask
+
+        self.index.refresh()
+        viewer = self.person(known_to).id if known_to else None
+        return ask(
+            self.database,
+            self.space_id,
+            self.index,
+            self.registry,
+            question,
+            known_to=viewer,
+            as_of=as_of,
+            clock=self.clock,
+        )
+
+    def sleep(
+        self, *, settings: NightSettings | None = None, watch: StageWatcher | None = None, **options: Any
+    ) -> NightReport:
+        """One night, from `select` to `report`; resumes one that was interrupted. `options` go to run_night."""
+        from consolidation.night import run_night
+
+        return run_night(
+            self.database,
+            self.space_id,
+            self.settings.home,
+            settings or self.settings.night,
+            self.night_tools(),
+            clock=self.clock,
+            progress=watch,
+            **options,
+        )
+
+    def open_session(self, person: str, *, as_person: str, **options: Any) -> Session:
+        """A conversation with `person`'s persona, held by `as_person`; `options` as in SessionSettings."""
+        from simulator.session import Session, SessionSettings, SimulatorTools
+
+        self.index.refresh()
+        tools = SimulatorTools(
+            database=self.database,
+            space_id=self.space_id,
+            home=self.settings.home,
+            registry=self.registry,
+            index=self.index,
+            model_spec=self.model_spec(),
+            clock=self.clock,
+        )
+        return Session.open(tools, self.person(person), self.person(as_person), SessionSettings(**options))

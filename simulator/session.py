@@ -1,0 +1,236 @@
+"""One conversation with a persona: retrieve what they can know, speak, read their state, write the turn back.
+
+Everything said in it, by either side, is kept as `simulated`: it never supports a fact. The base model with the
+current recipe's weights is loaded once per session. What the person cannot know is never put into the prompt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from db.engine import Database
+from memory import consent, constitutions
+from memory.ask import ask
+from memory.episodes import append_turn, conversation_id_of, list_episodes
+from memory.facts import fact_json, get_fact
+from memory.index import Index
+from memory.names import first
+from memory.ports import Clock
+from memory.registry import Registry
+from memory.types import Fact, Person
+from memory.wordings import Wordings
+from simulator.errors import NoConsent, SamePerson
+from simulator.persona import Persona, Turn, in_third_person, own_words, turn_messages
+from simulator.tags import TagFilter
+
+if TYPE_CHECKING:
+    from agents.runtime.lm import LanguageModel
+    from agents.runtime.spec import ModelSpec
+    from consolidation.readouts import Readout
+
+MAX_FACTS = 6
+MAX_TURNS = 8  # of the running conversation in the prompt
+MAX_GAP_S = 120 * 60  # a pause longer than this begins a new conversation
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatorTools:
+    """What a session works with; wired by `service`."""
+
+    database: Database
+    space_id: str
+    home: Path
+    registry: Registry
+    index: Index
+    model_spec: ModelSpec
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenTurn:
+    """What the persona said, what it rested on and how it read. `readouts`: standard deviations of neutral text."""
+
+    reply: str
+    facts: tuple[Fact, ...]
+    readouts: dict[str, float]
+    recipe: str | None
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "reply": self.reply,
+            "facts": [fact_json(fact) for fact in self.facts],
+            "readouts": {concept: round(value, 3) for concept, value in self.readouts.items()},
+            "recipe": self.recipe,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSettings:
+    temperature: float = 0.7
+    max_new_tokens: int = 60
+    seed: int | None = None
+    use_weights: bool = True
+
+
+@dataclass(slots=True)
+class Session:
+    """Open one with `Session.open`. Not safe for two threads at once."""
+
+    tools: SimulatorTools
+    person: Person
+    partner: Person
+    persona: Persona
+    settings: SessionSettings
+    model: LanguageModel
+    recipe: str | None
+    readout: Readout | None
+    turns: list[Turn] = field(default_factory=list)
+    last: SpokenTurn | None = None
+
+    @classmethod
+    def open(
+        cls, tools: SimulatorTools, person: Person, partner: Person, settings: SessionSettings
+    ) -> Session:
+        """Load the persona. Raises NoConsent where nobody has recorded that the person agreed."""
+        from agents.runtime.lm import LanguageModel
+        from consolidation.current import current_readout
+        from consolidation.recipe import current_recipe, recipe_adapters
+
+        if person.id == partner.id:
+            raise SamePerson(person.name)
+        if not consent.has_consent(tools.database, tools.space_id, person.id):
+            raise NoConsent(person.name)
+        recipe = current_recipe(tools.database, tools.space_id, tools.home) if settings.use_weights else None
+        adapters = recipe_adapters(tools.home, recipe) if recipe else ()
+        principles = constitutions.current(tools.database, tools.space_id, person.id)
+        model = LanguageModel.load(tools.model_spec, adapters)
+        return cls(
+            tools=tools,
+            person=person,
+            partner=partner,
+            persona=Persona(person.name, partner.name, tuple(principles)),
+            settings=settings,
+            model=model,
+            recipe=recipe.sha256 if recipe else None,
+            readout=current_readout(tools.database, tools.space_id, tools.home, model.base_hash),
+            turns=_recent_turns(tools, person, partner),
+        )
+
+    def reply(self, text: str, *, autocomplete: bool = False) -> SpokenTurn:
+        """The whole turn at once; see `stream`."""
+        for _ in self.stream(text, autocomplete=autocomplete):
+            pass
+        if self.last is None:
+            raise RuntimeError("the stream ended without a turn")
+        return self.last
+
+    def stream(self, text: str, *, autocomplete: bool = False) -> Iterator[str]:
+        """The reply as it is drawn; `last` holds the turn when the stream has ended.
+
+        With `autocomplete`, `text` is what the person has begun to write themselves, and the stream continues it.
+        """
+        facts = self.known_facts(text if not autocomplete else self._last_said() or text)
+        turns = list(self.turns)
+        if text and not autocomplete:
+            turns.append(Turn(self.partner.name, text))
+        pieces: list[str] = []
+        for piece in self._speak(turns, facts, prefix=text if autocomplete else ""):
+            pieces.append(piece)
+            yield piece
+        reply = "".join(pieces).strip()
+        said = f"{text} {reply}".strip() if autocomplete else reply
+        self._write_back(text if not autocomplete else "", said)
+        self.last = SpokenTurn(reply, tuple(facts), self._read(said), self.recipe)
+
+    def known_facts(self, text: str) -> list[Fact]:
+        """Facts that bear on what was said and that the person can know, the best first."""
+        tools = self.tools
+        question = in_third_person(text, first(self.person.name), first(self.partner.name))
+        answer = ask(
+            tools.database,
+            tools.space_id,
+            tools.index,
+            tools.registry,
+            question,
+            known_to=self.person.id,
+            clock=tools.clock,
+        )
+        found = {fact.id: fact for fact in answer.facts}
+        for hit in tools.index.search(question, k=MAX_FACTS, known_to=self.person.id, kinds=("fact",)):
+            if hit.id not in found:
+                found[hit.id] = get_fact(tools.database, tools.space_id, hit.id)
+        usable = [fact for fact in found.values() if fact.status in ("current", "candidate", "contested")]
+        return usable[:MAX_FACTS]
+
+    def _speak(self, turns: list[Turn], facts: list[Fact], *, prefix: str) -> Iterator[str]:
+        from agents.runtime.sampling import Sampling
+
+        wordings = Wordings.load()
+        known = [own_words(fact, self.persona, wordings) for fact in facts]
+        messages = turn_messages(
+            self.persona, turns[-MAX_TURNS:], known, now=self.tools.clock(), prefix=prefix
+        )
+        settings = self.settings
+        sampling = Sampling(
+            max_new_tokens=settings.max_new_tokens,
+            temperature=settings.temperature,
+            repetition_penalty=1.1,
+            seed=settings.seed if settings.seed is not None else _seed_from(self.tools.clock),
+        )
+        tags = TagFilter(self.persona.tag)
+        ids = self.model.chat_ids(messages)
+        return tags.run(self.model.stream(ids, sampling))
+
+    def _read(self, text: str) -> dict[str, float]:
+        if self.readout is None or not text:
+            return {}
+        return self.readout.read(self.model.mean_residuals([text], self.readout.manifest.layers))[0]
+
+    def _write_back(self, said: str, reply: str) -> None:
+        for person, text in ((self.partner, said), (self.person, reply)):
+            if not text:
+                continue
+            self.turns.append(Turn(person.name, text))
+            append_turn(
+                self.tools.database,
+                self.tools.space_id,
+                conversation=_conversation(self.person, self.partner),
+                speaker_id=person.id,
+                text=text,
+                origin="simulated",
+                participants=(self.person.id, self.partner.id),
+                time=self.tools.clock(),
+            )
+
+    def _last_said(self) -> str:
+        return next((turn.text for turn in reversed(self.turns) if turn.speaker == self.partner.name), "")
+
+
+def _conversation(person: Person, partner: Person) -> str:
+    return f"simulated: {person.name} with {partner.name}"
+
+
+def _recent_turns(tools: SimulatorTools, person: Person, partner: Person) -> list[Turn]:
+    """The turns that this conversation follows: those of the same simulated talk with no long pause since."""
+    name = _conversation(person, partner)
+    conversation_id = conversation_id_of(tools.database, tools.space_id, name)
+    if conversation_id is None:
+        return []
+    episodes = list_episodes(
+        tools.database, tools.space_id, conversation_id=conversation_id, origins=("simulated",)
+    )[-MAX_TURNS:]
+    turns: list[Turn] = []
+    later = tools.clock()
+    for episode in reversed(episodes):
+        if (later - episode.time).total_seconds() > MAX_GAP_S:
+            break
+        turns.append(Turn(episode.speaker, episode.text))
+        later = episode.time
+    return turns[::-1]
+
+
+def _seed_from(clock: Clock) -> int:
+    return int(clock().timestamp() * 1000) % 2**31
