@@ -85,6 +85,7 @@ class NightSettings:
     base_model: str = "embedded"  # "embedded", a local folder, a .gguf file or a hub id
     seed: int = 0
     min_salience: float = 0.2
+    min_confidence: float = 0.4  # under it a supported fact waits for another voice
     max_facts: int = 60  # facts that one night trains, the most salient first
     exam_wordings: int = 2  # held-out wordings asked per fact
     train: TrainSettings = field(default_factory=TrainSettings)

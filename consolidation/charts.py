@@ -1,0 +1,81 @@
+"""Drawings for the report as inline SVG: a line over steps, bars of shares. Colours come from the page's CSS."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+
+WIDTH, HEIGHT = 640, 220
+LEFT, RIGHT, TOP, BOTTOM = 48, 12, 12, 28
+MAX_POINTS = 400
+
+
+def line_chart(points: Sequence[tuple[float, float]], label: str) -> str:
+    """y over x, from zero up; empty where there is nothing to draw. `label` names the y axis."""
+    if len(points) < 2:
+        return ""
+    points = _thin(points)
+    x_low, x_high = points[0][0], max(points[-1][0], points[0][0] + 1e-9)
+    y_high = max(y for _, y in points) or 1.0
+    path = " ".join(
+        f"{_scale(x, x_low, x_high, LEFT, WIDTH - RIGHT):.1f},{_scale(y, 0, y_high, HEIGHT - BOTTOM, TOP):.1f}"
+        for x, y in points
+    )
+    ticks = "".join(_y_tick(y_high * share, y_high) for share in (0, 0.25, 0.5, 0.75, 1))
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)} by step">{ticks}'
+        f'<polyline class="line" points="{path}"/>'
+        f'<text x="{LEFT}" y="{HEIGHT - 8}">step {x_low:g}</text>'
+        f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 8}" text-anchor="end">step {x_high:g}</text>'
+        f'<text x="{LEFT + 6}" y="{TOP + 10}">{escape(label)}</text></svg>'
+    )
+
+
+def bar_chart(shares: Mapping[str, float], *, mark: float | None = None) -> str:
+    """One horizontal bar per name, from 0 to 1; `mark` draws a line at that share (chance, or a limit)."""
+    if not shares:
+        return ""
+    row, left = 22, 150
+    height = row * len(shares) + 8
+    bars = []
+    for index, (name, share) in enumerate(shares.items()):
+        y = index * row + 6
+        width = _scale(min(1.0, max(0.0, share)), 0, 1, 0, WIDTH - left - 60)
+        bars.append(
+            f'<text x="{left - 8}" y="{y + 11}" text-anchor="end">{escape(name)}</text>'
+            f'<rect class="bar" x="{left}" y="{y}" width="{width:.1f}" height="14" rx="2"/>'
+            f'<text x="{left + width + 6:.1f}" y="{y + 11}">{share:.2f}</text>'
+        )
+    if mark is not None:
+        x = _scale(mark, 0, 1, left, WIDTH - 60)
+        bars.append(f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="2" y2="{height - 2}"/>')
+    return f'<svg viewBox="0 0 {WIDTH} {height}" role="img">{"".join(bars)}</svg>'
+
+
+def heat_table(names: Sequence[str], matrix: Sequence[Sequence[float]]) -> str:
+    """A square matrix of cosines as a table; the stronger, the more colour. Sign is told by the number."""
+    head = "".join(f'<th class="tilt">{escape(name)}</th>' for name in names)
+    body = "".join(
+        f"<tr><th>{escape(name)}</th>"
+        + "".join(f'<td class="heat" style="--v:{abs(value):.2f}">{value:.2f}</td>' for value in row)
+        + "</tr>"
+        for name, row in zip(names, matrix, strict=True)
+    )
+    return f'<div class="wide"><table><tr><th></th>{head}</tr>{body}</table></div>'
+
+
+def _scale(value: float, low: float, high: float, to_low: float, to_high: float) -> float:
+    return to_low + (value - low) / (high - low) * (to_high - to_low)
+
+
+def _thin(points: Sequence[tuple[float, float]]) -> Sequence[tuple[float, float]]:
+    step = -(-len(points) // MAX_POINTS)
+    return [*points[:-1:step], points[-1]]
+
+
+def _y_tick(value: float, y_high: float) -> str:
+    y = _scale(value, 0, y_high, HEIGHT - BOTTOM, TOP)
+    return (
+        f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+        f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.2g}</text>'
+    )

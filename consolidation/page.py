@@ -1,0 +1,235 @@
+"""The page of one night: what was gathered, as one self-contained HTML text. Every word of a chat is escaped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from consolidation.charts import bar_chart, heat_table, line_chart
+from memory.types import Principle
+
+TEMPLATE = Path(__file__).with_name("report_template.html")
+CONDITIONS = ("base", "retrieval", "weights", "both")
+NUMBERS = (
+    "recall_trained",
+    "recall_paraphrase",
+    "recall_earlier_nights",
+    "neighbour_intact",
+    "unknown_refused",
+    "stale_answered",
+    "ppl_change",
+    "kl_to_base",
+)
+MAX_DECISIONS = 400
+MAX_EXAMPLES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionLine:
+    kind: str
+    statement: str
+    reasons: tuple[str, ...]
+    salience: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ExamLine:
+    """One question of the exam and what each condition answered: condition -> (answer, whether it is right)."""
+
+    kind: str
+    question: str
+    accepted: tuple[str, ...]
+    answers: dict[str, tuple[str, bool]]
+
+
+@dataclass(frozen=True, slots=True)
+class NightPage:
+    """All that the page shows."""
+
+    run_id: str
+    space: str
+    started: str
+    status: str
+    reason: str | None
+    settings: dict[str, Any]
+    stages: Sequence[tuple[str, float, dict[str, float]]]
+    exam: dict[str, dict[str, Any]]
+    gate: Sequence[dict[str, Any]] = ()
+    decisions: Sequence[DecisionLine] = ()
+    questions: Sequence[ExamLine] = ()
+    loss: Sequence[tuple[float, float]] = ()
+    readout: dict[str, Any] = field(default_factory=dict)  # concepts, auroc, cross_talk, layers, left_out
+    constitutions: Sequence[tuple[str, Sequence[Principle]]] = ()
+
+
+def render(page: NightPage) -> str:
+    parts = (_head, _gate, _exam, _questions, _loss, _decisions, _readout, _constitutions, _stages)
+    body = "\n".join(part(page) for part in parts)
+    template = Template(TEMPLATE.read_text(encoding="utf-8"))
+    return template.substitute(title=escape(f"Night {page.run_id}"), body=body)
+
+
+def _head(page: NightPage) -> str:
+    tone = "good" if page.status == "done" else "bad"
+    reason = f"<p>{escape(page.reason)}</p>" if page.reason else ""
+    return (
+        f"<h1>Night {escape(page.run_id)}</h1>"
+        f'<p class="soft">{escape(page.space)} · {escape(page.started)}</p>'
+        f'<p><strong class="{tone}">{escape(page.status)}</strong></p>{reason}'
+    )
+
+
+def _gate(page: NightPage) -> str:
+    if not page.gate:
+        return ""
+    rows = [
+        (
+            escape(check["number"]),
+            _number(check["value"]),
+            ("at least " if check["at_least"] else "at most ") + _number(check["limit"]),
+            '<span class="good">passed</span>' if check["passed"] else '<span class="bad">failed</span>',
+        )
+        for check in page.gate
+    ]
+    return "<h2>Gate</h2>" + _table(("number", "value", "limit", ""), rows, numeric=(1, 2))
+
+
+def _exam(page: NightPage) -> str:
+    if not page.exam:
+        return "<h2>Exam</h2><p class='soft'>No exam: the night trained nothing.</p>"
+    shown = [name for name in CONDITIONS if name in page.exam] or list(page.exam)
+    rows = []
+    for number in NUMBERS:
+        cells = [_cell(page.exam[name], number) for name in shown]
+        rows.append((escape(number.replace("_", " ")), *cells))
+    note = "<p class='soft'>The count each number was taken over stands beside it.</p>"
+    return "<h2>Exam</h2>" + _table(("", *shown), rows, numeric=range(1, len(shown) + 1)) + note
+
+
+def _cell(numbers: dict[str, Any], number: str) -> str:
+    count = (numbers.get("n") or {}).get(number)
+    tail = f" <small>/ {count:g}</small>" if count else ""
+    return _number(numbers.get(number)) + tail
+
+
+def _questions(page: NightPage) -> str:
+    judged = [line for line in page.questions if "weights" in line.answers]
+    right = [line for line in judged if line.answers["weights"][1]]
+    wrong = [line for line in judged if not line.answers["weights"][1]]
+    if not judged:
+        return ""
+    return (
+        "<h2>Questions</h2>"
+        + f"<h3>Right from the weights alone ({len(right)})</h3>{_asked(right)}"
+        + f"<h3>Wrong from the weights alone ({len(wrong)})</h3>{_asked(wrong)}"
+    )
+
+
+def _asked(lines: Sequence[ExamLine]) -> str:
+    if not lines:
+        return "<p class='soft'>None.</p>"
+    shown = [name for name in CONDITIONS if name in lines[0].answers]
+    rows = []
+    for line in lines[:: -(-len(lines) // MAX_EXAMPLES)]:
+        answers = (line.answers.get(name, ("", False)) for name in shown)
+        cells = [
+            f'<span class="{"good" if right else "bad"}">{escape(text)}</span>' for text, right in answers
+        ]
+        rows.append((escape(line.kind), escape(line.question), escape(" | ".join(line.accepted)), *cells))
+    return _table(("kind", "question", "accepted", *shown), rows, words=range(1, 3 + len(shown)))
+
+
+def _loss(page: NightPage) -> str:
+    drawing = line_chart(page.loss, "training loss (nats per token)")
+    return f"<h2>Training</h2>{drawing}" if drawing else ""
+
+
+def _decisions(page: NightPage) -> str:
+    if not page.decisions:
+        return "<h2>Decisions</h2><p class='soft'>Nothing new to decide.</p>"
+    blocks = []
+    for kind in ("STORE", "MERGE", "CORRECT", "REJECT", "QUARANTINE"):
+        lines = [line for line in page.decisions if line.kind == kind]
+        if not lines:
+            continue
+        rows = [
+            (escape(line.statement), escape("; ".join(line.reasons)), _number(line.salience))
+            for line in lines[:MAX_DECISIONS]
+        ]
+        more = len(lines) - len(rows)
+        rest = f"<p class='soft'>and {more} more in the ledger</p>" if more > 0 else ""
+        table = _table(("fact", "reasons", "salience"), rows, numeric=(2,), words=(0, 1))
+        is_open = " open" if kind == "CORRECT" else ""
+        blocks.append(f"<details{is_open}><summary>{kind} · {len(lines)}</summary>{table}{rest}</details>")
+    return "<h2>Decisions</h2>" + "".join(blocks)
+
+
+def _readout(page: NightPage) -> str:
+    readout = page.readout
+    if not readout:
+        return "<h2>Readouts</h2><p class='soft'>No emotion has enough examples yet.</p>"
+    layers = ", ".join(str(layer) for layer in readout["layers"])
+    left_out = ", ".join(f"{escape(name)} ({count:g})" for name, count in readout["left_out"].items())
+    note = f"<p class='soft'>Left out, too few examples: {left_out}</p>" if left_out else ""
+    return (
+        f"<h2>Readouts</h2><p class='soft'>Held-out AUROC per emotion, mean over layers {layers}; "
+        f"the dashed line is chance.</p>{bar_chart(readout['auroc'], mark=0.5)}{note}"
+        f"<details><summary>Cross-talk (cosines of the directions)</summary>"
+        f"{heat_table(list(readout['auroc']), readout['cross_talk'])}</details>"
+    )
+
+
+def _constitutions(page: NightPage) -> str:
+    blocks = []
+    for person, principles in page.constitutions:
+        rows = [(escape(item.kind), escape(item.text), str(len(item.evidence))) for item in principles]
+        table = _table(("kind", "principle", "messages"), rows, numeric=(2,), words=(1,))
+        blocks.append(f"<h3>{escape(person)}</h3>{table}")
+    return "<h2>Constitutions</h2>" + "".join(blocks) if blocks else ""
+
+
+def _stages(page: NightPage) -> str:
+    rows = [
+        (
+            escape(name),
+            f"{seconds:.1f}",
+            escape(", ".join(f"{key.replace('_', ' ')} {value:g}" for key, value in counts.items())),
+        )
+        for name, seconds, counts in page.stages
+    ]
+    settings = escape(json.dumps(page.settings, indent=1, sort_keys=True))
+    return (
+        "<h2>Stages</h2>"
+        + _table(("stage", "seconds", "counts"), rows, numeric=(1,))
+        + f"<details><summary>Settings</summary><pre>{settings}</pre></details>"
+    )
+
+
+def _table(
+    head: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    numeric: Iterable[int] = (),
+    words: Iterable[int] = (),
+) -> str:
+    """Cells are HTML already; columns in `numeric` stand to the right, those in `words` keep their line breaks."""
+    kinds = dict.fromkeys(numeric, "n") | dict.fromkeys(words, "words")
+    top = "".join(f"<th{_class(kinds, i)}>{escape(text)}</th>" for i, text in enumerate(head))
+    body = "".join(
+        "<tr>" + "".join(f"<td{_class(kinds, i)}>{cell}</td>" for i, cell in enumerate(row)) + "</tr>"
+        for row in rows
+    )
+    return f'<div class="wide"><table><tr>{top}</tr>{body}</table></div>'
+
+
+def _class(kinds: dict[int, str], index: int) -> str:
+    return f' class="{kinds[index]}"' if index in kinds else ""
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
