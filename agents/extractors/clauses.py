@@ -1,0 +1,164 @@
+"""Subjects and what follows them: each place in a sentence where a verb pattern may be tried.
+
+"my brother dan is studying" yields (Dan, "is studying"); a sentence that opens with its verb belongs to the
+speaker, or, in the third person form, to whoever the talk was about.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from agents.extractors.discourse import Discourse, relation
+from agents.extractors.lexicon import lexicon
+from agents.extractors.names import take_name
+from agents.extractors.patterns import spell
+from agents.extractors.sentences import Sentence
+
+_ADJECTIVES = (
+    r"(?:(?:little|big|baby|older|younger|elder|old|new|best|late|dear|poor|twin|great|other|eldest|youngest|"
+    r"only|whole|lovely|stupid|beloved|favourite|first|second) )*"
+)
+_CAP = r"(?-i:[A-ZÀ-ÖØ-Þ])[\w'-]*\w"
+POSSESSIVE = rf"(?:my|your|his|her|our|their|{_CAP}'s)"
+RELATIVE = rf"(?P<poss>{POSSESSIVE}) {_ADJECTIVES}(?P<rel>@REL@)\b"
+_SUBJECT = re.compile(
+    spell(
+        rf"\b{RELATIVE}(?!'s (?:@REL@)\b)(?:,? (?P<relname>{_CAP}(?: {_CAP})?))?,?"
+        rf"|\b(?P<pron>i|we|you|he|she|they|it)\b"
+        rf"|\b(?P<name>(?:Dr |Mr |Mrs |Ms )?{_CAP}(?: (?:{_CAP}|de|da|van|von|la)){{0,3}}(?<!'s))"
+    ),
+    re.IGNORECASE,
+)
+_OPENING = re.compile(
+    r"(?:(?:so|and|but|well|oh|ok|okay|yes|yeah|yep|no|btw|by the way|also|actually|ha|haha|lol|fyi|news|guess what|"
+    r"anyway|still|ps|omg|ah|ugh|honestly|sorry|seriously|now|then|because|plus|finally|good|great|fine|survived|done|"
+    r"funny thing|random thing|today|yesterday|tonight|last night|this morning|this week|since \w+|confession|update|"
+    r"good news|bad news|big news|big one)\b[\s,:.!-]*)*",
+    re.IGNORECASE,
+)
+_ADVERBS = re.compile(
+    r"^((?:(?:am|is|are|was|were|have|has|had|will|been|have been|has been)\s+)?)"
+    r"(?:still|now|also|just|finally|actually|already|really|currently|officially|only|even|both|apparently|basically|recently|"
+    r"kind of|sort of|all|then|slowly|secretly|totally|so)\s+",
+    re.IGNORECASE,
+)
+_THIRD = re.compile(r"(?!is\b|was\b|has been\b|this|his|us\b|yes|as\b)(?:has|[a-z]{2,}(?:[^s'u\W]s|es))\b")
+_VERB_AFTER = re.compile(r",\s+(?:and |but |then |now |so )?|\s+(?:and|but|then)\s+")
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """`verb` starts at the verb, adverbs in front of it taken off; `adverbs` keeps them."""
+
+    subject: str
+    verb: str
+    before: str
+    adverbs: str = ""
+    is_elided: bool = False
+    is_second: bool = False  # said to the subject's face
+
+
+def clauses(sentence: Sentence, talk: Discourse, topic: str | None = None) -> Iterator[Clause]:
+    """Left to right. `topic` is whom a bare third person verb is about when this message has named nobody."""
+    text = sentence.text
+    opening = _OPENING.match(text)
+    start = opening.end() if opening else 0
+    current: str | None = None
+    first = True
+    for at, end, subject, is_second in _subjects(sentence, talk, start):
+        if first and at > start:
+            yield from _elided(text, start, talk, topic)
+        first = False
+        current = subject
+        verb, adverbs = _verb(text[end:])
+        if verb:
+            yield Clause(subject, verb, text[:at], adverbs, is_second=is_second)
+    if first:
+        yield from _elided(text, start, talk, topic)
+    for match in _VERB_AFTER.finditer(text):
+        verb, adverbs = _verb(" " + text[match.end() :])
+        is_third = bool(_THIRD.match(verb))
+        subject = current or (topic if is_third else talk.speaker)
+        if (
+            subject
+            and verb
+            and (is_third or not re.match(r"(?:i|you|he|she|it|we|they)\b", verb, re.IGNORECASE))
+        ):
+            yield Clause(about, verb, text[: match.start()], adverbs, is_elided=True)
+
+
+def _elided(text: str, start: int, talk: Discourse, topic: str | None) -> Iterator[Clause]:
+    verb, adverbs = _verb(" " + text[start:])
+    is_third = bool(_THIRD.match(verb))
+    subject = topic if is_third else talk.speaker
+    if verb and subject:
+        lead = text[:start] if re.search(r"\bno\b", text[:start], re.IGNORECASE) is None else ""
+        yield Clause(subject, verb, lead, adverbs, is_elided=True)
+
+
+def _subjects(sentence: Sentence, talk: Discourse, start: int) -> Iterator[tuple[int, int, str, bool]]:
+    text = sentence.text
+    if not sentence.is_cased and text[start : start + 1].islower():
+        name = take_name(text[start:], False, most=2)
+        if name:
+            at = start + len(name)
+            person = talk.person(name)
+            talk.note(person)
+            yield start, at, person, False
+            start = at
+    for match in _SUBJECT.finditer(text, start):
+        subject = subject_of(match, talk)
+        if subject:
+            yield match.start(), match.end(), subject, _is_second(match)
+
+
+def _is_second(match: re.Match[str]) -> bool:
+    return (match["pron"] or "").lower() == "you"
+
+
+def subject_of(match: re.Match[str], talk: Discourse) -> str | None:
+    """Who a subject is; mentions are noted on the way."""
+    if match["pron"]:
+        return talk.pronoun(match["pron"])
+    if match["rel"]:
+        owner, kin = talk.owner(match["poss"]), relation(match["rel"])
+        if owner is None or kin is None:
+            return None
+        name = match["relname"] or talk.relative(owner, kin)
+        talk.note(name, gender=kin.gender, is_animal=kin.is_animal, is_thing=kin.is_thing)
+        return name
+    name = match["name"]
+    words = name.split()
+    while (
+        words
+        and words[0].lower() in lexicon().classes["not_names"]
+        and words[0].rstrip(".") not in ("Dr", "Mr", "Mrs", "Ms")
+    ):
+        words = words[1:]
+    if not words or (
+        match.start() == 0
+        and len(words) == 1
+        and lexicon().is_ordinary(words[0])
+        and words[0] not in talk.people
+    ):
+        return None
+    person = talk.person(" ".join(words))
+    before = match.string[: match.start()].rstrip().lower()
+    if before.endswith((" in", " at", " to", " from", " near", " of", " for")):
+        return person  # a place as likely as a person: it may be a subject, but no pronoun points at it
+    talk.note(person)
+    return person
+
+
+def _verb(tail: str) -> tuple[str, str]:
+    """The tail from its verb on, and the adverbs that stood before it."""
+    if tail.startswith("'s "):
+        tail = " is " + tail[3:]
+    verb = tail.lstrip(" ,")
+    adverbs: list[str] = []
+    while match := _ADVERBS.match(verb):
+        adverbs.append(verb[match.end(1) : match.end()].strip().lower())
+        verb = match[1] + verb[match.end() :]
+    return verb, " ".join(adverbs)

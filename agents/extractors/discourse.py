@@ -1,0 +1,139 @@
+"""Who is meant: pronouns, "my brother", first names and left-out subjects, over a stretch of chat.
+
+The state is small and forgets: the people mentioned of late, what gender words gave away about them, and who is
+whose sister. Nothing is guessed from a name's sound. Where two readings are equally near, the nearer mention wins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from agents.extractors.lexicon import Relation, lexicon
+from agents.extractors.names import canonical, first_name
+from memory.ports import Roster
+from memory.types import Episode
+
+_REACH = 12  # messages a pronoun may look back over
+
+
+@dataclass(frozen=True, slots=True)
+class Mention:
+    name: str
+    at: int  # index of the message
+    is_animal: bool = False
+    is_thing: bool = False
+
+
+@dataclass
+class Discourse:
+    """Grows as messages are read in order. `at` is the index of the message being read."""
+
+    roster: Roster
+    at: int = 0
+    speaker: str = ""
+    genders: dict[str, str] = field(default_factory=dict)
+    kin: dict[tuple[str, str], str] = field(default_factory=dict)  # (owner, relation word) -> name
+    mentions: list[Mention] = field(default_factory=list)
+    people: set[str] = field(default_factory=set)
+    things: set[str] = field(default_factory=set)
+    animals: set[str] = field(default_factory=set)
+
+    def begin(self, at: int, episode: Episode) -> None:
+        self.at, self.speaker = at, episode.speaker
+        del self.mentions[:-40]
+
+    @property
+    def addressee(self) -> str | None:
+        """The other speaker, where there is exactly one."""
+        others = [name for name in self.roster.speakers if name != self.speaker]
+        return others[0] if len(others) == 1 else None
+
+    def person(self, name: str) -> str:
+        """A speaker's full name for their first name; any other name as it stands."""
+        return canonical(name, [*self.roster.speakers, *self.roster.known])
+
+    def is_speaker(self, name: str) -> bool:
+        return name in self.roster.speakers
+
+    def note(self, name: str, *, gender: str = "?", is_animal: bool = False, is_thing: bool = False) -> None:
+        """Record a mention; what was once known of the name stays known."""
+        if gender != "?":
+            self.genders[name] = gender
+        if is_animal:
+            self.animals.add(name)
+        if is_thing:
+            self.things.add(name)
+        if not is_thing and not is_animal:
+            self.people.add(name)
+        self.mentions.append(Mention(name, self.at, name in self.animals, name in self.things))
+
+    def learn_kin(self, owner: str, relation: Relation, name: str) -> None:
+        self.kin[owner, relation.word] = name
+        self.kin[owner, relation.predicate] = name
+        self.note(name, gender=relation.gender, is_animal=relation.is_animal, is_thing=relation.is_thing)
+
+    def relative(self, owner: str, relation: Relation) -> str:
+        """Their name where it was said, else "Ana Silva's brother"."""
+        found = self.kin.get((owner, relation.word)) or self.kin.get((owner, relation.predicate))
+        return (
+            found or f"{owner}'s {relation.predicate if relation.predicate != 'relation' else relation.word}"
+        )
+
+    def owner(self, possessive: str) -> str | None:
+        """Whose: "my", "your", "her", "Ana's"."""
+        plain = possessive.lower()
+        if plain in ("my", "our"):
+            return self.speaker
+        if plain == "your":
+            return self.addressee
+        if plain in ("his", "her", "their", "its"):
+            return self.pronoun({"his": "he", "her": "she", "their": "they", "its": "it"}[plain])
+        name = self.person(possessive.removesuffix("'s"))
+        return name or None
+
+    def pronoun(self, word: str) -> str | None:
+        plain = word.lower()
+        if plain in ("i", "me", "we", "us", "my"):
+            return self.speaker
+        if plain == "you":
+            return self.addressee
+        wanted = {"he": "m", "him": "m", "she": "f", "her": "f"}.get(plain)
+        for mention in reversed(self.mentions):
+            if self.at - mention.at > _REACH:
+                return None
+            if self._fits(mention, plain, wanted):
+                if wanted and mention.name not in self.genders:
+                    self.genders[mention.name] = wanted
+                return mention.name
+        return None
+
+    def _fits(self, mention: Mention, pronoun: str, wanted: str | None) -> bool:
+        if self.is_speaker(mention.name):
+            return False
+        if pronoun == "it":
+            return mention.is_thing or mention.is_animal
+        if mention.is_thing and pronoun != "she":
+            return False
+        gender = self.genders.get(mention.name)
+        return pronoun == "they" or gender in (None, wanted)
+
+    def last_person(self, *, within: int = 3) -> str | None:
+        """The last one mentioned who takes no part in the chat."""
+        for mention in reversed(self.mentions):
+            if self.at - mention.at > within:
+                return None
+            if not mention.is_thing and not self.is_speaker(mention.name):
+                return mention.name
+        return None
+
+
+def relation(word: str) -> Relation | None:
+    return lexicon().relations.get(word.lower().replace(" ", "-")) or lexicon().relations.get(word.lower())
+
+
+def known_people(roster: Roster) -> Sequence[str]:
+    return [*roster.speakers, *roster.known]
+
+
+__all__ = ["Discourse", "Mention", "first_name", "known_people", "relation"]

@@ -1,0 +1,138 @@
+"""Who is whose: "my brother dan", "Leela, my cousin", "new boss since the 1st. paula ekström", "uncle Pat"."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from agents.extractors.clauses import POSSESSIVE, RELATIVE
+from agents.extractors.discourse import Discourse, relation
+from agents.extractors.lexicon import Relation, lexicon
+from agents.extractors.names import take_name
+from agents.extractors.patterns import spell
+from agents.extractors.sentences import Sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Kinship:
+    """`name` is `relation` of `owner`; `is_new` where the words say it is a change."""
+
+    owner: str
+    relation: Relation
+    name: str
+    rule: str
+    confidence: float
+    at: int
+    is_new: bool = False
+
+
+_ADJECTIVE = r"(?:(?:[a-z-]+) ){0,2}"
+_MY_NAMED = re.compile(
+    spell(
+        rf"\b{RELATIVE}(?:,? (?:is |was )?(?:called|named)|'s (?:called|named|name is)|'s name is| is called|,|:| is)? (?P<rest>[^\s,.!?].*)"
+    ),
+    re.IGNORECASE,
+)
+_OF_NAMED = re.compile(
+    spell(
+        rf"\b(?P<name>(?-i:[A-ZÀ-Þ])[\w-]+(?: (?-i:[A-ZÀ-Þ])[\w-]+)?)(?P<sep>,| is| was|'s) (?P<poss>{POSSESSIVE}) {_ADJECTIVE}(?P<rel>@REL@)\b(?!'s)"
+    ),
+    re.IGNORECASE,
+)
+_CALLED = re.compile(
+    spell(r"\b(?:the|a|an|our|new) (?:new )?(?P<rel>@REL@)(?: is)? (?:called|named) (?P<rest>.+)"),
+    re.IGNORECASE,
+)
+_NEW = re.compile(spell(r"\b(?:a |my |our |got a |have a )?new (?P<rel>@REL@)\b(?P<rest>.*)"), re.IGNORECASE)
+_TITLE = re.compile(
+    r"\b(?P<rel>nan|nana|gran|grandma|granny|grandpa|grandad|granddad|auntie|aunt|uncle|avó|avô|abuela|abuelo|oma|opa|nonna|nonno|mormor|"
+    r"farmor|morfar|farfar|tia|tio|babcia) (?P<rest>(?-i:[A-ZÀ-Þ]).+)",
+    re.IGNORECASE,
+)
+_GOT_ANIMAL = re.compile(
+    spell(
+        r"\b(?:adopted|rescued|got|bought|have|has|picked up|brought home|meet)\b[^.!?]{0,40}?\b(?P<rel>dog|puppy|pup|cat|kitten|rabbit|"
+        r"hamster|horse|pony|parrot|tortoise|boat)\b(?:,? (?:and )?(?:called|named|name of|(?:her|his|its) name is)|[,:])? (?P<rest>.+)"
+    ),
+    re.IGNORECASE,
+)
+
+
+def kinships(sentence: Sentence, talk: Discourse, following: Sentence | None) -> Iterator[Kinship]:
+    """Relations that one sentence states. `following` serves "new boss. paula ekström"."""
+    if not _ANY.search(sentence.lower):
+        return
+    text, is_cased = sentence.text, sentence.is_cased
+    for match in _MY_NAMED.finditer(text):
+        yield from _one(
+            talk, match, talk.owner(match["poss"]), _named(match["rest"], is_cased, talk), "my-relation", 0.9
+        )
+    for match in _OF_NAMED.finditer(text):
+        if match["sep"] != "'s":
+            confidence = 0.85 if match["sep"] == "," else 0.9
+            yield from _one(talk, match, talk.owner(match["poss"]), match["name"], "is-relation", confidence)
+    for match in _CALLED.finditer(text):
+        yield from _one(
+            talk, match, talk.speaker, _named(match["rest"], is_cased, talk), "relation-called", 0.85
+        )
+    for match in _TITLE.finditer(text):
+        before = text[: match.start()].lower().rstrip().split(" ")[-1]
+        if before not in ("my", "your", "his", "her", "our") and not before.endswith("'s"):
+            yield from _one(talk, match, talk.speaker, _named(match["rest"], True, talk), "family-title", 0.7)
+    for match in _GOT_ANIMAL.finditer(text):
+        yield from _one(
+            talk, match, talk.speaker, _named(match["rest"], is_cased, talk), "got-animal", 0.75, is_new=True
+        )
+    if new := _NEW.search(text):
+        yield from _newly(talk, new, is_cased, following)
+
+
+def _newly(
+    talk: Discourse, match: re.Match[str], is_cased: bool, following: Sentence | None
+) -> Iterator[Kinship]:
+    rest = re.sub(
+        r"^[\s,:]*(?:is |called |named |(?:a )?(?:guy|woman|man|lady|girl) (?:named|called) )*",
+        "",
+        match["rest"],
+    )
+    name = _named(rest, is_cased, talk)
+    if name is None and following is not None:
+        lead = re.match(
+            r"(?:(?:his|her|their|the) name is |(?:she|he|it) is (?:called|named) |called |named )?",
+            following.text,
+            re.IGNORECASE,
+        )
+        whole = following.text[lead.end() :] if lead else following.text
+        name = _named(whole, following.is_cased, talk)
+        if name and len(whole.split()) > len(name.split()) + 6:
+            name = None
+    yield from _one(talk, match, talk.speaker, name, "new-relation", 0.8, is_new=True)
+
+
+def _named(text: str, is_cased: bool, talk: Discourse) -> str | None:
+    name = take_name(text, is_cased, most=2)
+    if name is None or name.lower().split()[0] in lexicon().relations:
+        return None
+    return talk.person(name)
+
+
+def _one(
+    talk: Discourse,
+    match: re.Match[str],
+    owner: str | None,
+    name: str | None,
+    rule: str,
+    confidence: float,
+    *,
+    is_new: bool = False,
+) -> Iterator[Kinship]:
+    kin = relation(match["rel"])
+    if owner is None or kin is None or name is None or name == owner:
+        return
+    if name in (talk.speaker,) and owner == talk.speaker:
+        return
+    yield Kinship(owner, kin, name, rule, confidence, match.start(), is_new)
+
+
+_ANY = re.compile(spell(r"\b(?:@REL@)\b"), re.IGNORECASE)

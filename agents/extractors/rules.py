@@ -1,0 +1,203 @@
+"""`RuleExtractor`: facts from informal English chat by rules, with no model. Deterministic; evidence is exact.
+
+It reads one stretch of one conversation in order and keeps a small picture of who is meant. A message is only
+ever data: hostile pastes, quotations, questions and jokes that show themselves yield nothing. What it cannot read
+it leaves out; precision goes before recall.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from agents.extractors.clauses import Clause, clauses
+from agents.extractors.dates import When, find_dates
+from agents.extractors.dialogue import Dialogue
+from agents.extractors.discourse import Discourse
+from agents.extractors.events import events
+from agents.extractors.guards import commitment, is_untrusted
+from agents.extractors.names import learn_names, take_organisation
+from agents.extractors.patterns import VerbPattern, verb_patterns
+from agents.extractors.proposal import Proposal, Proposals
+from agents.extractors.relations import Kinship, kinships
+from agents.extractors.sentences import Sentence, split
+from agents.extractors.values import read_value
+from memory.ports import Roster
+from memory.types import Episode, FactCandidate
+
+LEAST_CONFIDENCE = 0.5
+
+
+class RuleExtractor:
+    """Implements `memory.ports.Extractor`. Keeps nothing between calls, so a stretch read twice gives the same."""
+
+    name = "rules-1"
+
+    def extract(self, episodes: Sequence[Episode], roster: Roster) -> list[FactCandidate]:
+        """Candidates in the order their words were said. Episodes must come in the order of the conversation."""
+        names = learn_names(episodes, roster)
+        talk, found = Discourse(roster), Proposals()
+        dialogue = Dialogue(talk, found)
+        for at, episode in enumerate(episodes):
+            talk.begin(at, episode)
+            if episode.kind != "text" or is_untrusted(episode.text):
+                dialogue.skip()
+                continue
+            sentences = split(episode.text, names)
+            _read(episode, sentences, talk, found, dialogue)
+        return [c for c in found.candidates(episodes) if c.confidence >= LEAST_CONFIDENCE]
+
+
+def _read(
+    episode: Episode, sentences: list[Sentence], talk: Discourse, found: Proposals, dialogue: Dialogue
+) -> None:
+    dialogue.begin(episode, sentences)
+    for index, sentence in enumerate(sentences):
+        following = sentences[index + 1] if index + 1 < len(sentences) else None
+        for kin in kinships(sentence, talk, following):
+            weight = commitment(sentence.text[: kin.at], "")
+            talk.learn_kin(kin.owner, kin.relation, kin.name)
+            if weight:
+                found.add(kinship(episode, kin_confidence=kin.confidence * weight, kin=kin, talk=talk))
+        if sentence.is_question:
+            dialogue.ask(episode, sentence, _statements(episode, sentence, talk, as_question=True))
+            continue
+        dialogue.reply(episode, sentence, index)
+        topic = dialogue.topic()
+        for proposal in _statements(episode, sentence, talk, topic=topic):
+            found.add(proposal)
+        for proposal in events(episode, sentence, talk, following):
+            found.add(proposal)
+    dialogue.end(episode)
+
+
+def kinship(episode: Episode, *, kin_confidence: float, kin: Kinship, talk: Discourse) -> Proposal:
+    relation = kin.relation
+    is_person = not (relation.is_animal or relation.is_thing)
+    base = Proposal(
+        kin.owner,
+        relation.predicate,
+        kin.name,
+        (talk.at,),
+        episode.speaker,
+        kin_confidence,
+        kin.rule,
+        object_kind="person" if is_person else "thing",
+        valid_from=day_of(episode),
+        change="update" if kin.is_new and relation.predicate in ("boss", "partner", "roommate") else "state",
+    )
+    if relation.predicate != "relation":
+        return base
+    return replace(base, subject=kin.name, object=f"{kin.owner}'s {relation.word}", object_kind=None)
+
+
+def _statements(
+    episode: Episode,
+    sentence: Sentence,
+    talk: Discourse,
+    *,
+    topic: str | None = None,
+    as_question: bool = False,
+) -> list[Proposal]:
+    proposals: list[Proposal] = []
+    for clause in clauses(sentence, talk, topic):
+        weight = commitment(clause.before, "" if as_question else sentence.text)
+        if not weight:
+            continue
+        for pattern in verb_patterns():
+            match = pattern.say.match(clause.verb)
+            if match is None or (pattern.needs and not pattern.needs.search(sentence.text)):
+                continue
+            made = _propose(episode, sentence, clause, pattern, match, talk)
+            if made:
+                proposals += [replace(p, confidence=p.confidence * weight) for p in made]
+                break
+    return proposals
+
+
+def _propose(
+    episode: Episode,
+    sentence: Sentence,
+    clause: Clause,
+    pattern: VerbPattern,
+    match: re.Match[str],
+    talk: Discourse,
+) -> list[Proposal]:
+    tail = clause.verb[match.end() :] if pattern.kind in ("date", "month_day") else clause.verb
+    dates = find_dates(tail, episode.time, is_past=pattern.past)
+    if pattern.kind in ("date", "month_day") and not dates:
+        dates = find_dates(sentence.text, episode.time, is_past=pattern.past)
+        dates = dates or ([_today(episode)] if pattern.past else [])
+    value = read_value(pattern, match, sentence.is_cased, dates)
+    if value is None or (pattern.needs_date and not dates):
+        return []
+    subject = clause.subject
+    if pattern.whose:
+        subject = talk.pronoun(match[pattern.whose]) or subject
+    begun = beginning(episode, sentence, dates, is_event=pattern.event, is_past=pattern.past)
+    change = (
+        "update"
+        if pattern.change == "state" and re.search(r"\b(?:now|instead)\b", sentence.lower)
+        else pattern.change
+    )
+    proposal = Proposal(
+        subject,
+        pattern.predicate,
+        value.text,
+        (talk.at,),
+        episode.speaker,
+        pattern.confidence * (0.9 if clause.is_elided else 1.0),
+        pattern.name,
+        object_kind=value.object_kind,
+        valid_from=begun,
+        change=change,
+        subject_kind="thing" if subject in talk.things or subject in talk.animals else "person",
+    )
+    proposals = special(proposal, pattern, talk)
+    where = match.groupdict().get("w") if pattern.also else None
+    organisation = take_organisation(where, sentence.is_cased) if where else None
+    if proposals and pattern.also and organisation:
+        also = replace(proposal, predicate=pattern.also, object=organisation, object_kind="organisation")
+        proposals.append(replace(also, confidence=proposal.confidence * 0.95))
+    return proposals
+
+
+def special(proposal: Proposal, pattern: VerbPattern, talk: Discourse) -> list[Proposal]:
+    """Patterns whose value or owner is not in the words: a proposal of marriage is to whoever tells of it."""
+    if pattern.kind == "to_speaker":
+        if proposal.subject == talk.speaker:
+            return []
+        return [replace(proposal, subject=talk.speaker, object=proposal.subject, object_kind="person")]
+    if pattern.kind == "ends_partner":
+        name = proposal.subject
+        if talk.is_speaker(name) or talk.kin.get((talk.speaker, "partner")) != name:
+            return []
+        ended = replace(proposal, subject=talk.speaker, object=name, object_kind="person")
+        return [replace(ended, valid_from=None, valid_to=proposal.valid_from)]
+    if pattern.change == "end":
+        return [replace(proposal, valid_from=None, valid_to=proposal.valid_from)] if proposal.object else []
+    return [proposal] if proposal.object else []
+
+
+def beginning(
+    episode: Episode, sentence: Sentence, dates: list[When], *, is_event: bool, is_past: bool = False
+) -> datetime:
+    """Since when: the day an event is given, what "since" or "for nine years" says, else the day it was told."""
+    nearby = dates or find_dates(sentence.text, episode.time, is_past=is_past)
+    for when in nearby:
+        if when.is_since or (is_event and when.precision != "duration"):
+            return when.day
+        if when.precision == "duration" and not is_event:
+            return when.day
+    return day_of(episode)
+
+
+def day_of(episode: Episode) -> datetime:
+    """Midnight UTC of the day a message was sent, in the zone of its time."""
+    return datetime(episode.time.year, episode.time.month, episode.time.day, tzinfo=UTC)
+
+
+def _today(episode: Episode) -> When:
+    return When(0, 0, day_of(episode), "day")
