@@ -80,9 +80,9 @@ def clauses(sentence: Sentence, talk: Discourse, topic: str | None = None) -> It
     for match in _VERB_AFTER.finditer(text):
         verb, adverbs = _verb(" " + text[match.end() :])
         is_third = bool(_THIRD.match(verb))
-        subject = current or (topic if is_third else talk.speaker)
+        about = current or (topic if is_third else talk.speaker)
         if (
-            subject
+            about
             and verb
             and (is_third or not re.match(r"(?:i|you|he|she|it|we|they)\b", verb, re.IGNORECASE))
         ):
