@@ -22,8 +22,11 @@ from memory.facts import decide, fitting_kind, list_decisions
 from memory.types import Fact
 
 BATCH = 32
-SUPPORTED = "supported"
-MIN_CONTRARY = 0.5  # how sure a judge must be of a label other than "supported" for a REJECT
+SUPPORTED, UNCLEAR = "supported", "unclear"
+MIN_CONTRARY = 0.65  # how sure a judge must be of a label other than "supported" for a REJECT
+MIN_DERIVED = (
+    0.7  # confidence from which a date reckoned from "tomorrow" is kept although no message spells it
+)
 
 Key = tuple[str, str, str]  # subject, predicate, value
 
@@ -36,10 +39,21 @@ class Proposal:
     reasons: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """How surely a fact is said: by all who say it together, and by how many."""
+
+    confidence: float
+    n_voices: int = 1
+    is_date: bool = False  # the value is a date, which messages seldom spell out
+
+
 def propose(
-    findings: Mapping[str, Any] | None, confidence: float, n_voices: int, settings: NightSettings
+    findings: Mapping[str, Any] | None,
+    said: Said,
+    settings: NightSettings,
 ) -> Proposal:
-    """From the findings of one fact, the confidence of all who say it together, and how many they are."""
+    """From the findings of one fact, and from how surely it is said."""
     if findings is None:
         return Proposal("QUARANTINE", ("nobody has looked at it yet",))
     if not findings["n_evidence"]:
@@ -50,13 +64,16 @@ def propose(
     support = findings["support"]
     if support["label"] is None:
         return Proposal("QUARANTINE", (f"no verdict: {support['reason']}",))
-    if support["label"] != SUPPORTED:
+    is_reckoned = support["label"] == UNCLEAR and said.is_date and said.confidence >= MIN_DERIVED
+    if support["label"] != SUPPORTED and not is_reckoned:
         kind = "REJECT" if support["confidence"] >= MIN_CONTRARY else "QUARANTINE"
         return Proposal(kind, (f"{support['label']}: {support['reason']}",))
-    voices = f"said by {n_voices} {'person' if n_voices == 1 else 'people'}, confidence {confidence:.2f}"
-    if confidence < settings.min_confidence:
+    people = "1 person" if said.n_voices == 1 else f"{said.n_voices} people"
+    voices = f"said by {people}, confidence {said.confidence:.2f}"
+    if said.confidence < settings.min_confidence:
         return Proposal("QUARANTINE", (f"too little to tell: {voices}",))
-    return Proposal("ACCEPT", (f"supported: {support['reason']}", voices))
+    why = "its date is reckoned from when it was said" if is_reckoned else f"supported: {support['reason']}"
+    return Proposal("ACCEPT", (why, voices))
 
 
 def run(context: NightContext, progress: Progress) -> StageResult:
@@ -69,8 +86,9 @@ def run(context: NightContext, progress: Progress) -> StageResult:
         progress(start, len(waiting))
         with context.database.transaction() as session:
             for fact in waiting[start : start + BATCH]:
-                confidence, n_voices = _together(voices[_key(fact)], fact)
-                proposal = propose(findings[fact.id], confidence, n_voices, context.settings)
+                is_date = context.tools.registry.get(fact.predicate).object == "date"
+                said = _together(voices[_key(fact)], fact, is_date=is_date)
+                proposal = propose(findings[fact.id], said, context.settings)
                 _settle(context, session, fact, proposal)
     progress(len(waiting), len(waiting))
     made = Counter(
@@ -124,9 +142,9 @@ def _voices(
     return voices
 
 
-def _together(voices: Mapping[str, float], fact: Fact) -> tuple[float, int]:
-    """Confidence that not all of them err, and their number. Repeats by one person add nothing."""
+def _together(voices: Mapping[str, float], fact: Fact, *, is_date: bool) -> Said:
+    """The confidence that not all of them err. Repeats by one person add nothing."""
     doubt = 1.0
     for confidence in voices.values():
         doubt *= 1.0 - min(1.0, max(0.0, confidence))
-    return max(fact.confidence, 1.0 - doubt), max(1, len(voices))
+    return Said(max(fact.confidence, 1.0 - doubt), max(1, len(voices)), is_date)

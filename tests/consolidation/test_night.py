@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from consolidation import lease, runs
+from consolidation.lease import hold, lease_name, this_process
+from consolidation.night import NightReport, run_night
+from consolidation.stage import (
+    STAGES,
+    NightContext,
+    NightSettings,
+    NightTools,
+    Progress,
+    Stage,
+    StageResult,
+)
+from db import leases
+from db.errors import LeaseHeld
+from memory.ports import utc_now
+from memory.registry import Registry
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+class Steps:
+    """Stages that only note that they were called; `trouble` is raised by the stage of that name, once."""
+
+    def __init__(self, trouble: dict[str, BaseException] | None = None) -> None:
+        self.called: list[str] = []
+        self.trouble = trouble or {}
+
+    def stages(self) -> dict[str, Stage]:
+        return {name: self._stage(name) for name in STAGES}
+
+    def _stage(self, name: str) -> Stage:
+        def run(context: NightContext, progress: Progress) -> StageResult:
+            self.called.append(name)
+            if name in self.trouble:
+                raise self.trouble.pop(name)
+            progress(1, 1)
+            return StageResult(counts={"n": 1}, output={"n_train": 1, "stage": name})
+
+        return run
+
+
+def sleep(chat: Any, steps: Steps, settings: NightSettings | None = None, **options: Any) -> NightReport:
+    settings = settings or NightSettings()
+    return run_night(
+        chat.database, chat.space_id, chat.home, settings, chat.tools(), stages=steps.stages(), **options
+    )
+
+
+def test_a_night_runs_every_stage_once_in_order(chat: Any) -> None:
+    steps = Steps()
+    report = sleep(chat, steps)
+    assert (report.status, tuple(steps.called)) == ("done", STAGES)
+    assert [stage.name for stage in report.stages] == list(STAGES)
+    assert runs.get_run(chat.database, report.run_id).status == "done"
+
+
+def test_a_failed_stage_fails_the_night_with_one_line(chat: Any) -> None:
+    report = sleep(chat, Steps({"exam": RuntimeError("two\nlines")}))
+    assert (report.status, report.reason) == ("failed", "RuntimeError: two lines")
+    assert runs.stage_records(chat.database, report.run_id)["exam"].status == "failed"
+
+
+def test_a_full_disk_is_named_and_the_next_night_begins_anew(chat: Any) -> None:
+    first = sleep(chat, Steps({"train": OSError(errno.ENOSPC, "No space left on device")}))
+    assert first.reason is not None
+    assert first.reason.startswith("no space left on the disk")
+    second = sleep(chat, Steps())
+    assert second.run_id != first.run_id
+    assert second.status == "done"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_night_stopped_in_any_stage_goes_on_there(chat: Any, stage: str) -> None:
+    first = sleep(chat, Steps({stage: KeyboardInterrupt()}))
+    steps = Steps()
+    second = sleep(chat, steps)
+    assert (first.status, second.status) == ("interrupted", "done")
+    assert second.run_id == first.run_id
+    assert tuple(steps.called) == STAGES[STAGES.index(stage) :]
+
+
+def test_other_settings_close_the_stopped_night_and_begin_anew(chat: Any) -> None:
+    first = sleep(chat, Steps({"dream": KeyboardInterrupt()}))
+    second = sleep(chat, Steps(), NightSettings(seed=7))
+    assert second.run_id != first.run_id
+    assert runs.get_run(chat.database, first.run_id).status == "failed"
+
+
+def test_a_stage_whose_inputs_changed_is_done_again(chat: Any) -> None:
+    first = sleep(chat, Steps({"report": KeyboardInterrupt()}))
+    with chat.database.transaction() as session:
+        record = session.get_one(runs.StageRun, (first.run_id, "dream"))
+        record.output = {"n_train": 2}
+    steps = Steps()
+    sleep(chat, steps)
+    assert steps.called == [*STAGES[STAGES.index("train") :]]
+
+
+def test_without_anything_to_train_the_weights_are_left_alone(chat: Any) -> None:
+    steps = Steps()
+    stages = steps.stages() | {"dream": lambda _context, _progress: StageResult(output={"n_train": 0})}
+    run_night(chat.database, chat.space_id, chat.home, NightSettings(), chat.tools(), stages=stages)
+    assert not {"train", "exam", "merge", "readout"} & set(steps.called)
+    assert {"constitution", "publish", "report"} <= set(steps.called)
+
+
+def test_a_second_night_is_refused_with_the_name_of_the_holder(chat: Any) -> None:
+    with (
+        hold(chat.database, chat.space_id, f"{this_process()} night abc", lost=threading.Event()),
+        pytest.raises(LeaseHeld, match=f"{os.getpid()}@.*night abc"),
+    ):
+        sleep(chat, Steps())
+
+
+def test_the_lease_of_a_dead_process_is_free_at_once(chat: Any) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    holder = f"{ended.pid}@{socket.gethostname()} night abc"
+    leases.acquire(chat.database, lease_name(chat.space_id), holder, now=utc_now(), ttl_s=600)
+    assert sleep(chat, Steps()).status == "done"
+
+
+def test_reap_marks_a_run_that_nobody_works_on(chat: Any) -> None:
+    runs.begin(chat.database, chat.space_id, "abandoned", NightSettings(), is_resumed=False, clock=utc_now)
+    assert runs.reap(chat.database, chat.space_id) == ["abandoned"]
+    assert runs.get_run(chat.database, "abandoned").status == "interrupted"
+
+
+def test_reap_leaves_a_run_alone_whose_lease_is_held(chat: Any) -> None:
+    with hold(chat.database, chat.space_id, this_process(), lost=threading.Event()):
+        runs.begin(chat.database, chat.space_id, "busy", NightSettings(), is_resumed=False, clock=utc_now)
+        assert runs.reap(chat.database, chat.space_id) == []
+
+
+def test_the_lease_is_renewed_while_the_night_works(chat: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "RENEW_EVERY_S", 0.02)
+    monkeypatch.setattr(lease, "LEASE_TTL_S", 0.2)
+    lost = threading.Event()
+    with hold(chat.database, chat.space_id, "me", lost=lost):
+        time.sleep(0.5)
+        assert leases.holder_of(chat.database, lease_name(chat.space_id), now=utc_now()) == "me"
+    assert not lost.is_set()
+
+
+def test_a_lost_lease_stops_the_night(chat: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "RENEW_EVERY_S", 0.02)
+    lost = threading.Event()
+    with hold(chat.database, chat.space_id, "me", lost=lost):
+        leases.release(chat.database, lease_name(chat.space_id), "me")
+        leases.acquire(chat.database, lease_name(chat.space_id), "thief", now=utc_now(), ttl_s=60)
+        assert lost.wait(5)
+
+
+def test_an_event_stops_the_night_at_the_next_progress(chat: Any) -> None:
+    stop = threading.Event()
+    report = sleep(chat, Steps(), stop=stop, on_stage=lambda outcome: outcome.name == "check" and stop.set())
+    assert report.status == "interrupted"
+    assert [stage.name for stage in report.stages][-1] == "check"
+
+
+NIGHT_IN_A_PROCESS = """
+import sys, time
+from pathlib import Path
+from consolidation.night import run_night
+from consolidation.stage import STAGES, NightSettings, NightTools, StageResult
+from db.engine import open_database, sqlite_url
+from memory.registry import Registry
+
+home, space_id, slow = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+
+def stage(name):
+    def run(context, progress):
+        if name == slow:
+            (home / "reached").touch()
+            time.sleep(30)
+        return StageResult(output={"n_train": 1})
+    return run
+
+tools = NightTools(None, None, None, None, None, Registry.load())
+database = open_database(sqlite_url(home / "graph.db"))
+stages = {name: stage(name) for name in STAGES}
+report = run_night(database, space_id, home, NightSettings(), tools, stages=stages)
+print(report.status)
+"""
+
+
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGTERM, "interrupted"), (signal.SIGKILL, "running")])
+def test_a_night_whose_process_is_ended_can_be_resumed(chat: Any, sent: signal.Signals, status: str) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", NIGHT_IN_A_PROCESS, str(chat.home), chat.space_id, "train"],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+    )
+    deadline = time.monotonic() + 30
+    while not (chat.home / "reached").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(sent)
+    process.communicate(timeout=30)
+    (run,) = runs.list_runs(chat.database, chat.space_id)
+    assert run.status == status
+    report = run_night(
+        chat.database, chat.space_id, chat.home, NightSettings(), nothing(), stages=Steps().stages()
+    )
+    assert (report.run_id, report.status) == (run.id, "done")
+    assert [stage.name for stage in report.stages if stage.is_resumed] == list(
+        STAGES[: STAGES.index("train")]
+    )
+
+
+def nothing() -> NightTools:
+    """No tools at all, as in the process above: the stages there use none."""
+    return NightTools(None, None, None, None, None, Registry.load())  # type: ignore[arg-type]
