@@ -22,7 +22,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from agents.emotion_head import Head
 from agents.emotion_lexicon import Lexicon
 from agents.emotion_training import HeadSettings, Labelled, measure, read_labelled, read_labels, train_head
 from agents.emotions import CONCEPTS, EmotionHead
