@@ -3,13 +3,15 @@
 ServiceError
 ├── BadSettings    a setting is unknown or of the wrong kind
 ├── NoConsent      a person without a consent record was to be simulated
+├── PortTaken      another program listens there
+├── MissingExtra   an optional part of the installation is needed
 └── NotLoopback    an address other than loopback was to be served without a token
 """
 
 from __future__ import annotations
 
 from agents.errors import AgentError, BackendMissing, BackendUnreachable, BadAnswer
-from consolidation.errors import NightError
+from consolidation.errors import NightError, UnknownRun
 from db.errors import DatabaseError, LeaseHeld, SchemaTooNew, StoreFull
 from memory.errors import (
     BrokenExport,
@@ -30,6 +32,16 @@ class ServiceError(Exception):
 
 class BadSettings(ServiceError):
     """The message names the key and where it was set."""
+
+
+class PortTaken(ServiceError):
+    def __init__(self, host: str, port: int, why: str) -> None:
+        super().__init__(f"cannot listen on {host}:{port} ({why}); stop what does, or give another --port")
+
+
+class MissingExtra(ServiceError):
+    def __init__(self, extra: str, module: str) -> None:
+        super().__init__(f"{module} is not installed; run `pip install 'slowwave[{extra}]'`")
 
 
 class NotLoopback(ServiceError):
@@ -65,10 +77,13 @@ HTTP_STATUS: dict[type[Exception], int] = {
     BackendUnreachable: 502,
     BadAnswer: 502,
     NightError: 409,
+    UnknownRun: 404,
     SimulatorError: 400,
     NoConsent: 403,
     ServiceError: 400,
     BadSettings: 400,
+    PortTaken: 409,
+    MissingExtra: 503,
     NotLoopback: 400,
 }
 

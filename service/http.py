@@ -1,0 +1,293 @@
+"""The HTTP entrance: `create_app` and the routes of `/v1`. Shapes are those of the CLI's `--json`.
+
+Routes are plain functions, run in threads; one lock stands before the index and the persona. Everything that decides
+anything is in the packages below. Documented in docs/http.md.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
+from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, StreamingResponse
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import func, select
+from starlette.exceptions import HTTPException
+
+from db.tables import Episode, Fact
+from service import problems
+from service.guard import Guard
+from service.metrics import Metrics
+from service.nights import Nights, night_settings
+from service.talks import Says, Talks
+from service.wiring import Services
+
+STOP_TIMEOUT_S = 60.0  # how long a night may take to reach its next step when the daemon ends
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """What the routes work with."""
+
+    services: Services
+    nights: Nights
+    talks: Talks
+    metrics: Metrics
+    lock: threading.RLock  # before the index and the persona
+
+
+class Question(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    question: str = Field(min_length=1, max_length=2000)
+    known_to: str | None = None
+    as_of: datetime | date | None = None
+
+
+class Turn(BaseModel):
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+    person: str
+    as_person: str = Field(alias="as")
+    text: str = Field(max_length=8000)
+    autocomplete: bool = False
+    seed: int | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.7
+    use_weights: bool = True
+    stream: bool = False
+
+
+class Night(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+    seed: int | None = None
+    minutes: Annotated[float | None, Field(gt=0)] = None
+    model: str | None = None
+    fresh: bool = False
+
+
+def _app(request: Request) -> App:
+    app: App = request.app.state.slowwave
+    return app
+
+
+Given = Annotated[App, Depends(_app)]
+router = APIRouter()
+
+
+def create_app(services: Services, *, nights: Nights | None = None, token: str = "") -> FastAPI:
+    """The application on opened services. With a token every route but /healthz asks for it."""
+    metrics, lock = Metrics(), threading.RLock()
+    own = nights or Nights(services)
+    own.on_end = lambda status: metrics.count("slowwave_nights_total", status=status)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        own.ask_to_stop()
+        own.wait(STOP_TIMEOUT_S)
+
+    # the interactive pages of FastAPI load scripts from elsewhere, so only the description is served
+    app = FastAPI(
+        title="slowwave", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url="/v1/openapi.json"
+    )
+    app.state.slowwave = App(services, own, Talks(services, lock), metrics, lock)
+    app.include_router(router)
+    app.add_middleware(Guard, token=token, metrics=metrics)
+    problems.install(app)
+    return app
+
+
+@router.get("/healthz")
+def healthz(app: Given) -> dict[str, Any]:
+    """Whether the store answers."""
+    with app.services.database.transaction() as session:
+        session.scalar(select(1))
+    return {"status": "ok", "night_running": app.nights.is_running}
+
+
+@router.get("/metrics", response_class=PlainTextResponse)
+def metrics(app: Given) -> PlainTextResponse:
+    """Counters and the size of the graph, as Prometheus reads them."""
+    space_id = app.services.space_id
+    with app.services.database.transaction() as session:
+        sizes = [
+            session.scalar(select(func.count()).select_from(table).where(table.space_id == space_id)) or 0
+            for table in (Episode, Fact)
+        ]
+    gauges = {
+        "slowwave_episodes": sizes[0],
+        "slowwave_facts": sizes[1],
+        "slowwave_night_running": float(app.nights.is_running),
+    }
+    return PlainTextResponse(app.metrics.render(gauges), media_type="text/plain; version=0.0.4")
+
+
+@router.get("/v1/people")
+def people(app: Given) -> list[dict[str, Any]]:
+    """Everybody the graph knows; those who speak first."""
+    from memory.people import list_people
+
+    found = list_people(app.services.database, app.services.space_id)
+    return [{"id": p.id, "name": p.name, "aliases": list(p.aliases), "speaks": p.is_speaker} for p in found]
+
+
+@router.get("/v1/people/{name}/facts")
+def facts(
+    app: Given,
+    name: str,
+    as_of: datetime | date | None = None,
+    history: bool = False,
+    known_to: str | None = None,
+) -> list[dict[str, Any]]:
+    """Facts about a person: current, as of a date, everything that ever held, or as known to somebody."""
+    from memory.facts import fact_json
+
+    query: dict[str, Any] = {"as_of": _moment(as_of)}
+    if history:
+        query["statuses"] = ("current", "past", "contested", "candidate", "retracted", "quarantined")
+    if known_to:
+        query["known_to"] = app.services.person(known_to).id
+    return [fact_json(fact) for fact in app.services.facts(name, **query)]
+
+
+@router.post("/v1/ask")
+def ask(app: Given, asked: Question) -> dict[str, Any]:
+    """Answer a question from the graph, with facts and messages, or abstain."""
+    from memory.ask import answer_json
+
+    with app.lock:
+        answer = app.services.ask(asked.question, known_to=asked.known_to, as_of=_moment(asked.as_of))
+    app.metrics.count("slowwave_questions_total", abstained=str(answer.abstained).lower())
+    return answer_json(answer)
+
+
+@router.post("/v1/chat", response_model=None)
+def chat(app: Given, turn: Turn, request: Request) -> Response:
+    """Say something to a persona: JSON, or server-sent events with `stream` or `Accept: text/event-stream`."""
+    says = Says(**turn.model_dump(exclude={"stream"}))
+    if turn.stream or "text/event-stream" in request.headers.get("accept", ""):
+        events = _events(app, says)
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        return StreamingResponse(events, media_type="text/event-stream", headers=headers)
+    spoken = app.talks.reply(says)
+    app.metrics.count("slowwave_chat_turns_total")
+    return JSONResponse(spoken.as_json())
+
+
+@router.post("/v1/sleep", status_code=202)
+def sleep(app: Given, response: Response, night: Night | None = None) -> dict[str, Any]:
+    """Begin a night in the background, or go on with one that was stopped. 409 names who runs one already."""
+    wanted = night or Night()
+    settings = night_settings(
+        app.services.settings.night, seed=wanted.seed, minutes=wanted.minutes, model=wanted.model
+    )
+    run_id = app.nights.start(settings, resume=not wanted.fresh)
+    response.headers["Location"] = f"/v1/runs/{run_id}"
+    return {"run": run_id, "status": "running"}
+
+
+@router.get("/v1/runs")
+def runs(app: Given, limit: Annotated[int, Query(ge=1, le=1000)] = 50) -> list[dict[str, Any]]:
+    """The nights, the newest first."""
+    from consolidation.runs import list_runs, reap
+
+    reap(app.services.database, app.services.space_id)
+    return [_run_json(run) for run in list_runs(app.services.database, app.services.space_id, limit)]
+
+
+@router.get("/v1/runs/{run_id}")
+def run(app: Given, run_id: str) -> dict[str, Any]:
+    """One night: its stages so far, its exam, and where it stands while it runs."""
+    from consolidation.runs import reap, stage_records
+
+    reap(app.services.database, app.services.space_id)
+    found = _run_of(app, run_id)
+    records = stage_records(app.services.database, run_id)
+    doing = app.nights.doing
+    return {
+        **_run_json(found),
+        "stages": [
+            {"name": record.name, "status": record.status, "seconds": record.seconds, "counts": record.counts}
+            for record in records.values()
+        ],
+        "exam": records["exam"].output.get("exam", {}) if "exam" in records else {},
+        "doing": {"stage": doing.stage, "done": doing.done, "total": doing.total}
+        if doing is not None and doing.run_id == run_id
+        else None,
+        "report": f"/v1/runs/{run_id}/report" if _report_path(app, run_id) else None,
+    }
+
+
+@router.get("/v1/runs/{run_id}/report", response_class=FileResponse)
+def report(app: Given, run_id: str) -> FileResponse:
+    """The night's report, one self-contained page."""
+    _run_of(app, run_id)
+    path = _report_path(app, run_id)
+    if path is None:
+        raise HTTPException(404, f"night {run_id} has no report yet")
+    return FileResponse(path, media_type="text/html")
+
+
+def _run_of(app: App, run_id: str) -> Any:
+    from consolidation.errors import UnknownRun
+    from consolidation.runs import list_runs
+
+    for found in list_runs(app.services.database, app.services.space_id, limit=1_000_000):
+        if found.id == run_id:
+            return found
+    raise UnknownRun(run_id)
+
+
+def _run_json(run: Any) -> dict[str, Any]:
+    return {
+        "run": run.id,
+        "status": run.status,
+        "started": run.started_at.isoformat(),
+        "finished": run.finished_at.isoformat() if run.finished_at else None,
+        "published": run.is_published,
+        "error": run.error,
+    }
+
+
+def _report_path(app: App, run_id: str) -> Path | None:
+    from consolidation.runs import stage_records
+
+    record = stage_records(app.services.database, run_id).get("report")
+    relative = record.output.get("report") if record is not None else None
+    path = app.services.settings.home / relative if relative else None
+    return path if path is not None and path.is_file() else None
+
+
+def _events(app: App, says: Says) -> Iterator[str]:
+    """`piece` events as the reply is drawn, then `turn` with the whole of it, or `problem`."""
+    spoken = app.talks.stream(says)  # raises before the response begins
+
+    def events() -> Iterator[str]:
+        for part in spoken:
+            if isinstance(part, str):
+                yield _event("piece", {"text": part})
+            elif isinstance(part, Exception):
+                problems.log_unexpected(part)
+                yield _event("problem", problems.problem(part))
+            else:
+                app.metrics.count("slowwave_chat_turns_total")
+                yield _event("turn", part.as_json())
+
+    return events()
+
+
+def _event(name: str, data: dict[str, Any]) -> str:
+    return f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"
+
+
+def _moment(value: datetime | date | None) -> datetime | None:
+    """A date means its first moment; a time without a zone is UTC."""
+    if value is None:
+        return None
+    moment = value if isinstance(value, datetime) else datetime.combine(value, time())
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

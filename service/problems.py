@@ -1,0 +1,88 @@
+"""Errors as problem+json (RFC 9457): one line that says what to do, and what a program needs to go on."""
+
+from __future__ import annotations
+
+import logging
+import re
+import traceback
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from db.errors import LeaseHeld
+from memory.errors import UnknownPerson
+from service.errors import EXPECTED, http_status, one_line
+
+MEDIA_TYPE = "application/problem+json"
+
+log = logging.getLogger(__name__)
+
+
+def problem(error: Exception) -> dict[str, Any]:
+    """The body for an expected error; anything else says no more than that it happened."""
+    if not isinstance(error, EXPECTED):
+        return body(500, "something went wrong inside; the daemon's log has the place", "internal")
+    extra: dict[str, Any] = {}
+    if isinstance(error, LeaseHeld):
+        extra["holder"] = error.holder
+    if isinstance(error, UnknownPerson):
+        extra["nearest"] = list(error.nearest)
+    return body(http_status(error), one_line(error), _kind(error), **extra)
+
+
+def body(status: int, detail: str, kind: str | None = None, **extra: Any) -> dict[str, Any]:
+    title = HTTPStatus(status).phrase
+    name = kind or title.lower().replace(" ", "-")
+    return {
+        "type": f"urn:slowwave:problem:{name}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        **extra,
+    }
+
+
+def response(content: dict[str, Any], headers: dict[str, str] | None = None) -> JSONResponse:
+    return JSONResponse(content, content["status"], headers, media_type=MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Map every error of the routes."""
+    for kind in EXPECTED:
+        app.add_exception_handler(kind, _on_expected)
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+
+
+def _kind(error: Exception) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "-", type(error).__name__).lower()
+
+
+async def _on_expected(_: Request, error: Exception) -> JSONResponse:
+    return response(problem(error))
+
+
+async def _on_http(_: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, HTTPException):
+        raise error
+    headers = dict(error.headers) if error.headers else None
+    return response(body(error.status_code, str(error.detail)), headers)
+
+
+async def _on_invalid(_: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    said = "; ".join(
+        f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()
+    )
+    return response(body(422, said))
+
+
+def log_unexpected(error: Exception) -> None:
+    """Class and place; the message may hold somebody's words and stays out."""
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    log.error("unexpected %s\n%s", type(error).__name__, frames)

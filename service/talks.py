@@ -1,0 +1,149 @@
+"""Conversations with personas behind HTTP: a loaded session is kept between turns, one speaks at a time.
+
+Loading the weights takes longer than a reply, so the newest session stays open until somebody else is talked with,
+another recipe is published or nobody has spoken for IDLE_S seconds.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from memory.artifacts import pointer
+
+if TYPE_CHECKING:
+    from service.wiring import Services
+    from simulator.session import Session, SpokenTurn
+
+IDLE_S = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Says:
+    """One turn as a caller asks for it: `as_person` says `text` to `person`'s persona."""
+
+    person: str
+    as_person: str
+    text: str
+    autocomplete: bool = False
+    seed: int | None = None
+    temperature: float = 0.7
+    use_weights: bool = True
+
+
+class Talks:
+    """Safe for threads; `lock` is shared with whoever else uses the services' index, and held for a whole turn."""
+
+    def __init__(self, services: Services, lock: threading.RLock) -> None:
+        self._services = services
+        self._lock = lock
+        self._key: tuple[Any, ...] | None = None
+        self._session: Session | None = None
+        self._used_at = 0.0
+
+    def reply(self, says: Says) -> SpokenTurn:
+        """The whole turn. Raises UnknownPerson, NoConsent and what loading a model raises."""
+        with self._open(says) as session:
+            return session.reply(says.text, autocomplete=says.autocomplete)
+
+    def stream(self, says: Says) -> Iterator[str | SpokenTurn | Exception]:
+        """The pieces of the reply and at last the turn, or the error that ended it.
+
+        The session is opened, with its errors, before this returns. A caller that closes the iterator before the end
+        stops the reply, and nothing of it is kept.
+        """
+        pieces: queue.Queue[str | SpokenTurn | Exception] = queue.Queue()
+        gone, ready = threading.Event(), threading.Event()
+        failed: list[Exception] = []
+        threading.Thread(
+            target=self._speak, args=(says, pieces, gone, ready, failed), name="talk", daemon=True
+        ).start()
+        ready.wait()
+        if failed:
+            raise failed[0]
+        return _until_turn(pieces, gone)
+
+    def _speak(
+        self,
+        says: Says,
+        pieces: queue.Queue[str | SpokenTurn | Exception],
+        gone: threading.Event,
+        ready: threading.Event,
+        failed: list[Exception],
+    ) -> None:
+        try:
+            with self._open(says) as session:
+                ready.set()
+                for piece in session.stream(says.text, autocomplete=says.autocomplete):
+                    if gone.is_set():
+                        return
+                    pieces.put(piece)
+                if session.last is not None:
+                    pieces.put(session.last)
+        except Exception as error:  # told to the caller, who maps it
+            if ready.is_set():
+                pieces.put(error)
+            else:
+                failed.append(error)
+        finally:
+            ready.set()
+
+    @contextmanager
+    def _open(self, says: Says) -> Iterator[Session]:
+        with self._lock:
+            key = self._key_of(says)
+            is_fresh = time.monotonic() - self._used_at < IDLE_S
+            if self._session is None or key != self._key or not is_fresh:
+                self._session = self._key = None  # frees the old weights before new ones load
+                self._session = self._services.open_session(
+                    says.person,
+                    as_person=says.as_person,
+                    seed=says.seed,
+                    temperature=says.temperature,
+                    use_weights=says.use_weights,
+                )
+                self._key = key
+            elif not self._has_consent(self._session.person.id):
+                self._session = self._key = None
+                raise self._no_consent(says.person)
+            try:
+                yield self._session
+            except BaseException:
+                self._session = self._key = None  # an unfinished turn leaves nothing behind
+                raise
+            finally:
+                self._used_at = time.monotonic()
+
+    def _key_of(self, says: Says) -> tuple[Any, ...]:
+        services = self._services
+        current = pointer(services.database, services.space_id)
+        people = (services.person(says.person).id, services.person(says.as_person).id)
+        return (*people, says.seed, says.temperature, says.use_weights, current)
+
+    def _has_consent(self, person_id: str) -> bool:
+        from memory.consent import has_consent
+
+        return has_consent(self._services.database, self._services.space_id, person_id)
+
+    def _no_consent(self, name: str) -> Exception:
+        from simulator.errors import NoConsent
+
+        return NoConsent(self._services.person(name).name)
+
+
+def _until_turn(
+    pieces: queue.Queue[str | SpokenTurn | Exception], gone: threading.Event
+) -> Iterator[str | SpokenTurn | Exception]:
+    try:
+        while True:
+            piece = pieces.get()
+            yield piece
+            if not isinstance(piece, str):
+                return
+    finally:
+        gone.set()
