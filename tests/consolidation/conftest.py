@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -110,7 +111,7 @@ class Chat:
         """A night that has begun; `tools`, `settings` and `outputs` of earlier stages as given."""
         settings: NightSettings = given.get("settings", NightSettings())
         run_id = given.get("run_id", runs.new_run_id())
-        runs.begin(self.database, self.space_id, run_id, settings, is_resumed=False, clock=at_noon)
+        runs.begin(self.database, self.space_id, run_id, settings, is_resumed=False, clock=ticking)
         run_dir = self.home / "runs" / run_id
         run_dir.mkdir(parents=True)
         outputs: dict[str, dict[str, Any]] = given.get("outputs", {})
@@ -122,13 +123,21 @@ class Chat:
             run_dir=run_dir,
             settings=settings,
             tools=self.tools(**given.get("tools", {})),
-            clock=at_noon,
+            clock=ticking,
             output=lambda stage: outputs.get(stage, {}),
         )
 
 
 def at_noon() -> datetime:
     return datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+_ticks = itertools.count()
+
+
+def ticking() -> datetime:
+    """A second later at every call, so that what is recorded has an order."""
+    return at_noon() + timedelta(seconds=next(_ticks))
 
 
 LINES = (

@@ -1,0 +1,168 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from consolidation import readouts
+from consolidation.errors import BrokenReadout
+from consolidation.readout import choose_examples, layers_to_try
+from consolidation.readouts import Activations, Contrast, Provenance, auroc, build, find_directions
+from memory.ports import FloatMatrix
+from memory.types import EmotionTag, Episode
+
+PROVENANCE = Provenance("base" * 16, "template", "recipes/x.json", {"awe": 3}, seed=0)
+
+
+def planted(n: int = 60, n_layers: int = 3, width: int = 32, strength: float = 2.0) -> FloatMatrix:
+    """Noise, and in layer 1 alone three directions of which row i carries number i % 4 (3: none)."""
+    random = np.random.default_rng(0)
+    acts = random.normal(size=(n, n_layers, width)).astype(np.float32)
+    directions = np.eye(width, dtype=np.float32)[:3]
+    for row in range(n):
+        if row % 4 < 3:
+            acts[row, 1] += strength * directions[row % 4]
+    return acts
+
+
+def contrasts(n: int = 60) -> dict[str, Contrast]:
+    rows = range(n)
+    return {
+        name: Contrast(
+            tuple(row for row in rows if row % 4 == k), tuple(row for row in rows if row % 4 != k)[: n // 4]
+        )
+        for k, name in enumerate(("joy", "fear", "pride"))
+    }
+
+
+def test_vectors_are_unit_rows_of_differences_without_their_mean() -> None:
+    acts, given = planted(), list(contrasts().values())
+    found = find_directions(acts, given, seed=0)
+    raw = np.stack([acts[list(c.positive), 1].mean(0) - acts[list(c.negative), 1].mean(0) for c in given])
+    centred = raw - raw.mean(0)
+    expected = centred / np.linalg.norm(centred, axis=1, keepdims=True)
+    np.testing.assert_allclose(found.vectors_LKD[1], expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found.raw_norms_LK[1], np.linalg.norm(centred, axis=1), rtol=1e-4)
+
+
+def test_held_out_auroc_finds_the_layer_that_carries_the_concept() -> None:
+    found = find_directions(planted(300), list(contrasts(300).values()), seed=0)
+    assert found.auroc_LK[1].min() > 0.85
+    assert found.auroc_LK[[0, 2]].mean() < 0.7
+    assert readouts.choose_layers(found, (4, 5, 6), n_kept=1) == (5,)
+
+
+def test_noise_scores_chance_on_texts_held_out() -> None:
+    """In sample, 32 dimensions would separate these few rows by far."""
+    found = find_directions(planted(strength=0.0), list(contrasts().values()), seed=0)
+    assert abs(float(found.auroc_LK.mean()) - 0.5) < 0.12
+
+
+@pytest.mark.parametrize(
+    ("positive", "negative", "expected"), [([2, 3], [0, 1], 1.0), ([0], [1], 0.0), ([1], [1], 0.5)]
+)
+def test_auroc_counts_ties_half(positive: list[float], negative: list[float], expected: float) -> None:
+    assert auroc(np.array(positive, np.float32), np.array(negative, np.float32)) == expected
+
+
+def test_neutral_text_reads_as_zero_with_spread_one() -> None:
+    acts = planted(200)
+    neutral = [row for row in range(200) if row % 4 == 3]
+    readout = build(
+        Activations(acts, np.ones(3, np.float32), (4, 5, 6)), contrasts(200), neutral, PROVENANCE, n_layers=1
+    )
+    read = readout.read(acts[:, [1]])
+    joy = np.array([row["joy"] for row in read])
+    assert abs(joy[neutral].mean()) < 1e-4
+    assert joy[neutral].std() == pytest.approx(1, abs=1e-3)
+    assert joy[0::4].mean() > 1
+
+
+def test_a_file_comes_back_as_it_was_and_is_named_by_content(tmp_path: Path) -> None:
+    readout = build(
+        Activations(planted(), np.ones(3, np.float32), (4, 5, 6)), contrasts(), (), PROVENANCE, n_layers=2
+    )
+    folder, sha256 = readouts.write_readout(readout, tmp_path)
+    assert readouts.write_readout(readout, tmp_path) == (folder, sha256)
+    assert folder.name == sha256[:12]
+    again = readouts.read_readout(folder)
+    assert again.manifest == readout.manifest
+    assert all(
+        np.array_equal(again.vectors[layer], readout.vectors[layer]) for layer in readout.manifest.layers
+    )
+
+
+def test_the_file_has_the_form_that_the_design_names(tmp_path: Path) -> None:
+    readout = build(Activations(planted(), np.ones(3, np.float32), (4, 5, 6)), contrasts(), (), PROVENANCE)
+    folder, _ = readouts.write_readout(readout, tmp_path)
+    tensors = load_file(folder / readouts.VECTORS_FILE)
+    manifest = json.loads((folder / readouts.MANIFEST_FILE).read_text(encoding="utf-8"))
+    assert {name: tensor.shape for name, tensor in tensors.items()} == {
+        f"layer_{layer}.vectors": (3, 32) for layer in (4, 5, 6)
+    }
+    assert (manifest["concepts"], manifest["layers"]) == (["joy", "fear", "pride"], [4, 5, 6])
+    np.testing.assert_allclose(np.array(manifest["cross_talk"])[:, range(3), range(3)], 1, atol=1e-4)
+
+
+def test_a_damaged_or_foreign_file_is_refused(tmp_path: Path) -> None:
+    readout = build(Activations(planted(), np.ones(3, np.float32), (4, 5, 6)), contrasts(), (), PROVENANCE)
+    folder, _ = readouts.write_readout(readout, tmp_path)
+    with pytest.raises(BrokenReadout, match="made with model basebasebase"):
+        readouts.read_readout(folder).check_model("other")
+    (folder / readouts.VECTORS_FILE).write_bytes(b"cut")
+    with pytest.raises(BrokenReadout):
+        readouts.read_readout(folder)
+
+
+def test_the_environment_names_files_and_our_names_win() -> None:
+    theirs = {"VLLM_READOUT_VECTORS": "a", "VLLM_READOUT_MANIFEST": "b"}
+    ours = {"SLOWWAVE_READOUT_VECTORS": "c", "SLOWWAVE_READOUT_MANIFEST": "d"}
+    assert readouts.paths_from({}) is None
+    assert readouts.paths_from(theirs) == (Path("a"), Path("b"))
+    assert readouts.paths_from(theirs | ours) == (Path("c"), Path("d"))
+
+
+def said(number: int, speaker: str = "mona", text: str = "") -> Episode:
+    time = datetime(2025, 1, 1, tzinfo=UTC) + timedelta(hours=number)
+    text = text or f"words of a message, number {number} " + "x" * (number % 7)
+    return Episode(f"e{number:03}", "c", number, speaker, speaker, time, text)
+
+
+def test_negatives_match_their_positives_in_speaker_and_length() -> None:
+    episodes = [said(n, "mona" if n % 2 else "karl") for n in range(80)]
+    tags = [EmotionTag(f"e{n:03}", "joy", 8.0, "j") for n in range(20)]
+    found = choose_examples(episodes, tags, min_intensity=5, min_examples=12)
+    text_of = {episode.text: episode for episode in episodes}
+    pairs = zip(found.contrasts["joy"].positive, found.contrasts["joy"].negative, strict=True)
+    for positive, negative in pairs:
+        one, other = text_of[found.texts[positive]], text_of[found.texts[negative]]
+        assert one.speaker_id == other.speaker_id
+        assert abs(len(one.text) - len(other.text)) <= 2
+        assert int(other.id[1:]) >= 20
+
+
+def test_a_concept_with_too_few_examples_is_left_out_and_named() -> None:
+    tags = [EmotionTag(f"e{n:03}", "joy", 8.0, "j") for n in range(12)]
+    tags += [EmotionTag(f"e{n:03}", "fear", 8.0, "j") for n in range(11)]
+    tags += [EmotionTag(f"e{n:03}", "pride", 2.0, "j") for n in range(40)]
+    found = choose_examples([said(n) for n in range(80)], tags, min_intensity=5, min_examples=12)
+    assert set(found.contrasts) == {"joy"}
+    assert found.left_out == {"fear": 11}
+
+
+def test_the_same_words_twice_are_one_example() -> None:
+    episodes = [replace(said(n), text="exactly the same words again") for n in range(30)]
+    tags = [EmotionTag(f"e{n:03}", "joy", 8.0, "j") for n in range(20)]
+    assert choose_examples(episodes, tags, min_intensity=5, min_examples=2).contrasts == {}
+
+
+@pytest.mark.parametrize("n_layers", [1, 2, 3, 12, 30])
+def test_there_is_always_a_layer_to_try_and_never_one_that_is_not_there(n_layers: int) -> None:
+    tried = layers_to_try((), n_layers)
+    assert tried
+    assert set(tried) <= set(range(n_layers))
