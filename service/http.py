@@ -29,6 +29,10 @@ from service.nights import Nights, night_settings
 from service.talks import Says, Talks
 from service.wiring import Services
 
+# FastAPI can hand requests to OpenTelemetry; nothing leaves this daemon but its answers
+_NO_TELEMETRY: dict[str, Any] = dict.fromkeys(
+    ("tracing", "metrics", "logs", "operation_spans", "auto_configure"), False
+)
 STOP_TIMEOUT_S = 60.0  # how long a night may take to reach its next step when the daemon ends
 
 
@@ -93,7 +97,12 @@ def create_app(services: Services, *, nights: Nights | None = None, token: str =
 
     # the interactive pages of FastAPI load scripts from elsewhere, so only the description is served
     app = FastAPI(
-        title="slowwave", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url="/v1/openapi.json"
+        title="slowwave",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/v1/openapi.json",
+        telemetry=_NO_TELEMETRY,
     )
     app.state.slowwave = App(services, own, Talks(services, lock), metrics, lock)
     app.include_router(router)

@@ -1,0 +1,138 @@
+"""The daemon as its own process: how it starts, what it refuses, how it ends."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from memory.importing import import_file
+from service.errors import BadSettings
+from service.scheduling import nightly_trigger
+from service.settings import Settings
+from service.wiring import Services
+
+LINES = Path(__file__).parents[1] / "memory" / "fixtures" / "lines.jsonl"
+COMMAND = [sys.executable, "-c", "from service.cli import main; main()"]
+
+
+@dataclass
+class Daemon:
+    process: subprocess.Popen[str]
+    url: str
+
+    def get(self, path: str, **options: object) -> httpx.Response:
+        return httpx.get(self.url + path, timeout=30, **options)  # type: ignore[arg-type]
+
+    def end(self, kind: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(kind)
+        return self.process.wait(60)
+
+
+@contextmanager
+def daemon(home: Path, *options: str, **environ: str) -> Iterator[Daemon]:
+    command = [*COMMAND, "--home", str(home), "serve", "--port", "0", *options]
+    log = home / "daemon.log"
+    with log.open("w") as stderr:
+        process = subprocess.Popen(command, stderr=stderr, text=True, env={**os.environ, **environ})
+    try:
+        yield Daemon(process, _wait_for_url(process, log))
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _wait_for_url(process: subprocess.Popen[str], log: Path) -> str:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        found = re.search(r"listening on (http://\S+:\d+)", log.read_text())
+        if found:
+            return found[1].replace("0.0.0.0", "127.0.0.1")
+        time.sleep(0.05)
+    raise AssertionError("the daemon did not come up")
+
+
+def serve(home: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [*COMMAND, "--home", str(home), "serve", *options]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_daemon_in_order(tmp_path: Path, kind: signal.Signals) -> None:
+    with daemon(tmp_path) as running:
+        assert running.get("/healthz").json()["status"] == "ok"
+        assert running.end(kind) == 0
+    assert "Traceback" not in (tmp_path / "daemon.log").read_text()
+
+
+def test_another_address_needs_a_token(tmp_path: Path) -> None:
+    refused = serve(tmp_path, "--host", "0.0.0.0", "--port", "0")
+    assert refused.returncode == 1
+    assert refused.stderr.strip().endswith("set SLOWWAVE_TOKEN, or serve on 127.0.0.1")
+    with daemon(tmp_path, "--host", "0.0.0.0", SLOWWAVE_TOKEN="secret") as running:
+        assert running.get("/v1/people").status_code == 401
+        assert running.get("/v1/people", headers={"authorization": "Bearer secret"}).json() == []
+
+
+def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        refused = serve(tmp_path, "--port", str(taken.getsockname()[1]))
+    assert refused.returncode == 1
+    assert "give another --port" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_the_nightly_job_is_kept_in_the_database_and_stays_where_it_was(tmp_path: Path) -> None:
+    found = []
+    for _ in range(2):
+        with daemon(tmp_path) as running:
+            running.get("/healthz")
+            running.end()
+        found.append(_jobs(tmp_path))
+    assert len(found[0]) == 1
+    assert found[0] == found[1]
+    (tmp_path / "config.toml").write_text('[serve]\nnightly_at = ""\n')
+    with daemon(tmp_path) as running:
+        running.get("/healthz")
+        running.end()
+    assert _jobs(tmp_path) == []
+
+
+def _jobs(home: Path) -> list[tuple[str, float]]:
+    with Services(Settings(home=home)) as services, services.database.engine.connect() as connection:
+        rows = connection.exec_driver_sql("SELECT id, next_run_time FROM apscheduler_jobs").all()
+        return [(str(row[0]), float(row[1])) for row in rows]
+
+
+def test_the_log_holds_no_words_and_no_names(tmp_path: Path) -> None:
+    with Services(Settings(home=tmp_path)) as services:
+        import_file(services.database, services.space_id, LINES)
+    with daemon(tmp_path) as running:
+        assert running.get("/v1/people/Ada/facts").status_code == 200
+        assert running.get("/v1/people/Xanthippe/facts").status_code == 404
+        running.end()
+    log = (tmp_path / "daemon.log").read_text()
+    assert "/v1/people/{name}/facts 404" in log
+    assert "Xanthippe" not in log
+    assert "Ada" not in log
+
+
+@pytest.mark.parametrize("at", ["25:00", "3", "03:60", "noon"])
+def test_a_nightly_time_that_is_none_is_refused(at: str) -> None:
+    with pytest.raises(BadSettings, match="write it as 03:00"):
+        nightly_trigger(at, "UTC")
+
+
+def test_no_nightly_time_is_no_job() -> None:
+    assert nightly_trigger("", "UTC") is None
