@@ -41,7 +41,7 @@ _CLAUSE_ENDS = _MARKS | {"but", "because", "instead"}
 _ARTICLES = frozenset(("a", "an", "the"))
 _OWNERS = frozenset(("my", "your", "his", "her", "its", "our", "their"))
 _DENIALS = frozenset(
-    ("not", "never", "no", "dont", "doesnt", "didnt", "isnt", "wasnt", "cant", "wont", "nor", "neither")
+    ("not", "never", "no", "dont", "doesnt", "didnt", "isnt", "wasnt", "wont", "nor", "neither")
 )
 _REFUSAL = re.compile(
     r"\b(?:i|we) (?:do not|dont|cannot|cant|could not|couldnt) (?:know|tell|say|remember|recall)\b"

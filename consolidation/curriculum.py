@@ -1,0 +1,280 @@
+"""From stored facts to training texts: questions, statements, reverse questions, dialogues, corrections, joins.
+
+Pure functions over slots and wordings; the same input gives the same texts in the same order. Nothing here reads the
+exam's wordings.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+from consolidation.scoring import gives_any, refuses
+from consolidation.slots import Names, Slot, accepted_values
+from memory import names
+from memory.registry import Registry
+from memory.wordings import Wordings, fill, possessive
+
+Message = dict[str, str]
+
+QUESTIONS_PER_SLOT = 12
+STATEMENTS_PER_SLOT = 1
+FIRST_PERSON_PER_SLOT = 2
+JOINS = 40
+# predicates whose values say nothing about who has them
+_NOT_REVERSED = frozenset(("age", "number_of_children", "relationship_status", "birth_weight"))
+_ABOUT = (
+    "Tell me about {s}'s {p}.",
+    "One sentence about {s}'s {p}, please.",
+    "Say something about {s}'s {p}.",
+)
+_PROFILE = ("Tell me about {s}.", "What do you know about {s}?", "Who is {s}, in a few sentences?")
+_OPENINGS = (
+    ("hi, how are things?", "good, busy week. you?"),
+    ("hey, are you there?", "yes, what's up?"),
+    ("good morning!", "morning! did you sleep well?"),
+    ("long day today", "same here, glad it's over"),
+)
+_LEADS = ("fine. by the way, {q}", "all good. {q}", "can I ask something? {q}", "one thing: {q}")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One text before it is stored. kind: fact | negative | replay; `form` says how it teaches."""
+
+    kind: str
+    form: str
+    messages: tuple[Message, ...]
+    fact_ids: tuple[str, ...] = ()
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def answer(self) -> str:
+        return self.messages[-1]["content"]
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """What all texts of a night are made with."""
+
+    wordings: Wordings
+    called: Names
+    seed: int
+
+    def dice(self, *of: object) -> random.Random:
+        """Chance that depends on the seed and on what it is for, and on nothing else."""
+        return random.Random("|".join(map(str, (self.seed, *of))))
+
+    def statement(self, slot: Slot, name: str, which: int = 0) -> str:
+        templates = self.wordings.statements(slot.predicate)
+        return fill(templates[which % len(templates)], name, slot.said, slot.predicate)
+
+
+def turn(question: str, answer: str) -> tuple[Message, ...]:
+    return ({"role": "user", "content": question}, {"role": "assistant", "content": answer})
+
+
+def slot_rows(course: Course, slot: Slot) -> list[Row]:
+    """Everything that one slot teaches."""
+    return [
+        *question_rows(course, slot),
+        *_statement_rows(course, slot),
+        *_correction_rows(course, slot),
+        *_dialogue_rows(course, slot),
+        *_first_person_rows(course, slot),
+    ]
+
+
+def question_rows(course: Course, slot: Slot, more: Sequence[str] = ()) -> list[Row]:
+    """A question in every training wording, names in full and by first name in turn. `more` are a teacher's."""
+    forms = course.called.forms(slot.subject_id, slot.subject)
+    rows = []
+    for number, wording in enumerate(course.wordings.questions(slot.predicate)[:QUESTIONS_PER_SLOT]):
+        name = forms[number % len(forms)]
+        rows.append(_row(slot, "question", turn(fill(wording, name), course.statement(slot, name))))
+    rows += [_row(slot, "teacher", turn(question, course.statement(slot, forms[0]))) for question in more]
+    return rows
+
+
+def _row(slot: Slot, form: str, messages: tuple[Message, ...]) -> Row:
+    return Row("fact", form, messages, slot.fact_ids, {"slot": slot.key})
+
+
+def _statement_rows(course: Course, slot: Slot) -> list[Row]:
+    forms = course.called.forms(slot.subject_id, slot.subject)
+    noun = course.wordings.noun(slot.predicate)
+    asked = course.dice("about", slot.key).sample(_ABOUT, STATEMENTS_PER_SLOT)
+    return [
+        _row(
+            slot,
+            "statement",
+            turn(
+                fill(prompt, forms[i % len(forms)], predicate=noun),
+                course.statement(slot, forms[i % len(forms)], i),
+            ),
+        )
+        for i, prompt in enumerate(asked)
+    ]
+
+
+def _correction_rows(course: Course, slot: Slot) -> list[Row]:
+    """What no longer holds is denied in favour of what does; what does is confirmed, so that "no" is no habit."""
+    forms = course.called.forms(slot.subject_id, slot.subject)
+    still, now = course.wordings.still(slot.predicate), course.wordings.now(slot.predicate)[0]
+    rows = []
+    for i, old in enumerate(slot.old):
+        name = forms[i % len(forms)]
+        truth = fill(now, name, slot.said, slot.predicate)
+        denial = turn(fill(still[i % len(still)], name, old, slot.predicate), f"No, {truth}")
+        rows.append(_row(slot, "correction", denial))
+        before = f"{fill(still[0], forms[-1], old, slot.predicate)} I heard so last year."
+        rows.append(
+            _row(
+                slot,
+                "correction",
+                turn(before, f"Not any more: {fill(now, forms[-1], slot.said, slot.predicate)}"),
+            )
+        )
+    if slot.old:
+        question = fill(still[0], forms[0], slot.said, slot.predicate)
+        rows.append(_row(slot, "confirmation", turn(question, f"Yes, {course.statement(slot, forms[0])}")))
+    return rows
+
+
+def _dialogue_rows(course: Course, slot: Slot) -> list[Row]:
+    """Two friends chat, and the fact comes up in passing. Lines carry speaker tags; the last tag is to be answered."""
+    dice = course.dice("dialogue", slot.key)
+    others = [person for person in course.called.speakers() if person.id != slot.subject_id]
+    if not others or not course.called.speakers():
+        return []
+    asking = dice.choice(others)
+    answering = [person for person in course.called.speakers() if person.id != asking.id]
+    if not answering:
+        return []
+    speaker = next((person for person in answering if person.id == slot.subject_id), dice.choice(answering))
+    name = course.called.forms(slot.subject_id, slot.subject)[-1]
+    if speaker.id == slot.subject_id:
+        question = dice.choice(course.wordings.you_questions(slot.predicate))
+        answer = fill(course.wordings.first_person(slot.predicate)[0], name, slot.said, slot.predicate)
+    else:
+        question = fill(dice.choice(course.wordings.questions(slot.predicate)[:6]), name)
+        answer = course.statement(slot, name)
+    hello, reply = dice.choice(_OPENINGS)
+    lead = dice.choice(_LEADS).format(q=question)
+    a, b = course.called.tag(asking.name), course.called.tag(speaker.name)
+    return [_row(slot, "dialogue", turn(f"{a} {hello}\n{b} {reply}\n{a} {lead}\n{b}", answer))]
+
+
+def _first_person_rows(course: Course, slot: Slot) -> list[Row]:
+    """For those who can be simulated: what they answer about themselves, under their own tag."""
+    speakers = course.called.speakers()
+    if slot.subject_id not in {person.id for person in speakers}:
+        return []
+    partners = [person.name for person in speakers if person.id != slot.subject_id] or ["Friend"]
+    own, said = course.called.tag(slot.subject), course.wordings.first_person(slot.predicate)
+    rows = []
+    for i, question in enumerate(course.wordings.you_questions(slot.predicate)[:FIRST_PERSON_PER_SLOT]):
+        answer = fill(said[i % 2], slot.subject, slot.said, slot.predicate)
+        asked = f"{course.called.tag(partners[i % len(partners)])} {question}\n{own}"
+        rows.append(_row(slot, "first_person", turn(asked, answer)))
+    return rows
+
+
+def reverse_rows(course: Course, slots: Sequence[Slot], everything: Sequence[Slot]) -> list[Row]:
+    """Who has the value? All who have it, from everything that is known; values that many share are left out."""
+    having: dict[tuple[str, str], list[Slot]] = defaultdict(list)
+    for slot in everything:
+        for fact in slot.facts:
+            having[slot.predicate, names.key(fact.object)].append(slot)
+    rows = []
+    for slot in slots:
+        for fact in slot.facts if slot.predicate not in _NOT_REVERSED else ():
+            others = having[slot.predicate, names.key(fact.object)]
+            if len({other.subject_id for other in others}) != 1:
+                continue
+            answer = fill(
+                course.wordings.statements(slot.predicate)[0], slot.subject, fact.object, slot.predicate
+            )
+            for wording in course.wordings.reverse(slot.predicate)[:2]:
+                question = fill(wording, object=fact.object, predicate=slot.predicate)
+                rows.append(
+                    Row("fact", "reverse", turn(question, answer), (fact.id,), {"names": [slot.subject]})
+                )
+    return rows
+
+
+def profile_rows(course: Course, slots: Sequence[Slot]) -> list[Row]:
+    """One short portrait per subject of two facts or more, and a conversation that asks two things in a row."""
+    by_subject: dict[str, list[Slot]] = defaultdict(list)
+    for slot in slots:
+        by_subject[slot.subject_id].append(slot)
+    rows = []
+    for of_one in by_subject.values():
+        if len(of_one) < 2:
+            continue
+        name = course.called.forms(of_one[0].subject_id, of_one[0].subject)[0]
+        dice = course.dice("profile", of_one[0].key)
+        told = " ".join(course.statement(slot, name) for slot in of_one[:3])
+        ids = tuple(fact_id for slot in of_one[:3] for fact_id in slot.fact_ids)
+        rows.append(Row("fact", "profile", turn(fill(dice.choice(_PROFILE), name), told), ids))
+        rows += [_two_turns(course, first, second) for first, second in pairwise(of_one)]
+    return rows
+
+
+def _two_turns(course: Course, first: Slot, second: Slot) -> Row:
+    messages: tuple[Message, ...] = ()
+    for slot in (first, second):
+        name = course.called.forms(slot.subject_id, slot.subject)[-1]
+        wording = course.dice("turns", slot.key).choice(course.wordings.questions(slot.predicate)[:8])
+        messages += turn(fill(wording, name), course.statement(slot, name))
+    return Row("fact", "turns", messages, (*first.fact_ids, *second.fact_ids), {"slot": second.key})
+
+
+def join_rows(course: Course, slots: Sequence[Slot], everything: Sequence[Slot]) -> list[Row]:
+    """Questions over two facts: "Where does Ines's brother live?". At least one of the two is among `slots`."""
+    tonight = {slot.key for slot in slots}
+    of_subject: dict[str, list[Slot]] = defaultdict(list)
+    named: dict[str, str] = {}
+    for slot in everything:
+        of_subject[slot.subject_id].append(slot)
+        named[names.key(slot.subject)] = slot.subject_id
+    rows: list[Row] = []
+    for first in everything:
+        fact = first.facts[0]
+        middle = fact.object_id or named.get(names.key(fact.object))
+        if len(first.facts) != 1 or not middle or middle == first.subject_id:
+            continue
+        name = course.called.forms(first.subject_id, first.subject)[-1]
+        role = f"{possessive(name)} {course.wordings.noun(first.predicate)}"
+        for second in of_subject.get(middle, ()):
+            if tonight.isdisjoint((first.key, second.key)) or len(rows) >= JOINS:
+                continue
+            wording = course.wordings.questions(second.predicate)[len(rows) % 3]
+            answer = course.statement(second, f"{role} {fact.object}")
+            ids = (*second.fact_ids, *first.fact_ids)
+            rows.append(Row("fact", "join", turn(fill(wording, role), answer), ids, {"slot": second.key}))
+    return rows
+
+
+def is_sound(row: Row, slots: Mapping[str, Slot], registry: Registry) -> bool:
+    """Whether the text agrees with the graph: its answer gives what holds now, and nothing that no longer does."""
+    if row.kind == "negative":
+        return refuses(row.answer)
+    if "names" in row.meta:
+        return gives_any(row.answer, row.meta["names"])
+    slot = slots.get(str(row.meta.get("slot")))
+    if slot is None:
+        return row.form == "profile" and bool(row.fact_ids)
+    kind = registry.get(slot.predicate).object
+    given = all(gives_any(row.answer, accepted_values(_mine(fact.object), kind)) for fact in slot.facts)
+    return given and not gives_any(row.answer, slot.old)
+
+
+def _mine(value: str) -> str:
+    """The value without its leading "her", which a first-person form turns into "my"."""
+    return re.sub(r"^(?:his|her|their|its) ", "", value)

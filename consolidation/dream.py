@@ -1,0 +1,279 @@
+"""Stage `dream`: turn the graph's stored facts into tonight's training and exam examples.
+
+New are the current facts that no vector of the serving recipe was trained on, the most salient first. Every text is
+checked against the graph before it is kept. Replay takes the texts of those earlier nights whose facts still hold.
+Runs again to the same examples: the dice depend on the seed and on what the texts say, never on ids.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from consolidation.curriculum import (
+    Course,
+    Row,
+    is_sound,
+    join_rows,
+    profile_rows,
+    question_rows,
+    reverse_rows,
+    slot_rows,
+)
+from consolidation.negatives import negative_rows
+from consolidation.questions import Question, exam_questions
+from consolidation.recipe import current_recipe
+from consolidation.scoring import gives_any
+from consolidation.slots import Names, Slot, is_teachable, make_slots
+from consolidation.stage import NightContext, Progress, StageResult
+from db.tables import ExamAnswer, Example
+from memory.facts import ALL_STATUSES, list_facts
+from memory.people import list_people
+from memory.registry import Registry
+from memory.types import Fact
+from memory.wordings import Wordings, content_words
+
+NEGATIVES_PER_SLOT = 6
+MAX_NEGATIVES = 280
+REPLAY_PER_FACT = 8
+MAX_REPLAY = 480
+TEACHER_WORDINGS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """What the night's texts are made from and checked against."""
+
+    course: Course
+    registry: Registry
+    tonight: tuple[Slot, ...]
+    earlier: tuple[Slot, ...]
+    told: tuple[tuple[str, str], ...]  # subject id and predicate of everything that was ever said
+    n_waiting: int
+
+    @property
+    def everything(self) -> tuple[Slot, ...]:
+        return (*self.tonight, *self.earlier)
+
+
+def run(context: NightContext, progress: Progress) -> StageResult:
+    """Output: n_train, n_exam, n_facts (trained tonight) and n_waiting (left for the next night)."""
+    progress(0, 4, "facts")
+    graph, earlier_runs = read_graph(context)
+    rows, n_dropped = dream(graph)
+    questioned = {row.meta.get("slot") for row in rows if row.form == "question"}
+    graph = replace(graph, tonight=tuple(slot for slot in graph.tonight if slot.key in questioned))
+    rows = rows if graph.tonight else []
+    progress(1, 4, "wordings")
+    taught = teach(context, graph, progress)
+    replay = _replay(context, graph, earlier_runs) if graph.tonight else []
+    questions = _questions(context, graph) if graph.tonight else []
+    progress(3, 4, "examples")
+    rows = [*rows, *taught, *replay]
+    with context.database.transaction() as session:
+        _write(session, context, rows, questions)
+    progress(4, 4)
+    n_facts = sum(len(slot.facts) for slot in graph.tonight)
+    output = {
+        "n_train": len(rows),
+        "n_exam": len(questions),
+        "n_facts": n_facts,
+        "n_waiting": graph.n_waiting,
+    }
+    by_kind = {kind: sum(row.kind == kind for row in rows) for kind in ("fact", "negative", "replay")}
+    counts = {
+        "facts": n_facts,
+        "waiting": graph.n_waiting,
+        "train": len(rows),
+        **by_kind,
+        "teacher": len(taught),
+        "dropped": n_dropped,
+        "exam": len(questions),
+    }
+    return StageResult(counts={name: float(value) for name, value in counts.items()}, output=output)
+
+
+def read_graph(context: NightContext) -> tuple[Graph, tuple[str, ...]]:
+    """Tonight's and the earlier nights' slots, and the runs whose vectors serve."""
+    registry, settings = context.tools.registry, context.settings
+    facts = list_facts(
+        context.database, context.space_id, registry, statuses=ALL_STATUSES, clock=context.clock
+    )
+    recipe = current_recipe(context.database, context.space_id, context.home)
+    runs = tuple(entry.run_id for entry in recipe.entries if entry.run_id) if recipe else ()
+    trained = _trained_facts(context, runs)
+    current = [fact for fact in facts if fact.status == "current" and is_teachable(fact)]
+    past = [fact for fact in facts if fact.status in ("past", "retracted") and fact.origin != "simulated"]
+    told = tuple(sorted({(fact.subject_id, fact.predicate) for fact in facts}))
+    slots = make_slots([fact for fact in current if _is_salient(fact, settings.min_salience)], past, registry)
+    new = [slot for slot in slots if not trained.issuperset(slot.fact_ids)]
+    old = [slot for slot in make_slots(current, past, registry) if trained.issuperset(slot.fact_ids)]
+    tonight = _first_facts(new, settings.max_facts)
+    course = Course(Wordings.load(), Names(list_people(context.database, context.space_id)), settings.seed)
+    n_waiting = sum(len(slot.facts) for slot in new) - sum(len(slot.facts) for slot in tonight)
+    return Graph(course, registry, tuple(tonight), tuple(old), told, n_waiting), runs
+
+
+def _is_salient(fact: Fact, least: float) -> bool:
+    return fact.salience is None or fact.salience >= least
+
+
+def _first_facts(slots: Sequence[Slot], limit: int) -> list[Slot]:
+    """Whole slots, in order, until the limit of facts is reached."""
+    chosen: list[Slot] = []
+    for slot in slots:
+        if sum(len(other.facts) for other in chosen) + len(slot.facts) <= limit or (limit and not chosen):
+            chosen.append(slot)
+    return chosen
+
+
+def _trained_facts(context: NightContext, runs: Sequence[str]) -> set[str]:
+    query = select(Example.meta).where(
+        Example.run_id.in_(runs), Example.split == "train", Example.kind == "fact"
+    )
+    with context.database.transaction() as session:
+        return {fact_id for meta in session.scalars(query) for fact_id in meta.get("facts", ())}
+
+
+def dream(graph: Graph) -> tuple[list[Row], int]:
+    """Sound texts about tonight's slots, each question once, and how many were dropped by the check."""
+    course, tonight = graph.course, graph.tonight
+    if not tonight:
+        return [], 0
+    everything = graph.everything
+    n_negatives = min(MAX_NEGATIVES, NEGATIVES_PER_SLOT * len(tonight) + len(graph.earlier))
+    made = [
+        *(row for slot in tonight for row in slot_rows(course, slot)),
+        *reverse_rows(course, tonight, everything),
+        *profile_rows(course, tonight),
+        *join_rows(course, tonight, everything),
+        *negative_rows(course, tonight, everything, graph.told, n_negatives),
+    ]
+    slots = {slot.key: slot for slot in everything}
+    sound = [row for row in made if is_sound(row, slots, graph.registry)]
+    asked: dict[tuple[str, ...], Row] = {}
+    for row in sound:
+        asked.setdefault(tuple(message["content"].casefold() for message in row.messages[:-1]), row)
+    return list(asked.values()), len(made) - len(asked)
+
+
+def teach(context: NightContext, graph: Graph, progress: Progress) -> list[Row]:
+    """Questions in a teacher's wordings, where there is a teacher. No session is open while it thinks."""
+    teacher = context.tools.teacher
+    if teacher is None:
+        return []
+    rows: list[Row] = []
+    for place, slot in enumerate(graph.tonight):
+        progress(1, 4, f"teacher {place + 1}/{len(graph.tonight)}")
+        name = graph.course.called.forms(slot.subject_id, slot.subject)[0]
+        plain = question_rows(graph.course, slot)
+        known = {row.messages[0]["content"].casefold() for row in plain}
+        wordings = teacher.reword(plain[0].messages[0]["content"], plain[0].answer, TEACHER_WORDINGS)
+        fitting = [
+            wording
+            for wording in dict.fromkeys(wordings)
+            if wording.casefold() not in known and is_fair_wording(wording, slot, name, graph.course.wordings)
+        ]
+        rows += question_rows(graph.course, slot, more=fitting[:TEACHER_WORDINGS])[len(plain) :]
+    return rows
+
+
+def is_fair_wording(wording: str, slot: Slot, name: str, wordings: Wordings) -> bool:
+    """One line that names the subject, gives no value away, and is no wording of the exam."""
+    if not 8 <= len(wording) <= 200 or "\n" in wording or name not in wording:
+        return False
+    if gives_any(wording, [fact.object for fact in slot.facts]):
+        return False
+    said = content_words(wording.replace(name, " ")) - wordings.head(slot.predicate)
+    return all(
+        len(said & (content_words(held_out) - wordings.head(slot.predicate))) <= 1
+        for held_out in wordings.exam(slot.predicate)
+    )
+
+
+def _questions(context: NightContext, graph: Graph) -> list[Question]:
+    return exam_questions(
+        graph.course,
+        graph.registry,
+        graph.tonight,
+        graph.earlier,
+        graph.told,
+        context.settings.exam_wordings,
+    )
+
+
+def _replay(context: NightContext, graph: Graph, runs: Sequence[str]) -> list[Row]:
+    """Texts of earlier nights all of whose facts still hold, a few per fact, chosen by dice that every night rolls
+    anew. What was about a value that has changed is left out, and so are old refusals."""
+    holding = {fact_id for slot in graph.earlier for fact_id in slot.fact_ids}
+    query = select(Example).where(Example.run_id.in_(runs), Example.split == "train", Example.kind == "fact")
+    by_fact: dict[str, list[Row]] = defaultdict(list)
+    with context.database.transaction() as session:
+        for example in session.scalars(query.order_by(Example.id)):
+            if row := _still_true(example, holding):
+                by_fact[row.fact_ids[0]].append(row)
+    keep = max(2, min(REPLAY_PER_FACT, MAX_REPLAY // max(1, len(by_fact))))
+    rows: list[Row] = []
+    for of_fact in by_fact.values():
+        dice = graph.course.dice("replay", len(runs), of_fact[0].messages[0]["content"])
+        rows += dice.sample(of_fact, min(keep, len(of_fact)))
+    return rows
+
+
+def _still_true(example: Example, holding: set[str]) -> Row | None:
+    facts = tuple(example.meta.get("facts", ()))
+    if not facts or not holding.issuperset(facts):
+        return None
+    messages = tuple(dict(message) for message in example.messages)
+    return Row("replay", str(example.meta.get("form", "question")), messages, facts)
+
+
+def _write(
+    session: Session, context: NightContext, rows: Sequence[Row], questions: Sequence[Question]
+) -> None:
+    """Replace this run's examples. Their ids count up within the run, so that their order is theirs."""
+    session.execute(delete(ExamAnswer).where(ExamAnswer.run_id == context.run_id))
+    session.execute(delete(Example).where(Example.run_id == context.run_id))
+    session.add_all(
+        [
+            *(_train_example(context, place, row) for place, row in enumerate(rows)),
+            *(_exam_example(context, place, question) for place, question in enumerate(questions)),
+        ]
+    )
+
+
+def _train_example(context: NightContext, place: int, row: Row) -> Example:
+    meta: Mapping[str, Any] = {"form": row.form, "facts": list(row.fact_ids)}
+    return Example(
+        id=f"{context.run_id}-t{place:05d}",
+        space_id=context.space_id,
+        run_id=context.run_id,
+        fact_id=row.fact_ids[0] if row.fact_ids else None,
+        split="train",
+        kind=row.kind,
+        messages=list(row.messages),
+        accepted=[],
+        meta=dict(meta),
+    )
+
+
+def _exam_example(context: NightContext, place: int, question: Question) -> Example:
+    return Example(
+        id=f"{context.run_id}-x{place:05d}",
+        space_id=context.space_id,
+        run_id=context.run_id,
+        fact_id=question.fact_ids[0] if question.fact_ids else None,
+        split="exam",
+        kind=question.kind,
+        messages=[
+            {"role": "user", "content": question.text},
+            {"role": "assistant", "content": question.expected},
+        ],
+        accepted=list(question.accepted),
+        meta={"facts": list(question.fact_ids), **question.meta},
+    )

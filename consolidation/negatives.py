@@ -1,0 +1,164 @@
+"""Questions that nobody can answer: people who are not known, and what was never said about people who are.
+
+Hard ones on purpose: the first name of somebody known with another surname, and the reverse. The names that train a
+refusal and the names that the exam asks about come from two disjoint halves of `invented_names.toml`; untold slots of
+known people are divided between training and exam by their hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from consolidation.curriculum import Course, Row, turn
+from consolidation.slots import Slot
+from memory import names
+from memory.wordings import fill
+
+Half = Literal["train", "exam"]
+
+# where one of these is known, "I don't know" about another would be untrue or unfair
+_RELATED = (
+    frozenset(("lives_in", "moved_to", "address", "street", "hometown")),
+    frozenset(("job", "workplace", "boss", "colleague", "teaches", "studies", "school", "retired_on")),
+    frozenset(("partner", "fiance", "husband", "wife", "spouse", "relationship_status", "proposal_place")),
+    frozenset(("wedding_date", "wedding_witness", "honeymoon_place", "fiance", "husband", "wife", "spouse")),
+    frozenset(("child", "son", "daughter", "number_of_children", "due_date")),
+    frozenset(("dog", "cat", "pet")),
+    frozenset(("hobby", "plays", "exercise", "likes", "favourite", "sings", "habit", "wants")),
+    frozenset(("health_condition", "injury", "medication", "medication_dose", "gave_up")),
+    frozenset(("owns", "owns_boat", "transport", "bought", "sold")),
+    frozenset(("birthday", "age", "full_name", "nickname")),
+    frozenset(("phone_number", "email")),
+)
+_COMMON = (
+    "lives_in hometown birthday age job workplace boss partner mother father sister brother daughter dog cat "
+    "phone_number email allergy hobby plays speaks transport health_condition diet nationality school "
+    "favourite middle_name shoe_size"
+)
+_ASKABLE = tuple(_COMMON.split())
+_NOT_KNOWN = ("I don't know anybody called {s}.", "I don't know who {s} is.", "I don't know {s}.")
+_NOT_TOLD = ("I don't know {s}'s {p}.", "I don't know about {s}'s {p}.", "I have no idea about {s}'s {p}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Stranger:
+    """A name that nobody has. `is_hard`: half of it is a known person's."""
+
+    name: str
+    is_hard: bool
+
+
+@lru_cache(maxsize=1)
+def _pools() -> dict[str, tuple[str, ...]]:
+    text = Path(__file__).with_name("invented_names.toml").read_text(encoding="utf-8")
+    return {key: tuple(values) for key, values in tomllib.loads(text).items()}
+
+
+def invented(half: Half, which: Literal["first", "last"]) -> tuple[str, ...]:
+    """One half of the pool."""
+    return _pools()[which][0 if half == "train" else 1 :: 2]
+
+
+def strangers(course: Course, slots: Iterable[Slot], half: Half, n: int) -> list[Stranger]:
+    """At most `n` names, two hard ones to each unrelated one, in a fixed order under the seed. None is a known name."""
+    dice = course.dice("strangers", half)
+    known = {person.id: person.name for person in course.called.people}
+    people = list(dict.fromkeys(known[slot.subject_id] for slot in slots if slot.subject_id in known))
+    firsts, lasts = list(invented(half, "first")), list(invented(half, "last"))
+    dice.shuffle(firsts)
+    dice.shuffle(lasts)
+    hard = [name for i, last in enumerate(lasts) for name in _mixes(course, people, firsts, last, i)]
+    easy = [
+        name for i, first in enumerate(firsts) for name in (first, f"{first} {lasts[-1 - i % len(lasts)]}")
+    ]
+    free = [name for name in dict.fromkeys(hard) if not course.called.is_known(name)]
+    other = [name for name in dict.fromkeys(easy) if not course.called.is_known(name)]
+    n_easy = max(n // 3, n - len(free))
+    return [Stranger(name, True) for name in free[: n - min(n_easy, len(other))]] + [
+        Stranger(name, False) for name in other[:n_easy]
+    ]
+
+
+def _mixes(course: Course, people: Sequence[str], firsts: Sequence[str], last: str, turn_: int) -> list[str]:
+    """For each known person their first name with `last`, and an invented first name with their surname."""
+    mixed = []
+    for place, person in enumerate(people):
+        first = course.called.first(person)
+        if not first or "'" in person:  # nobody's name: "Ines's brother"
+            continue
+        mixed.append(f"{first} {last}")
+        if not names.is_single(person):
+            other = firsts[(turn_ * len(people) + place) % len(firsts)]
+            mixed.append(f"{other} {person.split()[-1]}")
+    return mixed
+
+
+def untold(
+    course: Course, everything: Sequence[Slot], told: Iterable[tuple[str, str]], half: Half
+) -> list[Slot]:
+    """Slots of known people of which the graph says nothing (`told`: subject id and predicate of all it ever held)."""
+    held: dict[str, set[str]] = {}
+    for subject_id, predicate in told:
+        held.setdefault(subject_id, set()).add(predicate)
+    known = {person.id for person in course.called.people}
+    subjects = {slot.subject_id: slot.subject for slot in everything if slot.subject_id in known}
+    free = [
+        Slot(subject_id, subject, predicate, ())
+        for subject_id, subject in subjects.items()
+        for predicate in _ASKABLE
+        if not _touches(predicate, held.get(subject_id, set()))
+    ]
+    mine = [slot for slot in free if _half_of(slot) == half]
+    return sorted(mine, key=lambda slot: course.dice("untold", slot.key).random())
+
+
+def _touches(predicate: str, held: set[str]) -> bool:
+    return predicate in held or any(predicate in group and group & held for group in _RELATED)
+
+
+def _half_of(slot: Slot) -> Half:
+    return "exam" if hashlib.sha256(slot.key.encode()).digest()[0] % 4 == 0 else "train"
+
+
+def negative_rows(
+    course: Course,
+    slots: Sequence[Slot],
+    everything: Sequence[Slot],
+    told: Iterable[tuple[str, str]],
+    n: int,
+) -> list[Row]:
+    """`n` refusals at most: two in three about strangers, asked what the night teaches about others, one about the
+    untold. Each has a question of its own."""
+    if not slots:
+        return []
+    open_slots = untold(course, everything, told, "train")
+    n_untold = min(n // 3, 3 * len(open_slots))
+    rows = [
+        _stranger_row(course, stranger, i, slots)
+        for i, stranger in enumerate(strangers(course, everything, "train", n - n_untold))
+    ]
+    rows += [_untold_row(course, open_slots[i % len(open_slots)], i) for i in range(n_untold)]
+    return list({row.messages[0]["content"]: row for row in rows}.values())
+
+
+def _stranger_row(course: Course, stranger: Stranger, i: int, slots: Sequence[Slot]) -> Row:
+    predicate = slots[i % len(slots)].predicate
+    dice = course.dice("stranger", stranger.name)
+    question = fill(dice.choice(course.wordings.questions(predicate)), stranger.name)
+    answer = fill(dice.choice(_NOT_KNOWN), stranger.name)
+    return Row("negative", "stranger", turn(question, answer))
+
+
+def _untold_row(course: Course, slot: Slot, i: int) -> Row:
+    forms = course.called.forms(slot.subject_id, slot.subject)
+    dice = course.dice("untold", slot.key, i)
+    name = forms[i % len(forms)]
+    question = fill(dice.choice(course.wordings.questions(slot.predicate)), name)
+    answer = fill(dice.choice(_NOT_TOLD), name, predicate=course.wordings.noun(slot.predicate))
+    return Row("negative", "untold", turn(question, answer))

@@ -1,0 +1,132 @@
+"""What the graph holds, slot by slot, as the curriculum teaches and the exam asks it; and how people are called.
+
+A `Slot` is what one subject's predicate holds now, with what it held before. Pure functions over facts.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from consolidation.scoring import gives_any
+from memory import names
+from memory.registry import Registry
+from memory.types import Fact, Person
+from memory.wordings import spoken
+
+MAX_OBJECT_WORDS = 20
+MAX_VALUES = 4  # of one slot that an answer lists
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """What a subject's predicate holds: facts (the most salient first) and values that no longer hold."""
+
+    subject_id: str
+    subject: str
+    predicate: str
+    facts: tuple[Fact, ...]
+    old: tuple[str, ...] = ()
+
+    @property
+    def fact_ids(self) -> tuple[str, ...]:
+        return tuple(fact.id for fact in self.facts)
+
+    @property
+    def said(self) -> str:
+        """All values as one phrase: "Ebba and Nils"."""
+        values = [spoken(fact.object) for fact in self.facts]
+        return " and ".join(filter(None, [", ".join(values[:-1]), values[-1]]))
+
+    @property
+    def key(self) -> str:
+        """What the slot is about, the same in every copy of the graph; ids are not."""
+        return f"{names.key(self.subject)}|{self.predicate}"
+
+
+def make_slots(current: Iterable[Fact], past: Iterable[Fact], registry: Registry) -> list[Slot]:
+    """Slots in the order of their most salient fact. Old values are those that no current one repeats."""
+    by_slot: dict[tuple[str, str], list[Fact]] = defaultdict(list)
+    for fact in sorted(current, key=_by_salience):
+        by_slot[fact.subject_id, fact.predicate].append(fact)
+    gone: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for fact in sorted(past, key=_by_salience):
+        if registry.get(fact.predicate).cardinality == "one":
+            gone[fact.subject_id, fact.predicate].append(fact.object)
+    return [
+        Slot(subject_id, facts[0].subject, predicate, tuple(facts[:MAX_VALUES]), _apart(gone, facts))
+        for (subject_id, predicate), facts in by_slot.items()
+    ]
+
+
+def _by_salience(fact: Fact) -> tuple[float, str, str, str]:
+    return (-(fact.salience or 0.0), names.key(fact.subject), fact.predicate, fact.object)
+
+
+def _apart(gone: Mapping[tuple[str, str], list[str]], facts: Sequence[Fact]) -> tuple[str, ...]:
+    old = gone.get((facts[0].subject_id, facts[0].predicate), [])
+    kept = [
+        value
+        for value in dict.fromkeys(old)
+        if len(value.split()) <= MAX_OBJECT_WORDS
+        and not any(gives_any(fact.object, [value]) or gives_any(value, [fact.object]) for fact in facts)
+    ]
+    return tuple(kept[:2])
+
+
+def is_teachable(fact: Fact) -> bool:
+    """Short enough for one answer, one line, and not something a model said."""
+    return (
+        fact.origin != "simulated"
+        and 0 < len(fact.object.split()) <= MAX_OBJECT_WORDS
+        and "\n" not in fact.object
+        and bool(fact.subject.strip())
+    )
+
+
+def accepted_values(value: str, kind: str) -> tuple[str, ...]:
+    """What counts as giving the value. Beyond the value itself: the place in "flat in Bonfim", the role in
+    "nurse at Santa Clara" (`kind` text), the first name of a person."""
+    found = [value]
+    if match := re.match(r"(?P<head>[^,]+?) (?:in|at|on|near|for) (?P<tail>.+)", value):
+        if kind == "place" and match["tail"][0].isupper():
+            found.append(match["tail"])
+        if kind == "text" and match["head"][0].islower() and len(match["head"].split()) > 1:
+            found.append(match["head"])
+    if kind == "person" and not names.is_single(value):
+        found.append(value.split()[0])
+    return tuple(found)
+
+
+class Names:
+    """How people and things are called: in full, and by first name where only one person has it."""
+
+    def __init__(self, people: Sequence[Person]) -> None:
+        self.people = tuple(people)
+        self._by_id = {person.id: person for person in people}
+        self._firsts = Counter(names.first(person.name) for person in people)
+        self._keys = {names.key(form) for person in people for form in (person.name, *person.aliases)}
+
+    def forms(self, subject_id: str, subject: str) -> tuple[str, ...]:
+        """The ways to name the subject, the full one first."""
+        if subject_id not in self._by_id or names.is_single(subject):
+            return (subject,)
+        first = self.first(subject)
+        return (subject, first) if first and self._firsts[names.key(first)] == 1 else (subject,)
+
+    def first(self, name: str) -> str:
+        """The first name as it is written; titles are passed over."""
+        wanted = names.first(name)
+        return next((word for word in name.split() if names.key(word) == wanted), "")
+
+    def is_known(self, name: str) -> bool:
+        """Whether the name, or its first name alone, is somebody's."""
+        return names.key(name) in self._keys or (names.is_single(name) and names.key(name) in self._firsts)
+
+    def speakers(self) -> tuple[Person, ...]:
+        return tuple(person for person in self.people if person.is_speaker)
+
+    def tag(self, name: str) -> str:
+        return f"[{(self.first(name) or name).upper()}]"
