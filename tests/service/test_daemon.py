@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -34,6 +35,9 @@ class Daemon:
 
     def get(self, path: str, **options: object) -> httpx.Response:
         return httpx.get(self.url + path, timeout=30, **options)  # type: ignore[arg-type]
+
+    def post(self, path: str, **options: object) -> httpx.Response:
+        return httpx.post(self.url + path, timeout=120, **options)  # type: ignore[arg-type]
 
     def end(self, kind: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(kind)
@@ -126,6 +130,44 @@ def test_the_log_holds_no_words_and_no_names(tmp_path: Path) -> None:
     assert "/v1/people/{name}/facts 404" in log
     assert "Xanthippe" not in log
     assert "Ada" not in log
+
+
+SAID = (
+    "I live in Porto.",
+    "I work at the harbour office.",
+    "My sister Marta lives in Faro.",
+    "I was born in 1987.",
+)
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A home whose chat gives a night something to train."""
+    chat = tmp_path / "chat.jsonl"
+    rows = [
+        {"time": f"2025-03-0{i + 1}T10:00:00", "speaker": "Ada", "text": said} for i, said in enumerate(SAID)
+    ]
+    chat.write_text("\n".join(json.dumps(row) for row in rows))
+    with Services(Settings(home=tmp_path)) as services:
+        services.import_file(chat)
+    return tmp_path
+
+
+@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGKILL])
+def test_a_night_that_is_cut_off_goes_on_with_the_next_start(home: Path, kind: signal.Signals) -> None:
+    with daemon(home) as running:
+        begun = running.post("/v1/sleep")
+        assert begun.status_code == 202
+        run_id = begun.json()["run"]
+        again = running.post("/v1/sleep")
+        assert again.status_code == 409
+        assert run_id in again.json()["holder"]
+        assert running.end(kind) == (0 if kind == signal.SIGTERM else -kind)
+    with daemon(home) as running:
+        assert running.get(f"/v1/runs/{run_id}").json()["status"] == "interrupted"
+        assert running.post("/v1/sleep").json()["run"] == run_id
+        assert running.end() == 0
+    assert "Traceback" not in (home / "daemon.log").read_text()
 
 
 @pytest.mark.parametrize("at", ["25:00", "3", "03:60", "noon"])
