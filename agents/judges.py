@@ -121,7 +121,7 @@ def _telling_words(statement: str, episodes: Sequence[Episode], frame: frozenset
 def _read(episode: Episode, telling: frozenset[str], statement: str) -> _Reading:
     is_denial = bool(_DENIAL.search(statement))
     asserted: set[str] = set()
-    doubts: list[tuple[set[str], list[str]]] = []
+    doubts: list[tuple[frozenset[str], list[str]]] = []
     for sentence in cues.sentences(episode.text):
         values = telling & cues.stems(key(sentence.text))
         values |= telling & _day_words(statement, sentence.text, episode.time)
@@ -130,8 +130,8 @@ def _read(episode: Episode, telling: frozenset[str], statement: str) -> _Reading
         else:
             asserted |= values
     doubted = frozenset().union(*(values for values, _ in doubts)) - asserted
-    reasons = tuple(reason for values, found in doubts if values - asserted for reason in found)
-    return _Reading(frozenset(asserted), doubted, reasons)
+    why = tuple(reason for values, found in doubts if values - asserted for reason in found)
+    return _Reading(frozenset(asserted), doubted, why)
 
 
 def _day_words(statement: str, text: str, sent: datetime) -> set[str]:
