@@ -66,8 +66,13 @@ def _is_margin(char: str) -> bool:
     return char.isspace() or unicodedata.category(char) in ("Cf", "Cc")
 
 
+_SOMEBODYS = re.compile(r"\w['’]s? \w")  # "Ines's sister" says who is meant, and is nobody's first name
+
+
 def first(name: str) -> str:
-    """The key of the first name, titles passed over; "" where a name begins with no letter (a phone number)."""
+    """The key of the first name, titles passed over; "" where there is none (a phone number, "Ines's sister")."""
+    if _SOMEBODYS.search(name):
+        return ""
     words = [word.strip(".,") for word in key(name).split()]
     for word in words:
         if word and word not in _TITLES:

@@ -63,3 +63,9 @@ def test_nearest_names_bear_a_slip_of_the_keys() -> None:
     assert names.nearest("Inse Carvalo", ["Tomas Lindqvist", "Ines Carvalho"]) == ("Ines Carvalho",)
     assert names.nearest("tomsa", ["Tomas Lindqvist", "Ines Carvalho"]) == ("Tomas Lindqvist",)
     assert names.nearest("Zzyx", ["Tomas Lindqvist"]) == ()
+
+
+def test_a_description_by_somebody_else_has_no_first_name() -> None:
+    assert names.first("Ines Carvalho's sister") == ""
+    assert names.first("James' brother") == ""
+    assert names.first("Sinéad O'Brien") == "sinead"
