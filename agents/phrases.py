@@ -16,7 +16,7 @@ from agents.extractors.lexicon import lexicon
 from memory.types import Episode
 
 MAX_PHRASES = 4
-MIN_USES, MIN_DAYS = 3, 3
+MIN_USES, MIN_DAYS = 4, 3
 MIN_Z = 1.3
 ENGLISH = 0.25  # a chat with a smaller share of strange words is taken for English
 PRIOR_SHARE = 0.1  # of the chat's messages: the weight of the prior
@@ -55,11 +55,13 @@ def favourite_phrases(own: Sequence[Episode], others: Sequence[Episode]) -> list
 
 
 def _uses(episodes: Sequence[Episode]) -> dict[tuple[str, ...], list[str]]:
-    """Runs of one to four words -> the messages that hold them, in order."""
+    """Runs of one to four words within a clause -> the messages that hold them, in order."""
     found: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for episode in episodes:
-        words = [word.lower() for word in _TOKEN.findall(episode.text.replace("’", "'"))]
-        grams = {tuple(words[i : i + n]) for n in range(1, 5) for i in range(len(words) - n + 1)}
+        grams: set[tuple[str, ...]] = set()
+        for clause in re.split(r"[^\w\s'’-]+", episode.text.lower().replace("’", "'")):
+            words = _TOKEN.findall(clause)
+            grams |= {tuple(words[i : i + n]) for n in range(1, 5) for i in range(len(words) - n + 1)}
         for gram in sorted(grams):
             found[gram].append(episode.id)
     return found
@@ -71,8 +73,8 @@ def _z(own: int, n_own: int, theirs: int, n_theirs: int) -> float:
         return own / MIN_USES
     weight = PRIOR_SHARE * (n_own + n_theirs)
     prior = PRIOR_SHARE * (own + theirs)
-    ours = log((own + prior) / (n_own + weight - own - prior))
-    other = log((theirs + prior) / (n_theirs + weight - theirs - prior))
+    ours = log((own + prior) / (n_own + weight - own - prior + 0.5))
+    other = log((theirs + prior) / (n_theirs + weight - theirs - prior + 0.5))
     return (ours - other) / sqrt(1 / (own + prior) + 1 / (theirs + prior))
 
 
@@ -96,11 +98,11 @@ def _names(episodes: Sequence[Episode]) -> set[str]:
 
 
 def _is_telling(gram: tuple[str, ...], names: set[str]) -> bool:
-    """At least two words, one of them with content, none a name; short ones begin and end with content."""
+    """At least two words, the first and the last with content, none a name."""
     content = [word for word in gram if word not in _STOP and len(word) > 2]
     if not content or any(word.removesuffix("'s") in names for word in gram):
         return False
-    return len(gram) > 1 and (len(gram) > 3 or (gram[0] not in _STOP and gram[-1] not in _STOP))
+    return len(gram) > 1 and gram[0] not in _STOP and gram[-1] not in _STOP
 
 
 def _without_parts(phrases: Sequence[Phrase]) -> list[Phrase]:
