@@ -237,13 +237,35 @@ def undo(database: Database, space_id: str, decision_id: str, *, clock: Clock = 
             raise UnknownDecision(decision_id)
         if decision.undone_at is not None:
             raise CannotUndo(decision_id, "it was undone before")
+        later = _resting_on(session, decision)
+        if later is not None:
+            raise CannotUndo(decision_id, f"decision {later} rests on it; undo that one first")
         for effect in reversed(decision.effects):
             if not _take_back(session, space_id, effect):
-                raise CannotUndo(decision_id, "a later decision rests on it; undo that one first")
+                raise CannotUndo(decision_id, f"fact {effect['fact']} was changed since")
         decision.undone_at = clock()
         ledger.append(
             session, space_id, "undo", {"decision": decision_id, "fact": decision.fact_id}, clock=clock
         )
+
+
+def _resting_on(session: Session, decision: tables.Decision) -> str | None:
+    """The newest standing decision, made after this one, that changed any of the same facts."""
+    changed = {effect["fact"] for effect in decision.effects}
+    newest_first = (
+        select(tables.LedgerEntry.payload)
+        .where(tables.LedgerEntry.space_id == decision.space_id, tables.LedgerEntry.kind == "decision")
+        .order_by(tables.LedgerEntry.seq.desc())
+    )
+    for payload in session.scalars(newest_first):
+        if payload["decision"] == decision.id:
+            return None
+        other = session.get(tables.Decision, payload["decision"])
+        if other is None or other.undone_at is not None:
+            continue
+        if any(effect["fact"] in changed for effect in other.effects):
+            return other.id
+    return None
 
 
 def _take_back(session: Session, space_id: str, effect: Mapping[str, Any]) -> bool:

@@ -10,7 +10,7 @@ person's limited view and the night's decisions, whatever the order of the input
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -76,7 +76,8 @@ def resolve(assertions: Iterable[Assertion], registry: Registry) -> list[Resolve
         for row in sorted(slots[key], key=_order_of_saying):
             slot.take_in(row)
         slot.close()
-        resolved += [run.resolved() for run in slot.runs]
+        owners = {member: run.first_id for run in slot.runs for member in run.members}
+        resolved += [run.resolved(owners) for run in slot.runs]
     return resolved
 
 
@@ -84,7 +85,7 @@ def _order_of_saying(row: Assertion) -> tuple[object, ...]:
     return (row.said, _RANK[row.change], row.confidence, row.predicate, values.normal(row.object), row.id)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Run:
     first: Assertion
     members: list[str]
@@ -95,6 +96,7 @@ class _Run:
     change: str
     confidence: float
     evidence: dict[str, None]
+    conversations: frozenset[str]
     last_said: Moment
     is_stored: bool
     is_retracted: bool
@@ -118,12 +120,20 @@ class _Run:
     @property
     def is_soft(self) -> bool:
         """Whether its start is no more than the day somebody first mentioned it in passing."""
-        return self.change == "state" and self.start in (None, self.first.day)
+        return self.is_open and self.change == "state" and self.start in (None, self.first.day)
+
+    @property
+    def is_open(self) -> bool:
+        return self.stated_end is None
 
     @property
     def was_over(self) -> bool:
         """Whether it was told of only when it was over."""
         return self.stated_end is not None and self.first.day >= self.stated_end
+
+    @property
+    def is_void(self) -> bool:
+        return not self.is_start_unknown and self.start is not None and not _before(self.start, self.end)
 
     def reset(self) -> None:
         self.end, self.closer, self.is_start_unknown, self.contests = self.stated_end, None, False, []
@@ -138,7 +148,10 @@ class _Run:
     def overlaps(self, other: _Run) -> bool:
         return _before(self.onset, other.end) and _before(other.onset, self.end)
 
-    def resolved(self) -> Resolved:
+    def is_said_to_overlap(self, other: _Run) -> bool:
+        return _before(self.onset, other.stated_end) and _before(other.onset, self.stated_end)
+
+    def resolved(self, owners: Mapping[str, str]) -> Resolved:
         cause = self.withdrawn_by if self.is_retracted else self.closer.first_id if self.closer else None
         return Resolved(
             id=self.first_id,
@@ -147,12 +160,13 @@ class _Run:
             object_id=self.object_id,
             valid_from=None if self.is_start_unknown and not self.is_retracted else self.start,
             valid_to=self.end,
-            change=self.change,
+            # an end of its own that was overtaken stays known as one
+            change=self.change if self.is_open or self.closer is None else "end",
             confidence=self.confidence,
             evidence=tuple(self.evidence),
             is_contested=any(self.overlaps(other) for other in self.contests),
             is_retracted=self.is_retracted,
-            superseded_by=cause,
+            superseded_by=owners.get(cause, cause) if cause else None,
         )
 
     @property
@@ -185,7 +199,7 @@ class _Slot:
     def _as_run(self, row: Assertion) -> _Run:
         """The row without what was derived from facts that are not here, and without derived ends."""
         is_retracted = row.is_retracted and (row.superseded_by is None or row.superseded_by in self.ids)
-        is_end_derived = row.superseded_by is not None and not row.is_retracted
+        is_end_derived = row.superseded_by is not None and not row.is_retracted and row.change != "end"
         return _Run(
             first=row,
             members=[row.id],
@@ -196,6 +210,7 @@ class _Slot:
             change=row.change,
             confidence=row.confidence,
             evidence=dict.fromkeys(row.evidence),
+            conversations=row.conversations,
             last_said=row.last_said,
             is_stored=row.is_stored,
             is_retracted=is_retracted,
@@ -207,11 +222,11 @@ class _Slot:
 
     def _withdraw(self, by: _Run) -> None:
         target = self._target(by)
-        if target is None:
-            return
+        if target is None or (by.first.is_stored and target.first.is_stored):
+            return  # between stored facts this was done when they were stored
         if target.start is not None and (by.start is None or target.start < by.start):
             by.start = target.start  # the right value held from when the wrong one was thought to
-        if not target.is_retracted and not (by.first.is_stored and target.first.is_stored):
+        if not target.is_retracted:
             target.is_retracted, target.withdrawn_by = True, by.first_id
 
     def _target(self, by: _Run) -> _Run | None:
@@ -259,7 +274,7 @@ class _Slot:
         if new.object_id and new.object_id == run.object_id:
             return True
         # the fuller value must not reach people who only heard the barer one
-        if new.first.conversations != run.first.conversations:
+        if new.conversations != run.conversations:
             return False
         if new.object_id and run.object_id and new.object_id != run.object_id:
             return False
@@ -301,7 +316,9 @@ class _Slot:
             if new.stated_end is not None and _before(run.onset, new.stated_end):
                 run.stated_end = new.stated_end
             if _before(new.onset, run.end):
-                run.change = max(run.change, new.change, key=lambda change: _RANK[change])
+                # what corrects nothing any more still stands firmer than a mention in passing
+                change = "update" if new.change == "correct" else new.change
+                run.change = max(run.change, change, key=lambda item: _RANK[item])
             fuller = values.fuller(run.object, new.object)
             if fuller != run.object:
                 run.object, run.object_id = fuller, new.object_id or run.object_id
@@ -310,6 +327,7 @@ class _Slot:
         else:
             run.confidence = 1 - (1 - run.confidence) * (1 - new.confidence)
         run.evidence.update(new.evidence)
+        run.conversations |= new.conversations
         run.members = new.members + run.members if new.is_stored else run.members + new.members
         run.is_stored = run.is_stored or new.is_stored
         run.last_said = max(run.last_said, new.last_said)
@@ -317,24 +335,33 @@ class _Slot:
     # Intervals
 
     def close(self) -> None:
-        """Let every run end where the next one that excludes it begins; mark those that stay side by side."""
-        for run in self.runs:
-            run.reset()
+        """Let every run end where the next one that excludes it begins; mark those that stay side by side.
+
+        A run that is left without any time ends nothing else.
+        """
         live = [run for run in self.runs if not run.is_retracted and self._can_end(run)]
         live.sort(key=lambda run: run.order)
-        for position, a in enumerate(live):
-            for b in live[position + 1 :]:
-                if self._conflicts(a, b):
-                    self._part(a, b)
+        void: list[_Run] = []
+        while True:
+            for run in self.runs:
+                run.reset()
+            for position, a in enumerate(live):
+                for b in live[position + 1 :]:
+                    if self._conflicts(a, b) and a.is_said_to_overlap(b):
+                        self._part(a, b, void)
+            new_void = [run for run in live if run.is_void and run not in void]
+            if not new_void:
+                return
+            void += new_void
 
-    def _part(self, a: _Run, b: _Run) -> None:
+    def _part(self, a: _Run, b: _Run, void: list[_Run]) -> None:
         if self._is_contested(a, b):
             a.contests.append(b)
             b.contests.append(a)
             return
         first, second = (a, b) if self._precedes(a, b) else (b, a)
         is_interlude = second.was_over and first.onset < second.onset
-        if not is_interlude:
+        if not is_interlude and second not in void:
             first.cut(second.onset, second)
 
     def _can_end(self, run: _Run) -> bool:
@@ -349,7 +376,7 @@ class _Slot:
         if a.first.predicate == b.first.predicate:
             if not self._is_one(a.first.predicate):
                 return False
-            return a.first.conversations == b.first.conversations or not self._is_equal(a, b)
+            return a.conversations == b.conversations or not self._is_equal(a, b)
         if families.stage(a.first.predicate) and families.stage(b.first.predicate):
             return True
         return families.excludes(a.first.predicate, a.object, b.first.predicate, b.object)
@@ -366,7 +393,7 @@ class _Slot:
 
     def _is_contested(self, a: _Run, b: _Run) -> bool:
         """Two people, each in passing, about the same time; or about what can never change."""
-        if a.change != "state" or b.change != "state" or self._is_equal(a, b):
+        if not (a.is_open and b.is_open) or {a.change, b.change} != {"state"} or self._is_equal(a, b):
             return False
         speakers = a.first.asserted_by, b.first.asserted_by
         if None in speakers or speakers[0] == speakers[1]:
@@ -391,7 +418,7 @@ def _overturns(new: _Run, old: _Run) -> bool:
     return (
         old.is_soft
         and new.change in ("update", "correct")
-        and new.stated_end is None
+        and new.is_open
         and new.first.said > old.first.said
         and new.onset <= old.onset
     )

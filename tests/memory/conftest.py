@@ -111,3 +111,9 @@ class World:
 @pytest.fixture
 def world(database: Database, now: datetime) -> World:
     return World(database, ensure_space(database), Registry.load(), now)
+
+
+@pytest.fixture(scope="session")
+def world_class() -> type[World]:
+    """For tests that need a fresh world many times."""
+    return World
