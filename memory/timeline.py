@@ -10,59 +10,16 @@ person's limited view and the night's decisions, whatever the order of the input
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Iterable
+from datetime import UTC
 
 from memory import families, values
 from memory.registry import Registry
+from memory.runs import Assertion, Moment, Resolved, Run, is_before, overturns
 
-Moment = tuple[datetime, int]  # time, and position in the conversation within the same minute
+__all__ = ["Assertion", "Resolved", "resolve"]
 
 _RANK = {"end": 0, "state": 1, "update": 2, "correct": 3}
-
-
-@dataclass(frozen=True, slots=True)
-class Assertion:
-    """One fact row as the timeline sees it. `day` is midnight of the day (space time zone) it was first said."""
-
-    id: str
-    subject_id: str
-    predicate: str
-    object: str
-    said: Moment
-    last_said: Moment
-    day: datetime
-    object_id: str | None = None
-    valid_from: datetime | None = None
-    valid_to: datetime | None = None
-    change: str = "state"
-    corrects: str | None = None
-    asserted_by: str | None = None
-    confidence: float = 1.0
-    is_stored: bool = False
-    is_retracted: bool = False
-    superseded_by: str | None = None
-    evidence: tuple[str, ...] = ()
-    conversations: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Resolved:
-    """A run as it stands. `members` are the ids folded into `id`, itself first."""
-
-    id: str
-    members: tuple[str, ...]
-    object: str
-    object_id: str | None
-    valid_from: datetime | None
-    valid_to: datetime | None
-    change: str
-    confidence: float
-    evidence: tuple[str, ...]
-    is_contested: bool
-    is_retracted: bool
-    superseded_by: str | None  # what ended or withdrew it
 
 
 def resolve(assertions: Iterable[Assertion], registry: Registry) -> list[Resolved]:
@@ -85,106 +42,13 @@ def _order_of_saying(row: Assertion) -> tuple[object, ...]:
     return (row.said, _RANK[row.change], row.confidence, row.predicate, values.normal(row.object), row.id)
 
 
-@dataclass(slots=True, eq=False)
-class _Run:
-    first: Assertion
-    members: list[str]
-    object: str
-    object_id: str | None
-    start: datetime | None
-    stated_end: datetime | None
-    change: str
-    confidence: float
-    evidence: dict[str, None]
-    conversations: frozenset[str]
-    last_said: Moment
-    is_stored: bool
-    is_retracted: bool
-    withdrawn_by: str | None
-    end: datetime | None = None
-    closer: _Run | None = None
-    is_start_unknown: bool = False
-    contests: list[_Run] = field(default_factory=list)
-
-    @property
-    def order(self) -> tuple[datetime, Moment, str]:
-        return (self.onset, self.first.said, self.first.id)
-
-    @property
-    def onset(self) -> datetime:
-        """When it began, for ordering: as said, else the day of the first evidence (or its end, if earlier)."""
-        if self.start is not None:
-            return self.start
-        return min(self.first.day, self.stated_end) if self.stated_end else self.first.day
-
-    @property
-    def is_soft(self) -> bool:
-        """Whether its start is no more than the day somebody first mentioned it in passing."""
-        return self.is_open and self.change == "state" and self.start in (None, self.first.day)
-
-    @property
-    def is_open(self) -> bool:
-        return self.stated_end is None
-
-    @property
-    def was_over(self) -> bool:
-        """Whether it was told of only when it was over."""
-        return self.stated_end is not None and self.first.day >= self.stated_end
-
-    @property
-    def is_void(self) -> bool:
-        return not self.is_start_unknown and self.start is not None and not _before(self.start, self.end)
-
-    def reset(self) -> None:
-        self.end, self.closer, self.is_start_unknown, self.contests = self.stated_end, None, False, []
-
-    def cut(self, at: datetime, closer: _Run) -> None:
-        if at <= self.onset:
-            self.is_start_unknown = self.is_start_unknown or self.is_soft
-            at = at if self.is_soft or self.start is None else self.onset
-        if self.end is None or at < self.end:
-            self.end, self.closer = at, closer
-
-    def overlaps(self, other: _Run) -> bool:
-        return _before(self.onset, other.end) and _before(other.onset, self.end)
-
-    def is_said_to_overlap(self, other: _Run) -> bool:
-        return _before(self.onset, other.stated_end) and _before(other.onset, self.stated_end)
-
-    def resolved(self, owners: Mapping[str, str]) -> Resolved:
-        cause = self.withdrawn_by if self.is_retracted else self.closer.first_id if self.closer else None
-        return Resolved(
-            id=self.first_id,
-            members=tuple(self.members),
-            object=self.object,
-            object_id=self.object_id,
-            valid_from=None if self.is_start_unknown and not self.is_retracted else self.start,
-            valid_to=self.end,
-            # an end of its own that was overtaken stays known as one
-            change=self.change if self.is_open or self.closer is None else "end",
-            confidence=self.confidence,
-            evidence=tuple(self.evidence),
-            is_contested=any(self.overlaps(other) for other in self.contests),
-            is_retracted=self.is_retracted,
-            superseded_by=owners.get(cause, cause) if cause else None,
-        )
-
-    @property
-    def first_id(self) -> str:
-        return self.members[0]
-
-
-def _before(a: datetime, b: datetime | None) -> bool:
-    return b is None or a < b
-
-
 class _Slot:
     """The runs of one slot while assertions come in, in the order of saying."""
 
     def __init__(self, registry: Registry, ids: frozenset[str]) -> None:
         self.registry = registry
         self.ids = ids
-        self.runs: list[_Run] = []
+        self.runs: list[Run] = []
 
     def take_in(self, row: Assertion) -> None:
         run = self._as_run(row)
@@ -196,11 +60,11 @@ class _Slot:
         else:
             self._fold(home, run)
 
-    def _as_run(self, row: Assertion) -> _Run:
+    def _as_run(self, row: Assertion) -> Run:
         """The row without what was derived from facts that are not here, and without derived ends."""
         is_retracted = row.is_retracted and (row.superseded_by is None or row.superseded_by in self.ids)
         is_end_derived = row.superseded_by is not None and not row.is_retracted and row.change != "end"
-        return _Run(
+        return Run(
             first=row,
             members=[row.id],
             object=row.object,
@@ -220,7 +84,7 @@ class _Slot:
 
     # Corrections
 
-    def _withdraw(self, by: _Run) -> None:
+    def _withdraw(self, by: Run) -> None:
         target = self._target(by)
         if target is None or (by.first.is_stored and target.first.is_stored):
             return  # between stored facts this was done when they were stored
@@ -229,7 +93,7 @@ class _Slot:
         if not target.is_retracted:
             target.is_retracted, target.withdrawn_by = True, by.first_id
 
-    def _target(self, by: _Run) -> _Run | None:
+    def _target(self, by: Run) -> Run | None:
         """The value that a correction takes back: the one it names, else the nearest one said before it."""
         earlier = [
             run
@@ -256,7 +120,7 @@ class _Slot:
 
     # Restatements
 
-    def _home(self, new: _Run) -> _Run | None:
+    def _home(self, new: Run) -> Run | None:
         """The run that `new` restates, if it does. Two stored facts are never made one."""
         same = [run for run in self.runs if self._restates(new, run)]
         if not same:
@@ -265,7 +129,7 @@ class _Slot:
         fitting = [run for run in same if self._fits(new, run)]
         return min(fitting, key=lambda run: self._distance(new, run), default=None)
 
-    def _restates(self, new: _Run, run: _Run) -> bool:
+    def _restates(self, new: Run, run: Run) -> bool:
         predicate = new.first.predicate
         if run.first.predicate != predicate or (new.is_stored and (run.is_stored or run.is_retracted)):
             return False
@@ -282,7 +146,7 @@ class _Slot:
         kind = self.registry.get(predicate).object
         return values.is_same(new.object, run.object, kind=kind, is_strict=is_strict)
 
-    def _fits(self, new: _Run, run: _Run) -> bool:
+    def _fits(self, new: Run, run: Run) -> bool:
         """Whether `new` speaks of that run's stretch of time, and not of another one of the same value."""
         if run.is_retracted:
             return new.change == "state"
@@ -290,13 +154,13 @@ class _Slot:
             return False
         if self._is_parted(new, run):
             return False
-        if new.change == "end" or _before(new.onset, run.end):
+        if new.change == "end" or is_before(new.onset, run.end):
             return True
         is_in_passing = new.change == "state" and new.start in (None, new.first.day)
         is_firmly_over = run.closer is None or run.closer.change in ("update", "correct")
         return is_in_passing and is_firmly_over
 
-    def _is_parted(self, new: _Run, run: _Run) -> bool:
+    def _is_parted(self, new: Run, run: Run) -> bool:
         """Whether another value held between the two."""
         return any(
             new.onset <= other.onset < run.onset and not other.is_soft
@@ -304,18 +168,18 @@ class _Slot:
             if other is not run and not other.is_retracted and self._conflicts(other, run)
         )
 
-    def _distance(self, new: _Run, run: _Run) -> tuple[object, ...]:
-        is_inside = run.onset <= new.onset and _before(new.onset, run.end)
+    def _distance(self, new: Run, run: Run) -> tuple[object, ...]:
+        is_inside = run.onset <= new.onset and is_before(new.onset, run.end)
         return (run.is_retracted, not is_inside, abs(run.onset - new.onset), run.order)
 
-    def _fold(self, run: _Run, new: _Run) -> None:
+    def _fold(self, run: Run, new: Run) -> None:
         if not run.is_retracted:
-            if new.start is not None and _before(new.start, run.end):
+            if new.start is not None and is_before(new.start, run.end):
                 is_unknown = run.start is None and run.stated_end is None
                 run.start = new.start if is_unknown or run.start is None else min(run.start, new.start)
-            if new.stated_end is not None and _before(run.onset, new.stated_end):
+            if new.stated_end is not None and is_before(run.onset, new.stated_end):
                 run.stated_end = new.stated_end
-            if _before(new.onset, run.end):
+            if is_before(new.onset, run.end):
                 # what corrects nothing any more still stands firmer than a mention in passing
                 change = "update" if new.change == "correct" else new.change
                 run.change = max(run.change, change, key=lambda item: _RANK[item])
@@ -341,7 +205,7 @@ class _Slot:
         """
         live = [run for run in self.runs if not run.is_retracted and self._can_end(run)]
         live.sort(key=lambda run: run.order)
-        void: list[_Run] = []
+        void: list[Run] = []
         while True:
             for run in self.runs:
                 run.reset()
@@ -354,7 +218,7 @@ class _Slot:
                 return
             void += new_void
 
-    def _part(self, a: _Run, b: _Run, void: list[_Run]) -> None:
+    def _part(self, a: Run, b: Run, void: list[Run]) -> None:
         if self._is_contested(a, b):
             a.contests.append(b)
             b.contests.append(a)
@@ -364,14 +228,14 @@ class _Slot:
         if not is_interlude and second not in void:
             first.cut(second.onset, second)
 
-    def _can_end(self, run: _Run) -> bool:
+    def _can_end(self, run: Run) -> bool:
         predicate = run.first.predicate
         return self._is_one(predicate) or families.slot(predicate) != predicate
 
     def _is_one(self, predicate: str) -> bool:
         return self.registry.get(predicate).cardinality == "one" or families.stage(predicate) is not None
 
-    def _conflicts(self, a: _Run, b: _Run) -> bool:
+    def _conflicts(self, a: Run, b: Run) -> bool:
         """Whether both cannot hold at once."""
         if a.first.predicate == b.first.predicate:
             if not self._is_one(a.first.predicate):
@@ -381,17 +245,17 @@ class _Slot:
             return True
         return families.excludes(a.first.predicate, a.object, b.first.predicate, b.object)
 
-    def _is_equal(self, a: _Run, b: _Run) -> bool:
+    def _is_equal(self, a: Run, b: Run) -> bool:
         if a.object_id and a.object_id == b.object_id:
             return True
         kind = self.registry.get(a.first.predicate).object
         return values.is_same(a.object, b.object, kind=kind)
 
-    def _is_stage_of_same(self, a: _Run, b: _Run) -> bool:
+    def _is_stage_of_same(self, a: Run, b: Run) -> bool:
         stages = families.stage(a.first.predicate), families.stage(b.first.predicate)
         return None not in stages and stages[0] != stages[1] and self._is_equal(a, b)
 
-    def _is_contested(self, a: _Run, b: _Run) -> bool:
+    def _is_contested(self, a: Run, b: Run) -> bool:
         """Two people, each in passing, about the same time; or about what can never change."""
         if not (a.is_open and b.is_open) or {a.change, b.change} != {"state"} or self._is_equal(a, b):
             return False
@@ -404,24 +268,13 @@ class _Slot:
         )
         return is_fixed or a.first.day == b.first.day or a.onset == b.onset
 
-    def _precedes(self, a: _Run, b: _Run) -> bool:
+    def _precedes(self, a: Run, b: Run) -> bool:
         if self._is_stage_of_same(a, b):
             low, high = families.stage(a.first.predicate), families.stage(b.first.predicate)
             return (low or 0) < (high or 0)
-        if _overturns(a, b):
+        if overturns(a, b):
             return False
-        return _overturns(b, a) or a.order < b.order
-
-
-def _overturns(new: _Run, old: _Run) -> bool:
-    """Whether news of a change that began earlier is told after `old` was mentioned in passing."""
-    return (
-        old.is_soft
-        and new.change in ("update", "correct")
-        and new.is_open
-        and new.first.said > old.first.said
-        and new.onset <= old.onset
-    )
+        return overturns(b, a) or a.order < b.order
 
 
 def _utc_day(moment: Moment) -> object:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from memory import families
 from memory.registry import Registry
+from memory.values import normal
 
 
 def test_no_predicate_is_of_two_families() -> None:
@@ -10,8 +11,6 @@ def test_no_predicate_is_of_two_families() -> None:
 
 
 def test_ending_values_are_written_as_they_are_compared() -> None:
-    from memory.values import normal
-
     for family in families.FAMILIES:
         for listed in family.ending.values():
             assert {normal(value) for value in listed} == listed

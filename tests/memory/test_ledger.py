@@ -7,6 +7,7 @@ from sqlalchemy import delete, update
 
 from db.tables import LedgerEntry
 from memory import ledger
+from memory.spaces import ensure_space
 
 
 @pytest.fixture
@@ -70,8 +71,6 @@ def test_the_hash_is_of_the_moment_whatever_its_time_zone(now: datetime) -> None
 
 
 def test_spaces_have_chains_of_their_own(world, chain) -> None:
-    from memory.spaces import ensure_space
-
     other = ensure_space(world.database, "other")
     with world.database.transaction() as session:
         assert ledger.append(session, other, "test", {}).seq == 1

@@ -1,0 +1,162 @@
+"""Claims as they were said, and runs: one value over one stretch of time with all the evidence for it.
+
+Values for `memory.timeline`, which decides how they lie together. Nothing here knows of the store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+Moment = tuple[datetime, int]  # time, and position in the conversation within the same minute
+
+
+@dataclass(frozen=True, slots=True)
+class Assertion:
+    """One fact row as the timeline sees it. `day` is midnight of the day (space time zone) it was first said."""
+
+    id: str
+    subject_id: str
+    predicate: str
+    object: str
+    said: Moment
+    last_said: Moment
+    day: datetime
+    object_id: str | None = None
+    valid_from: datetime | None = None
+    valid_to: datetime | None = None
+    change: str = "state"
+    corrects: str | None = None
+    asserted_by: str | None = None
+    confidence: float = 1.0
+    is_stored: bool = False
+    is_retracted: bool = False
+    superseded_by: str | None = None
+    evidence: tuple[str, ...] = ()
+    conversations: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A run as it stands. `members` are the ids folded into `id`, itself first."""
+
+    id: str
+    members: tuple[str, ...]
+    object: str
+    object_id: str | None
+    valid_from: datetime | None
+    valid_to: datetime | None
+    change: str
+    confidence: float
+    evidence: tuple[str, ...]
+    is_contested: bool
+    is_retracted: bool
+    superseded_by: str | None  # what ended or withdrew it
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    """A run while claims come in. `end`, `closer` and `contests` are derived anew by each closing of the slot."""
+
+    first: Assertion
+    members: list[str]
+    object: str
+    object_id: str | None
+    start: datetime | None
+    stated_end: datetime | None
+    change: str
+    confidence: float
+    evidence: dict[str, None]
+    conversations: frozenset[str]
+    last_said: Moment
+    is_stored: bool
+    is_retracted: bool
+    withdrawn_by: str | None
+    end: datetime | None = None
+    closer: Run | None = None
+    is_start_unknown: bool = False
+    contests: list[Run] = field(default_factory=list)
+
+    @property
+    def order(self) -> tuple[datetime, Moment, str]:
+        return (self.onset, self.first.said, self.first.id)
+
+    @property
+    def onset(self) -> datetime:
+        """When it began, for ordering: as said, else the day of the first evidence (or its end, if earlier)."""
+        if self.start is not None:
+            return self.start
+        return min(self.first.day, self.stated_end) if self.stated_end else self.first.day
+
+    @property
+    def is_soft(self) -> bool:
+        """Whether its start is no more than the day somebody first mentioned it in passing."""
+        return self.is_open and self.change == "state" and self.start in (None, self.first.day)
+
+    @property
+    def is_open(self) -> bool:
+        return self.stated_end is None
+
+    @property
+    def was_over(self) -> bool:
+        """Whether it was told of only when it was over."""
+        return self.stated_end is not None and self.first.day >= self.stated_end
+
+    @property
+    def is_void(self) -> bool:
+        return not self.is_start_unknown and self.start is not None and not is_before(self.start, self.end)
+
+    def reset(self) -> None:
+        self.end, self.closer, self.is_start_unknown, self.contests = self.stated_end, None, False, []
+
+    def cut(self, at: datetime, closer: Run) -> None:
+        if at <= self.onset:
+            self.is_start_unknown = self.is_start_unknown or self.is_soft
+            at = at if self.is_soft or self.start is None else self.onset
+        if self.end is None or at < self.end:
+            self.end, self.closer = at, closer
+
+    def overlaps(self, other: Run) -> bool:
+        return is_before(self.onset, other.end) and is_before(other.onset, self.end)
+
+    def is_said_to_overlap(self, other: Run) -> bool:
+        return is_before(self.onset, other.stated_end) and is_before(other.onset, self.stated_end)
+
+    def resolved(self, owners: Mapping[str, str]) -> Resolved:
+        cause = self.withdrawn_by if self.is_retracted else self.closer.first_id if self.closer else None
+        return Resolved(
+            id=self.first_id,
+            members=tuple(self.members),
+            object=self.object,
+            object_id=self.object_id,
+            valid_from=None if self.is_start_unknown and not self.is_retracted else self.start,
+            valid_to=self.end,
+            # an end of its own that was overtaken stays known as one
+            change=self.change if self.is_open or self.closer is None else "end",
+            confidence=self.confidence,
+            evidence=tuple(self.evidence),
+            is_contested=any(self.overlaps(other) for other in self.contests),
+            is_retracted=self.is_retracted,
+            superseded_by=owners.get(cause, cause) if cause else None,
+        )
+
+    @property
+    def first_id(self) -> str:
+        return self.members[0]
+
+
+def is_before(a: datetime, b: datetime | None) -> bool:
+    """Whether `a` comes before `b`, where None is never."""
+    return b is None or a < b
+
+
+def overturns(new: Run, old: Run) -> bool:
+    """Whether news of a change that began earlier is told after `old` was mentioned in passing."""
+    return (
+        old.is_soft
+        and new.change in ("update", "correct")
+        and new.is_open
+        and new.first.said > old.first.said
+        and new.onset <= old.onset
+    )
