@@ -2,6 +2,7 @@
 
 AgentError
 ├── UnknownBackend          no back-end of that kind (also a ValueError)
+├── BackendUnset            a setting that the back-end needs was not given (also a ValueError)
 ├── BackendMissing          the back-end's library is not installed; names the extra
 ├── BackendUnreachable      no answer after all retries: away, timed out, overloaded
 │   └── BackendRefused      the server answered with a refusal: key, model or request
@@ -26,6 +27,12 @@ class UnknownBackend(AgentError, ValueError):
     def __init__(self, kind: str, known: Sequence[str]) -> None:
         super().__init__(f"there is no back-end called {kind}; use one of {', '.join(known)}")
         self.kind = kind
+
+
+class BackendUnset(AgentError, ValueError):
+    def __init__(self, backend: str, setting: str) -> None:
+        super().__init__(f"the {backend} back-end needs {setting}; set it under backend in the settings")
+        self.setting = setting
 
 
 class BackendMissing(AgentError):

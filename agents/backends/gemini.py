@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from agents.errors import BackendMissing, BackendRefused, BackendUnreachable, BadAnswer
+from agents.errors import BackendMissing, BackendRefused, BackendUnreachable, BackendUnset, BadAnswer
 
 
 class GeminiChat:
@@ -19,22 +19,23 @@ class GeminiChat:
 
     def __init__(
         self,
-        model: str,
-        api_key: str,
+        model: str = "",
+        api_key: str = "",
         *,
         base_url: str | None = None,
         timeout_s: float = 60.0,
         retries: int = 4,
         first_delay_s: float = 1.0,
     ) -> None:
+        for setting, value in (("model", model), ("api_key", api_key)):
+            if not value:  # the SDK would look for a key in the environment, which nobody configured for us
+                raise BackendUnset("gemini", setting)
         try:
             from google import genai
             from google.genai import types
         except ImportError as exc:
             raise BackendMissing("gemini", "gemini") from exc
         self.name = f"gemini:{model}"
-        if not api_key:  # the SDK would look for one in the environment, which nobody configured for us
-            raise BackendRefused(self.name, "no key was given")
         self._model = model
         self._types = types
         self._client = genai.Client(

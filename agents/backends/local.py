@@ -9,30 +9,30 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from agents.errors import BackendMissing
+from agents.errors import BackendMissing, BackendUnset
 
 if TYPE_CHECKING:
     from agents.runtime.lm import LanguageModel
 
 
 class LocalChat:
-    """`source`: "embedded", a folder, a .gguf file or a hub id already fetched. `cache_dir` keeps converted weights.
+    """`model`: "embedded", a folder, a .gguf file or a hub id already fetched. `cache_dir` keeps converted weights.
 
     A model that is loaded already can be given instead, and is then shared, not copied.
     """
 
     def __init__(
         self,
-        source: str = "embedded",
+        model: str = "embedded",
         cache_dir: Path | str | None = None,
         *,
         seed: int = 0,
         language_model: LanguageModel | None = None,
     ) -> None:
         if language_model is None and cache_dir is None:
-            raise ValueError("give cache_dir, where converted weights are kept")
-        self.name = f"local:{source}"
-        self._source = source
+            raise BackendUnset("local", "cache_dir")
+        self.name = f"local:{model}"
+        self._source = model
         self._cache_dir = Path(cache_dir) if cache_dir is not None else None
         self._seed = seed
         self._loaded = language_model

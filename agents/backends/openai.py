@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from agents.errors import BackendMissing, BackendRefused, BackendUnreachable, BadAnswer
+from agents.errors import BackendMissing, BackendRefused, BackendUnreachable, BackendUnset, BadAnswer
 
 _NO_KEY = "none"  # servers without keys ignore it; the SDK wants some text
 
@@ -22,14 +22,17 @@ class OpenAIChat:
 
     def __init__(
         self,
-        model: str,
-        base_url: str,
+        model: str = "",
+        base_url: str = "",
         api_key: str | None = None,
         *,
         timeout_s: float = 60.0,
         retries: int = 4,
         extra: Mapping[str, Any] | None = None,
     ) -> None:
+        for setting, value in (("model", model), ("base_url", base_url)):
+            if not value:
+                raise BackendUnset("openai", setting)
         try:
             import openai
         except ImportError as exc:

@@ -14,7 +14,7 @@ from agents.backends import make_chat_model
 from agents.backends.gemini import GeminiChat
 from agents.backends.openai import OpenAIChat
 from agents.backends.scripted import ScriptedChat
-from agents.errors import BackendRefused, BackendUnreachable, BadAnswer, UnknownBackend
+from agents.errors import BackendRefused, BackendUnreachable, BackendUnset, BadAnswer, UnknownBackend
 
 Reply = tuple[int, dict[str, str], bytes]
 ASK = [{"role": "system", "content": "be short"}, {"role": "user", "content": "where is the boat"}]
@@ -221,8 +221,22 @@ def test_gemini_streams_and_asks_for_the_schema(server: Server) -> None:
 
 def test_gemini_without_a_key_does_not_look_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GEMINI_API_KEY", "from-the-environment")
-    with pytest.raises(BackendRefused, match="no key"):
+    with pytest.raises(BackendUnset, match="api_key"):
         GeminiChat("g", "")
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "missing"),
+    [
+        ("openai", {"model": "m"}, "base_url"),
+        ("openai", {"base_url": "http://127.0.0.1:9/v1"}, "model"),
+        ("gemini", {"api_key": "k"}, "model"),
+        ("local", {}, "cache_dir"),
+    ],
+)
+def test_a_missing_setting_is_named(kind: str, settings: dict[str, str], missing: str) -> None:
+    with pytest.raises(BackendUnset, match=missing):
+        make_chat_model(kind, **settings)
 
 
 def test_a_script_answers_in_order_and_is_away_when_it_ends() -> None:
