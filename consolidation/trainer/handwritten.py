@@ -83,7 +83,7 @@ class HandwrittenEngine:
     def _make_rope(self, length: int) -> Rope:
         probe = torch.zeros(1, 1, self._head.shape[1], dtype=self._dtype, device=self._device)
         positions = torch.arange(length, device=self._device).unsqueeze(0)
-        with torch.inference_mode():
+        with torch.no_grad():
             cos, sin = (
                 part[0].unsqueeze(1).clone()
                 for part in self._decoder.rotary_emb(probe, position_ids=positions)

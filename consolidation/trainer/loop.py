@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from statistics import fmean, median
+from statistics import fmean
 
 from consolidation.errors import TrainingDiverged, TrainingStopped
 from consolidation.trainer.checkpoint import Checkpoint
@@ -132,7 +132,7 @@ class Loop:
         self._n_tokens += n_tokens
         self._step_times = [*self._step_times[-15:], seconds]
         left_s = self._job.settings.max_minutes * 60 - self._prepared_s - self._spent_s
-        self._schedule.fit_to_time(median(self._step_times), left_s)
+        self._schedule.fit_to_time(fmean(self._step_times), left_s)
         if self._job.settings.steps is None and not self._is_cooling and self._curriculum.is_learned():
             self._is_cooling = True
             self._schedule.cool_down()

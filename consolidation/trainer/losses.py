@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-_SLICE = 64  # positions at once: 64 x 49152 logits stay near the processor
+_SLICE = 256  # positions whose logits exist at once; the head is read once per slice
 
 
 def answer_loss(
@@ -32,10 +32,10 @@ def kl_loss(
     """KL(teacher || model) per position (P,) float32, and the gradient of weight * their sum (P, D)."""
     losses, gradients = [], []
     for hidden, teacher in zip(torch.split(hidden_PD, _SLICE), torch.split(teacher_PD, _SLICE), strict=True):
-        logq = torch.log_softmax(F.linear(hidden, head_VD).float(), dim=-1)
-        logp = torch.log_softmax(F.linear(teacher, head_VD).float(), dim=-1)
+        logq = torch.log_softmax(F.linear(hidden, head_VD), dim=-1)
+        logp = torch.log_softmax(F.linear(teacher, head_VD), dim=-1)
         p = logp.exp()
-        losses.append((p * (logp - logq)).sum(-1))
-        difference = logq.exp_().sub_(p).to(head_VD.dtype)
+        losses.append(logp.sub_(logq).mul_(p).sum(-1, dtype=torch.float32))
+        difference = logq.exp_().sub_(p)
         gradients.append((difference @ head_VD).mul_(weight))
     return torch.cat(losses), torch.cat(gradients)

@@ -1,7 +1,8 @@
-"""How many steps fit, and the learning rate along them.
+"""How many steps fit into the time, and the learning rate along them.
 
 `progress` runs from 0 to 1 and advances by its remaining share per remaining step: with a fixed number of steps it
-is linear; when the plan shrinks (a slow machine, everything learnt) the rate still comes down smoothly to its floor.
+is linear; when the plan changes (a machine that is slower or faster than it seemed, everything learnt) the rate still
+comes down smoothly to its floor.
 The plan is state: it is checkpointed with the weights.
 """
 
@@ -22,9 +23,13 @@ class Schedule:
     lr: float
     warmup_steps: int
     total: int
+    wanted: int = 0  # steps when time is no matter; 0: `total`
     step: int = 0
     progress: float = 0.0
     plans: list[tuple[int, int]] = field(default_factory=list)  # (at step, total from then on)
+
+    def __post_init__(self) -> None:
+        self.wanted = self.wanted or self.total
 
     @property
     def is_done(self) -> bool:
@@ -40,16 +45,18 @@ class Schedule:
         self.step += 1
 
     def fit_to_time(self, step_s: float, left_s: float) -> None:
-        """Shrink the plan when the rest does not fit into the time left; never below one more step."""
+        """Every few steps, plan as many as fit into the time left, at most those wanted and at least one more."""
         if self.step < _MEASURE_STEPS or (self.step - _MEASURE_STEPS) % _REPLAN_EVERY:
             return
-        self.shrink(self.step + max(1, int(left_s / max(step_s, 1e-6))))
+        self._plan(min(self.wanted, self.step + max(1, int(left_s / max(step_s, 1e-6)))))
 
     def cool_down(self) -> None:
-        self.shrink(self.step + COOL_DOWN_STEPS)
+        """Nothing is left to learn: a last few steps at a falling rate."""
+        self.wanted = min(self.wanted, self.step + COOL_DOWN_STEPS)
+        self._plan(min(self.total, self.wanted))
 
-    def shrink(self, total: int) -> None:
-        if total < self.total:
+    def _plan(self, total: int) -> None:
+        if total != self.total:
             self.total = total
             self.plans.append((self.step, total))
 
