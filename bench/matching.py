@@ -99,7 +99,8 @@ def _is_told_from_the_other_end(said: Said, gold: Mapping[str, Any]) -> bool:
 
 def _words(text: str) -> list[str]:
     plain = key(str(text)).replace("'s", "")
-    return [w for w in re.findall(r"[\w.,@+-]*\w", plain) if w not in _ARTICLES]
+    found = (w for w in re.findall(r"[\w.,@+-]*\w", plain) if w not in _ARTICLES)
+    return [w[:-1] if len(w) > 3 and w.endswith("s") and not w.endswith("ss") else w for w in found]
 
 
 def _day(text: str) -> str | None:

@@ -10,9 +10,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from agents.extractors.discourse import Discourse, relation
+from agents.extractors.discourse import Discourse, Mention, relation
 from agents.extractors.lexicon import lexicon
 from agents.extractors.names import take_name
+from agents.extractors.numbers import to_int
 from agents.extractors.patterns import spell
 from agents.extractors.sentences import Sentence
 
@@ -27,6 +28,8 @@ _SUBJECT = re.compile(
     spell(
         rf"\b{RELATIVE}(?!'s (?:@REL@)\b)(?:,? (?P<relname>{_CAP}(?: {_CAP})?))?,?"
         rf"|\b(?P<pron>i|we|you|he|she|they|it)\b"
+        r"|(?<![\w'] )\b(?P<kin>mum|mom|mam|mama|mamã|mamá|dad|papa|papá|nan|nana|gran|grandma|grandpa|grandad|granddad|granny|avó|avô|oma|opa|"
+        r"abuela|abuelo|mormor|farmor|morfar|farfar)\b(?! (?:and|or) |(?-i: [A-ZÀ-Þ]))(?='s (?!@REL@)|[ ,.!]|$)"
         rf"|\b(?P<name>(?:Dr |Mr |Mrs |Ms )?{_CAP}(?: (?:{_CAP}|de|da|van|von|la)){{0,3}}(?<!'s))"
     ),
     re.IGNORECASE,
@@ -45,6 +48,9 @@ _ADVERBS = re.compile(
     re.IGNORECASE,
 )
 _THIRD = re.compile(r"(?!is\b|was\b|has been\b|this|his|us\b|yes|as\b)(?:has|[a-z]{2,}(?:[^s'u\W]s|es))\b")
+_PAIR = re.compile(
+    rf"\b(?P<one>{_CAP}) and (?:{_CAP}|(?:her|his) (?:wife|husband|boyfriend|girlfriend|partner))\b"
+)
 _VERB_AFTER = re.compile(r",\s+(?:and |but |then |now |so )?|\s+(?:and|but|then)\s+")
 
 
@@ -108,6 +114,8 @@ def _subjects(sentence: Sentence, talk: Discourse, start: int) -> Iterator[tuple
             talk.note(person)
             yield start, at, person, False
             start = at
+    if pair := _PAIR.search(text):
+        talk.pair = Mention(talk.person(pair["one"]), talk.at)
     for match in _SUBJECT.finditer(text, start):
         subject = subject_of(match, talk)
         if subject:
@@ -126,8 +134,15 @@ def subject_of(match: re.Match[str], talk: Discourse) -> str | None:
         owner, kin = talk.owner(match["poss"]), relation(match["rel"])
         if owner is None or kin is None:
             return None
-        name = match["relname"] or talk.relative(owner, kin)
+        name = talk.person(match["relname"]) if match["relname"] else talk.relative(owner, kin)
         talk.note(name, gender=kin.gender, is_animal=kin.is_animal, is_thing=kin.is_thing)
+        return name
+    if match["kin"]:
+        kin = relation(match["kin"])
+        if kin is None:
+            return None
+        name = talk.relative(talk.speaker, kin)
+        talk.note(name, gender=kin.gender)
         return name
     name = match["name"]
     words = name.split()
@@ -137,19 +152,46 @@ def subject_of(match: re.Match[str], talk: Discourse) -> str | None:
         and words[0].rstrip(".") not in ("Dr", "Mr", "Mrs", "Ms")
     ):
         words = words[1:]
-    if not words or (
-        match.start() == 0
-        and len(words) == 1
-        and lexicon().is_ordinary(words[0])
-        and words[0] not in talk.people
-    ):
+    if not words or to_int(words[0]) is not None or _is_loose_word(words, match, talk):
         return None
     person = talk.person(" ".join(words))
+    if (
+        re.search(r"(.)\1\1", person)
+        or words[0].lower() in talk.places
+        or _LOOSE.match(match.string[match.end() :])
+    ):
+        return None
     before = match.string[: match.start()].rstrip().lower()
-    if before.endswith((" in", " at", " to", " from", " near", " of", " for")):
+    if re.search(r"\b(?:in|at|to|from|near|of|for|the|into|called|de|da|do)$", before):
         return person  # a place as likely as a person: it may be a subject, but no pronoun points at it
     talk.note(person)
     return person
+
+
+_LOOSE = re.compile(
+    r"(?:street|road|school|hospital|terminal|port|university|station|airport|house|flat)\b", re.IGNORECASE
+)
+_MENTIONED = re.compile(
+    r"\b(?:remember|called|about|with|and|met|saw|tell|ask|told|poor|love|thank|is|was|when|that|but|so)\s+(?P<name>[^\W\d_A-Z][\w-]{2,})\b"
+    r"|\b(?P<name2>[^\W\d_A-Z][\w-]{2,})\s+(?:is|was|has|says|said|will|and i|moved|got|told|wants|loves|thinks|came|left)\b"
+)
+
+
+def note_lowercase(sentence: Sentence, talk: Discourse) -> None:
+    """Names typed in lowercase that nobody else has written: an uncommon word where a name would stand."""
+    if sentence.is_cased:
+        return
+    for match in _MENTIONED.finditer(sentence.text):
+        name = take_name(match["name"] or match["name2"], False, most=1)
+        if name and name.lower() not in talk.places:
+            talk.note(talk.person(name))
+
+
+def _is_loose_word(words: list[str], match: re.Match[str], talk: Discourse) -> bool:
+    """A capital that only opens a sentence, or an ordinary word that is shouted."""
+    if len(words) > 1 or words[0] in talk.people or not lexicon().is_ordinary(words[0]):
+        return False
+    return match.start() == 0 or words[0].isupper()
 
 
 def _verb(tail: str) -> tuple[str, str]:

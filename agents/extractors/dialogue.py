@@ -6,10 +6,10 @@ import re
 from dataclasses import dataclass, replace
 
 from agents.extractors.dates import find_dates
-from agents.extractors.discourse import Discourse
+from agents.extractors.discourse import Discourse, Mention
 from agents.extractors.guards import commitment
 from agents.extractors.lexicon import lexicon
-from agents.extractors.names import take_name
+from agents.extractors.names import take_name, take_place
 from agents.extractors.numbers import NUMBER, to_int
 from agents.extractors.proposal import Proposal, Proposals
 from agents.extractors.questions import Wanted, answer, wanted
@@ -43,6 +43,28 @@ _DATES = frozenset(
         "birthday",
     ]
 )
+
+
+_PROMPTED = re.compile(
+    r".*\b(?:he|she)(?: is)?(?: just)? (?:says?|said|wrote|shouting|shouts|texted|tells me|is telling me|corrects|corrected)\b(?: from the \w+)?(?: me)?",
+    re.IGNORECASE,
+)
+_WHO = re.compile(
+    r"\b(?:who(?: the \w+)? is|do you remember|remember|how is|tell me about) (?P<name>[^\s?,.]+(?: [A-Z]\w+)?)",
+    re.IGNORECASE,
+)
+_AT_AGE = re.compile(r"^(?:(?:only|and|already) )?at (\d{2})\?$", re.IGNORECASE)
+_HOW_IS_PLACE = re.compile(
+    r"\bhow is (?:life in )?(?P<o>[A-ZÀ-Þ]\w+)(?=$|[?,!]| these| still| today)|\b(?:look like|weather|life|things|everything|going|cold|warm) in (?P<o2>[A-ZÀ-Þ]\w+)\?"
+)
+_SCHEDULE = re.compile(r"\b(?:\w+days?|every|times|twice|lengths|mornings?|evenings?|weekly)\b")
+
+
+def _is_bare(sentence: Sentence) -> bool:
+    """A sentence that is a value and nothing else: no verb, no second thought."""
+    return len(sentence.words) <= 7 and not re.search(
+        r"\b(?:is|are|was|were|only|has|have|if)\b", sentence.lower
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +113,34 @@ class Dialogue:
 
     def ask(self, episode: Episode, sentence: Sentence, claims: list[Proposal]) -> None:
         want = wanted(sentence, self._talk)
+        if match := _WHO.search(sentence.text):
+            name = take_name(match["name"], sentence.is_cased, most=2)
+            if name and not self._talk.is_speaker(self._talk.person(name)):
+                self._talk.focus = Mention(self._talk.person(name), self._talk.at)
+        self._presumed(episode, sentence)
         if want or claims:
             self._asked.append(_Asked(self._talk.at, episode.speaker, want, tuple(claims)))
 
+    def _presumed(self, episode: Episode, sentence: Sentence) -> None:
+        """What a question takes for granted: "At 41?", "how's Bristol?"."""
+        listener, today = self._talk.addressee, find_dates("today", episode.time)[0].day
+        if listener is None:
+            return
+        claim = Proposal(
+            listener, "", "", (self._talk.at,), episode.speaker, 0.6, "presumed", valid_from=today
+        )
+        if match := _AT_AGE.search(sentence.text):
+            self._found.add(replace(claim, predicate="age", object=match[1]))
+        if (match := _HOW_IS_PLACE.search(sentence.text)) and self._found.last(listener, "lives_in") is None:
+            place = take_place(match["o"] or match["o2"], sentence.is_cased)
+            if place and (self._talk.is_place(place) or match["o2"]):
+                self._found.add(
+                    replace(claim, predicate="lives_in", object=place, object_kind="place", confidence=0.55)
+                )
+
     def reply(self, episode: Episode, sentence: Sentence, index: int) -> None:
         """Read a sentence as an answer, then as a correction."""
-        if _MENDS.match(sentence.lower):
+        if _MENDS.match(sentence.lower) or _PROMPTED.search(sentence.lower):
             self._mending = True
         if index < 2 and not (self._mending and index == 0 and not self._open(episode)):
             self._answer(episode, sentence)
@@ -145,12 +189,17 @@ class Dialogue:
 
     def _confirm(self, asked: _Asked, episode: Episode, sentence: Sentence) -> None:
         """yes, or an echo of the value: the claim holds. no with another value: that one does."""
-        words = set(re.findall(r"\w+", sentence.lower))
+        words = sentence.words
         for claim in asked.claims:
+            if self._replaced(claim, asked, episode, sentence):
+                continue
             echo = set(re.findall(r"\w{3,}", claim.object.lower())) & words
             if _NO.match(sentence.lower) and not echo:
                 continue
-            if not (echo or _YES.match(sentence.lower)):
+            is_shown = claim.predicate in ("exercise", "plays", "hobby", "habit") and _SCHEDULE.search(
+                sentence.lower
+            )
+            if not (echo or is_shown or _YES.match(sentence.lower)):
                 continue
             at = (self._talk.at, asked.at)
             self._found.add(
@@ -165,11 +214,38 @@ class Dialogue:
         if _YES.match(sentence.lower) or _NO.match(sentence.lower):
             self._asked.remove(asked)
 
+    def _replaced(self, claim: Proposal, asked: _Asked, episode: Episode, sentence: Sentence) -> bool:
+        """ "are you still vegetarian?" - "vegan actually": another value of the same kind stands in for the asked one."""
+        if claim.predicate != "diet":
+            return False
+        for value in re.findall(
+            r"\b(vegan|vegetarian|pescatarian|teetotal|gluten[- ]free|keto)\b", sentence.lower
+        ):
+            if value != claim.object:
+                dates = find_dates(episode.text, episode.time, is_past=True)
+                day = dates[0].day if dates else claim.valid_from
+                at = (self._talk.at, asked.at)
+                self._found.add(
+                    replace(
+                        claim,
+                        object=value,
+                        at=at,
+                        asserted_by=episode.speaker,
+                        valid_from=day,
+                        change="update",
+                        rule="replaced",
+                    )
+                )
+                return True
+        return False
+
     def _mend(self, episode: Episode, sentence: Sentence) -> None:
         for said in self._found.recent(episode.speaker, self._talk.at - 3):
             if said is not self._mended and (said.change == "correct" or said.confidence <= 0):
                 continue
             target = said
+            if self._mended is not None and (said is not self._mended or not _is_bare(sentence)):
+                continue
             value = _same_kind(target, sentence, episode)
             if value is None or value.casefold() == target.object.casefold():
                 continue
@@ -191,17 +267,20 @@ class Dialogue:
 
 def _same_kind(said: Proposal, sentence: Sentence, episode: Episode) -> str | None:
     """A value in a short sentence that can stand where the value just said stood."""
-    text = re.sub(_MENDS, "", sentence.text).strip(" ,.:-")
-    if not text or len(text.split()) > 9:
-        return None
+    text = _PROMPTED.sub("", _MENDS.sub("", sentence.text)).strip(" ,.:-")
     if said.predicate in _DATES:
         days = [w for w in find_dates(text, episode.time) if w.is_day]
-        return days[0].iso if days and days[0].start <= 14 else None
+        is_short = len(text.split()) <= 9 or _PROMPTED.search(sentence.lower)
+        return days[0].iso if days and is_short and days[0].start <= 14 else None
     if said.predicate == "medication_dose":
         found = re.match(r"(?:it is |only )?(\d[\d.,]* ?(?:mg|mcg|µg|ml|units))\b", text)
         return re.sub(r"\d[\d.,]* ?\w+$", found[1], said.object) if found else None
     if said.predicate in ("age", "number_of_children"):
-        found = re.match(rf"(?:i am |she is |he is |it is )?({NUMBER})\b", text)
+        found = re.match(
+            rf"(?:i am |she is |he is |it is )?({NUMBER})\b(?! (?:minutes|hours|days|weeks|mg|euros|pounds))",
+            text,
+            re.IGNORECASE,
+        )
         n = to_int(found[1]) if found else None
         return str(n) if n else None
     if said.object_kind in ("place", "person") and said.predicate not in (

@@ -38,10 +38,21 @@ class Discourse:
     people: set[str] = field(default_factory=set)
     things: set[str] = field(default_factory=set)
     animals: set[str] = field(default_factory=set)
+    places: frozenset[str] = frozenset()  # lowercase words that are places or houses
+    topics: dict[str, int] = field(default_factory=dict)  # what was talked of -> message index
+    pair: Mention | None = None  # the first of two named together: "they"
+    guesses: dict[str, int] = field(default_factory=dict)  # name -> pronouns so far, he +1, she -1
+    focus: Mention | None = None  # somebody asked about: pronouns stay with them for a while
+    prospect: tuple[str | None, str | None] = (None, None)  # a job in sight: role, employer
+    previous: str = ""  # the message before this one
+    _current: str = ""
+    mark: int = 0  # how many mentions there were when the sentence began
 
     def begin(self, at: int, episode: Episode) -> None:
         self.at, self.speaker = at, episode.speaker
+        self.previous, self._current = self._current, episode.text
         del self.mentions[:-40]
+        self.mark = len(self.mentions)
 
     @property
     def addressee(self) -> str | None:
@@ -80,6 +91,10 @@ class Discourse:
             found or f"{owner}'s {relation.predicate if relation.predicate != 'relation' else relation.word}"
         )
 
+    def described(self) -> dict[str, str]:
+        """ "Ana Silva's brother" -> "Rui", for all whose name came out."""
+        return {f"{owner}'s {word}": name for (owner, word), name in self.kin.items() if owner}
+
     def owner(self, possessive: str) -> str | None:
         """Whose: "my", "your", "her", "Ana's"."""
         plain = possessive.lower()
@@ -98,15 +113,44 @@ class Discourse:
             return self.speaker
         if plain == "you":
             return self.addressee
+        if plain == "they" and self.pair and self.at - self.pair.at <= 3:
+            return self.pair.name
         wanted = {"he": "m", "him": "m", "she": "f", "her": "f"}.get(plain)
+        if wanted and (name := self._focused(wanted)):
+            return name
         for mention in reversed(self.mentions):
             if self.at - mention.at > _REACH:
                 return None
             if self._fits(mention, plain, wanted):
-                if wanted and mention.name not in self.genders:
-                    self.genders[mention.name] = wanted
+                if wanted:
+                    self._guess(mention.name, wanted)
                 return mention.name
         return None
+
+    def _guess(self, name: str, gender: str) -> None:
+        """A pronoun may have been misread: only the second of a kind settles it."""
+        self.guesses[name] = self.guesses.get(name, 0) + (1 if gender == "m" else -1)
+
+    def gender(self, name: str) -> str:
+        known = self.genders.get(name)
+        return known or ("?" if not (n := self.guesses.get(name, 0)) else "m" if n > 0 else "f")
+
+    def _focused(self, wanted: str) -> str | None:
+        """Whoever was asked about, unless somebody else who fits was named in this message."""
+        if self.focus is None or self.at - self.focus.at > _REACH:
+            return None
+        if self.genders.get(self.focus.name, wanted) != wanted:
+            return None
+        if any(m.at == self.at and self._fits(m, "he", wanted) for m in self.mentions):
+            return None
+        self._guess(self.focus.name, wanted)
+        return self.focus.name
+
+    def is_talked_of(self, topic: str, *, within: int = 8) -> bool:
+        return self.at - self.topics.get(topic, -99) <= within
+
+    def is_place(self, name: str) -> bool:
+        return any(word.lower() in self.places for word in name.split())
 
     def _fits(self, mention: Mention, pronoun: str, wanted: str | None) -> bool:
         if self.is_speaker(mention.name):
@@ -115,12 +159,14 @@ class Discourse:
             return mention.is_thing or mention.is_animal
         if mention.is_thing and pronoun != "she":
             return False
-        gender = self.genders.get(mention.name)
-        return pronoun == "they" or gender in (None, wanted)
+        if pronoun == "they" or mention.name in self.genders:
+            return pronoun == "they" or self.genders[mention.name] == wanted
+        guess = self.guesses.get(mention.name, 0)
+        return abs(guess) < 2 or (guess > 0) == (wanted == "m")
 
-    def last_person(self, *, within: int = 3) -> str | None:
-        """The last one mentioned who takes no part in the chat."""
-        for mention in reversed(self.mentions):
+    def last_person(self, *, within: int = 3, is_before: bool = False) -> str | None:
+        """The last one mentioned who takes no part in the chat; `is_before`: before this sentence began."""
+        for mention in reversed(self.mentions[: self.mark] if is_before else self.mentions):
             if self.at - mention.at > within:
                 return None
             if not mention.is_thing and not self.is_speaker(mention.name):

@@ -52,6 +52,13 @@ _DOUBT = re.compile(
 )
 
 
+_TURN = re.compile(r"\bbut\b|\bthough\b|\bhowever\b", re.IGNORECASE)
+_SELF_REPORT = re.compile(
+    r"\b(?:he|she|they)(?: just| [^.!?]{1,30} and)? (?:says|said|told (?:me|us)|wrote)(?: that)? ?$",
+    re.IGNORECASE,
+)
+
+
 def is_untrusted(text: str) -> bool:
     """Whether a message is pasted or hostile, or says itself that it is not meant: nothing in it is read."""
     if _HOSTILE.search(text) or _NOTICE.search(text):
@@ -59,13 +66,20 @@ def is_untrusted(text: str) -> bool:
     return bool(_SARCASM.search(clean(text).lower()))
 
 
+def is_own_word(before: str, sentence: str) -> bool:
+    """ "he says he has three": a report of what somebody says of themselves is as good as their word."""
+    rest = sentence.rpartition(before)[2] if before else sentence
+    return bool(_SELF_REPORT.search(before) and re.match(r"\s*(?:he|she|they)\b", rest, re.IGNORECASE))
+
+
 def commitment(before: str, sentence: str) -> float:
     """How far a statement binds its speaker, in [0, 1]. `before` is the sentence up to the statement."""
+    before = _TURN.split(before)[-1]
     if _UNREAL.search(before) or _NEGATION.search(before):
         return 0.0
     factor = 1.0
     if _HEARSAY.search(before) and not re.search(r"\bi (?:said|told|heard)\b", before, re.IGNORECASE):
-        if not _EXPERT.search(before):
+        if not (_EXPERT.search(before) or is_own_word(before, sentence)):
             return 0.0
         factor = 0.9
     if re.search(r"\bif\b|\bas if\b", sentence, re.IGNORECASE):

@@ -156,6 +156,27 @@ def learn_names(episodes: Iterable[Episode], roster: Roster) -> dict[str, str]:
     return names
 
 
+def learn_places(episodes: Iterable[Episode], names: dict[str, str]) -> frozenset[str]:
+    """Names (lowercase) that mostly stand after "in", "at", "to": places and houses, never meant by a pronoun."""
+    after: Counter[str] = Counter()
+    other: Counter[str] = Counter()
+    for episode in episodes:
+        if episode.kind != "text":
+            continue
+        for match in _PLACED.finditer(clean(episode.text)):
+            word = match["word"].lower()
+            (after if match["lead"] else other)[word] += 1
+    return frozenset(
+        w for w, n in after.items() if n >= other[w] and (w in names or not lexicon().is_ordinary(w))
+    )
+
+
+_PLACED = re.compile(
+    r"\b(?P<lead>(?:in|at|to|into|from|near|outside|the|leave|leaving|left|goodbye)\s+)?(?P<word>[^\W\d_][\w-]{2,})",
+    re.IGNORECASE,
+)
+
+
 def _is_inside(text: str, at: int) -> bool:
     before = text[:at].rstrip(" \"'“(*_")
     return (

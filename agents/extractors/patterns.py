@@ -28,6 +28,7 @@ class VerbPattern:
     event: bool = False
     past: bool = False
     needs_date: bool = False
+    adverb: str | None = None
     with_verb: bool = False
     change: Change = "state"
 
@@ -42,7 +43,8 @@ def verb_patterns() -> tuple[VerbPattern, ...]:
 
 def _compile(row: dict[str, object]) -> VerbPattern:
     fields = dict(row)
-    fields["say"] = re.compile(spell(str(row["say"])), re.IGNORECASE if row["kind"] != "cased" else 0)
+    say = spell(str(row["say"])).replace("[A-Z]", "(?-i:[A-ZÀ-Þ])")
+    fields["say"] = re.compile(say, re.IGNORECASE)
     if needs := row.get("needs"):
         fields["needs"] = re.compile(spell(str(needs)), re.IGNORECASE)
     return VerbPattern(**fields)  # type: ignore[arg-type]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -74,6 +74,20 @@ class Proposals:
             object_kind=held.object_kind or proposal.object_kind,
         )
 
+    def settle_start(self, at: int) -> None:
+        """A job told of with the day it starts begins on that day; the day is then no fact of its own."""
+        here = [i for i, row in enumerate(self._rows) if row.at[0] == at and row.confidence > 0]
+        starts = [i for i in here if self._rows[i].predicate == "starts_on"]
+        jobs = [
+            i
+            for i in here
+            if self._rows[i].predicate in ("job", "workplace") and self._rows[i].change == "update"
+        ]
+        for start in starts if jobs else []:
+            for job in jobs:
+                self._rows[job] = replace(self._rows[job], valid_from=self._rows[start].valid_from)
+            self._rows[start] = replace(self._rows[start], confidence=0.0)
+
     def recent(self, speaker: str, since: int) -> list[Proposal]:
         """What a speaker said from a message on, newest first."""
         return [p for p in reversed(self._rows) if p.at[0] >= since and p.asserted_by == speaker]
@@ -90,5 +104,11 @@ class Proposals:
                 return row
         return None
 
-    def candidates(self, episodes: Sequence[Episode]) -> list[FactCandidate]:
-        return [row.candidate(episodes) for row in self._rows if row.confidence > 0]
+    def candidates(self, episodes: Sequence[Episode], names: Mapping[str, str]) -> list[FactCandidate]:
+        """`names` gives the name of those who were first "Ana's brother"."""
+        rows = [
+            replace(row, subject=names.get(row.subject, row.subject))
+            for row in self._rows
+            if row.confidence > 0
+        ]
+        return [row.candidate(episodes) for row in rows]

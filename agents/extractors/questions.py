@@ -21,7 +21,7 @@ from memory.types import Episode
 
 _SUBJECT = rf"(?:you|he|she|it|they|{POSSESSIVE} (?:[a-z]+ )?[\w-]+|(?:[A-ZÀ-Þ][\w-]+))"
 _LEAD = re.compile(
-    r"^(?:(?:yes|yeah|yep|oh|ah|ok|well|so|just|only|still|now|some|on|in|at|it is|she is|he is|i am|they are|a|an|as|the|about|around|called|"
+    r"^(?:(?:a (?:woman|man|guy|girl|lady|bloke) (?:called|named)|yes|yeah|yep|oh|ah|ok|well|so|just|only|still|now|some|on|in|at|it is|she is|he is|i am|they are|a|an|as|the|about|around|called|"
     r"to|from|since|at the|she turns|he turns|turning|thank you|hm+|erm?|um|actually|no|probably|also|her name is|his name is)\b[\s,.:]*)+",
     re.IGNORECASE,
 )
@@ -68,6 +68,8 @@ def wanted(sentence: Sentence, talk: Discourse) -> Wanted | None:
             groups = match.groupdict()
             if form.predicate == "relation":
                 return _wanted_name(groups, talk)
+            if form.about == "dated":
+                return _wanted_day(talk)
             subject = _about(form, groups, talk)
             return Wanted(subject, form.predicate, form.kind) if subject else None
     return None
@@ -89,7 +91,14 @@ def _read(kind: str, rest: str, sentence: Sentence, episode: Episode) -> str | N
     if kind == "organisation":
         return take_organisation(rest, is_cased) or take_organisation("the " + rest, is_cased)
     if kind == "person":
-        return take_name(rest, is_cased, most=2)
+        name = take_name(rest, is_cased, most=2)
+        return None if name is None or lexicon().is_ordinary(name.split()[0]) else name
+    if kind == "named_subject":
+        name = take_name(rest, is_cased, most=1)
+        follows = name and re.match(
+            r"\s*(?:is|was|has|'s|still|just|sleeps|eats)\b|\s*[,.!]?$", rest[len(name) :]
+        )
+        return name if follows and not lexicon().is_ordinary(str(name)) else None
     if kind == "role":
         found = re.match(r"(.+?) (?:at|for|with) (.+)", rest)
         where = take_organisation(found[2], is_cased) if found else None
@@ -128,6 +137,16 @@ def _plain(kind: str, rest: str) -> str | None:
     return take_phrase(rest, most=4)
 
 
+def _wanted_day(talk: Discourse) -> Wanted | None:
+    """A bare "when?": the day of what was last talked of."""
+    days = {"interview": "interview_date", "wedding": "wedding_date", "baby": "due_date", "flight": "arrival"}
+    topic = max(
+        (t for t in days if talk.is_talked_of(t, within=3)), key=lambda t: talk.topics[t], default=None
+    )
+    subject = talk.kin.get(("", "expecting")) if topic == "baby" else talk.addressee
+    return Wanted(subject, days[topic], "date") if topic and subject else None
+
+
 def _about(form: _Form, groups: dict[str, str | None], talk: Discourse) -> str | None:
     if said := groups.get("s") or groups.get("s2"):
         return resolve(said, talk)
@@ -143,6 +162,15 @@ def _about(form: _Form, groups: dict[str, str | None], talk: Discourse) -> str |
 
 
 def _wanted_name(groups: dict[str, str | None], talk: Discourse) -> Wanted | None:
+    if how := groups.get("how"):
+        kin = relation(how)
+        owner = talk.addressee
+        if kin is None or owner is None:
+            return None
+        name = talk.relative(owner, kin)
+        talk.note(name, gender=kin.gender, is_animal=kin.is_animal)
+        is_known = "'s " not in name or kin.predicate in ("relation", "mother", "father")
+        return None if is_known else Wanted(owner, kin.predicate, "named_subject")
     word, poss = groups.get("rel") or groups.get("rel2"), groups.get("p") or groups.get("p2")
     kin = relation(word) if word else None
     owner = talk.owner(poss) if poss else None

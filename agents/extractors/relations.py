@@ -40,6 +40,9 @@ _OF_NAMED = re.compile(
     ),
     re.IGNORECASE,
 )
+_PRONOUN_IS = re.compile(
+    spell(rf"\b(?P<pron>he|she) is (?P<poss>{POSSESSIVE}) {_ADJECTIVE}(?P<rel>@REL@)\b(?!'s)"), re.IGNORECASE
+)
 _CALLED = re.compile(
     spell(r"\b(?:the|a|an|our|new) (?:new )?(?P<rel>@REL@)(?: is)? (?:called|named) (?P<rest>.+)"),
     re.IGNORECASE,
@@ -61,7 +64,7 @@ _GOT_ANIMAL = re.compile(
 
 def kinships(sentence: Sentence, talk: Discourse, following: Sentence | None) -> Iterator[Kinship]:
     """Relations that one sentence states. `following` serves "new boss. paula ekström"."""
-    if not _ANY.search(sentence.lower):
+    if sentence.words.isdisjoint(lexicon().relations):
         return
     text, is_cased = sentence.text, sentence.is_cased
     for match in _MY_NAMED.finditer(text):
@@ -72,6 +75,10 @@ def kinships(sentence: Sentence, talk: Discourse, following: Sentence | None) ->
         if match["sep"] != "'s":
             confidence = 0.85 if match["sep"] == "," else 0.9
             yield from _one(talk, match, talk.owner(match["poss"]), match["name"], "is-relation", confidence)
+    for match in _PRONOUN_IS.finditer(text):
+        yield from _one(
+            talk, match, talk.owner(match["poss"]), talk.pronoun(match["pron"]), "is-relation", 0.75
+        )
     for match in _CALLED.finditer(text):
         yield from _one(
             talk, match, talk.speaker, _named(match["rest"], is_cased, talk), "relation-called", 0.85
@@ -86,6 +93,49 @@ def kinships(sentence: Sentence, talk: Discourse, following: Sentence | None) ->
         )
     if new := _NEW.search(text):
         yield from _newly(talk, new, is_cased, following)
+
+
+def echoes(sentence: Sentence, talk: Discourse) -> Iterator[Kinship]:
+    """Ties that the answer to a name gives away: "ebba is pregnant" - "Your little sister!!"; "my mum ..." - "say hi to sunita"."""
+    name = talk.last_person(within=1, is_before=True)
+    if name and (match := _ECHO.match(sentence.text)) and (kin := relation(match["rel"])):
+        owner = talk.owner(match["poss"])
+        is_asked = match["poss"].lower() == "your" or _ASKED.search(talk.previous)
+        fits = talk.genders.get(name, kin.gender) == kin.gender or kin.gender == "?"
+        is_free = (
+            name not in (n for (of, _), n in talk.kin.items() if of)
+            and owner is not None
+            and (owner, kin.word) not in talk.kin
+        )
+        if is_asked and fits and is_free and owner and not talk.is_place(name):
+            yield Kinship(owner, kin, name, "echo", 0.65, 0)
+    if match := _GREETED.search(sentence.text):
+        yield from _greeted(match, sentence, talk)
+
+
+def _greeted(match: re.Match[str], sentence: Sentence, talk: Discourse) -> Iterator[Kinship]:
+    name = _named(match["name"], sentence.is_cased, talk)
+    for mention in reversed(talk.mentions):
+        owner, _, word = mention.name.partition("'s ")
+        kin = relation(word) if word else None
+        if talk.at - mention.at > 2:
+            return
+        if kin and name and owner == talk.addressee and not talk.is_speaker(name):
+            yield Kinship(owner, kin, name, "greeted", 0.6, match.start())
+            return
+
+
+_ECHO = re.compile(
+    spell(
+        rf"(?:(?:oh|what|wow|no|aw+|ah|hey|omg|haha)\b[\s,!.]*)*(?P<poss>your|my) {_ADJECTIVE}(?P<rel>@REL@)\b(?!'s)(?! (?-i:[A-Z]))"
+    ),
+    re.IGNORECASE,
+)
+_ASKED = re.compile(r"\?|^(?:ask|tell|greet|say (?:hi|hello)|how|is|did|what about)\b", re.IGNORECASE)
+_GREETED = re.compile(
+    r"\b(?:say (?:hi|hello) to|greet|(?:my )?love to|hug|kiss|give|regards to|hello to)\s+(?P<name>\S.+)",
+    re.IGNORECASE,
+)
 
 
 def _newly(
@@ -133,6 +183,3 @@ def _one(
     if name in (talk.speaker,) and owner == talk.speaker:
         return
     yield Kinship(owner, kin, name, rule, confidence, match.start(), is_new)
-
-
-_ANY = re.compile(spell(r"\b(?:@REL@)\b"), re.IGNORECASE)

@@ -12,17 +12,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from agents.extractors.clauses import Clause, clauses
+from agents.extractors.clauses import Clause, clauses, note_lowercase
 from agents.extractors.dates import When, find_dates
 from agents.extractors.dialogue import Dialogue
 from agents.extractors.discourse import Discourse
-from agents.extractors.events import events
+from agents.extractors.events import events, note_topics
 from agents.extractors.guards import commitment, is_untrusted
-from agents.extractors.names import learn_names, take_organisation
+from agents.extractors.names import learn_names, learn_places, take_organisation
 from agents.extractors.patterns import VerbPattern, verb_patterns
 from agents.extractors.proposal import Proposal, Proposals
-from agents.extractors.relations import Kinship, kinships
-from agents.extractors.sentences import Sentence, split
+from agents.extractors.relations import Kinship, echoes, kinships
+from agents.extractors.sentences import Sentence, as_statement, split
 from agents.extractors.values import read_value
 from memory.ports import Roster
 from memory.types import Episode, FactCandidate
@@ -38,16 +38,17 @@ class RuleExtractor:
     def extract(self, episodes: Sequence[Episode], roster: Roster) -> list[FactCandidate]:
         """Candidates in the order their words were said. Episodes must come in the order of the conversation."""
         names = learn_names(episodes, roster)
-        talk, found = Discourse(roster), Proposals()
+        talk, found = Discourse(roster, places=learn_places(episodes, names)), Proposals()
         dialogue = Dialogue(talk, found)
         for at, episode in enumerate(episodes):
             talk.begin(at, episode)
             if episode.kind != "text" or is_untrusted(episode.text):
                 dialogue.skip()
                 continue
+            note_topics(episode, talk)
             sentences = split(episode.text, names)
             _read(episode, sentences, talk, found, dialogue)
-        return [c for c in found.candidates(episodes) if c.confidence >= LEAST_CONFIDENCE]
+        return [c for c in found.candidates(episodes, talk.described()) if c.confidence >= LEAST_CONFIDENCE]
 
 
 def _read(
@@ -56,20 +57,27 @@ def _read(
     dialogue.begin(episode, sentences)
     for index, sentence in enumerate(sentences):
         following = sentences[index + 1] if index + 1 < len(sentences) else None
-        for kin in kinships(sentence, talk, following):
+        talk.mark = len(talk.mentions)
+        note_lowercase(sentence, talk)
+        for kin in (*kinships(sentence, talk, following), *echoes(sentence, talk)):
             weight = commitment(sentence.text[: kin.at], "")
             talk.learn_kin(kin.owner, kin.relation, kin.name)
             if weight:
                 found.add(kinship(episode, kin_confidence=kin.confidence * weight, kin=kin, talk=talk))
         if sentence.is_question:
-            dialogue.ask(episode, sentence, _statements(episode, sentence, talk, as_question=True))
+            plain = as_statement(sentence)
+            dialogue.ask(episode, sentence, _statements(episode, plain, talk, as_question=True))
             continue
         dialogue.reply(episode, sentence, index)
         topic = dialogue.topic()
-        for proposal in _statements(episode, sentence, talk, topic=topic):
+        for proposal in (
+            *_statements(episode, sentence, talk, topic=topic),
+            *events(episode, sentences, index, talk),
+        ):
             found.add(proposal)
-        for proposal in events(episode, sentence, talk, following):
-            found.add(proposal)
+            if proposal.predicate == "medication":
+                talk.kin["", "medicated"] = proposal.subject
+    found.settle_start(talk.at)
     dialogue.end(episode)
 
 
@@ -110,6 +118,8 @@ def _statements(
             match = pattern.say.match(clause.verb)
             if match is None or (pattern.needs and not pattern.needs.search(sentence.text)):
                 continue
+            if pattern.adverb and pattern.adverb not in clause.adverbs:
+                continue
             made = _propose(episode, sentence, clause, pattern, match, talk)
             if made:
                 proposals += [replace(p, confidence=p.confidence * weight) for p in made]
@@ -126,17 +136,23 @@ def _propose(
     talk: Discourse,
 ) -> list[Proposal]:
     tail = clause.verb[match.end() :] if pattern.kind in ("date", "month_day") else clause.verb
-    dates = find_dates(tail, episode.time, is_past=pattern.past)
+    is_past = pattern.past or (
+        pattern.event and bool(_PAST_VERB.search(match[0])) and "will " not in clause.verb[:20]
+    )
+    dates = find_dates(tail, episode.time, is_past=is_past)
     if pattern.kind in ("date", "month_day") and not dates:
-        dates = find_dates(sentence.text, episode.time, is_past=pattern.past)
+        dates = find_dates(sentence.text, episode.time, is_past=is_past)
         dates = dates or ([_today(episode)] if pattern.past else [])
     value = read_value(pattern, match, sentence.is_cased, dates)
-    if value is None or (pattern.needs_date and not dates):
+    subject = _whose(pattern, clause, talk)
+    if value is None or subject is None or (pattern.needs_date and not dates):
         return []
-    subject = clause.subject
     if pattern.whose:
         subject = talk.pronoun(match[pattern.whose]) or subject
-    begun = beginning(episode, sentence, dates, is_event=pattern.event, is_past=pattern.past)
+    confidence = pattern.confidence * (0.9 if clause.is_elided else 1.0)
+    if pattern.name == "moving-to" and not _SETTLING.search(episode.text):
+        confidence *= 0.6 if re.search(r"\btomorrow\b", sentence.lower) else 0.85
+    begun = beginning(episode, sentence, dates, is_event=pattern.event, is_past=is_past)
     change = (
         "update"
         if pattern.change == "state" and re.search(r"\b(?:now|instead)\b", sentence.lower)
@@ -148,7 +164,7 @@ def _propose(
         value.text,
         (talk.at,),
         episode.speaker,
-        pattern.confidence * (0.9 if clause.is_elided else 1.0),
+        confidence,
         pattern.name,
         object_kind=value.object_kind,
         valid_from=begun,
@@ -162,6 +178,29 @@ def _propose(
         also = replace(proposal, predicate=pattern.also, object=organisation, object_kind="organisation")
         proposals.append(replace(also, confidence=proposal.confidence * 0.95))
     return proposals
+
+
+def _whose(pattern: VerbPattern, clause: Clause, talk: Discourse) -> str | None:
+    """The subject, unless this pattern cannot be about it."""
+    if pattern.predicate in ("opening_date", "closing_date", "launched_on") and talk.is_speaker(
+        clause.subject
+    ):
+        return None
+    if (
+        pattern.kind == "age"
+        and clause.is_elided
+        and not re.match(r"just|turned", clause.verb, re.IGNORECASE)
+    ):
+        return talk.last_person(within=3, is_before=True)
+    return clause.subject
+
+
+_SETTLING = re.compile(
+    r"\b(?:flat|room|house|place|apartment|job|keys|lease|van|boxes|packing|packed|removal)\b", re.IGNORECASE
+)
+_PAST_VERB = re.compile(
+    r"\b(?:\w{2,}ed|left|began|got|had|was|were|died|broke|came|met|lost|sold|bought|went)\b", re.IGNORECASE
+)
 
 
 def special(proposal: Proposal, pattern: VerbPattern, talk: Discourse) -> list[Proposal]:

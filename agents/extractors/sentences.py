@@ -7,10 +7,11 @@ about is not decided here.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from agents.extractors.lexicon import lexicon
+from agents.extractors.numbers import to_int
 
 QUOTED = "\u2026"  # stands where a quotation was: no pattern reads across it
 
@@ -23,6 +24,7 @@ class Sentence:
     lower: str
     is_question: bool
     is_cased: bool
+    words: frozenset[str] = frozenset()
 
 
 def clean(text: str) -> str:
@@ -45,8 +47,26 @@ def split(text: str, names: dict[str, str]) -> list[Sentence]:
         body = expand(piece.lower() if is_shouted else piece).strip()
         lower = body.lower()
         is_question = body.endswith("?") or bool(_INVERTED.match(lower))
-        found.append(Sentence(restore(body, names), lower, is_question, is_cased and not is_shouted))
+        words = frozenset(_WORD.findall(lower))
+        found.append(Sentence(restore(body, names), lower, is_question, is_cased and not is_shouted, words))
     return found
+
+
+def as_statement(question: Sentence) -> Sentence:
+    """ "is Duarte still at the aquarium?" as "Duarte is still at the aquarium"; other questions as they are."""
+    match = _POLAR.match(question.text)
+    if match is None:
+        return replace(question, text=question.text.rstrip("? "))
+    be = match["aux"] if match["aux"].lower() in ("is", "are", "was", "were", "has", "have") else ""
+    text = re.sub(r"\s+", " ", f"{match['subject']} {be} {match['rest']}".rstrip("? "))
+    return replace(question, text=text, lower=text.lower())
+
+
+_POLAR = re.compile(
+    r"^(?:(?:so|and|but|ok|wait|also|oh|then|hey|btw)\b[\s,.]*)*(?P<aux>is|are|was|were|do|does|did|has|have)\s+"
+    r"(?P<subject>(?:your|my|his|her) (?:[a-z]+ )?[\w-]+|you|he|she|it|they|[A-ZÀ-Þ][\w-]+)\s+(?P<rest>.+)$",
+    re.IGNORECASE,
+)
 
 
 def expand(text: str) -> str:
@@ -57,7 +77,12 @@ def expand(text: str) -> str:
 
 def restore(text: str, names: dict[str, str]) -> str:
     """Known names typed in lowercase, as they are written elsewhere."""
-    return _WORD.sub(lambda m: names.get(m[0], m[0]), text)
+    return _WORD.sub(
+        lambda m: (
+            names.get(m[0]) or (names.get(m[0].lower(), m[0]) if m[0].isupper() and len(m[0]) > 2 else m[0])
+        ),
+        text,
+    )
 
 
 def _pieces(text: str) -> list[str]:
@@ -77,11 +102,14 @@ def is_name_word(word: str, is_cased: bool) -> bool:
     plain = word.removesuffix("'s")
     if not plain or not plain[0].isalpha() or plain.lower() in lexicon().classes["not_names"]:
         return False
+    if to_int(plain) is not None or _DRAWN_OUT.search(plain):
+        return False
     if plain[0].isupper():
         return True
     return not is_cased and len(plain) > 2 and not lexicon().is_ordinary(plain)
 
 
+_DRAWN_OUT = re.compile(r"([A-Za-z])\1\1")
 _MARKS = re.compile(
     r"<This message was edited>|<Media omitted>|https?://\S+|[\u200e\u200f\u202a-\u202e\ufeff]"
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from agents.extractors.dates import When, day_and_month
 from agents.extractors.lexicon import lexicon
-from agents.extractors.names import take_name, take_organisation, take_phrase, take_place
+from agents.extractors.names import capital, take_name, take_organisation, take_phrase, take_place
 from agents.extractors.numbers import to_int
 from agents.extractors.patterns import VerbPattern
 
@@ -78,8 +78,10 @@ def read_value(pattern: VerbPattern, match: re.Match[str], is_cased: bool, dates
     if kind == "thing":
         return _thing(caught)
     if kind == "habit":
-        text = re.split(r"[,.!?;]", caught)[0].strip()
-        return Value("always " + text) if 0 < len(text.split()) <= 7 else None
+        text = re.sub(
+            r"\b(when|if|while) (?:i am|you are|he is|she is)\b", r"\1", re.split(r"[,.!?;]", caught)[0]
+        ).strip()
+        return Value(text) if 0 < len(text.split()) <= 7 else None
     if kind == "word":
         return Value(
             f"{_verb_of(match)} {caught}"
@@ -157,8 +159,16 @@ def _injury(verb: str, caught: str) -> Value:
 def _thing(caught: str) -> Value | None:
     if re.match(r"(?:it|them|him|her|that|this|out|one|off)\b", caught, re.IGNORECASE):
         return None
-    text = take_phrase(caught, most=5)
+    text = thing_of(caught)
     return Value(text, "thing") if text else None
+
+
+def thing_of(text: str) -> str | None:
+    """ "the old keyboard" as "old keyboard"; "fru olsson", which nobody would call a thing, as a name."""
+    phrase = take_phrase(text, most=5)
+    if phrase and phrase.islower() and not any(lexicon().is_ordinary(w) for w in phrase.split()):
+        return " ".join(map(capital, phrase.split()))
+    return phrase
 
 
 def _verb_of(match: re.Match[str]) -> str:
