@@ -1,6 +1,6 @@
 """Stage `readout`: tonight's directions of the emotions that have enough examples, from the graph's tags.
 
-Positives are messages tagged strongly, negatives messages without the tag, one for each positive, by the same
+Positives are messages tagged strongly, negatives messages without the tag, a few for each positive, by the same
 speaker where possible and of the nearest length, so that the direction says neither who nor how much. The
 activations come from the base with tonight's recipe; the arithmetic is in `readouts`.
 """
@@ -25,6 +25,7 @@ from memory.ports import FloatMatrix
 from memory.types import EmotionTag, Episode
 
 MIN_CHARS = 15
+NEGATIVES_PER_POSITIVE = 3  # their mean is the noisier half of the contrast
 MAX_POSITIVES = 60  # per concept, the most strongly felt first
 MAX_CONCEPTS = 24  # the commonest ones
 MAX_NEUTRAL = 120
@@ -106,13 +107,13 @@ def choose_examples(
     contrasts: dict[str, Contrast] = {}
     left_out: dict[str, int] = {}
     for concept, _ in sorted(found.items(), key=lambda item: (-item[1], item[0])):
-        pairs = _pairs(concept, usable, felt, min_intensity)
-        if len(pairs) < min_examples or len(contrasts) == MAX_CONCEPTS:
-            left_out[concept] = len(pairs)
+        matched = _matched(concept, usable, felt, min_intensity)
+        if len(matched) < min_examples or len(contrasts) == MAX_CONCEPTS:
+            left_out[concept] = len(matched)
             continue
         contrasts[concept] = Contrast(
-            tuple(_row(rows, positive.id) for positive, _ in pairs),
-            tuple(_row(rows, negative.id) for _, negative in pairs),
+            tuple(_row(rows, positive.id) for positive, _ in matched),
+            tuple(_row(rows, negative.id) for _, negatives in matched for negative in negatives),
         )
     neutral = [item for item in usable.values() if max(felt[item.id].values(), default=0.0) < NEUTRAL_BELOW]
     neutral_rows = tuple(_row(rows, item.id) for item in _spread(neutral, MAX_NEUTRAL)) if contrasts else ()
@@ -124,26 +125,26 @@ def _distinct(episodes: Iterable[Episode]) -> list[Episode]:
     return list({" ".join(item.text.casefold().split()): item for item in episodes}.values())
 
 
-def _pairs(
+def _matched(
     concept: str,
     usable: Mapping[str, Episode],
     felt: Mapping[str, Mapping[str, float]],
     min_intensity: float,
-) -> list[tuple[Episode, Episode]]:
+) -> list[tuple[Episode, list[Episode]]]:
+    """The strongest positives, each with its own nearest negatives; in rounds, so that each gets one first."""
     strength = {key: by_concept[concept] for key, by_concept in felt.items() if concept in by_concept}
     strongest = sorted(
         (key for key, value in strength.items() if value >= min_intensity),
         key=lambda key: (-strength[key], key),
     )
     free = {item.id: item for item in usable.values() if not strength.get(item.id)}
-    pairs = []
-    for key in strongest[:MAX_POSITIVES]:
-        if not free:
-            break
-        positive = usable[key]
-        negative = min(free.values(), key=lambda item: _distance(positive, item))
-        pairs.append((positive, free.pop(negative.id)))
-    return pairs
+    chosen: dict[str, list[Episode]] = {key: [] for key in strongest[:MAX_POSITIVES]}
+    for _ in range(NEGATIVES_PER_POSITIVE):
+        for key, negatives in chosen.items():
+            if free:
+                nearest = min(free.values(), key=lambda item: _distance(usable[key], item))
+                negatives.append(free.pop(nearest.id))
+    return [(usable[key], negatives) for key, negatives in chosen.items() if negatives]
 
 
 def _distance(positive: Episode, negative: Episode) -> tuple[bool, int, str]:

@@ -63,6 +63,24 @@ def test_noise_scores_chance_on_texts_held_out() -> None:
     assert abs(float(found.auroc_LK.mean()) - 0.5) < 0.12
 
 
+def test_what_neutral_texts_differ_in_is_taken_out() -> None:
+    acts, neutral = planted(200), [row for row in range(200) if row % 4 == 3]
+    found = find_directions(acts, list(contrasts(200).values()), neutral, seed=0)
+    for layer in range(acts.shape[1]):
+        common = readouts.components(acts[neutral, layer])
+        assert len(common) == 10
+        assert np.abs(found.vectors_LKD[layer] @ common.T).max() < 1e-5
+
+
+def test_a_dimension_that_swings_with_the_topic_does_not_hide_the_concept() -> None:
+    acts, neutral = planted(200), [row for row in range(200) if row % 4 == 3]
+    acts[:, :, 20] += 300 * np.random.default_rng(1).normal(size=(200, 1)).astype(np.float32)
+    given = list(contrasts(200).values())
+    plain = find_directions(acts, given, seed=0).auroc_LK[1].mean()
+    cleared = find_directions(acts, given, neutral, seed=0).auroc_LK[1].mean()
+    assert cleared > plain + 0.15
+
+
 @pytest.mark.parametrize(
     ("positive", "negative", "expected"), [([2, 3], [0, 1], 1.0), ([0], [1], 0.0), ([1], [1], 0.5)]
 )
@@ -138,12 +156,16 @@ def test_negatives_match_their_positives_in_speaker_and_length() -> None:
     tags = [EmotionTag(f"e{n:03}", "joy", 8.0, "j") for n in range(20)]
     found = choose_examples(episodes, tags, min_intensity=5, min_examples=12)
     text_of = {episode.text: episode for episode in episodes}
-    pairs = zip(found.contrasts["joy"].positive, found.contrasts["joy"].negative, strict=True)
-    for positive, negative in pairs:
-        one, other = text_of[found.texts[positive]], text_of[found.texts[negative]]
-        assert one.speaker_id == other.speaker_id
-        assert abs(len(one.text) - len(other.text)) <= 2
-        assert int(other.id[1:]) >= 20
+    joy = found.contrasts["joy"]
+    positives = [text_of[found.texts[row]] for row in joy.positive]
+    negatives = [text_of[found.texts[row]] for row in joy.negative]
+    assert len(negatives) == 3 * len(positives)
+    assert all(int(episode.id[1:]) >= 20 for episode in negatives)
+    for speaker in ("mona", "karl"):
+        mine = [len(episode.text) for episode in positives if episode.speaker_id == speaker]
+        theirs = [len(episode.text) for episode in negatives if episode.speaker_id == speaker]
+        assert len(theirs) == 3 * len(mine)
+        assert abs(sum(theirs) / len(theirs) - sum(mine) / len(mine)) < 1
 
 
 def test_a_concept_with_too_few_examples_is_left_out_and_named() -> None:
