@@ -28,6 +28,7 @@ _SUBJECT = re.compile(
     spell(
         rf"\b{RELATIVE}(?!'s (?:@REL@)\b)(?:,? (?P<relname>{_CAP}(?: {_CAP})?))?,?"
         rf"|\b(?P<pron>i|we|you|he|she|they|it)\b"
+        r"|\b(?P<expert>the (?:doctor|gp|vet|cardiologist|consultant|hospital|specialist|dentist|nurse|neurologist|psychiatrist))\b"
         r"|(?<![\w'] )\b(?P<kin>mum|mom|mam|mama|mamã|mamá|dad|papa|papá|nan|nana|gran|grandma|grandpa|grandad|granddad|granny|avó|avô|oma|opa|"
         r"abuela|abuelo|mormor|farmor|morfar|farfar)\b(?! (?:and|or) |(?-i: [A-ZÀ-Þ]))(?='s (?!@REL@)|[ ,.!]|$)"
         rf"|\b(?P<name>(?:Dr |Mr |Mrs |Ms )?{_CAP}(?: (?:{_CAP}|de|da|van|von|la)){{0,3}}(?<!'s))"
@@ -137,6 +138,8 @@ def subject_of(match: re.Match[str], talk: Discourse) -> str | None:
         name = talk.person(match["relname"]) if match["relname"] else talk.relative(owner, kin)
         talk.note(name, gender=kin.gender, is_animal=kin.is_animal, is_thing=kin.is_thing)
         return name
+    if match["expert"]:
+        return str(match["expert"].lower())
     if match["kin"]:
         kin = relation(match["kin"])
         if kin is None:

@@ -14,6 +14,7 @@ from agents.extractors.names import canonical, first_name
 from memory.ports import Roster
 from memory.types import Episode
 
+_NOBODY = frozenset("someone somebody everyone everybody anyone anybody nobody who that it let".split())
 _REACH = 12  # messages a pronoun may look back over
 
 
@@ -104,8 +105,8 @@ class Discourse:
             return self.addressee
         if plain in ("his", "her", "their", "its"):
             return self.pronoun({"his": "he", "her": "she", "their": "they", "its": "it"}[plain])
-        name = self.person(possessive.removesuffix("'s"))
-        return name or None
+        name = possessive.removesuffix("'s")
+        return None if name.lower() in _NOBODY else self.person(name)
 
     def pronoun(self, word: str) -> str | None:
         plain = word.lower()

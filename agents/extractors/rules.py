@@ -63,7 +63,9 @@ def _read(
             weight = commitment(sentence.text[: kin.at], "")
             talk.learn_kin(kin.owner, kin.relation, kin.name)
             if weight:
-                found.add(kinship(episode, kin_confidence=kin.confidence * weight, kin=kin, talk=talk))
+                found.add(
+                    kinship(episode, sentence, kin_confidence=kin.confidence * weight, kin=kin, talk=talk)
+                )
         if sentence.is_question:
             plain = as_statement(sentence)
             dialogue.ask(episode, sentence, _statements(episode, plain, talk, as_question=True))
@@ -81,7 +83,9 @@ def _read(
     dialogue.end(episode)
 
 
-def kinship(episode: Episode, *, kin_confidence: float, kin: Kinship, talk: Discourse) -> Proposal:
+def kinship(
+    episode: Episode, sentence: Sentence, *, kin_confidence: float, kin: Kinship, talk: Discourse
+) -> Proposal:
     relation = kin.relation
     is_person = not (relation.is_animal or relation.is_thing)
     base = Proposal(
@@ -93,7 +97,7 @@ def kinship(episode: Episode, *, kin_confidence: float, kin: Kinship, talk: Disc
         kin_confidence,
         kin.rule,
         object_kind="person" if is_person else "thing",
-        valid_from=day_of(episode),
+        valid_from=beginning(episode, sentence, [], is_event=kin.is_new, is_past=True),
         change="update" if kin.is_new and relation.predicate in ("boss", "partner", "roommate") else "state",
     )
     if relation.predicate != "relation":
@@ -182,6 +186,8 @@ def _propose(
 
 def _whose(pattern: VerbPattern, clause: Clause, talk: Discourse) -> str | None:
     """The subject, unless this pattern cannot be about it."""
+    if clause.subject.startswith("the ") and not pattern.whose:
+        return None
     if pattern.predicate in ("opening_date", "closing_date", "launched_on") and talk.is_speaker(
         clause.subject
     ):
