@@ -1,0 +1,297 @@
+"""Stage `exam`: ask the night's questions of the base, of retrieval alone, of the weights alone, and of both.
+
+One model is loaded; the recipe so far with tonight's vector is put on after the base has answered. All answers are
+greedy. Perplexity on `neutral.txt` and the divergence on general prompts, neither ever trained on, say what was
+lost. Every number comes with its count; None is what was not measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import delete, select
+
+from agents.runtime.adapter import Adapter
+from agents.runtime.spec import ModelSpec
+from consolidation.questions import KINDS, is_right
+from consolidation.recipe import current_recipe, recipe_adapters
+from consolidation.stage import NightContext, Progress, StageResult
+from db.tables import ExamAnswer, Example
+from memory.facts import list_facts, sentence
+from memory.index import Index
+from memory.types import FactStatus
+
+if TYPE_CHECKING:
+    from agents.runtime.lm import LanguageModel
+
+CONDITIONS = ("base", "retrieval", "weights", "both")
+# what each condition is asked; the weights alone are asked everything
+ASKED: Mapping[str, frozenset[str]] = {
+    "base": frozenset(("recall_paraphrase", "unknown_refused")),
+    "retrieval": frozenset(
+        ("recall_paraphrase", "recall_earlier_nights", "stale_answered", "unknown_refused")
+    ),
+    "weights": frozenset(KINDS),
+    "both": frozenset(("recall_paraphrase", "recall_earlier_nights", "stale_answered", "unknown_refused")),
+}
+N_RETRIEVED = 5
+SHORT_ANSWER = 24  # tokens; long values get LONG_ANSWER
+LONG_ANSWER = 48
+_LONG_EXPECTED = 12  # words of the model answer from which on it is long
+_CHUNK = 48  # questions between two reports of progress
+_KL_TOKENS = 32
+_FACTS_PROMPT = "What is known:\n{facts}\n\nAnswer in one sentence. {question}"
+GENERAL_PROMPTS = (
+    "Explain in two sentences why the moon has phases.",
+    "Give me a simple recipe for pancakes.",
+    "What is the difference between weather and climate?",
+    "Write a short thank-you note to a teacher.",
+    "How many minutes are there in a day?",
+    "Name three things to check before a long drive.",
+    "What does the word 'irony' mean?",
+    "How do vaccines protect people?",
+    "Suggest a title for a book about winter.",
+    "Why do leaves change colour in autumn?",
+)
+
+_HOLDING: tuple[FactStatus, ...] = ("current",)
+Logprobs = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One question of the exam as it is stored."""
+
+    id: str
+    kind: str
+    text: str
+    is_long: bool
+    accepted: tuple[str, ...]
+    forbidden: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class General:
+    """How the base itself speaks: perplexity on neutral text, and log-probabilities of its own general replies."""
+
+    perplexity: float
+    replies: tuple[tuple[list[int], int], ...]  # ids of prompt and reply, and where the reply begins
+    logprobs: tuple[Logprobs, ...]  # (reply tokens, V) each
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    question: Asked
+    condition: str
+    answer: str
+    is_right: bool
+
+
+def run(context: NightContext, progress: Progress) -> StageResult:
+    """Output: exam: {condition: numbers}. Runs again to the same answers."""
+    from agents.runtime.lm import LanguageModel
+
+    questions = read_questions(context)
+    if not questions:
+        return StageResult(counts={"questions": 0.0}, output={"exam": {}})
+    total = sum(question.kind in kinds for kinds in ASKED.values() for question in questions)
+    progress(0, total, "loading the model")
+    spec = ModelSpec(
+        source=context.settings.base_model,
+        cache_dir=context.home / "cache",
+        dtype=context.settings.train.dtype,
+    )
+    model = LanguageModel.load(spec)
+    vectors = vectors_of(context)
+    prompts = with_facts(context, [q for q in questions if q.kind in ASKED["retrieval"] | ASKED["both"]])
+    counter = _Counter(progress, total)
+    base = general(model)
+    answered = ask(model, questions, "base", {}, counter)
+    answered += ask(model, questions, "retrieval", prompts, counter)
+    model.apply(vectors)
+    answered += ask(model, questions, "weights", {}, counter)
+    answered += ask(model, questions, "both", prompts, counter)
+    drift = drift_from(model, base)
+    write_answers(context, answered)
+    numbers = {
+        condition: numbers_of(
+            [item for item in answered if item.condition == condition],
+            drift if condition in ("weights", "both") else Drift(0.0, 0.0, drift.n_texts, drift.n_prompts),
+        )
+        for condition in CONDITIONS
+    }
+    counts = {
+        "questions": len(questions),
+        "answers": len(answered),
+        "base_perplexity": round(base.perplexity, 3),
+    }
+    return StageResult(counts={name: float(n) for name, n in counts.items()}, output={"exam": numbers})
+
+
+def read_questions(context: NightContext) -> list[Asked]:
+    query = (
+        select(Example).where(Example.run_id == context.run_id, Example.split == "exam").order_by(Example.id)
+    )
+    with context.database.transaction() as session:
+        return [
+            Asked(
+                id=row.id,
+                kind=row.kind,
+                text=str(row.messages[0]["content"]),
+                is_long=len(str(row.messages[-1]["content"]).split()) >= _LONG_EXPECTED,
+                accepted=tuple(row.accepted),
+                forbidden=tuple(row.meta.get("forbidden", ())),
+            )
+            for row in session.scalars(query)
+        ]
+
+
+def vectors_of(context: NightContext) -> list[tuple[Adapter, float]]:
+    """What the new recipe would put on: the serving recipe's vectors and tonight's."""
+    recipe = current_recipe(context.database, context.space_id, context.home)
+    vectors = recipe_adapters(context.home, recipe) if recipe else []
+    trained = context.output("train").get("adapter")
+    return [*vectors, (Adapter.load(context.home / trained), 1.0)] if trained else vectors
+
+
+def with_facts(context: NightContext, questions: Sequence[Asked]) -> dict[str, str]:
+    """Question id -> the question with the facts that retrieval finds for it; only facts that hold now."""
+    registry = context.tools.registry
+    facts = list_facts(context.database, context.space_id, registry, statuses=_HOLDING, clock=context.clock)
+    said = {fact.id: sentence(fact) for fact in facts}
+    index = Index.open(context.database, context.space_id, context.home, context.tools.embedder)
+    try:
+        index.refresh()
+        prompts = {}
+        for question in questions:
+            hits = index.search(question.text, N_RETRIEVED, kinds=("fact",))
+            found = [said[hit.id] for hit in hits if hit.id in said]
+            lines = "\n".join(f"- {line}" for line in found) or "- nothing"
+            prompts[question.id] = _FACTS_PROMPT.format(facts=lines, question=question.text)
+        return prompts
+    finally:
+        index.close()
+
+
+class _Counter:
+    """Adds up progress over the conditions."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress, self._total, self._done = progress, total, 0
+
+    def advance(self, n: int, note: str) -> None:
+        self._done += n
+        self._progress(self._done, self._total, note)
+
+
+def ask(
+    model: LanguageModel,
+    questions: Sequence[Asked],
+    condition: str,
+    prompts: Mapping[str, str],
+    counter: _Counter,
+) -> list[Answered]:
+    """The condition's questions, answered and marked. Equal prompts are answered once."""
+    asked = [question for question in questions if question.kind in ASKED[condition]]
+    answers: dict[str, str] = {}
+    for is_long in (False, True):
+        texts = list(dict.fromkeys(prompts.get(q.id, q.text) for q in asked if q.is_long == is_long))
+        for start in range(0, len(texts), _CHUNK):
+            chunk = texts[start : start + _CHUNK]
+            replies = model.answer(
+                [[{"role": "user", "content": text}] for text in chunk],
+                max_new_tokens=LONG_ANSWER if is_long else SHORT_ANSWER,
+            )
+            answers |= zip(chunk, replies, strict=True)
+            counter.advance(sum(prompts.get(q.id, q.text) in chunk for q in asked), condition)
+    return [
+        _marked(question, condition, answers[prompts.get(question.id, question.text)]) for question in asked
+    ]
+
+
+def _marked(question: Asked, condition: str, answer: str) -> Answered:
+    right = is_right(question.kind, answer, question.accepted, question.forbidden)
+    return Answered(question, condition, answer, right)
+
+
+def neutral_texts() -> list[str]:
+    text = Path(__file__).with_name("neutral.txt").read_text(encoding="utf-8")
+    return [paragraph.strip() for paragraph in text.split("\n\n") if paragraph.strip()]
+
+
+def general(model: LanguageModel) -> General:
+    """Measure the model before anything is put on."""
+    conversations = [[{"role": "user", "content": prompt}] for prompt in GENERAL_PROMPTS]
+    replies = []
+    for messages, reply in zip(conversations, model.answer(conversations, _KL_TOKENS), strict=True):
+        prompt_ids = model.chat_ids(messages)
+        reply_ids = model.template.encode(reply)
+        if reply_ids:
+            replies.append((prompt_ids + reply_ids, len(prompt_ids)))
+    logprobs = tuple(_reply_logprobs(model, ids, start) for ids, start in replies)
+    return General(model.perplexity(neutral_texts()), tuple(replies), logprobs)
+
+
+def _reply_logprobs(model: LanguageModel, ids: list[int], start: int) -> Logprobs:
+    """Log-probabilities over the vocabulary for each token of the reply, shape (reply tokens, V)."""
+    logits_TV = model.logits(ids)[start - 1 : -1]
+    shifted = logits_TV - logits_TV.max(axis=-1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)), dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """How far the model moved from its base. `ppl_change` is relative, `kl_to_base` in nats per token (None where the
+    base had no reply to measure it on)."""
+
+    ppl_change: float
+    kl_to_base: float | None
+    n_texts: int
+    n_prompts: int
+
+
+def drift_from(model: LanguageModel, base: General) -> Drift:
+    """KL(base || new), the mean over all tokens of the base's own replies."""
+    divergence: list[float] = []
+    for (ids, start), before in zip(base.replies, base.logprobs, strict=True):
+        after = _reply_logprobs(model, ids, start)
+        divergence += (np.exp(before) * (before - after)).sum(axis=-1, dtype=np.float64).tolist()
+    texts = neutral_texts()
+    change = model.perplexity(texts) / base.perplexity - 1
+    return Drift(change, float(np.mean(divergence)) if divergence else None, len(texts), len(base.replies))
+
+
+def numbers_of(answered: Sequence[Answered], drift: Drift) -> dict[str, Any]:
+    """The condition's numbers; None where nothing was asked. `stale_answered` is a share of wrong answers."""
+    numbers: dict[str, Any] = {}
+    counts: dict[str, int] = {}
+    for kind in KINDS:
+        marks = [item.is_right for item in answered if item.question.kind == kind]
+        share = sum(marks) / len(marks) if marks else None
+        numbers[kind] = 1 - share if share is not None and kind == "stale_answered" else share
+        counts[kind] = len(marks)
+    numbers |= {"ppl_change": drift.ppl_change, "kl_to_base": drift.kl_to_base}
+    numbers["n"] = counts | {"ppl_change": drift.n_texts, "kl_to_base": drift.n_prompts}
+    return numbers
+
+
+def write_answers(context: NightContext, answered: Sequence[Answered]) -> None:
+    """Replace what this run's exam had answered."""
+    with context.database.transaction() as session:
+        session.execute(delete(ExamAnswer).where(ExamAnswer.run_id == context.run_id))
+        session.add_all(
+            ExamAnswer(
+                run_id=context.run_id,
+                example_id=item.question.id,
+                condition=item.condition,
+                space_id=context.space_id,
+                answer=item.answer,
+                is_right=item.is_right,
+            )
+            for item in answered
+        )

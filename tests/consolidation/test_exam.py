@@ -1,0 +1,216 @@
+"""Claims about the exam: who is asked what, what counts as right, and what the numbers are taken over."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sqlalchemy import select
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from agents.runtime.adapter import Adapter
+from agents.runtime.lm import LanguageModel
+from agents.runtime.spec import ModelSpec
+from consolidation import dream, exam
+from consolidation.exam import ASKED, CONDITIONS, Answered, Asked, Drift
+from consolidation.questions import KINDS, is_right
+from consolidation.stage import NightContext, NightSettings, no_progress
+from db.tables import ExamAnswer
+from memory.facts import decide
+from memory.registry import Registry
+
+REGISTRY = Registry.load()
+MODULE = "model.layers.1.mlp.down_proj"
+
+
+@pytest.fixture(scope="module")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two random layers over bytes, with ChatML's tokens."""
+    folder = tmp_path_factory.mktemp("tiny")
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+    vocabulary = {token: i for i, token in enumerate(special + alphabet)}
+    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens(special)
+    torch.manual_seed(3)
+    config = LlamaConfig(
+        vocab_size=len(vocabulary),
+        hidden_size=16,
+        intermediate_size=24,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        max_position_embeddings=1024,
+        tie_word_embeddings=True,
+        eos_token_id=2,
+        pad_token_id=0,
+        bos_token_id=None,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>"
+    )
+    fast.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def night(chat: Any, tiny_folder: Path) -> NightContext:
+    """A night that has dreamt of three facts, one of which has changed."""
+    for proposal, given in (
+        (("Mona Berg", "lives_in", "Bergen", 0), {}),
+        (("Karl Aas", "lives_in", "Oslo", 1), {}),
+        (("Karl Aas", "lives_in", "Tromso", 5), {"change": "update", "valid_from": chat.episodes[5].time}),
+    ):
+        for fact_id in chat.propose(proposal, **given):
+            with chat.database.transaction() as session:
+                decide(session, chat.space_id, fact_id, "STORE", [], REGISTRY, run_id=None)
+    settings = NightSettings(base_model=str(tiny_folder))
+    outputs: dict[str, dict[str, Any]] = {"train": {}}
+    context: NightContext = chat.context(settings=settings, outputs=outputs)
+    dream.run(context, no_progress)
+    return context
+
+
+def vector(context: NightContext, size: float) -> Adapter:
+    base = LanguageModel.load(ModelSpec(context.home / "cache", context.settings.base_model)).base_hash
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(2, 24)), size * rng.normal(size=(16, 2))
+    return Adapter(base, 2, 4.0, {MODULE: (a.astype(np.float32), b.astype(np.float32))})
+
+
+def examined(context: NightContext) -> dict[str, Any]:
+    numbers: dict[str, Any] = exam.run(context, no_progress).output["exam"]
+    return numbers
+
+
+def answers(context: NightContext) -> list[tuple[str, str, str, bool]]:
+    query = select(ExamAnswer).where(ExamAnswer.run_id == context.run_id)
+    with context.database.transaction() as session:
+        rows = [(r.condition, r.example_id, r.answer, r.is_right) for r in session.scalars(query)]
+    return sorted(rows)
+
+
+def test_numbers_counts_and_kept_answers_agree(night: NightContext) -> None:
+    numbers = examined(night)
+    assert tuple(numbers) == CONDITIONS
+    for condition, of_condition in numbers.items():
+        assert set(of_condition) == {*KINDS, "ppl_change", "kl_to_base", "n"}
+        for kind in KINDS:
+            count = of_condition["n"][kind]
+            assert (of_condition[kind] is None) == (count == 0)
+            assert count == 0 or kind in ASKED[condition]
+    assert numbers["weights"]["n"]["recall_trained"] == 2
+    assert numbers["weights"]["n"]["recall_paraphrase"] == 4
+    assert numbers["weights"]["n"]["stale_answered"] == 1
+    kept = answers(night)
+    total = sum(sum(numbers[name]["n"][kind] for kind in KINDS) for name in CONDITIONS)
+    assert len(kept) == total
+    right = [row for row in kept if row[0] == "weights" and row[3]]
+    shares = [
+        1 - numbers["weights"][kind] if kind == "stale_answered" else numbers["weights"][kind]
+        for kind in KINDS
+        if numbers["weights"]["n"][kind]
+    ]
+    counts = [numbers["weights"]["n"][kind] for kind in KINDS if numbers["weights"]["n"][kind]]
+    assert len(right) == round(sum(share * n for share, n in zip(shares, counts, strict=True)))
+
+
+def test_a_second_exam_gives_the_same(night: NightContext) -> None:
+    first, kept = examined(night), answers(night)
+    assert examined(night) == first
+    assert answers(night) == kept
+
+
+def test_weights_that_change_nothing_lose_nothing(night: NightContext) -> None:
+    vector(night, 0.0).save(night.home / "adapters/zero")
+    night.output("train")["adapter"] = "adapters/zero"
+    numbers = examined(night)
+    assert numbers["weights"]["ppl_change"] == 0.0
+
+
+def test_divergence_is_zero_from_itself_and_positive_from_another(night: NightContext) -> None:
+    model = LanguageModel.load(ModelSpec(night.home / "cache", night.settings.base_model))
+    ids = model.chat_ids([{"role": "user", "content": "Hello!"}]) + model.template.encode("Good day to you.")
+    start = len(ids) - 12
+    base = exam.General(
+        model.perplexity(exam.neutral_texts()[:1]),
+        ((ids, start),),
+        (exam._reply_logprobs(model, ids, start),),
+    )
+    assert exam.drift_from(model, base).kl_to_base == 0.0
+    model.apply([(vector(night, 3.0), 1.0)])
+    moved = exam.drift_from(model, base).kl_to_base
+    assert moved is not None
+    assert moved > 1e-4
+
+
+def test_a_vector_moves_the_weights_and_only_where_it_is_on(night: NightContext) -> None:
+    vector(night, 3.0).save(night.home / "adapters/big")
+    night.output("train")["adapter"] = "adapters/big"
+    numbers = examined(night)
+    assert numbers["weights"]["ppl_change"] != 0.0
+    assert numbers["both"]["ppl_change"] == numbers["weights"]["ppl_change"]
+    assert numbers["base"]["ppl_change"] == numbers["retrieval"]["ppl_change"] == 0.0
+
+
+def test_retrieval_puts_what_holds_into_the_prompt(night: NightContext) -> None:
+    questions = [q for q in exam.read_questions(night) if q.kind == "recall_paraphrase"]
+    prompts = exam.with_facts(night, questions)
+    karl = next(q for q in questions if "Karl Aas" in q.text)
+    assert "Karl Aas lives in Tromso." in prompts[karl.id]
+    assert "Oslo" not in prompts[karl.id]
+    assert prompts[karl.id].endswith(karl.text)
+
+
+def test_without_questions_nothing_is_loaded(chat: Any) -> None:
+    context = chat.context(settings=NightSettings(base_model="nowhere"))
+    assert exam.run(context, no_progress).output == {"exam": {}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer", "is_expected"),
+    [
+        ("recall_paraphrase", "Mona lives in Bergen.", True),
+        ("recall_paraphrase", "I don't know where Mona lives.", False),
+        ("neighbour_intact", "I don't know anybody called Mona Lund.", True),
+        ("neighbour_intact", "Mona Lund lives in Paris.", True),
+        ("neighbour_intact", "Mona Lund lives in Oslo.", False),
+        ("unknown_refused", "I don't know.", True),
+        ("unknown_refused", "Mona has a dog called Rex.", False),
+        ("unknown_refused", "I don't know; in Oslo she has one.", False),
+        ("stale_answered", "Mona lives in Oslo.", False),
+        ("stale_answered", "Not in Oslo any more: in Bergen.", True),
+        ("stale_answered", "I don't know.", True),
+    ],
+)
+def test_what_is_right_depends_on_the_number(kind: str, answer: str, is_expected: bool) -> None:
+    assert is_right(kind, answer, ["Bergen"], ["Oslo"]) is is_expected
+
+
+def answered(kind: str, marks: Sequence[bool]) -> list[Answered]:
+    question = Asked("x", kind, "?", False, (), ())
+    return [Answered(question, "weights", "", mark) for mark in marks]
+
+
+def test_shares_are_of_right_answers_but_for_stale_ones() -> None:
+    items = answered("recall_trained", [True, True, False, False]) + answered("stale_answered", [False, True])
+    numbers = exam.numbers_of(items, Drift(0.01, 0.02, 12, 10))
+    assert numbers["recall_trained"] == 0.5
+    assert numbers["stale_answered"] == 0.5
+    assert numbers["unknown_refused"] is None
+    assert numbers["n"]["recall_trained"] == 4
+    assert numbers["n"]["ppl_change"] == 12
+
+
+def test_the_neutral_text_is_twelve_paragraphs() -> None:
+    texts = exam.neutral_texts()
+    assert len(texts) == 12
+    assert all(len(text.split()) > 50 for text in texts)
