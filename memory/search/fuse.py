@@ -14,13 +14,13 @@ import numpy as np
 from memory.search.rows import Floats
 
 WEIGHTS: Mapping[str, float] = {
-    "fulltext": 0.8,  # BM25 of the unit over the best of the query
+    "fulltext": 0.75,  # BM25 of the unit over the best of the query
     "window": 2.2,  # the same of the unit with its neighbours
-    "session": 2.2,  # the same of its whole session
-    "dense": 2.0,  # cosine above the mean of all units, times 4
-    "speaker": 2.6,  # said by, or a fact about, a person whom the question names
+    "session": 1.9,  # the same of its whole session
+    "dense": 1.75,  # cosine above the mean of all units, times 4
+    "speaker": 2.4,  # said by, or a fact about, a person whom the question names
     "question": -0.55,  # asks itself
-    "length": 1.1,  # log of its content words
+    "length": 0.9,  # log of its content words
     "time": 3.8,  # said within the time that the question names
     "graph": 0.4,  # half the log of its personalised PageRank, from 1e-6 up
 }

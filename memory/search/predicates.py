@@ -1,0 +1,64 @@
+"""Which predicate a question means: nearness in meaning to the wordings in which each predicate is asked.
+
+Vectors of the wordings are kept in a file beside the index, so that only the first question of an encoder pays.
+The exam's held-out wordings are never read here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from memory.ports import Embedder, FloatMatrix
+from memory.wordings import Wordings, fill
+
+
+class PredicateMatcher:
+    def __init__(self, embedder: Embedder, cache: Path, stand_in: str) -> None:
+        self._embedder, self._cache, self._name = embedder, cache, stand_in
+        self._wordings = Wordings.load()
+        self._vectors: dict[str, FloatMatrix] = self._load()
+
+    def prepare(self, predicates: Iterable[str]) -> None:
+        """Encode the wordings of those that are new, and keep them."""
+        new = sorted(set(predicates) - set(self._vectors))
+        if not new:
+            return
+        texts = {predicate: self._texts(predicate) for predicate in new}
+        vectors = self._embedder.encode([text for predicate in new for text in texts[predicate]])
+        start = 0
+        for predicate in new:
+            self._vectors[predicate] = vectors[start : start + len(texts[predicate])]
+            start += len(texts[predicate])
+        self._save()
+
+    def nearness(self, questions: FloatMatrix, predicate: str) -> float:
+        """Cosine of the nearest wording to any of the question's vectors."""
+        return float((self._vectors[predicate] @ questions.T).max())
+
+    def _texts(self, predicate: str) -> Sequence[str]:
+        asked = self._wordings.questions(predicate)
+        return [fill(template, subject=self._name, predicate=predicate) for template in asked]
+
+    def _key(self) -> str:
+        digest = hashlib.sha256(f"{self._embedder.name}\0{self._name}".encode())
+        digest.update(Path(__file__).parent.parent.joinpath("wordings.toml").read_bytes())
+        return digest.hexdigest()
+
+    def _load(self) -> dict[str, FloatMatrix]:
+        try:
+            with np.load(self._cache, allow_pickle=False) as stored:
+                found = {name: stored[name] for name in stored.files}
+        except (OSError, ValueError, EOFError, KeyError):
+            return {}
+        if str(found.pop("__key__", "")) != self._key():
+            return {}
+        return found
+
+    def _save(self) -> None:
+        temporary = self._cache.with_suffix(".tmp.npz")
+        np.savez(temporary, __key__=np.array(self._key()), **self._vectors)  # type: ignore[arg-type]
+        temporary.replace(self._cache)
