@@ -12,6 +12,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from functools import lru_cache
 
 from memory import names
 from memory.importers.whatsapp_dates import Fields, Order, choose_order, day_of
@@ -73,9 +74,33 @@ def _style(text: str) -> re.Pattern[str] | None:
 
 
 def _heads(text: str) -> list[re.Match[str]]:
+    """The message heads of the file: real dates and times, all in the look of the first.
+
+    Another chat pasted into a message often has another separator, or seconds where this one has none.
+    """
     form = _style(text)
-    heads = [head for head in form.finditer(text) if _is_possible(head)] if form else []
-    return [head for head in heads if _look(head) == _look(heads[0])]
+    heads: list[re.Match[str]] = []
+    look: tuple[str, bool] | None = None
+    for head in form.finditer(text) if form else ():
+        a, separator, b, c, _, hour, minute, second, _ = head.groups()
+        if _fields(a, b, c) is None or int(hour) > 23 or max(int(minute), int(second or 0)) > 59:
+            continue
+        look = look or (separator, second is not None)
+        if look == (separator, second is not None):
+            heads.append(head)
+    return heads
+
+
+@lru_cache(maxsize=65536)
+def _fields(a: str, b: str, c: str) -> Fields | None:
+    """The date as numbers, or None where no order of them makes a date."""
+    is_year_first = len(a) == 4
+    year, first, second = (a, b, c) if is_year_first else (c, a, b)
+    is_year = len(year) == 2 or (len(year) == 4 and 1990 <= int(year) <= 2200)
+    low, high = sorted((int(first), int(second)))
+    return (
+        Fields(int(a), int(b), int(c), is_year_first) if is_year and 1 <= low <= 12 and high <= 31 else None
+    )
 
 
 def _lines(text: str, heads: Sequence[re.Match[str]]) -> list[_Line]:
@@ -83,31 +108,16 @@ def _lines(text: str, heads: Sequence[re.Match[str]]) -> list[_Line]:
     return [_line(head, text[head.end() : end]) for head, end in zip(heads, ends, strict=True)]
 
 
-def _look(head: re.Match[str]) -> tuple[str, bool]:
-    """What all heads of one file share; another chat pasted into a message often differs in it."""
-    return head["sep"], head["s"] is not None
-
-
-def _is_possible(head: re.Match[str]) -> bool:
-    """Whether some order of the fields makes them a date, and the time is one."""
-    year, first, second = (head[part] for part in ("abc" if len(head["a"]) == 4 else "cab"))
-    return (
-        (len(year) == 2 or (len(year) == 4 and 1990 <= int(year) <= 2200))
-        and 1 <= min(int(first), int(second)) <= 12
-        and max(int(first), int(second)) <= 31
-        and int(head["h"]) < 24
-        and int(head["m"]) < 60
-        and int(head["s"] or 0) < 60
-    )
-
-
 def _line(head: re.Match[str], rest: str) -> _Line:
-    hour = int(head["h"])
-    half = (head["half"] or head["pre"] or "").lower()
+    a, _, b, c, before, hour_text, minute, second, after = head.groups()
+    fields = _fields(a, b, c)
+    if fields is None:
+        raise ValueError("a head without a date")
+    hour = int(hour_text)
+    half = (after or before or "").lower()
     if half:
         hour = hour % 12 + (12 if half.startswith(_AFTER_NOON) else 0)
-    fields = Fields(int(head["a"]), int(head["b"]), int(head["c"]), len(head["a"]) == 4)
-    return _Line(fields, hour, int(head["m"]), int(head["s"] or 0), rest.rstrip("\r\n"))
+    return _Line(fields, hour, int(minute), int(second or 0), rest.rstrip("\r\n"))
 
 
 def _time(line: _Line, order: Order, zone: tzinfo) -> datetime:
