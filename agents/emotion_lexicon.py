@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 _PATH = Path(__file__).parent / "data" / "emotion_lexicon.toml"
+_WORD = re.compile(r"\w+(?:'\w+)*")
 _SHOUT = re.compile(r"\b[^\W\d_]{3,}\b")
 _STRETCHED = re.compile(r"([^\W\d_])\1{2,}")
 _CLAUSE_END = re.compile(r"[.!?;,\n]")
@@ -30,11 +31,9 @@ class Lexicon:
             for level, phrases in levels.items():
                 for phrase in phrases:
                     self._concepts.setdefault(phrase.lower(), {})[concept] = float(level)
-        exact = [phrase for phrase in self._concepts if not phrase.endswith("*")]
-        self._stems = sorted((p for p in self._concepts if p.endswith("*")), key=len, reverse=True)
-        self._phrase = re.compile(
-            "|".join(_bordered(phrase) for phrase in sorted([*exact, *self._stems], key=len, reverse=True))
-        )
+        self._starts: dict[str, list[tuple[re.Pattern[str], str]]] = {}
+        for phrase in sorted(self._concepts, key=lambda phrase: (-len(phrase), phrase)):
+            self._starts.setdefault(_start(phrase), []).append((_bordered(phrase), phrase))
         self._signs: dict[str, dict[str, float]] = {**data["emoji"], **data["emoticons"]}
         self._beside_joy: dict[str, dict[str, float]] = data["beside_joy"]
         self._sign = re.compile("|".join(_sign(sign) for sign in sorted(self._signs, key=len, reverse=True)))
@@ -55,9 +54,9 @@ class Lexicon:
         """Concept -> intensity 0-10 before loudness. Several finds of one concept add half a point each."""
         plain = text.replace("’", "'").lower()
         found: dict[str, list[float]] = {}
-        for match in self._phrase.finditer(plain):
-            if not self._is_negated(plain, match.start()):
-                _add(found, self._concepts[self._entry(match.group())])
+        for start, phrase in self._phrases(plain):
+            if not self._is_negated(plain, start):
+                _add(found, self._concepts[phrase])
         signs = [match.group() for match in self._sign.finditer(text)]
         for sign in signs:
             if sign not in self._beside_joy:
@@ -83,10 +82,18 @@ class Lexicon:
         points -= 1.5 if self._weaker.search(plain) else 0.0
         return max(-1.5, min(MAX_LOUDNESS, points))
 
-    def _entry(self, matched: str) -> str:
-        if matched in self._concepts:
-            return matched
-        return next(stem for stem in self._stems if matched.startswith(stem[:-1]))
+    def _phrases(self, plain: str) -> Iterator[tuple[int, str]]:
+        """Where phrases begin, from left to right, the longest of each place, none inside another."""
+        end = 0
+        for word in _WORD.finditer(plain):
+            if word.start() < end:
+                continue
+            starts = (*self._starts.get(word.group(), ()), *self._starts.get(word.group()[:3] + "*", ()))
+            for pattern, phrase in starts:
+                if match := pattern.match(plain, word.start()):
+                    end = match.end()
+                    yield word.start(), phrase
+                    break
 
     def _is_negated(self, plain: str, start: int) -> bool:
         """A negation among the words before, in the same clause."""
@@ -99,12 +106,18 @@ def _add(found: dict[str, list[float]], table: Mapping[str, float]) -> None:
         found.setdefault(concept, []).append(float(level))
 
 
-def _bordered(phrase: str) -> str:
-    """The phrase at word borders; a trailing * takes the rest of the word."""
+def _start(phrase: str) -> str:
+    """The key a phrase is looked up by: its first word, or for an open word its first three letters and a *."""
+    word = _WORD.match(phrase)
+    first = word.group() if word else phrase
+    return f"{phrase[:3]}*" if phrase.endswith("*") and " " not in phrase else first
+
+
+def _bordered(phrase: str) -> re.Pattern[str]:
+    """The phrase up to a word border; a trailing * takes the rest of the word."""
     stem = phrase.endswith("*")
     body = re.escape(phrase[:-1] if stem else phrase).replace(r"\ ", r"\s+")
-    end = r"\w*" if stem else r"(?!\w)" if phrase[-1].isalnum() else ""
-    return rf"(?<!\w){body}{end}"
+    return re.compile(body + (r"\w*" if stem else r"(?!\w)" if phrase[-1].isalnum() else ""))
 
 
 def _sign(sign: str) -> str:

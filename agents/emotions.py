@@ -37,6 +37,7 @@ CONCEPT_OF: Mapping[str, str | None] = {
     "neutral": None,
 }
 MIN_INTENSITY = 2.0  # weaker finds are not worth a tag
+CHUNK = 1024  # texts embedded at a time; bounds the memory, not the result
 MAX_TAGS = 4  # the strongest of one text
 AGREEMENT_BONUS = 1.0
 # Intensities of the head's least and most sure find; loudness goes beyond. Stances (an opinion, a question) are
@@ -73,12 +74,12 @@ class EmotionHead:
         """One dict per text, in order; strongest first, at most MAX_TAGS, one decimal."""
         rows = [index for index, text in enumerate(texts) if text.strip()]
         tags: list[dict[str, float]] = [{} for _ in texts]
-        if not rows:
-            return tags
-        said = [texts[index] for index in rows]
-        probabilities = self._head.probabilities(said, self._embedder.encode(said))
-        for index, text, row in zip(rows, said, probabilities, strict=True):
-            tags[index] = self._combine(self._from_head(row), text)
+        for start in range(0, len(rows), CHUNK):
+            part = rows[start : start + CHUNK]
+            said = [texts[index] for index in part]
+            probabilities = self._head.probabilities(said, self._embedder.encode(said))
+            for index, text, row in zip(part, said, probabilities, strict=True):
+                tags[index] = self._combine(self._from_head(row), text)
         return tags
 
     def _from_head(self, probabilities_K: np.ndarray) -> dict[str, float]:

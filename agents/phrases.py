@@ -20,6 +20,7 @@ MIN_USES, MIN_DAYS = 4, 3
 MIN_Z = 1.3
 ENGLISH = 0.25  # a chat with a smaller share of strange words is taken for English
 PRIOR_SHARE = 0.1  # of the chat's messages: the weight of the prior
+MOST_READ = 4000  # messages of each side, evenly over the time: phrases of a longer chat show in these
 _TOKEN = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 _STOP_WORDS = """a an the and or but if so as at by for from in into of on out over to up with about after before than then that this
     these those there here it its it's is isn't am are aren't was wasn't were be been being do don't does doesn't did
@@ -41,6 +42,7 @@ class Phrase:
 
 def favourite_phrases(own: Sequence[Episode], others: Sequence[Episode]) -> list[Phrase]:
     """The most telling ones first, at most MAX_PHRASES, none inside another."""
+    own, others = _thinned(own), _thinned(others)
     mine, theirs = _uses(own), Counter({gram: len(ids) for gram, ids in _uses(others).items()})
     names = _names([*own, *others])
     days = {episode.id: episode.time.date() for episode in own}
@@ -52,6 +54,14 @@ def favourite_phrases(own: Sequence[Episode], others: Sequence[Episode]) -> list
         if z >= MIN_Z:
             found.append(Phrase(" ".join(gram), z * sqrt(len(gram)), tuple(ids)))
     return _without_parts(sorted(found, key=lambda phrase: (-phrase.z, phrase.text)))
+
+
+def _thinned(episodes: Sequence[Episode]) -> Sequence[Episode]:
+    return (
+        episodes
+        if len(episodes) <= MOST_READ
+        else [episodes[i * len(episodes) // MOST_READ] for i in range(MOST_READ)]
+    )
 
 
 def _uses(episodes: Sequence[Episode]) -> dict[tuple[str, ...], list[str]]:

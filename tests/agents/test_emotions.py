@@ -107,6 +107,11 @@ def test_a_word_inside_a_word_is_not_found(lexicon: Lexicon) -> None:
     assert lexicon.find("the shame of retired attire") == lexicon.find("shame")
 
 
+def test_a_phrase_may_run_over_a_line_and_the_longest_counts(lexicon: Lexicon) -> None:
+    assert lexicon.find("thank\nyou so much") == lexicon.find("thank you so much")
+    assert lexicon.find("thank you so much") != lexicon.find("thank you")
+
+
 def test_the_head_is_small() -> None:
     assert HEAD_PATH.stat().st_size < 1_000_000
 
