@@ -1,9 +1,13 @@
-"""Stage `constitution`: each speaker's principles from what they said themselves; a new version only on change."""
+"""Stage `constitution`: each speaker's principles from the conversations they took part in.
+
+A new version is written only on change. A writer whose back-end is away leaves the old version in force.
+"""
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections.abc import Iterable
 
+from agents.errors import AgentError
 from consolidation.stage import NightContext, Progress, StageResult
 from memory import constitutions
 from memory.episodes import list_episodes
@@ -13,21 +17,34 @@ from memory.types import Episode
 
 def run(context: NightContext, progress: Progress) -> StageResult:
     """Only observed messages count. Repeatable: what has not changed is not written again."""
-    said: dict[str, list[Episode]] = defaultdict(list)
-    for episode in list_episodes(context.database, context.space_id):
-        said[episode.speaker_id].append(episode)
-    speakers = [person for person in list_people(context.database, context.space_id) if said.get(person.id)]
+    heard = _heard(list_episodes(context.database, context.space_id))
+    speakers = [person for person in list_people(context.database, context.space_id) if person.id in heard]
     versions: dict[str, int] = {}
-    n_principles = 0
+    n_principles = n_kept = 0
     for done, person in enumerate(speakers):
         progress(done, len(speakers))
-        principles = context.tools.constitution_writer.write(person.name, said[person.id])
+        try:
+            principles = context.tools.constitution_writer.write(person.name, heard[person.id])
+        except AgentError:
+            n_kept += 1
+            continue
         n_principles += len(principles)
         with context.database.transaction() as session:
             versions[person.id] = constitutions.write(
                 session, context.space_id, person.id, principles, run_id=context.run_id, clock=context.clock
             )
     progress(len(speakers), len(speakers))
-    return StageResult(
-        counts={"people": len(speakers), "principles": n_principles}, output={"versions": versions}
-    )
+    counts = {"people": len(speakers), "principles": n_principles, "writer_away": n_kept}
+    return StageResult(counts=counts, output={"versions": versions})
+
+
+def _heard(episodes: Iterable[Episode]) -> dict[str, list[Episode]]:
+    """Per speaker all that was said in their conversations: a habit is seen against the others' habits."""
+    conversations: dict[str, list[Episode]] = {}
+    for episode in episodes:
+        conversations.setdefault(episode.conversation_id, []).append(episode)
+    heard: dict[str, list[Episode]] = {}
+    for spoken in conversations.values():
+        for speaker_id in dict.fromkeys(episode.speaker_id for episode in spoken):
+            heard.setdefault(speaker_id, []).extend(spoken)
+    return {speaker_id: sorted(said, key=lambda episode: episode.time) for speaker_id, said in heard.items()}
