@@ -74,7 +74,7 @@ def measure(
     found = {g["id"] for _, hits in right for g in hits}
     precision, recall = _share(len(right), len(kept)), _share(len(found), len(gold))
     both = (precision or 0) + (recall or 0)
-    caught = [t for t in traps if any(_falls_for(c, t) for c in kept)]
+    caught = [t for t in traps if any(_falls_for(c, t) for c, hits in pairs if not hits)]
     return {
         "precision": precision,
         "recall": recall,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from agents.extractors.dates import find_dates
+from agents.extractors.dates import day_and_month, find_dates
 from agents.extractors.discourse import Discourse, Mention
 from agents.extractors.guards import commitment
 from agents.extractors.lexicon import lexicon
@@ -46,11 +46,11 @@ _DATES = frozenset(
 
 
 _PROMPTED = re.compile(
-    r".*\b(?:he|she)(?: is)?(?: just)? (?:says?|said|wrote|shouting|shouts|texted|tells me|is telling me|corrects|corrected)\b(?: from the \w+)?(?: me)?",
+    r"\b(?:he|she)(?: is)?(?: just)? (?:says?|said|wrote|shouting|shouts|texted|tells me|is telling me|corrects|corrected)\b(?: from the \w+)?(?: me)?",
     re.IGNORECASE,
 )
 _WHO = re.compile(
-    r"\b(?:who(?: the \w+)? is|do you remember|remember|how is|tell me about) (?P<name>[^\s?,.]+(?: [A-Z]\w+)?)",
+    r"\b(?:who(?: the \w+)? is|do you remember|remember|tell me about) (?P<name>[^\s?,.]+(?: [A-Z]\w+)?)",
     re.IGNORECASE,
 )
 _AT_AGE = re.compile(r"^(?:(?:only|and|already) )?at (\d{2})\?$", re.IGNORECASE)
@@ -58,6 +58,11 @@ _HOW_IS_PLACE = re.compile(
     r"\bhow is (?:life in )?(?P<o>[A-ZÀ-Þ]\w+)(?=$|[?,!]| these| still| today)|\b(?:look like|weather|life|things|everything|going|cold|warm) in (?P<o2>[A-ZÀ-Þ]\w+)\?"
 )
 _SCHEDULE = re.compile(r"\b(?:\w+days?|every|times|twice|lengths|mornings?|evenings?|weekly)\b")
+
+
+def _is_prompted(sentence: Sentence) -> bool:
+    """ "he's shouting from the stove, the 22nd": the one it is about corrects the speaker."""
+    return not sentence.words.isdisjoint(("he", "she")) and bool(_PROMPTED.search(sentence.lower))
 
 
 def _is_bare(sentence: Sentence) -> bool:
@@ -112,7 +117,7 @@ class Dialogue:
         return None
 
     def ask(self, episode: Episode, sentence: Sentence, claims: list[Proposal]) -> None:
-        want = wanted(sentence, self._talk)
+        want = wanted(sentence, self._talk) or self._guessed_age(episode, sentence)
         if match := _WHO.search(sentence.text):
             name = take_name(match["name"], sentence.is_cased, most=2)
             if name and not self._talk.is_speaker(self._talk.person(name)):
@@ -120,6 +125,19 @@ class Dialogue:
         self._presumed(episode, sentence)
         if want or claims:
             self._asked.append(_Asked(self._talk.at, episode.speaker, want, tuple(claims)))
+
+    def _guessed_age(self, episode: Episode, sentence: Sentence) -> Wanted | None:
+        """A bare "33?": the age of whoever was greeted, else of the one a fact was last told about."""
+        if not re.match(r"(?:so |only )?\d{1,2}\?$", sentence.text):
+            return None
+        told = next(iter(self._found.recent(self._talk.addressee or "", self._talk.at - 3)), None)
+        is_greeting = "birthday" in episode.text.lower()
+        subject = (
+            self._talk.addressee
+            if is_greeting or told is None or told.predicate != "birthday"
+            else told.subject
+        )
+        return Wanted(subject, "age", "age") if subject else None
 
     def _presumed(self, episode: Episode, sentence: Sentence) -> None:
         """What a question takes for granted: "At 41?", "how's Bristol?"."""
@@ -140,7 +158,7 @@ class Dialogue:
 
     def reply(self, episode: Episode, sentence: Sentence, index: int) -> None:
         """Read a sentence as an answer, then as a correction."""
-        if _MENDS.match(sentence.lower) or _PROMPTED.search(sentence.lower):
+        if _MENDS.match(sentence.lower) or _is_prompted(sentence):
             self._mending = True
         if index < 2 and not (self._mending and index == 0 and not self._open(episode)):
             self._answer(episode, sentence)
@@ -265,12 +283,25 @@ class Dialogue:
             return
 
 
+def _other_day(birthday: str, text: str, episode: Episode) -> str | None:
+    """ "no sorry the 8th", of a birthday just given as 9 April."""
+    if match := re.match(r"(?:the )?(\d{1,2})(?:st|nd|rd|th)\b(?! of)", text):
+        return f"{int(match[1])} {birthday.split()[-1]}"
+    days = [w for w in find_dates(text, episode.time) if w.is_day]
+    return day_and_month(days[0].day.date()) if days and days[0].start <= 14 else None
+
+
 def _same_kind(said: Proposal, sentence: Sentence, episode: Episode) -> str | None:
     """A value in a short sentence that can stand where the value just said stood."""
-    text = _PROMPTED.sub("", _MENDS.sub("", sentence.text)).strip(" ,.:-")
+    text = _MENDS.sub("", sentence.text)
+    if _is_prompted(sentence):
+        text = _PROMPTED.split(text)[-1]
+    text = text.strip(" ,.:-")
+    if said.predicate == "birthday":
+        return _other_day(said.object, text, episode)
     if said.predicate in _DATES:
         days = [w for w in find_dates(text, episode.time) if w.is_day]
-        is_short = len(text.split()) <= 9 or _PROMPTED.search(sentence.lower)
+        is_short = len(text.split()) <= 9 or _is_prompted(sentence)
         return days[0].iso if days and is_short and days[0].start <= 14 else None
     if said.predicate == "medication_dose":
         found = re.match(r"(?:it is |only )?(\d[\d.,]* ?(?:mg|mcg|µg|ml|units))\b", text)

@@ -14,7 +14,21 @@ from agents.extractors.names import canonical, first_name
 from memory.ports import Roster
 from memory.types import Episode
 
-_NOBODY = frozenset("someone somebody everyone everybody anyone anybody nobody who that it let".split())
+_NOBODY = frozenset(
+    [
+        "someone",
+        "somebody",
+        "everyone",
+        "everybody",
+        "anyone",
+        "anybody",
+        "nobody",
+        "who",
+        "that",
+        "it",
+        "let",
+    ]
+)
 _REACH = 12  # messages a pronoun may look back over
 
 

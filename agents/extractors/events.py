@@ -25,7 +25,7 @@ _RULES: tuple[tuple[_Rule, frozenset[str]], ...] = tuple(
         (love.proposal_place, "proposed"),
         (love.married, "married wife husband"),
         (love.engaged, "engaged"),
-        (love.parted, "together broke broken split over off"),
+        (love.parted, "together broke broken split over off done through finished longer"),
         (
             love.together,
             "years year months together seeing dating couple going item someone somebody met got engaged",
@@ -48,6 +48,7 @@ _RULES: tuple[tuple[_Rule, frozenset[str]], ...] = tuple(
         (things.new_home, "house flat room apartment place cottage studio"),
         (things.hired, ""),
         (things.own_place, "own"),
+        (things.address, "address move moving moved live living street"),
         (things.pet, "meet name called named"),
         (things.breed, " ".join(lexicon().classes["breeds"]) + " grey coon"),
         (things.sold, "sold"),
@@ -83,9 +84,10 @@ def note_topics(episode: Episode, talk: Discourse) -> None:
 def events(episode: Episode, sentences: list[Sentence], index: int, talk: Discourse) -> Iterator[Proposal]:
     """All that the rules find in one sentence that is no question."""
     words = frozenset().union(*(s.words for s in sentences))
-    words |= {
-        mark for mark, has in ((_DIGIT, _HAS_DIGIT.search(episode.text)), (_AT, "@" in episode.text)) if has
-    }
+    if _HAS_DIGIT.search(episode.text):
+        words |= {_DIGIT}
+    if "@" in episode.text:
+        words |= {_AT}
     scene = Scene(episode, sentences, index, talk, words)
     if commitment(scene.text, scene.text) == 0.0:
         yield from things.contact(scene)

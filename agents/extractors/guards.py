@@ -7,8 +7,9 @@ its confidence, 0 where nothing is asserted. Cues only: a joke without one passe
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
-from agents.extractors.sentences import clean
+from agents.extractors.sentences import LONGEST_MESSAGE, clean
 
 _HOSTILE = re.compile(
     r"ignore (?:all |any )?(?:the |your )?(?:previous|prior|above|earlier) (?:instructions|messages)|disregard (?:all|any|previous|your)"
@@ -32,6 +33,7 @@ _UNREAL = re.compile(
     r"(?:never|nobody|no one|none of us)|someone's|somebody's|a friend of|ask(?:ed)? (?:me|us|him|her|if)|decide)\b",
     re.IGNORECASE,
 )
+_IF = re.compile(r"\bif\b", re.IGNORECASE)
 _NEGATION = re.compile(
     r"\b(?:not|never|no longer|nobody|neither|nor|hardly)\s*(?:\w+\s+){0,2}$", re.IGNORECASE
 )
@@ -59,9 +61,33 @@ _SELF_REPORT = re.compile(
 )
 
 
+_CUES = (
+    "ignore",
+    "disregard",
+    "assistant",
+    "model",
+    "agent",
+    "system",
+    "as an ai",
+    "dear ",
+    "not mention",
+    "im_start",
+    "you are now",
+    "must ",
+    "user:",
+    "language",
+    "bot",
+    "llm",
+)
+
+
 def is_untrusted(text: str) -> bool:
     """Whether a message is pasted or hostile, or says itself that it is not meant: nothing in it is read."""
-    if _HOSTILE.search(text) or _NOTICE.search(text):
+    text = text[:LONGEST_MESSAGE]
+    lower = text.lower()
+    if any(cue in lower for cue in _CUES) and _HOSTILE.search(text):
+        return True
+    if _NOTICE.search(text):
         return True
     return bool(_SARCASM.search(clean(text).lower()))
 
@@ -74,6 +100,8 @@ def is_own_word(before: str, sentence: str) -> bool:
 
 def commitment(before: str, sentence: str) -> float:
     """How far a statement binds its speaker, in [0, 1]. `before` is the sentence up to the statement."""
+    if not before.strip():
+        return _certainty(sentence)
     before = _TURN.split(before)[-1]
     if _UNREAL.search(before) or _NEGATION.search(before):
         return 0.0
@@ -82,6 +110,11 @@ def commitment(before: str, sentence: str) -> float:
         if not (_EXPERT.search(before) or is_own_word(before, sentence)):
             return 0.0
         factor = 0.9
-    if re.search(r"\bif\b|\bas if\b", sentence, re.IGNORECASE):
+    return factor * _certainty(sentence)
+
+
+@lru_cache(maxsize=64)
+def _certainty(sentence: str) -> float:
+    if _IF.search(sentence):
         return 0.0
-    return factor * (0.55 if _DOUBT.search(sentence) else 1.0)
+    return 0.55 if _DOUBT.search(sentence) else 1.0

@@ -61,7 +61,7 @@ def _patient(scene: Scene, at: int) -> str | None:
 def _whom(scene: Scene) -> str:
     """Whoever opened the message as its subject, else the speaker."""
     here = [m for m in scene.talk.mentions if m.at == scene.talk.at and not m.is_thing]
-    said_i = re.search(r"\b(?:i|me|my)\b", scene.message.lower())
+    said_i = re.search(r"\b(?:i|me)\b", scene.message.lower())
     return (
         here[0].name
         if here and not said_i and not scene.talk.is_speaker(here[0].name)
@@ -79,7 +79,7 @@ _IT_IS = re.compile(
     rf"(?:and |so |well |turns out )*(?:it is|it was|turns out it is|diagnosis:?|they say it is|he says it is|she says it is) (?:an? |the )?{_CONDITION}",
     re.IGNORECASE,
 )
-_FRAGMENT = re.compile(rf"{_CONDITION}(?=$|[,.!]| at \d)", re.IGNORECASE)
+_FRAGMENT = re.compile(rf"{_CONDITION}(?=$|[,.!]| at \d| on | last | yesterday| today| this )", re.IGNORECASE)
 _AT_AGE = re.compile(r"\bat (\d{2})\b(?! ?(?:am|pm|:|percent|%))")
 _BONE = re.compile(
     spell(r"(?:a )?(?P<o>(?:broken|fractured|sprained|torn|dislocated) (?:\w+ )?(?:@BODY@))\b"), re.IGNORECASE

@@ -82,10 +82,12 @@ def engaged(scene: Scene) -> Iterator[Proposal]:
 
 def parted(scene: Scene) -> Iterator[Proposal]:
     """ "we're not together any more", "we broke up": the partner known of ends, and the speaker is single."""
-    if not _PARTED.search(scene.text):
+    named = _OVER.search(scene.text)
+    if not named and not _PARTED.search(scene.text):
         return
     talk = scene.talk
-    name = (
+    name = named["name"] if named else None
+    name = name or (
         talk.kin.get((talk.speaker, "partner"))
         or talk.kin.get((talk.speaker, "fiance"))
         or talk.last_person(within=4)
@@ -197,6 +199,9 @@ _PARTED = re.compile(
     r"\b(?:we are (?:not|no longer) together|not together any ?more|we (?:have )?(?:broke|broken|split) up|we split|broke up with me|it is over between us|"
     r"we called off the (?:wedding|engagement)|(?:the )?(?:wedding|engagement) is off)\b",
     re.IGNORECASE,
+)
+_OVER = re.compile(
+    r"\b(?P<name>[A-ZÀ-Þ][\w-]+) and (?:i|I|me) (?:are (?:over|done|through|finished|no longer|not together)|(?:have )?(?:broke|broken|split))"
 )
 _AND_I = re.compile(
     rf"\b(?P<name>[A-ZÀ-Þ][\w-]+) and (?:i|I|me) (?:are|have been|were) (?:(?:{NUMBER}|a) (?:years?|months?)\b|together|a couple|an item|dating|engaged)"

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 
 from agents.extractors.lexicon import lexicon
 from agents.extractors.sentences import clean, is_name_word
+from memory.names import key
 from memory.ports import Roster
 from memory.types import Episode
 
@@ -149,6 +150,11 @@ def learn_names(episodes: Iterable[Episode], roster: Roster) -> dict[str, str]:
         if n > lower[word.lower()] and word.lower() not in lexicon().classes["not_names"]
         and (not lexicon().is_ordinary(word) or n >= 3)
     }  # fmt: skip
+    names |= {
+        plain: word
+        for word in list(names.values())
+        if (plain := key(word)) not in names and not lexicon().is_ordinary(plain)
+    }
     for full in (*roster.known, *roster.speakers):
         for word in full.split():
             if word.lower() not in lexicon().classes["not_names"]:

@@ -29,6 +29,7 @@ class VerbPattern:
     past: bool = False
     needs_date: bool = False
     adverb: str | None = None
+    elided: bool = True  # may be tried where the subject is left out
     with_verb: bool = False
     change: Change = "state"
 

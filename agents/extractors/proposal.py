@@ -58,11 +58,13 @@ class Proposals:
     def __init__(self) -> None:
         self._rows: list[Proposal] = []
         self._places: dict[tuple[str, str, str, str], int] = {}
+        self._latest: dict[tuple[str, str], int] = {}  # (subject, predicate) -> place
 
     def add(self, proposal: Proposal) -> None:
         place = self._places.get(proposal.key())
         if place is None:
             self._places[proposal.key()] = len(self._rows)
+            self._latest[proposal.subject, proposal.predicate] = len(self._rows)
             self._rows.append(proposal)
             return
         held = self._rows[place]
@@ -76,7 +78,11 @@ class Proposals:
 
     def settle_start(self, at: int) -> None:
         """A job told of with the day it starts begins on that day; the day is then no fact of its own."""
-        here = [i for i, row in enumerate(self._rows) if row.at[0] == at and row.confidence > 0]
+        here = [
+            i
+            for i in range(max(len(self._rows) - 20, 0), len(self._rows))
+            if self._rows[i].at[0] == at and self._rows[i].confidence > 0
+        ]
         starts = [i for i in here if self._rows[i].predicate == "starts_on"]
         jobs = [
             i
@@ -90,7 +96,13 @@ class Proposals:
 
     def recent(self, speaker: str, since: int) -> list[Proposal]:
         """What a speaker said from a message on, newest first."""
-        return [p for p in reversed(self._rows) if p.at[0] >= since and p.asserted_by == speaker]
+        found = []
+        for row in reversed(self._rows):
+            if row.at[0] < since:
+                break
+            if row.asserted_by == speaker:
+                found.append(row)
+        return found
 
     def withdraw(self, proposal: Proposal) -> None:
         """Take a proposal back as if it was never made: its speaker mended it in the same breath."""
@@ -98,11 +110,9 @@ class Proposals:
         if place is not None:
             self._rows[place] = replace(self._rows[place], confidence=0.0)
 
-    def last(self, subject: str, *predicates: str) -> Proposal | None:
-        for row in reversed(self._rows):
-            if row.subject == subject and row.predicate in predicates and row.confidence > 0:
-                return row
-        return None
+    def last(self, subject: str, predicate: str) -> Proposal | None:
+        place = self._latest.get((subject, predicate))
+        return self._rows[place] if place is not None and self._rows[place].confidence > 0 else None
 
     def candidates(self, episodes: Sequence[Episode], names: Mapping[str, str]) -> list[FactCandidate]:
         """`names` gives the name of those who were first "Ana's brother"."""

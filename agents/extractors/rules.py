@@ -122,6 +122,8 @@ def _statements(
             match = pattern.say.match(clause.verb)
             if match is None or (pattern.needs and not pattern.needs.search(sentence.text)):
                 continue
+            if clause.is_elided and not pattern.elided:
+                continue
             if pattern.adverb and pattern.adverb not in clause.adverbs:
                 continue
             made = _propose(episode, sentence, clause, pattern, match, talk)

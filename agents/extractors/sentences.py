@@ -13,6 +13,10 @@ from functools import lru_cache
 from agents.extractors.lexicon import lexicon
 from agents.extractors.numbers import to_int
 
+LONGEST_MESSAGE, LONGEST_SENTENCE = (
+    4000,
+    400,
+)  # characters; what runs longer is pasted, and is not read further
 QUOTED = "\u2026"  # stands where a quotation was: no pattern reads across it
 
 
@@ -27,9 +31,10 @@ class Sentence:
     words: frozenset[str] = frozenset()
 
 
+@lru_cache(maxsize=64)
 def clean(text: str) -> str:
     """The message without marks of the messenger, its quotations replaced by an ellipsis."""
-    plain = _MARKS.sub(" ", text.replace("’", "'").replace("‘", "'"))
+    plain = _MARKS.sub(" ", text[:LONGEST_MESSAGE].replace("’", "'").replace("‘", "'"))
     plain = _QUOTE.sub(lambda m: m[1] if _is_title(m[1] or "") else f" {QUOTED} ", plain)
     return re.sub(r"^>.*$", "", plain, flags=re.MULTILINE)
 
@@ -71,6 +76,7 @@ _POLAR = re.compile(
 
 def expand(text: str) -> str:
     """ "i'm" and "im" as "i am": one spelling for the patterns."""
+    text = _ITS.sub("it is", text)
     text = _IM.sub(lambda m: _BARE[m[0].lower()], text)
     return _CONTRACTION.sub(lambda m: _ENDINGS.get(m[0].lower().replace("n't", "not"), " " + m[0]), text)
 
@@ -87,7 +93,8 @@ def restore(text: str, names: dict[str, str]) -> str:
 
 def _pieces(text: str) -> list[str]:
     guarded = _ABBREVIATION.sub(lambda m: m[0].replace(".", "\u2024"), text)
-    return [p.replace("\u2024", "").strip(" ,;-–") for p in _BREAK.split(guarded) if p and p.strip()]
+    pieces = (p[:LONGEST_SENTENCE] for p in _BREAK.split(guarded) if p and p.strip())
+    return [p.replace("\u2024", "").strip(" ,;-–") for p in pieces]
 
 
 def _is_title(quoted: str) -> bool:
@@ -125,8 +132,12 @@ _BARE = {
     "doesnt": "does not", "isnt": "is not", "wasnt": "was not", "hes": "he is", "shes": "she is", "theyre": "they are",
     "thats": "that is", "whats": "what is", "havent": "have not", "wont": "will not", "arent": "are not",
     "youve": "you have", "theyve": "they have", "weve": "we have", "gonna": "going to", "wanna": "want to", "gotta": "got to",
+    "u": "you", "ur": "your", "r": "are", "wheres": "where is", "whos": "who is", "hows": "how is", "whens": "when is",
+    "wouldnt": "would not", "couldnt": "could not", "shouldnt": "should not", "werent": "were not", "hasnt": "has not",
+    "ofc": "of course", "bc": "because", "pls": "please", "thx": "thanks",
 }  # fmt: skip
 _IM = re.compile(rf"\b(?:{'|'.join(_BARE)})\b", re.IGNORECASE)
+_ITS = re.compile(r"\bits(?= (?:a|an|the|not|my|his|her|your|been|so|fine|ok|called)\b)", re.IGNORECASE)
 _ENDINGS = {
     "'m": " am", "'re": " are", "'ve": " have", "'ll": " will", "'d": " would", "not": " not",
     "he's": "he is", "she's": "she is", "it's": "it is", "that's": "that is", "what's": "what is", "who's": "who is",

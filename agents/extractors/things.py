@@ -131,6 +131,14 @@ def _job_fragment(scene: Scene) -> tuple[str | None, str | None]:
     return role, where if not (role and not found) else None
 
 
+def address(scene: Scene) -> Iterator[Proposal]:
+    """A street with its number, where the message tells of an address or a move of the speaker's."""
+    match = _STREET.search(scene.text)
+    if match and not re.search(r"\b(?:he|she|they|his|her|their|your)\b", scene.message.lower()):
+        spec = Spec(_renewed(scene), day=next((w.day for w in scene.dates()), scene.today))
+        yield from scene.fact(scene.talk.speaker, "address", match[0], "address", 0.7, spec)
+
+
 def own_place(scene: Scene) -> Iterator[Proposal]:
     """ "It has a name: Fala Comigo. My own practice, I open on 15 September"."""
     match = re.search(rf"\bmy own (?P<o>(?:[\w-]+ ){{0,2}}?{_BUSINESS})\b", scene.text, re.IGNORECASE)
@@ -172,6 +180,11 @@ def pet(scene: Scene) -> Iterator[Proposal]:
 
 def breed(scene: Scene) -> Iterator[Proposal]:
     """ "he's a three-legged greyhound", "a very old beagle", of the animal last spoken of."""
+    if match := _BARE_BREED.search(scene.text):
+        animal = next(
+            (m.name for m in reversed(scene.talk.mentions) if m.is_animal and scene.talk.at == m.at), None
+        )
+        yield from scene.fact(animal, "breed", match["o"].lower(), "breed", 0.65, Spec(subject_kind="thing"))
     for match in _BREED.finditer(scene.text):
         talk = scene.talk
         animal = next((m.name for m in reversed(talk.mentions) if m.is_animal and talk.at - m.at <= 3), None)
@@ -240,6 +253,11 @@ _BUSINESS = (
     r"(?:practice|shop|café|cafe|restaurant|bakery|studio|business|company|clinic|salon|workshop|bar|bookshop|gallery|school|farm|garage|"
     r"tasca|firm|agency|brewery|gym|pottery|nursery)"
 )
+_STREET = re.compile(
+    r"\b(?:[A-ZÀ-Þ]\w+(?:straße|strasse|gata|gatan|vägen|weg|gade|gasse|laan|straat) \d+\w?|"
+    r"\d+\w? [A-Z]\w+(?: [A-Z]\w+)? (?:Street|Road|Lane|Avenue|Square|Drive|Close|Crescent|Terrace)|"
+    r"(?:Rua|Rue|Calle|Via|Avenida|Avenue) (?:[\wÀ-ÿ]+ ){0,3}[A-ZÀ-Þ]\w+,? \d+)"
+)
 _EMAIL = re.compile(r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+\b")
 _PHONE = re.compile(r"(?<![\w.,-])\+?\d[\d \-()]{6,18}\d(?![\w-])")
 _ABOUT_PHONE = re.compile(r"\b(?:number|phone|mobile|cell|call|text|whatsapp|ring)\b", re.IGNORECASE)
@@ -266,6 +284,7 @@ _PET_NAMED = re.compile(
     r"\b(?:meet|(?:her|his|its) name is|(?:she|he|it) is (?:called|named)|called|named) (?P<name>\S+)",
     re.IGNORECASE,
 )
+_BARE_BREED = re.compile(spell(r"(?:^|, )(?P<o>(?:@BREEDS@))(?=$|[,.!])"), re.IGNORECASE)
 _BREED = re.compile(
     spell(
         r"\b(?:an?|the|another|half|part) (?P<o>(?:(?!with\b|for\b|of\b)[\w-]+ ){0,3}?(?:african grey|maine coon|@BREEDS@))\b(?!'s)"

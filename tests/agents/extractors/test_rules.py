@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -189,3 +190,14 @@ def test_the_development_chats_stay_above_their_floor(chat: str, precision: floa
     assert numbers["precision"] >= precision
     assert numbers["recall"] >= recall
     assert numbers["trap_rate"] == 0.0
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["my brother said that i was ", "Anna Berta Carla ", "a.b-c@", "1 2 3 ", "and then I, ", "😂", '"'],
+)
+def test_a_pasted_wall_of_text_is_read_in_bounded_time(unit: str) -> None:
+    episode = Episode("0", "c", 0, "a", ANNA, NOON, unit * 5000)
+    began = time.process_time()
+    RuleExtractor().extract([episode], ROSTER)
+    assert time.process_time() - began < 3
