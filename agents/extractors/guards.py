@@ -56,7 +56,7 @@ _DOUBT = re.compile(
 
 _TURN = re.compile(r"\bbut\b|\bthough\b|\bhowever\b", re.IGNORECASE)
 _SELF_REPORT = re.compile(
-    r"\b(?:he|she|they)(?: just| [^.!?]{1,30} and)? (?:says|said|told (?:me|us)|wrote)(?: that)? ?$",
+    r"\b(he|she|they)(?: just| [^.!?]{1,30} and)? (?:says|said|told (?:me|us)|wrote)(?: that)? ?$",
     re.IGNORECASE,
 )
 
@@ -95,7 +95,9 @@ def is_untrusted(text: str) -> bool:
 def is_own_word(before: str, sentence: str) -> bool:
     """ "he says he has three": a report of what somebody says of themselves is as good as their word."""
     rest = sentence.rpartition(before)[2] if before else sentence
-    return bool(_SELF_REPORT.search(before) and re.match(r"\s*(?:he|she|they)\b", rest, re.IGNORECASE))
+    teller = _SELF_REPORT.search(before)
+    told = re.match(r"\s*(he|she|they)\b", rest, re.IGNORECASE)
+    return bool(teller and told and teller[1].lower() == told[1].lower())
 
 
 def commitment(before: str, sentence: str) -> float:
