@@ -6,10 +6,14 @@ and one without fast bfloat16 start from the same numbers. The folder appears by
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import gguf
 import torch
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -36,8 +40,19 @@ def dequantise(path: Path, folder: Path) -> Path:
     return folder
 
 
+@contextmanager
+def _parsed_once() -> Iterator[None]:
+    """Inside, one parse of a GGUF's header serves all readers: transformers makes three, some seconds each."""
+    original = gguf.GGUFReader
+    gguf.GGUFReader = functools.cache(original)
+    try:
+        yield
+    finally:
+        gguf.GGUFReader = original
+
+
 def _write(path: Path, folder: Path) -> None:
-    with quiet_transformers():
+    with quiet_transformers(), _parsed_once():
         model = AutoModelForCausalLM.from_pretrained(
             path.parent, gguf_file=path.name, dtype=torch.float32, local_files_only=True
         )

@@ -64,8 +64,8 @@ def keep_freed_memory() -> bool:
     except (OSError, AttributeError):
         return False
     trim_threshold, mmap_threshold, arena_max = -1, -3, -8  # malloc.h
-    settings = ((mmap_threshold, 1 << 30), (trim_threshold, (1 << 31) - 1), (arena_max, 1))
-    return all([mallopt(name, value) == 1 for name, value in settings])
+    settings = ((mmap_threshold, 1 << 25), (trim_threshold, (1 << 31) - 1), (arena_max, 1))
+    return [mallopt(name, value) for name, value in settings] == [1, 1, 1]
 
 
 def n_cores() -> int:
