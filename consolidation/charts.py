@@ -10,24 +10,43 @@ LEFT, RIGHT, TOP, BOTTOM = 48, 12, 12, 28
 MAX_POINTS = 400
 
 
-def line_chart(points: Sequence[tuple[float, float]], label: str) -> str:
-    """y over x, from zero up; empty where there is nothing to draw. `label` names the y axis."""
-    if len(points) < 2:
+Points = Sequence[tuple[float, float]]
+
+
+def line_chart(series: Mapping[str, Points], label: str) -> str:
+    """One line per name, y over x from zero up; empty where there is nothing to draw. `label` names the y axis."""
+    drawn = {name: _thin(points) for name, points in series.items() if len(points) > 1}
+    if not drawn:
         return ""
-    points = _thin(points)
-    x_low, x_high = points[0][0], max(points[-1][0], points[0][0] + 1e-9)
-    y_high = max(y for _, y in points) or 1.0
+    everything = [point for points in drawn.values() for point in points]
+    x_low = min(x for x, _ in everything)
+    x_high = max(*(x for x, _ in everything), x_low + 1e-9)
+    y_high = max(y for _, y in everything) or 1.0
+    lines = "".join(
+        _line(points, (x_low, x_high, y_high), index, name)
+        for index, (name, points) in enumerate(drawn.items())
+    )
+    ticks = "".join(_y_tick(y_high * share, y_high) for share in (0, 0.25, 0.5, 0.75, 1))
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)} by step">{ticks}{lines}'
+        f'<text x="{LEFT}" y="{HEIGHT - 8}">step {x_low:g}</text>'
+        f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 8}" text-anchor="end">step {x_high:g}</text>'
+        f'<text x="{LEFT + 6}" y="{TOP + 10}">{escape(label)}</text></svg>'
+    )
+
+
+def _line(points: Points, scale: tuple[float, float, float], index: int, name: str) -> str:
+    """The line, and its name at the right with a sample of its dashes."""
+    x_low, x_high, y_high = scale
     path = " ".join(
         f"{_scale(x, x_low, x_high, LEFT, WIDTH - RIGHT):.1f},{_scale(y, 0, y_high, HEIGHT - BOTTOM, TOP):.1f}"
         for x, y in points
     )
-    ticks = "".join(_y_tick(y_high * share, y_high) for share in (0, 0.25, 0.5, 0.75, 1))
+    y = TOP + 10 + 14 * index
     return (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)} by step">{ticks}'
-        f'<polyline class="line" points="{path}"/>'
-        f'<text x="{LEFT}" y="{HEIGHT - 8}">step {x_low:g}</text>'
-        f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 8}" text-anchor="end">step {x_high:g}</text>'
-        f'<text x="{LEFT + 6}" y="{TOP + 10}">{escape(label)}</text></svg>'
+        f'<polyline class="line line{index}" points="{path}"/>'
+        f'<line class="line line{index}" x1="{WIDTH - 130}" x2="{WIDTH - 106}" y1="{y - 4}" y2="{y - 4}"/>'
+        f'<text x="{WIDTH - 100}" y="{y}">{escape(name)}</text>'
     )
 
 
@@ -68,7 +87,7 @@ def _scale(value: float, low: float, high: float, to_low: float, to_high: float)
     return to_low + (value - low) / (high - low) * (to_high - to_low)
 
 
-def _thin(points: Sequence[tuple[float, float]]) -> Sequence[tuple[float, float]]:
+def _thin(points: Points) -> Points:
     step = -(-len(points) // MAX_POINTS)
     return [*points[:-1:step], points[-1]]
 

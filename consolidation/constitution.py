@@ -34,8 +34,10 @@ def run(context: NightContext, progress: Progress) -> StageResult:
                 session, context.space_id, person.id, principles, run_id=context.run_id, clock=context.clock
             )
     progress(len(speakers), len(speakers))
-    counts = {"people": len(speakers), "principles": n_principles, "writer_away": n_kept}
-    return StageResult(counts=counts, output={"versions": versions})
+    return StageResult(
+        counts={"people": len(speakers), "principles": n_principles, "writer_away": n_kept},
+        output={"versions": versions},
+    )
 
 
 def _heard(episodes: Iterable[Episode]) -> dict[str, list[Episode]]:

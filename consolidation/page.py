@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from string import Template
 from typing import Any
 
-from consolidation.charts import bar_chart, heat_table, line_chart
+from consolidation.charts import Points, bar_chart, heat_table, line_chart
 from memory.types import Principle
 
 TEMPLATE = Path(__file__).with_name("report_template.html")
@@ -62,7 +62,7 @@ class NightPage:
     gate: Sequence[dict[str, Any]] = ()
     decisions: Sequence[DecisionLine] = ()
     questions: Sequence[ExamLine] = ()
-    loss: Sequence[tuple[float, float]] = ()
+    loss: Mapping[str, Points] = field(default_factory=dict)  # kind of text -> loss by step
     readout: dict[str, Any] = field(default_factory=dict)  # concepts, auroc, cross_talk, layers, left_out
     constitutions: Sequence[tuple[str, Sequence[Principle]]] = ()
 
@@ -145,7 +145,7 @@ def _asked(lines: Sequence[ExamLine]) -> str:
 
 
 def _loss(page: NightPage) -> str:
-    drawing = line_chart(page.loss, "training loss (nats per token)")
+    drawing = line_chart(page.loss, "loss (nats per token)")
     return f"<h2>Training</h2>{drawing}" if drawing else ""
 
 

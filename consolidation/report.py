@@ -21,6 +21,7 @@ from memory.people import list_people
 from memory.types import Principle
 
 REPORT_FILE = "report.html"
+LOSSES = {"loss_answer": "answers", "loss_negative": "refusals", "loss_kl": "kept as the base"}
 
 
 def run(context: NightContext, progress: Progress) -> StageResult:
@@ -75,18 +76,19 @@ def gather(context: NightContext) -> NightPage:
     )
 
 
-def loss_of(run_dir: Path) -> list[tuple[float, float]]:
-    """(step, loss) from the trainer's metrics; rows that a kill cut short are left out."""
-    points = []
+def loss_of(run_dir: Path) -> dict[str, list[tuple[float, float]]]:
+    """Loss by step per kind of text from the trainer's metrics; a row that a kill cut short is left out."""
+    series: dict[str, dict[float, float]] = {}
     for path in sorted(run_dir.rglob("metrics.jsonl"))[:1]:
         for line in path.read_text(encoding="utf-8").splitlines():
             try:
                 row = json.loads(line)
             except ValueError:
                 continue
-            if isinstance(row, dict) and "step" in row and isinstance(row.get("loss"), int | float):
-                points.append((float(row["step"]), float(row["loss"])))
-    return sorted(dict(points).items())
+            for key, value in row.items():
+                if key.startswith("loss_"):
+                    series.setdefault(LOSSES.get(key, key), {})[row["step"]] = value
+    return {name: sorted(points.items()) for name, points in series.items()}
 
 
 def _space_name(context: NightContext) -> str:

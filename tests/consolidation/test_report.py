@@ -37,7 +37,7 @@ PAGE = NightPage(
             {"base": ("Paris", False), "weights": ("Bergen", True)},
         )
     ],
-    loss=[(1, 3.0), (2, 1.5), (3, 0.4)],
+    loss={"answers": [(1, 3.0), (2, 1.5), (3, 0.4)], "refusals": [(2, 1.0), (3, 0.5)]},
     readout={"layers": (14,), "auroc": {"joy": 0.81}, "cross_talk": [[1.0]], "left_out": {"awe": 3}},
     constitutions=[("Mona", [Principle("habit", "greets in the morning", ("e1",))])],
 )
@@ -104,16 +104,16 @@ def test_an_empty_night_has_a_page_too() -> None:
 
 
 def test_charts_draw_nothing_out_of_nothing_and_stay_inside() -> None:
-    assert line_chart([], "loss") == line_chart([(1, 2)], "loss") == ""
-    assert line_chart([(1, 0.0), (2, 0.0)], "loss")
+    assert line_chart({}, "loss") == line_chart({"a": [(1, 2)]}, "loss") == ""
+    assert line_chart({"a": [(1, 0.0), (2, 0.0)]}, "loss")
     widths = re.findall(r'width="([\d.]+)"', bar_chart({"a": 1.7, "b": -3.0}))
     assert [float(width) for width in widths] == [430.0, 0.0]
 
 
 def test_metrics_that_a_kill_cut_short_are_still_drawn(chat: Any) -> None:
-    rows = [json.dumps({"step": step, "loss": 1 / step}) for step in (1, 2, 2, 3)]
+    rows = [json.dumps({"step": step, "loss_answer": 1 / step}) for step in (1, 2, 2, 3)]
     (chat.home / "metrics.jsonl").write_text("\n".join([*rows, '{"step": 4, "lo']), encoding="utf-8")
-    assert report.loss_of(chat.home) == [(1, 1.0), (2, 0.5), (3, 1 / 3)]
+    assert report.loss_of(chat.home) == {"answers": [(1, 1.0), (2, 0.5), (3, 1 / 3)]}
 
 
 def test_a_refused_night_is_reported_with_its_number_and_its_answers(chat: Any) -> None:
