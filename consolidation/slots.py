@@ -87,9 +87,11 @@ def is_teachable(fact: Fact) -> bool:
 
 
 def accepted_values(value: str, kind: str) -> tuple[str, ...]:
-    """What counts as giving the value. Beyond the value itself: the place in "flat in Bonfim", the role in
-    "nurse at Santa Clara" (`kind` text), the first name of a person."""
-    found = [value]
+    """What counts as giving the value. Beyond the value itself, as written and as said: the day of a moment, the place
+    in "flat in Bonfim", the role in "nurse at Santa Clara" (`kind` text), the first name of a person."""
+    found = list(dict.fromkeys((value, spoken(value))))
+    if moment := re.match(r"\d{4}-\d{2}-\d{2}(?=[T ]\d{2}:\d{2})", value):
+        found.append(moment[0])
     if match := re.match(r"(?P<head>[^,]+?) (?:in|at|on|near|for) (?P<tail>.+)", value):
         if kind == "place" and match["tail"][0].isupper():
             found.append(match["tail"])

@@ -13,12 +13,12 @@ from sqlalchemy import select
 
 from consolidation import dream, negatives
 from consolidation import recipe as recipes
-from consolidation.curriculum import Course, Row, is_sound
+from consolidation.curriculum import Course, Row, is_sound, reverse_rows
 from consolidation.dream import Graph
 from consolidation.questions import KINDS
 from consolidation.recipe import Entry, Recipe
 from consolidation.scoring import gives, gives_any, refuses
-from consolidation.slots import Names, make_slots
+from consolidation.slots import Names, accepted_values, is_teachable, make_slots
 from consolidation.stage import NightContext, NightSettings, no_progress
 from db.tables import Example
 from memory.artifacts import move_pointer, record_artifact
@@ -260,8 +260,6 @@ def test_one_fact_is_enough(chat: Any) -> None:
 def test_what_a_model_said_or_what_is_too_long_is_not_taught(chat: Any) -> None:
     store(chat, *TOLD[:1])
     (fact,) = list_facts(chat.database, chat.space_id, REGISTRY)
-    from consolidation.slots import is_teachable
-
     assert is_teachable(fact)
     assert not is_teachable(replace(fact, origin="simulated"))
     assert not is_teachable(replace(fact, object="word " * 30))
@@ -392,11 +390,23 @@ def fact(subject: str, predicate: str, value: str, **given: Any) -> Fact:
     return Fact(predicate=predicate, object=value, **{**fields, **given})
 
 
+@pytest.mark.parametrize(
+    ("value", "kind", "answer"),
+    [
+        ("2025-09-17 10:00", "date", "The interview is on 17 September 2025 at 10:00."),
+        ("2025-09-17T10:00:00+00:00", "date", "It is on September 17th."),
+        ("flat in Bonfim", "place", "Ines lives in Bonfim."),
+        ("nurse assistant at Santa Clara", "text", "He is a nurse assistant."),
+        ("Rasmus Holt", "person", "Rasmus is the boss."),
+    ],
+)
+def test_a_value_counts_as_given_in_the_forms_people_use(value: str, kind: str, answer: str) -> None:
+    assert gives_any(answer, accepted_values(value, kind))
+
+
 def test_a_value_that_many_share_is_not_reversed() -> None:
     facts: Sequence[Fact] = [fact("Ann", "lives_in", "Rome"), fact("Bo", "lives_in", "Rome")]
     slots = make_slots(facts, [], REGISTRY)
     course = Course(Wordings.load(), Names([]), 0)
-    from consolidation.curriculum import reverse_rows
-
     assert reverse_rows(course, slots, slots) == []
     assert len(reverse_rows(course, slots[:1], slots[:1])) == 2
