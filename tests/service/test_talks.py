@@ -1,0 +1,108 @@
+"""Asking and talking over HTTP with the shipped models; one home for all tests of this module."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from memory import consent
+from memory.episodes import list_episodes
+from memory.ports import utc_now
+from service.http import create_app
+from service.settings import Settings
+from service.talks import Says, Talks
+from service.wiring import Services
+
+SAID = ("I live in Porto.", "I work at the harbour office.", "My sister Marta lives in Faro.")
+
+
+@pytest.fixture(scope="module")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    home = tmp_path_factory.mktemp("home")
+    chat = home / "chat.jsonl"
+    rows = [
+        {"time": f"2025-03-0{i + 1}T10:00:00", "speaker": "Ada", "text": said} for i, said in enumerate(SAID)
+    ]
+    rows.append({"time": "2025-03-09T10:00:00", "speaker": "Bo", "text": "good to know"})
+    chat.write_text("\n".join(json.dumps(row) for row in rows))
+    with Services(Settings(home=home)) as opened:
+        opened.import_file(chat)
+        consent.record(
+            opened.database, opened.space_id, opened.person("Ada").id, agreed_by="Ada", clock=utc_now
+        )
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def app(services: Services) -> FastAPI:
+    return create_app(services)
+
+
+def post(app: FastAPI, path: str, body: dict[str, Any], **headers: str) -> httpx.Response:
+    async def go() -> httpx.Response:
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost:7777") as client:
+            return await client.post(path, json=body, headers=headers, timeout=120)
+
+    return asyncio.run(go())
+
+
+def events(answer: httpx.Response) -> list[tuple[str, dict[str, Any]]]:
+    blocks = [block.split("\n") for block in answer.text.strip().split("\n\n")]
+    return [(name.removeprefix("event: "), json.loads(data.removeprefix("data: "))) for name, data in blocks]
+
+
+def test_a_question_is_answered_with_its_evidence(app: FastAPI) -> None:
+    answer = post(app, "/v1/ask", {"question": "Where does Ada live?", "as_of": "2025-06-01"}).json()
+    assert set(answer) == {"answer", "abstained", "facts", "evidence"}
+    assert (answer["abstained"], "Porto" in answer["answer"]) == (False, True)
+    assert answer["evidence"][0]["speaker"] == "Ada"
+
+
+def test_a_turn_as_json_and_as_events_is_the_same_turn(app: FastAPI, services: Services) -> None:
+    said = {"person": "Ada", "as": "Bo", "text": "Where do you live?", "temperature": 0}
+    whole = post(app, "/v1/chat", said)
+    assert whole.status_code == 200
+    assert set(whole.json()) == {"reply", "facts", "readouts", "recipe"}
+    streamed = events(post(app, "/v1/chat", said, accept="text/event-stream"))
+    assert [name for name, _ in streamed] == ["piece"] * (len(streamed) - 1) + ["turn"]
+    drawn = "".join(data["text"] for _, data in streamed[:-1])
+    assert drawn.strip() == streamed[-1][1]["reply"]
+    kept = list_episodes(services.database, services.space_id, origins=("simulated",))
+    assert [episode.speaker for episode in kept[-2:]] == ["Bo", "Ada"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_nobody_is_simulated_without_consent(app: FastAPI, stream: bool) -> None:
+    refused = post(app, "/v1/chat", {"person": "Bo", "as": "Ada", "text": "hi", "stream": stream})
+    assert (refused.status_code, refused.json()["type"]) == (403, "urn:slowwave:problem:no-consent")
+
+
+def test_consent_withdrawn_ends_an_open_session(app: FastAPI, services: Services) -> None:
+    said = {"person": "Ada", "as": "Bo", "text": "hello", "temperature": 0}
+    assert post(app, "/v1/chat", said).status_code == 200
+    ada = services.person("Ada").id
+    consent.withdraw(services.database, services.space_id, ada, clock=services.clock)
+    try:
+        assert post(app, "/v1/chat", said).status_code == 403
+    finally:
+        consent.record(services.database, services.space_id, ada, agreed_by="Ada", clock=services.clock)
+
+
+def test_a_listener_who_leaves_stops_the_reply_and_nothing_of_it_is_kept(
+    app: FastAPI, services: Services
+) -> None:
+    talks: Talks = app.state.slowwave.talks
+    before = list_episodes(services.database, services.space_id, origins=("simulated",))
+    spoken = talks.stream(Says("Ada", "Bo", "Tell me all about Porto.", temperature=0))
+    assert isinstance(next(spoken), str)
+    spoken.close()  # type: ignore[attr-defined]
+    with app.state.slowwave.lock:  # the turn has ended
+        after = list_episodes(services.database, services.space_id, origins=("simulated",))
+    assert after == before
