@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import json
-import logging
 import os
 import signal
 import sys
@@ -18,6 +17,8 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
+
+from safetensors import SafetensorError
 
 from agents.errors import AgentError
 from agents.runtime.adapter import Adapter
@@ -31,8 +32,6 @@ from consolidation.trainer.replay import cache_file, load_replay, write_replay
 from consolidation.trainer.texts import make_texts
 from memory.errors import GraphError
 
-log = logging.getLogger(__name__)
-
 
 class _Stop:
     """Asked to stop by SIGTERM, or the parent is gone."""
@@ -40,10 +39,14 @@ class _Stop:
     def __init__(self) -> None:
         self._asked = False
         self._parent = os.getppid()
-        signal.signal(signal.SIGTERM, self._on_signal)
+        self._before = signal.signal(signal.SIGTERM, self._on_signal)
 
     def _on_signal(self, _signal: int, _frame: FrameType | None) -> None:
         self._asked = True
+
+    def forget(self) -> None:
+        """Leave SIGTERM as it was found."""
+        signal.signal(signal.SIGTERM, self._before)
 
     def __call__(self) -> bool:
         return self._asked or os.getppid() != self._parent
@@ -54,8 +57,15 @@ def main(argv: list[str]) -> int:
         print("usage: python -m consolidation.trainer JOB_DIR", file=sys.stderr)
         return 2
     started = time.monotonic()
-    folder = JobFolder(Path(argv[1]))
     stop = _Stop()
+    try:
+        return _attend(JobFolder(Path(argv[1])), stop, started)
+    finally:
+        stop.forget()
+
+
+def _attend(folder: JobFolder, stop: _Stop, started: float) -> int:
+    """Train unless it is done; the exit code."""
     with _locked(folder.lock):
         if read_json(folder.result) is not None:
             return 0
@@ -64,7 +74,7 @@ def main(argv: list[str]) -> int:
             train(folder, stop, started)
         except TrainingStopped:
             return EXIT_STOPPED
-        except (NightError, AgentError, GraphError, OSError) as error:
+        except (NightError, AgentError, GraphError, OSError, SafetensorError) as error:
             write_atomically(folder.error, json.dumps({"error": " ".join(str(error).split())}))
             print(error, file=sys.stderr)
             return 1

@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 
 from agents.runtime.adapter import Adapter
@@ -88,12 +87,18 @@ class LoraFactors:
             bound = group.n_in**-0.5
             a.copy_((torch.rand(a.shape, generator=generator) * 2 - 1) * bound)
 
-    def to_adapter(self, base_hash: str, meta: Mapping[str, Any]) -> Adapter:
-        flat = self.flat.detach().float().cpu()
-        modules: dict[str, tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]] = {}
-        for group in self.groups:
+    def named(self, flat: torch.Tensor) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+        """Views (A, B) per module into a vector that is laid out like `flat`."""
+        return {
+            name: (a, b)
+            for group in self.groups
             for name, a, b in zip(
                 group.names, torch.split(group.a(flat), self.rank), group.bs(flat), strict=True
-            ):
-                modules[name] = (a.clone().numpy(), b.clone().numpy())
+            )
+        }
+
+    def to_adapter(self, base_hash: str, meta: Mapping[str, Any]) -> Adapter:
+        """The factors as they are now, copied."""
+        named = self.named(self.flat.detach().float().cpu())
+        modules = {name: (a.clone().numpy(), b.clone().numpy()) for name, (a, b) in named.items()}
         return Adapter(base_hash, self.rank, self.alpha, modules, dict(meta))

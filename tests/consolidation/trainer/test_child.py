@@ -1,0 +1,155 @@
+"""The training child on a tiny model: it learns, resumes, survives kills and says in one line what is wrong."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from agents.runtime.adapter import Adapter
+from agents.runtime.lm import LanguageModel
+from agents.runtime.spec import ModelSpec
+from consolidation.stage import TrainSettings
+from consolidation.trainer.__main__ import main
+from consolidation.trainer.job import JobFolder, Row, TrainJob, read_json
+
+ROOT = Path(__file__).parents[3]
+SETTINGS = TrainSettings(
+    rank=8,
+    alpha=32,
+    lr=2e-2,
+    steps=24,
+    facts_per_step=6,
+    negatives_per_step=2,
+    kl_per_step=1,
+    dtype="float32",
+)
+
+
+def turn(question: str, answer: str) -> tuple[dict[str, str], ...]:
+    return ({"role": "user", "content": question}, {"role": "assistant", "content": answer})
+
+
+def rows() -> list[Row]:
+    towns = ("Oslo", "Rome", "Lima")
+    facts = [
+        Row(f"f{i}{q}", "fact", turn(f"{q} {i}?", town), f"f{i}")
+        for i, town in enumerate(towns)
+        for q in "abc"
+    ]
+    return [*facts, *(Row(f"n{i}", "negative", turn(f"who {i}?", "no")) for i in range(4))]
+
+
+@pytest.fixture
+def make_job(tiny_folder: Path, model_cache: Path, tmp_path: Path):  # type: ignore[no-untyped-def]
+    def make(name: str, **changes: object) -> JobFolder:
+        job = TrainJob(
+            str(tiny_folder), str(model_cache), settings=SETTINGS, n_facts=3, checkpoint_s=0.0, device="cpu"
+        )
+        folder = JobFolder(tmp_path / name)
+        folder.write(replace(job, **changes), rows())
+        return folder
+
+    return make
+
+
+def start(folder: JobFolder) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "consolidation.trainer", str(folder.path)],
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+
+
+def finish(folder: JobFolder) -> int:
+    """In this process: starting a new one takes seconds."""
+    return main(["trainer", str(folder.path)])
+
+
+def wait_for_steps(folder: JobFolder, child: subprocess.Popen[bytes], n: int) -> None:
+    while child.poll() is None and (folder.last_metrics() or {"step": 0})["step"] < n:
+        time.sleep(0.002)
+
+
+def metrics(folder: JobFolder) -> list[dict[str, float]]:
+    return [json.loads(line) for line in folder.metrics.read_text().splitlines()]
+
+
+def test_loss_falls_and_the_result_says_what_was_done(make_job, tiny_folder, model_cache) -> None:  # type: ignore[no-untyped-def]
+    folder = make_job("a")
+    assert finish(folder) == 0
+    result, log = read_json(folder.result), metrics(folder)
+    assert result is not None
+    assert [row["step"] for row in log] == list(range(1, 25))
+    assert log[-1]["loss_answer"] < 0.6 * log[0]["loss_answer"]
+    assert (result["steps"], result["engine"], result["sha256"]) == (
+        24,
+        "handwritten",
+        Adapter.load(folder.adapter).sha256,
+    )
+    model = LanguageModel.load(ModelSpec(model_cache, str(tiny_folder), "float32", "cpu"))
+    ids, is_answer = model.template.supervised(list(rows()[0].messages))
+    at = [i - 1 for i, marked in enumerate(is_answer) if marked]
+    before = model.token_logprobs(ids)[at].mean()
+    model.apply([(Adapter.load(folder.adapter), 1.0)])
+    assert model.token_logprobs(ids)[at].mean() > before + 1
+
+
+def test_killed_and_stopped_runs_end_in_the_bits_of_an_unbroken_one(make_job) -> None:  # type: ignore[no-untyped-def]
+    whole, broken = make_job("whole"), make_job("broken")
+    assert finish(whole) == 0
+    child = start(broken)
+    wait_for_steps(broken, child, 5)
+    child.send_signal(signal.SIGKILL)
+    child.communicate()
+    child = start(broken)
+    wait_for_steps(broken, child, 12)
+    child.send_signal(signal.SIGTERM)
+    child.communicate()
+    assert child.returncode in (0, 143)
+    assert finish(broken) == 0
+    assert Adapter.load(broken.adapter).sha256 == Adapter.load(whole.adapter).sha256
+    assert [row["step"] for row in metrics(broken)] == list(range(1, 25))
+    assert [row["loss_answer"] for row in metrics(broken)] == [row["loss_answer"] for row in metrics(whole)]
+
+
+def test_another_seed_gives_other_weights_and_earlier_adapters_are_worn(make_job) -> None:  # type: ignore[no-untyped-def]
+    short = replace(SETTINGS, steps=3)
+    first = make_job("first", settings=short)
+    second = make_job("second", settings=short, adapters=((str(first.adapter), 1.0),), seed=1)
+    assert finish(first) == finish(second) == 0
+    assert Adapter.load(first.adapter).sha256 != Adapter.load(second.adapter).sha256
+    assert metrics(second)[0]["loss_answer"] != metrics(first)[0]["loss_answer"]
+
+
+def test_the_end_of_time_ends_training_with_the_rate_at_its_floor(make_job) -> None:  # type: ignore[no-untyped-def]
+    folder = make_job("a", settings=replace(SETTINGS, steps=None, max_minutes=1e-4))
+    assert finish(folder) == 0
+    log = metrics(folder)
+    assert len(log) <= 6
+    assert log[-1]["total"] == log[-1]["step"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"settings": replace(SETTINGS, backend="unsloth")}, "unsloth trainer cannot run here"),
+        ({"settings": replace(SETTINGS, lr=1e38)}, "not a number"),
+        ({"base_model": "nobody/nothing"}, "is not installed"),
+    ],
+)
+def test_a_failure_is_one_line(make_job, changes: dict[str, object], says: str) -> None:  # type: ignore[no-untyped-def]
+    folder = make_job("a", **changes)
+    assert finish(folder) == 1
+    error = read_json(folder.error)
+    assert error is not None
+    assert says in error["error"]
+    assert "\n" not in error["error"]
+    assert not folder.result.exists()
