@@ -20,7 +20,7 @@ from memory import names, replies, timing, values
 from memory.episodes import get_episodes
 from memory.facts import ALL_STATUSES, fact_json, list_facts, sentence
 from memory.index import Index
-from memory.lookup import Match, Reading, Scorer, best_first, objects_in, readings
+from memory.lookup import ENDING, Match, Reading, Scorer, best_first, objects_in, readings
 from memory.people import get_person
 from memory.ports import Clock, FloatMatrix, utc_now
 from memory.questions import STAND_IN, Question, parse
@@ -32,16 +32,12 @@ from memory.types import Answer, Episode, Fact
 from memory.wordings import Wordings
 from memory.wordings import content_words as stems
 
-FACT_THRESHOLD = 0.62  # of a match's score
+FACT_THRESHOLD = 0.6  # of a match's score
 SLOT_MARGIN = 0.08  # how far below the best match a slot may be and still answer for its time
 PASSAGE_THRESHOLD = 0.75
-SURE, STEEP = 0.62, 12.0  # the score that is as likely right as wrong, and how fast that changes
+SURE, STEEP = 0.6, 12.0  # the score that is as likely right as wrong, and how fast that changes
+SAID_OBJECT = 0.2  # added to a match whose value the question says
 MAX_LISTED = 6
-_ENDINGS = """
-die died dead death stop stopped quit end ended leave left sell sold close closed divorce divorced split lose lost
-retire retired give gave
-"""
-_END_WORDS = frozenset(_ENDINGS.split())
 
 
 def ask(
@@ -116,7 +112,8 @@ class _Asker:
     def from_facts(self) -> Answer | None:
         matches = self._matches()
         self.explain["facts"] = [
-            {"fact": match.fact.id, "score": round(match.score, 3), **match.parts} for match in matches[:5]
+            {"fact": m.fact.id, "predicate": m.fact.predicate, "score": round(m.score, 3), **m.parts}
+            for m in matches[:5]
         ]
         if not matches:
             return None
@@ -139,19 +136,17 @@ class _Asker:
         if not involved:
             return []
         matcher = PredicateMatcher(self.index.embedder, self.index.folder / "wordings.npz", STAND_IN)
-        matcher.prepare({fact.predicate for fact in involved.values()})
+        matcher.prepare({*self.wordings.names(), *(fact.predicate for fact in involved.values())})
         rows = self._rows(list(involved.values()))
         vectors = self._encode(found)
         self._vectors, self._fact_rows = vectors, rows
         matches = []
         for i, reading in enumerate(found):
-            near: dict[str, float] = {}
+            near = matcher.nearness(vectors.readings[i])
+            best = max(near.values())
             for fact in chosen[i]:
-                if fact.predicate not in near:
-                    near[fact.predicate] = matcher.nearness(vectors.readings[i : i + 1], fact.predicate)
-                matches.append(
-                    scorer.score(fact, reading, near[fact.predicate], vectors.question, rows[fact.id])
-                )
+                said = float(vectors.question @ rows[fact.id])
+                matches.append(scorer.score(fact, reading, (near[fact.predicate], best), said))
         return best_first(matches)
 
     def _rows(self, facts: Sequence[Fact]) -> dict[str, FloatMatrix]:
@@ -216,7 +211,8 @@ class _Asker:
             marked = replace(event, id="")
             return step(facts, marked) or timing.at(facts, event.valid_from, self.registry)
         if anchor.relation == "before":
-            return timing.latest_past(facts, self.now)
+            held = timing.at(facts, self.now, self.registry) if self.as_of else []
+            return held or timing.latest_past(facts, self.now)
         return timing.at(facts, self.now, self.registry)
 
     def _says(self, text: str, value: str) -> bool:
@@ -236,7 +232,7 @@ class _Asker:
 
     def _tell(self, top: Match, chosen: list[Fact]) -> Answer:
         shown = chosen[:MAX_LISTED]
-        is_reverse = top.reading.is_reverse and self.question.kind in ("who", "what")
+        is_reverse = top.reading.is_reverse and self.question.kind == "who"
         text = replies.of_facts(shown, self.now, is_subject_asked=is_reverse)
         return self._answer(text, top.score, [*top.reading.hops, *shown])
 
@@ -251,9 +247,9 @@ class _Asker:
                 chosen = self._timed(self._same_slot(match))
                 if chosen:
                     return self._tell(match, chosen)
-            elif asked & _END_WORDS and fact.valid_to is not None:
+            elif asked & ENDING and fact.valid_to is not None:
                 return self._answer(replies.of_day(fact, fact.valid_to), match.score, [fact])
-            elif fact.valid_from is not None and not asked & _END_WORDS:
+            elif fact.valid_from is not None and not asked & ENDING:
                 return self._answer(replies.of_day(fact, fact.valid_from), match.score, [fact])
         return None
 
@@ -261,11 +257,13 @@ class _Asker:
         """Yes or no, where a fact about the question's value or slot decides it."""
         moment = self.question.time.moment if self.question.time else None
         moment = moment or self.now
-        scored = [(match.score + 0.25 * objects_in(self.question, match.fact), match) for match in matches]
-        said = [item for item in scored if objects_in(self.question, item[1].fact) >= 0.5]
-        for score, match in sorted(said, key=lambda item: -item[0]):
-            if score < FACT_THRESHOLD:
-                break
+        said = [
+            (match.score + SAID_OBJECT * share, match)
+            for match in matches
+            if (share := objects_in(self.question, match.fact)) >= 0.5
+        ]
+        score, match = max(said, key=lambda item: (item[0], item[1].fact.id), default=(0.0, matches[0]))
+        if score >= max(FACT_THRESHOLD + SAID_OBJECT / 2, matches[0].score):
             return self._verdict(match, score, moment)
         return self._other_value(matches, moment)
 
@@ -303,8 +301,8 @@ class _Asker:
         hits = self.index.search(
             self.question.text, 5, as_of=self.as_of, known_to=self.known_to, kinds=("episode",)
         )
-        if not hits:
-            return None
+        if not hits or self.question.kind == "yes_no":
+            return None  # a quotation decides nothing
         episodes = {e.id: e for e in get_episodes(self.database, self.space_id, [hit.id for hit in hits])}
         ranked = [episodes[hit.id] for hit in hits]
         confidence = self._passage_confidence(ranked, hits[0].parts)

@@ -14,7 +14,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from memory import names, values
-from memory.ports import FloatMatrix
 from memory.questions import Question, tidy
 from memory.registry import Registry
 from memory.search.mentions import Mention
@@ -23,7 +22,7 @@ from memory.types import Fact
 from memory.wordings import Wordings, content_words
 
 # Weights of the parts of a score; chosen on development questions, see docs/adr/0007-retrieval.md.
-ASKED, SAID, SHARED, FITTING = 0.55, 0.3, 0.35, 0.12
+ASKED, RIVALLED, SAID, SHARED, FITTING, NAMED = 0.55, 0.8, 0.3, 0.25, 0.12, 0.15
 
 _ADJECTIVES = (
     r"(?:(?:older|younger|little|big|elder|eldest|youngest|twin|late|new|old|current|former|first|best)\s+)*"
@@ -53,6 +52,22 @@ _SYNONYMS = {
     "witness": "wedding_witness",
     "coworker": "colleague",
 }
+_ENDINGS = """
+die died dead death stop stopped quit end ended leave left sell sold close closed divorce divorced split lose lost
+retire retired give gave off
+"""
+ENDING = frozenset(_ENDINGS.split())
+_FORMS = """
+broke broken=break sold=sell bought=buy taught=teach gave given=give drove driven=drive went gone=go met=meet
+born=birth wrote written=write spoke spoken=speak grew grown=grow chose chosen=choose sang sung=sing swam=swim
+ran=run rode ridden=ride fell fallen=fall left=leave lost=lose kept=keep felt=feel paid=pay built=build caught=catch
+weighed weighs weigh=weight flew flown=fly moved moving=move opened=opening died=die named=name studied=study
+"""
+_BASE = {
+    form: group.split("=")[1]
+    for group in re.findall(r"[^=]+=\w+", _FORMS)
+    for form in group.split("=")[0].split()
+}
 _KIN = {"partner": {"partner", "fiance", "husband", "wife", "spouse"}, "child": {"child", "daughter", "son"}}
 _KIN |= {name: {name, "spouse", "partner"} for name in ("husband", "wife", "fiance")}
 _BIRTH = {"daughter", "son", "child", "birthday", "niece", "nephew"}
@@ -65,6 +80,7 @@ class Reading:
     subjects: frozenset[str] | None
     asked: str  # the question about the stand-in
     hops: tuple[Fact, ...] = ()
+    named: frozenset[str] = frozenset()  # predicates that a noun beside the name names: "Ines's boss"
     is_reverse: bool = False
     begin: int = -1
     stop: int = -1
@@ -106,15 +122,17 @@ def readings(question: Question, facts: Sequence[Fact], wordings: Wordings) -> l
     relations = Relations(facts, wordings)
     found: list[Reading] = []
     for mention in question.main_mentions or question.mentions:
+        nouns = _nouns(question, mention)
         found.append(
             Reading(
                 frozenset(mention.node_ids),
                 question.masked(mention.begin, mention.stop),
+                named=frozenset().union(*(relations.of(noun) for noun, _, _ in nouns)),
                 begin=mention.begin,
                 stop=mention.stop,
             )
         )
-        found += _hops(question, mention, facts, relations)
+        found += _hops(question, mention, nouns, facts, relations)
         found.append(
             Reading(frozenset(mention.node_ids), question.masked(), is_reverse=True, begin=mention.begin)
         )
@@ -123,22 +141,30 @@ def readings(question: Question, facts: Sequence[Fact], wordings: Wordings) -> l
     return found
 
 
-def _hops(question: Question, mention: Mention, facts: Sequence[Fact], relations: Relations) -> list[Reading]:
-    """ "NAME's sister ..." and "the sister of NAME ..." read as a question about the sister."""
-    after = re.match(rf"(?:'s?|’s?)\s+{_ADJECTIVES}(\w+(?:\s\w+)?)", question.text[mention.stop :])
+def _nouns(question: Question, mention: Mention) -> list[tuple[str, int, int]]:
+    """Nouns that the name owns, "NAME's sister" and "the sister of NAME", each with the stretch it makes with it."""
+    after = re.match(rf"(?:'s?|’s?)\s+{_ADJECTIVES}(\w+)(\s\w+)?", question.text[mention.stop :])
     before = re.search(rf"(?:\bthe\s+)?{_ADJECTIVES}(\w+)\s+of\s+$", question.text[: mention.begin])
-    spans: list[tuple[str, int, int]] = []
+    nouns = []
     if after:
-        first = after[1].split()[0]
-        begin = mention.stop + after.start(1)
-        spans += [
-            (after[1], mention.begin, mention.stop + after.end(1)),
-            (first, mention.begin, begin + len(first)),
-        ]
+        if after[2]:
+            nouns.append((after[1] + after[2], mention.begin, mention.stop + after.end(2)))
+        nouns.append((after[1], mention.begin, mention.stop + after.end(1)))
     if before:
-        spans.append((before[1], before.start(), mention.stop))
+        nouns.append((before[1], before.start(), mention.stop))
+    return nouns
+
+
+def _hops(
+    question: Question,
+    mention: Mention,
+    nouns: Sequence[tuple[str, int, int]],
+    facts: Sequence[Fact],
+    relations: Relations,
+) -> list[Reading]:
+    """ "NAME's sister ..." read as a question about the sister."""
     found = []
-    for noun, begin, stop in spans:
+    for noun, begin, stop in nouns:
         predicates = relations.of(noun)
         for fact in facts:
             if fact.predicate in predicates and fact.subject_id in mention.node_ids:
@@ -163,7 +189,7 @@ class Scorer:
         self.question, self.registry, self.wordings = question, registry, wordings
         named = {word for mention in question.mentions for word in words(mention.text)}
         dated = {word for phrase in question.times for word in words(phrase.text)}
-        self.asked_words = content_words(" ".join(w for w in words(question.text) if w not in named | dated))
+        self.asked_words = _stems(" ".join(w for w in words(tidy(question.text)) if w not in named | dated))
         self.named = named
 
     def candidates(self, reading: Reading, facts: Sequence[Fact]) -> list[Fact]:
@@ -182,24 +208,27 @@ class Scorer:
         mention = next((m for m in self.question.mentions if m.begin == reading.begin), None)
         return mention is not None and f" {names.key(mention.text)} " in f" {values.normal(fact.object)} "
 
-    def score(
-        self, fact: Fact, reading: Reading, nearness: float, question_row: FloatMatrix, fact_row: FloatMatrix
-    ) -> Match:
-        said = float(question_row @ fact_row)
-        shared = self.shared(fact, reading)
-        fitting = self.fitting(fact, reading)
-        asked = 0.0 if reading.is_reverse else nearness
-        if reading.is_reverse:
-            asked = said
-        total = ASKED * asked + SAID * said + SHARED * shared + FITTING * fitting
-        parts = {"asked": asked, "said": said, "shared": shared, "fitting": fitting}
-        return Match(fact, reading, total, {name: round(value, 3) for name, value in parts.items()})
+    def score(self, fact: Fact, reading: Reading, asked: tuple[float, float], said: float) -> Match:
+        """`asked` is the question's nearness to the fact's predicate and to the nearest of all predicates; `said`
+        its cosine with the fact as a sentence."""
+        near, best = (said, said) if reading.is_reverse else asked
+        parts = {
+            "asked": ASKED * near,
+            "rivalled": RIVALLED * (near - best),
+            "said": SAID * said,
+            "shared": SHARED * self.shared(fact, reading),
+            "fitting": FITTING * self.fitting(fact, reading),
+            "named": NAMED * (fact.predicate in reading.named),
+        }
+        return Match(
+            fact, reading, sum(parts.values()), {name: round(part, 3) for name, part in parts.items()}
+        )
 
     def shared(self, fact: Fact, reading: Reading) -> float:
         """Share of the question's own words that the predicate or the value has."""
         asked = self.asked_words
         if reading.hops:
-            asked = asked - content_words(" ".join(self.relation_words(reading)))
+            asked = asked - _stems(" ".join(self.relation_words(reading)))
         if not asked:
             return 0.0
         return len(asked & self.fact_words(fact)) / len(asked)
@@ -209,7 +238,7 @@ class Scorer:
 
     def fact_words(self, fact: Fact) -> frozenset[str]:
         noun = self.wordings.noun(fact.predicate)
-        own = content_words(f"{fact.predicate.replace('_', ' ')} {noun} {fact.object}")
+        own = _stems(f"{fact.predicate.replace('_', ' ')} {noun} {fact.object}")
         return own | self.wordings.head(fact.predicate)
 
     def fitting(self, fact: Fact, reading: Reading) -> float:
@@ -221,7 +250,15 @@ class Scorer:
                 return 1.0
             if "born" in self.question.text and fact.predicate in _BIRTH:
                 return 1.5
-            return 0.3 if fact.change in ("update", "end") or fact.valid_to else -0.5
+            if ENDING & set(words(self.question.text)):
+                return (
+                    2.0
+                    if fact.valid_to is not None and reading.is_reverse
+                    else 1.0
+                    if fact.valid_to
+                    else -0.5
+                )
+            return 0.3 if fact.change in ("update", "end") else -0.5
         if wants == "who":
             return (
                 0.5
@@ -233,7 +270,9 @@ class Scorer:
         if wants == "where":
             if kind in ("place", "organisation"):
                 return 1.0
-            return -1.0 if kind in ("person", "date", "number") else 0.0
+            if kind in ("person", "date", "number"):
+                return -1.0
+            return 0.6 if re.search(r"\b(?:at|in|for|near|own)\b", fact.object) else 0.0
         if wants == "number":
             return 1.0 if kind == "number" or re.search(r"\d", values.normal(fact.object)) else -0.3
         return 0.0
@@ -244,6 +283,11 @@ def objects_in(question: Question, fact: Fact) -> float:
     said = set(values.normal(tidy(question.text)).split())
     wanted = [word for word in values.normal(fact.object).split() if word not in STOP]
     return sum(word in said for word in wanted) / len(wanted) if wanted else 0.0
+
+
+def _stems(text: str) -> frozenset[str]:
+    """Stems of the content words, irregular verbs under their base form."""
+    return content_words(" ".join(_BASE.get(word, word) for word in words(text)))
 
 
 def best_first(matches: Iterable[Match]) -> list[Match]:

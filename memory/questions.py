@@ -51,6 +51,16 @@ _NOISE = re.compile(
     re.IGNORECASE,
 )
 
+# phrases whose words mislead: what they mean, in words that the wordings of predicates use
+_IDIOMS = (
+    (re.compile(r"\bfor a living\b", re.IGNORECASE), "for work"),
+    (
+        re.compile(r"\b(?:seeing|dating|going out with)(?=\s*(?:\?|$|these|at ))", re.IGNORECASE),
+        "together with",
+    ),
+    (re.compile(r"\bget(?:s|ting)? (?:around|about|to work)\b", re.IGNORECASE), "travel"),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
@@ -147,5 +157,7 @@ def _cut(text: str, cuts: list[tuple[int, int, str]]) -> str:
 def tidy(text: str) -> str:
     """Without noise words, double spaces and commas that lost their neighbours."""
     text = _NOISE.sub(" ", text)
+    for idiom, meant in _IDIOMS:
+        text = idiom.sub(meant, text)
     text = re.sub(r"\s+([?.,'’])", r"\1", re.sub(r"\s+", " ", text))
     return re.sub(r"^[\s,]+|(?<=[\s,]),|,(?=\?)", "", text).strip()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
+from memory import values
 from memory.facts import sentence
 from memory.questions import Question
 from memory.types import Episode, Fact
@@ -17,9 +18,17 @@ def say_day(moment: datetime) -> str:
     return spoken(moment.astimezone(UTC).date().isoformat())
 
 
+def weekday(fact: Fact) -> str:
+    """The weekday of a fact whose value is a dated day, "" for any other."""
+    day = values.as_day(fact.object)
+    if day is None or day[0] is None:
+        return ""
+    return f"{date(day[0], day[1], day[2]):%A} "
+
+
 def of_facts(facts: Sequence[Fact], now: datetime, *, is_subject_asked: bool = False) -> str:
     """ "Malmö. Tomas lives in Malmö (since 26 October 2025)." """
-    shown = [fact.subject if is_subject_asked else spoken(fact.object) for fact in facts]
+    shown = [fact.subject if is_subject_asked else weekday(fact) + spoken(fact.object) for fact in facts]
     head = _listed(list(dict.fromkeys(shown)))
     said = " ".join(_with_time(fact, now) for fact in facts)
     if any(fact.status == "contested" for fact in facts):

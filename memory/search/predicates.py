@@ -35,9 +35,9 @@ class PredicateMatcher:
             start += len(texts[predicate])
         self._save()
 
-    def nearness(self, questions: FloatMatrix, predicate: str) -> float:
-        """Cosine of the nearest wording to any of the question's vectors."""
-        return float((self._vectors[predicate] @ questions.T).max())
+    def nearness(self, question: FloatMatrix) -> dict[str, float]:
+        """Cosine of the question's vector with the nearest wording of each prepared predicate."""
+        return {name: float((rows @ question).max()) for name, rows in self._vectors.items()}
 
     def _texts(self, predicate: str) -> Sequence[str]:
         asked = self._wordings.questions(predicate)
