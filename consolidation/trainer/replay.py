@@ -1,7 +1,8 @@
 """The base model's own general text, held against forgetting: what it wrote and what it thought at each position.
 
-Prompts are ours (general_prompts.json), replies are drawn from the base once and kept in the cache with the base's
-final hidden states, so that training needs no teacher pass. The cache is keyed by everything it depends on.
+Prompts are ours (general_prompts.json). Replies are drawn from the base once; those of the embedded model are shipped
+(general_replies.json: `draw_replies` with seed 0, bfloat16) because drawing takes half a minute. They are kept in the cache
+with the base's final hidden states, so that training needs no teacher pass. The cache is keyed by all it depends on.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from agents.runtime.lm import LanguageModel
 from consolidation.trainer.engine import Engine, Text
 
 PROMPTS = Path(__file__).with_name("general_prompts.json")
+SHIPPED = Path(__file__).with_name("general_replies.json")
 REPLY_TOKENS = 64
 _TEMPERATURE = 0.8
-_VERSION = 1
+_VERSION = 2
 
 
 def cache_file(language_model: LanguageModel, engine_name: str, cache_dir: Path) -> Path:
@@ -48,13 +50,28 @@ def load_replay(file: Path, device: torch.device) -> list[Text] | None:
     return texts
 
 
-def write_replay(language_model: LanguageModel, engine: Engine, file: Path, seed: int = 0) -> list[Text]:
-    """Draw the texts from the base and store them. The model must wear no adapter."""
+def draw_replies(
+    language_model: LanguageModel, starts: Sequence[Sequence[int]], seed: int = 0
+) -> list[list[int]]:
+    """What the base goes on with after each start, at temperature 0.8."""
+    return language_model.continue_ids(starts, REPLY_TOKENS, temperature=_TEMPERATURE, seed=seed)
+
+
+def _shipped_replies(language_model: LanguageModel) -> list[list[int]] | None:
+    """The replies that come with the package, if they are this base's."""
+    shipped = json.loads(SHIPPED.read_text(encoding="utf-8"))
+    if shipped["base_hash"] != language_model.base_hash:
+        return None
+    return [language_model.template.encode(text) for text in [*shipped["chat"], *shipped["openings"]]]
+
+
+def write_replay(language_model: LanguageModel, engine: Engine, file: Path) -> list[Text]:
+    """Make the texts with the base's states and store them. The model must wear no adapter."""
     prompts = json.loads(PROMPTS.read_text(encoding="utf-8"))
     template = language_model.template
     starts = [language_model.chat_ids([{"role": "user", "content": text}]) for text in prompts["chat"]]
     starts += [template.encode(text) for text in prompts["openings"]]
-    replies = language_model.continue_ids(starts, REPLY_TOKENS, temperature=_TEMPERATURE, seed=seed)
+    replies = _shipped_replies(language_model) or draw_replies(language_model, starts)
     rows = [(start, start + reply) for start, reply in zip(starts, replies, strict=True) if reply]
     hidden = engine.final_hidden([row for _, row in rows])
     texts = []
