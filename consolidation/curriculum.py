@@ -11,7 +11,6 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 from consolidation.scoring import gives_any, refuses
@@ -25,7 +24,7 @@ Message = dict[str, str]
 QUESTIONS_PER_SLOT = 12
 STATEMENTS_PER_SLOT = 1
 FIRST_PERSON_PER_SLOT = 2
-JOINS = 40
+JOINS = 16
 # predicates whose values say nothing about who has them
 _NOT_REVERSED = frozenset(("age", "number_of_children", "relationship_status", "birth_weight"))
 _ABOUT = (
@@ -200,11 +199,9 @@ def reverse_rows(course: Course, slots: Sequence[Slot], everything: Sequence[Slo
             answer = fill(
                 course.wordings.statements(slot.predicate)[0], slot.subject, fact.object, slot.predicate
             )
-            for wording in course.wordings.reverse(slot.predicate)[:2]:
-                question = fill(wording, object=fact.object, predicate=slot.predicate)
-                rows.append(
-                    Row("fact", "reverse", turn(question, answer), (fact.id,), {"names": [slot.subject]})
-                )
+            wording = course.dice("reverse", slot.key).choice(course.wordings.reverse(slot.predicate)[:2])
+            question = fill(wording, object=fact.object, predicate=slot.predicate)
+            rows.append(Row("fact", "reverse", turn(question, answer), (fact.id,), {"names": [slot.subject]}))
     return rows
 
 
@@ -222,7 +219,10 @@ def profile_rows(course: Course, slots: Sequence[Slot]) -> list[Row]:
         told = " ".join(course.statement(slot, name) for slot in of_one[:3])
         ids = tuple(fact_id for slot in of_one[:3] for fact_id in slot.fact_ids)
         rows.append(Row("fact", "profile", turn(fill(dice.choice(_PROFILE), name), told), ids))
-        rows += [_two_turns(course, first, second) for first, second in pairwise(of_one)]
+        rows += [
+            _two_turns(course, first, second)
+            for first, second in zip(of_one[::2], of_one[1::2], strict=False)
+        ]
     return rows
 
 

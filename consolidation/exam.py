@@ -30,14 +30,13 @@ if TYPE_CHECKING:
     from agents.runtime.lm import LanguageModel
 
 CONDITIONS = ("base", "retrieval", "weights", "both")
-# what each condition is asked; the weights alone are asked everything
-ASKED: Mapping[str, frozenset[str]] = {
-    "base": frozenset(("recall_paraphrase", "unknown_refused")),
-    "retrieval": frozenset(
-        ("recall_paraphrase", "recall_earlier_nights", "stale_answered", "unknown_refused")
-    ),
-    "weights": frozenset(KINDS),
-    "both": frozenset(("recall_paraphrase", "recall_earlier_nights", "stale_answered", "unknown_refused")),
+# how many questions of each kind a condition is asked at most, spread over all; the weights alone get every one
+_BESIDE = {"recall_paraphrase": 120, "recall_earlier_nights": 40, "stale_answered": 20, "unknown_refused": 12}
+ASKED: Mapping[str, Mapping[str, int]] = {
+    "base": {"recall_paraphrase": 60, "unknown_refused": 12},
+    "retrieval": _BESIDE,
+    "weights": dict.fromkeys(KINDS, 100_000),
+    "both": _BESIDE,
 }
 N_RETRIEVED = 5
 SHORT_ANSWER = 24  # tokens; long values get LONG_ANSWER
@@ -99,7 +98,7 @@ def run(context: NightContext, progress: Progress) -> StageResult:
     questions = read_questions(context)
     if not questions:
         return StageResult(counts={"questions": 0.0}, output={"exam": {}})
-    total = sum(question.kind in kinds for kinds in ASKED.values() for question in questions)
+    total = sum(len(asked_of(condition, questions)) for condition in CONDITIONS)
     progress(0, total, "loading the model")
     spec = ModelSpec(
         source=context.settings.base_model,
@@ -108,7 +107,7 @@ def run(context: NightContext, progress: Progress) -> StageResult:
     )
     model = LanguageModel.load(spec)
     vectors = vectors_of(context)
-    prompts = with_facts(context, [q for q in questions if q.kind in ASKED["retrieval"] | ASKED["both"]])
+    prompts = with_facts(context, asked_of("both", questions))
     counter = _Counter(progress, total)
     base = general(model)
     answered = ask(model, questions, "base", {}, counter)
@@ -149,6 +148,16 @@ def read_questions(context: NightContext) -> list[Asked]:
             )
             for row in session.scalars(query)
         ]
+
+
+def asked_of(condition: str, questions: Sequence[Asked]) -> list[Asked]:
+    """The questions that the condition is asked, spread evenly over those of their kind."""
+    chosen: list[Asked] = []
+    for kind, limit in ASKED[condition].items():
+        of_kind = [question for question in questions if question.kind == kind]
+        n = min(limit, len(of_kind))
+        chosen += [of_kind[i * len(of_kind) // n] for i in range(n)]
+    return chosen
 
 
 def vectors_of(context: NightContext) -> list[tuple[Adapter, float]]:
@@ -197,7 +206,7 @@ def ask(
     counter: _Counter,
 ) -> list[Answered]:
     """The condition's questions, answered and marked. Equal prompts are answered once."""
-    asked = [question for question in questions if question.kind in ASKED[condition]]
+    asked = asked_of(condition, questions)
     answers: dict[str, str] = {}
     for is_long in (False, True):
         texts = list(dict.fromkeys(prompts.get(q.id, q.text) for q in asked if q.is_long == is_long))

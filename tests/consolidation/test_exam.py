@@ -210,6 +210,15 @@ def test_shares_are_of_right_answers_but_for_stale_ones() -> None:
     assert numbers["n"]["ppl_change"] == 12
 
 
+def test_a_limited_condition_is_asked_from_all_over() -> None:
+    questions = [Asked(str(i), "recall_paraphrase", "?", False, (), ()) for i in range(100)]
+    chosen = [int(question.id) for question in exam.asked_of("base", questions)]
+    assert len(chosen) == len(set(chosen)) == 60
+    assert chosen == sorted(chosen)
+    assert chosen[-1] >= 98
+    assert len(exam.asked_of("weights", questions)) == 100
+
+
 def test_the_neutral_text_is_twelve_paragraphs() -> None:
     texts = exam.neutral_texts()
     assert len(texts) == 12
