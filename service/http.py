@@ -30,9 +30,7 @@ from service.talks import Says, Talks
 from service.wiring import Services
 
 # FastAPI can hand requests to OpenTelemetry; nothing leaves this daemon but its answers
-_NO_TELEMETRY: Any = dict.fromkeys(
-    ("tracing", "metrics", "logs", "operation_spans", "auto_configure"), False
-)
+_NO_TELEMETRY: Any = dict.fromkeys(("tracing", "metrics", "logs", "operation_spans", "auto_configure"), False)
 STOP_TIMEOUT_S = 60.0  # how long a night may take to reach its next step when the daemon ends
 
 

@@ -107,19 +107,17 @@ class Services:
 
     @cached_property
     def judge(self) -> Judge:
-        from agents import judges
+        from agents.judges import ModelJudge, RuleJudge
 
-        return (
-            judges.RuleJudge(self.embedder) if self.chat_model is None else judges.ModelJudge(self.chat_model)
-        )
+        return RuleJudge(self.embedder) if self.chat_model is None else ModelJudge(self.chat_model)
 
     @cached_property
     def constitution_writer(self) -> ConstitutionWriter:
-        from agents import constitutions
+        from agents.constitutions import HabitWriter, ModelConstitutionWriter
 
         if self.chat_model is None:
-            return constitutions.HabitWriter()
-        return constitutions.ModelConstitutionWriter(self.chat_model)
+            return HabitWriter()
+        return ModelConstitutionWriter(self.chat_model)
 
     @cached_property
     def teacher(self) -> Teacher | None:

@@ -6,6 +6,13 @@ from alembic import context
 
 from db.tables import Base
 
+FOREIGN_TABLES = ("apscheduler_jobs",)  # APScheduler makes and keeps its own
+
+
+def is_ours(_object: object, name: str | None, kind: str, _reflected: bool, _compared: object) -> bool:
+    return not (kind == "table" and name in FOREIGN_TABLES)
+
+
 engine = context.config.attributes["engine"]
 with engine.connect() as connection:
     context.configure(
@@ -13,6 +20,7 @@ with engine.connect() as connection:
         target_metadata=Base.metadata,
         render_as_batch=True,
         compare_type=True,
+        include_object=is_ours,
     )
     with context.begin_transaction():
         context.run_migrations()
