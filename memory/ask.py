@@ -35,6 +35,7 @@ SLOT_MARGIN = 0.08  # how far below the best match a slot may be and still answe
 PASSAGE_THRESHOLD = 0.5  # of the probability below
 # logistic regression on LoCoMo: is the first hit evidence? Share and number of asked words said, lead, is a question
 PASSAGE_WEIGHTS = (0.84, 0.37, 0.67, -0.68, -2.43)
+MAX_LEAD = 3.0  # in a small store one message may stand alone
 SURE, STEEP = 0.6, 12.0  # the score that is as likely right as wrong, and how fast that changes
 SAID_OBJECT = 0.2  # added to a match whose value the question says
 MAX_LISTED = 6
@@ -326,13 +327,15 @@ class _Asker:
 
     def _passage_confidence(self, episode: Episode, lead: float) -> float:
         """How likely the message answers: by the asked words it says, and its lead over the next."""
-        asked = stems(" ".join(self.words))
-        if not asked:
-            return 0.0
+        named = {word for mention in self.question.mentions for word in words(mention.text)}
+        asked = stems(" ".join(word for word in self.words if word not in named))
         covered = len(asked & stems(episode.text))
+        if not covered:
+            return 0.0
         is_question = episode.text.rstrip().endswith("?")
-        share, words, ahead, asks, bias = PASSAGE_WEIGHTS
-        logit = share * covered / len(asked) + words * covered + ahead * lead + asks * is_question + bias
+        share, each, ahead, asks, bias = PASSAGE_WEIGHTS
+        lead = min(lead, MAX_LEAD)
+        logit = share * covered / len(asked) + each * covered + ahead * lead + asks * is_question + bias
         return round(1 / (1 + math.exp(-logit)), 4)
 
     def abstain(self) -> Answer:

@@ -68,6 +68,7 @@ _BASE = {
     for group in re.findall(r"[^=]+=\w+", _FORMS)
     for form in group.split("=")[0].split()
 }
+_NAMING = frozenset({"nam", "name", "call", "known"})  # stems that ask for nothing but a name
 _KIN = {"partner": {"partner", "fiance", "husband", "wife", "spouse"}, "child": {"child", "daughter", "son"}}
 _KIN |= {name: {name, "spouse", "partner"} for name in ("husband", "wife", "fiance")}
 _BIRTH = {"daughter", "son", "child", "birthday", "niece", "nephew"}
@@ -80,7 +81,7 @@ class Reading:
     subjects: frozenset[str] | None
     asked: str  # the question about the stand-in
     hops: tuple[Fact, ...] = ()
-    named: frozenset[str] = frozenset()  # predicates that a noun beside the name names: "Ines's boss"
+    nouns: tuple[tuple[str, frozenset[str]], ...] = ()  # "Ines's boss": the noun and the predicates it names
     is_reverse: bool = False
     begin: int = -1
     stop: int = -1
@@ -127,7 +128,7 @@ def readings(question: Question, facts: Sequence[Fact], wordings: Wordings) -> l
             Reading(
                 frozenset(mention.node_ids),
                 question.masked(mention.begin, mention.stop),
-                named=frozenset().union(*(relations.of(noun) for noun, _, _ in nouns)),
+                nouns=tuple((noun, frozenset(relations.of(noun))) for noun, _, _ in nouns),
                 begin=mention.begin,
                 stop=mention.stop,
             )
@@ -218,11 +219,19 @@ class Scorer:
             "said": SAID * said,
             "shared": SHARED * self.shared(fact, reading),
             "fitting": FITTING * self.fitting(fact, reading),
-            "named": NAMED * (fact.predicate in reading.named),
+            "named": NAMED * self.named_by_noun(fact, reading),
         }
         return Match(
             fact, reading, sum(parts.values()), {name: round(part, 3) for name, part in parts.items()}
         )
+
+    def named_by_noun(self, fact: Fact, reading: Reading) -> float:
+        """1 where "NAME's boss" is all that is asked, -1 where more is asked about the boss, 0 for other facts."""
+        for noun, predicates in reading.nouns:
+            if fact.predicate in predicates:
+                more = self.asked_words - _stems(noun) - _NAMING
+                return -1.0 if more else 1.0
+        return 0.0
 
     def shared(self, fact: Fact, reading: Reading) -> float:
         """Share of the question's own words that the predicate or the value has."""

@@ -38,10 +38,10 @@ _KIND_PATTERNS: tuple[tuple[Kind, str], ...] = (
         ("yes_no", rf"^(?:{_AUXILIARY})\b"),
 )  # fmt: skip
 _KINDS = tuple((kind, re.compile(pattern, re.IGNORECASE)) for kind, pattern in _KIND_PATTERNS)
-_PAST = re.compile(r"\b(?:was|were|did|had|used to|wasn't|weren't|didn't|hadn't)\b", re.IGNORECASE)
+_PAST = re.compile(r"\b(?:was|were|did|had|used? to|wasn't|weren't|didn't|hadn't)\b", re.IGNORECASE)
 _ORDER_PATTERNS: tuple[tuple[Order, str], ...] = (
         ("earliest", r"\b(?:(?:as |at )?first(?:ly)?(?= planned| (?:job|home|flat|house|dog|cat|boss|plan|date|idea)|[?.,]|$)|originally|initially|in the beginning|to begin with|original|initial)\b"),
-        ("previous", r"\b(?:previous(?:ly)?|former(?:ly)?|used to|ex-?|old (?=job|boss|flat|house|home|phone|number|car|address|dog|cat|school|workplace|employer)|last one before|until recently)\b"),
+        ("previous", r"\b(?:previous(?:ly)?|former(?:ly)?|used? to|ex-?|old (?=job|boss|flat|house|home|phone|number|car|address|dog|cat|school|workplace|employer)|last one before|until recently)\b"),
 )  # fmt: skip
 _ORDERS = tuple((order, re.compile(pattern, re.IGNORECASE)) for order, pattern in _ORDER_PATTERNS)
 _ANCHOR = re.compile(r"\b(before|after|until|instead of|since|prior to)\s+([^?.,;]+)", re.IGNORECASE)
