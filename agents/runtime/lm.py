@@ -44,6 +44,7 @@ class LanguageModel:
         self.n_layers = len(self.blocks)
         self.hidden_size = int(model.config.get_text_config().hidden_size)
         self.workers = n_workers(sum(p.numel() for p in model.parameters()), self.device)
+        model.get_output_embeddings().register_forward_pre_hook(_contiguous)
         self._originals: dict[str, torch.Tensor] = {}
         self._pad_id = next(
             iter(i for i in (tokenizer.pad_token_id, tokenizer.eos_token_id, 0) if i is not None)
@@ -276,3 +277,8 @@ class LanguageModel:
         """Ids of an opened user turn that holds the text, and where the text begins in it."""
         header = self.template.user_header()
         return header + self.template.encode(text), len(header)
+
+
+def _contiguous(_module: nn.Module, arguments: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    """A strided last position makes torch copy the whole head once per row of the batch: 24 rows, 1.4 GB."""
+    return (arguments[0].contiguous(), *arguments[1:])

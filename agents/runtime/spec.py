@@ -42,21 +42,28 @@ class ModelFolder:
 
 def resolve(spec: ModelSpec) -> ModelFolder:
     """Find the files and, for a GGUF, dequantise them once. Raises ModelMissing."""
-    if spec.source == "embedded":
-        return _from_gguf(embedded_gguf(), spec.cache_dir)
-    path = Path(spec.source).expanduser()
+    place = locate(spec.source)
+    if place.is_file():
+        return _from_gguf(place, spec.cache_dir)
+    return ModelFolder(place, hash_files(sorted(place.glob("*.safetensors")), spec.cache_dir))
+
+
+def locate(source: str) -> Path:
+    """The .gguf file or the folder of a source, without reading it. Raises ModelMissing."""
+    if source == "embedded":
+        return embedded_gguf()
+    path = Path(source).expanduser()
     if path.suffix == ".gguf":
         if not path.is_file():
             raise ModelMissing(f"the file {path.name}", f"ls {path.parent}")
-        return _from_gguf(path, spec.cache_dir)
-    folder = path if path.is_dir() else _hub_snapshot(spec.source)
-    files = sorted(folder.glob("*.safetensors"))
-    if not files:
+        return path
+    folder = path if path.is_dir() else _hub_snapshot(source)
+    if not any(folder.glob("*.safetensors")):
         raise ModelMissing(
-            f"{spec.source} has no safetensors; a model in it",
-            f"hf download {spec.source} --local-dir {folder.name}",
+            f"{source} has no safetensors; a model in it",
+            f"hf download {source} --local-dir {folder.name}",
         )
-    return ModelFolder(folder, hash_files(files, spec.cache_dir))
+    return folder
 
 
 def embedded_gguf() -> Path:
