@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from consolidation.stage import (
 )
 from db import leases
 from db.errors import LeaseHeld
+from memory import artifacts, ledger
 from memory.ports import utc_now
 from memory.registry import Registry
 
@@ -225,3 +227,72 @@ def test_a_night_whose_process_is_ended_can_be_resumed(chat: Any, sent: signal.S
 def nothing() -> NightTools:
     """No tools at all, as in the process above: the stages there use none."""
     return NightTools(None, None, None, None, None, Registry.load())  # type: ignore[arg-type]
+
+
+WHOLE_NIGHT = """
+import sys
+from pathlib import Path
+from agents.constitutions import HabitWriter
+from agents.extractors.rules import RuleExtractor
+from agents.judges import RuleJudge
+from consolidation.night import run_night
+from consolidation.stage import Gate, NightSettings, NightTools, TrainSettings
+from db.engine import open_database, sqlite_url
+from memory.embedders.hashing import HashingEmbedder
+from memory.registry import Registry
+
+class WordTagger:
+    name = "words"
+    def tag(self, texts):
+        return [{"joy": 8.0} if "glad" in text else {} for text in texts]
+
+home, space_id = Path(sys.argv[1]), sys.argv[2]
+settings = NightSettings(
+    max_facts=3,
+    exam_wordings=1,
+    train=TrainSettings(steps=6, facts_per_step=4, negatives_per_step=2, replay_per_step=1, kl_per_step=1),
+    gate=Gate(min_recall_paraphrase=0.0, max_ppl_change=0.5, max_kl_to_base=5.0),
+    readout_min_examples=2,
+)
+embedder = HashingEmbedder()
+tools = NightTools(
+    RuleExtractor(), WordTagger(), embedder, RuleJudge(embedder), HabitWriter(), Registry.load()
+)
+database = open_database(sqlite_url(home / "graph.db"))
+print(run_night(database, space_id, home, settings, tools).status)
+"""
+
+
+def test_a_whole_night_cut_off_while_it_trains_ends_published(chat: Any) -> None:
+    """On the embedded model, with the real parts: from unread messages to a pointer that has moved."""
+    command = [sys.executable, "-c", WHOLE_NIGHT, str(chat.home), chat.space_id]
+    first = subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True)
+    wait_for(lambda: any((chat.home / "runs").glob("*/train/metrics.jsonl")), first)
+    first.send_signal(signal.SIGTERM)
+    assert first.communicate(timeout=60)[0].strip() == "interrupted"
+    (run,) = runs.list_runs(chat.database, chat.space_id)
+    done = {
+        name for name, stage in runs.stage_records(chat.database, run.id).items() if stage.status == "done"
+    }
+    assert done == set(STAGES[: STAGES.index("train")])
+
+    second = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=600)
+    assert second.stdout.strip() == "done", second.stderr[-500:]
+    records = runs.stage_records(chat.database, run.id)
+    assert {stage.status for stage in records.values()} == {"done"}
+    assert records["dream"].output["n_train"] > 0
+    assert set(records["exam"].output["exam"]) == {"base", "retrieval", "weights", "both"}
+    serving = artifacts.pointer(chat.database, chat.space_id)
+    assert serving is not None
+    assert serving.run_id == run.id
+    assert None not in (serving.recipe_id, serving.readout_id)
+    assert (chat.home / records["report"].output["report"]).stat().st_size > 5000
+    assert ledger.verify(chat.database, chat.space_id) == []
+
+
+def wait_for(is_there: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 300
+    while not is_there():
+        assert process.poll() is None, "the night ended before it trained"
+        assert time.monotonic() < deadline, "the night never came to train"
+        time.sleep(0.1)
