@@ -7,6 +7,7 @@ is not started again, and the same adapter is recorded once. No torch in this pr
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -24,7 +25,7 @@ from agents.runtime.adapter import Adapter
 from consolidation.errors import NightStopped, StageFailed
 from consolidation.recipe import current_recipe
 from consolidation.stage import NightContext, Progress, StageResult
-from consolidation.trainer.job import JobFolder, Row, TrainJob, read_json
+from consolidation.trainer.job import EXIT_FULL, JobFolder, Row, TrainJob, read_json
 from db.tables import Example
 from memory.artifacts import record_artifact
 
@@ -106,7 +107,7 @@ def _write_job(context: NightContext, folder: JobFolder, rows: list[Row]) -> Non
 
 
 def _run_child(context: NightContext, folder: JobFolder, progress: Progress) -> None:
-    """Start the child and wait for it, reporting its steps. Raises NightStopped and StageFailed."""
+    """Start the child and wait for it, reporting its steps. Raises NightStopped, StageFailed, OSError (ENOSPC)."""
     search_path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
     with (folder.path / "log.txt").open("ab") as output:
         child = subprocess.Popen(
@@ -125,6 +126,8 @@ def _run_child(context: NightContext, folder: JobFolder, progress: Progress) -> 
     finally:
         _end(child)
     _report(folder, progress)
+    if child.returncode == EXIT_FULL:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder.path))
     if child.returncode != 0:
         raise StageFailed("train", _why(folder, child.returncode))
 

@@ -19,10 +19,18 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, StaticPool, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    ProgrammingError,
+)
 from sqlalchemy.orm import Session, sessionmaker
 
-from db.errors import SchemaTooNew, StoreFull
+from db.errors import BadDatabaseUrl, SchemaTooNew, StoreFull, StoreUnusable
 
 
 class Database:
@@ -39,25 +47,40 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[Session]:
         """One transaction: commits at the end, rolls back on any error. Keep it short; call no model inside."""
-        try:
-            with self._sessions() as session, session.begin():
-                yield session
-        except (OperationalError, OSError) as error:
-            if is_disk_full(error):
-                raise StoreFull(self.engine.url.database or self.engine.url.render_as_string()) from error
-            raise
+        with _named_errors(self.engine), self._sessions() as session, session.begin():
+            yield session
 
     def close(self) -> None:
         self.engine.dispose()
 
 
+@contextmanager
+def _named_errors(engine: Engine) -> Iterator[None]:
+    """A full disk becomes StoreFull, any other trouble with the store itself StoreUnusable."""
+    where = engine.url.database or engine.url.render_as_string()
+    try:
+        yield
+    except (DBAPIError, OSError) as error:
+        if is_disk_full(error):
+            raise StoreFull(where) from error
+        if isinstance(error, DBAPIError) and not isinstance(error, _MISTAKES):
+            raise StoreUnusable(where, str(error.orig)) from error
+        raise
+
+
+_MISTAKES = (IntegrityError, ProgrammingError, DataError, InterfaceError)  # of the code, not of the store
+
+
 def is_disk_full(error: BaseException) -> bool:
-    """Whether the error, or what caused it, is a disk without room."""
+    """Whether the error, or what caused it, is a disk without room or a quota that is used up."""
     seen: BaseException | None = error
     while seen is not None:
-        if isinstance(seen, OSError) and seen.errno == errno.ENOSPC:
+        if isinstance(seen, OSError) and seen.errno in (errno.ENOSPC, errno.EDQUOT):
             return True
-        if isinstance(seen, OperationalError) and "database or disk is full" in str(seen.orig):
+        if type(seen).__name__ == "SafetensorError" and f"os error {errno.ENOSPC}" in str(seen):
+            return True  # its writer is not Python's and raises no OSError
+        said = seen.orig if isinstance(seen, OperationalError) else seen
+        if isinstance(said, sqlite3.OperationalError) and "disk is full" in str(said):
             return True
         seen = seen.__cause__ or seen.__context__
     return False
@@ -68,9 +91,14 @@ def sqlite_url(path: Path) -> str:
 
 
 def make_engine(url: str) -> Engine:
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True)
+    try:
+        parsed = make_url(url)
+        if parsed.get_backend_name() != "sqlite":
+            return create_engine(url, pool_pre_ping=True)
+    except ArgumentError as error:  # its message may quote the password
+        raise BadDatabaseUrl("it is no address of a database that SQLAlchemy knows") from error
+    except ImportError as error:
+        raise BadDatabaseUrl(f"the Python package {error.name} is not installed") from error
     options: dict[str, Any] = {"connect_args": {"check_same_thread": False, "timeout": 30}}
     if parsed.database in (None, "", ":memory:"):
         options["poolclass"] = StaticPool
@@ -97,16 +125,21 @@ def alembic_config(engine: Engine | None = None) -> Config:
 
 
 def open_database(url: str) -> Database:
-    """Migrate to the newest revision and open. Raises SchemaTooNew before anything is written."""
+    """Migrate to the newest revision and open. Raises SchemaTooNew before anything is written, and
+    BadDatabaseUrl, StoreFull or StoreUnusable."""
     engine = make_engine(url)
     config = alembic_config(engine)
     script = ScriptDirectory.from_config(config)
-    with engine.connect() as connection:
-        revision = MigrationContext.configure(connection).get_current_revision()
-    known = {item.revision for item in script.walk_revisions()}
-    if revision is not None and revision not in known:
+    try:
+        with _named_errors(engine):
+            with engine.connect() as connection:
+                revision = MigrationContext.configure(connection).get_current_revision()
+            known = {item.revision for item in script.walk_revisions()}
+            if revision is not None and revision not in known:
+                raise SchemaTooNew(revision)
+            if revision != script.get_current_head():
+                command.upgrade(config, "head")
+    except BaseException:
         engine.dispose()
-        raise SchemaTooNew(revision)
-    if revision != script.get_current_head():
-        command.upgrade(config, "head")
+        raise
     return Database(engine)

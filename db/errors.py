@@ -3,6 +3,8 @@
 DatabaseError
 ├── SchemaTooNew   the database was written by a newer slowwave
 ├── StoreFull      the disk is full
+├── StoreUnusable  the store cannot be opened, read or written; carries why
+├── BadDatabaseUrl the address is none, or its driver is missing
 └── LeaseHeld      somebody else holds the lease
 """
 
@@ -30,6 +32,26 @@ class StoreFull(DatabaseError):
     def __init__(self, where: str) -> None:
         super().__init__(f"no space left on the disk that holds {where}; free some and run the command again")
         self.where = where
+
+
+class StoreUnusable(DatabaseError):
+    """Not a database, damaged, locked, read-only or out of reach; the transaction was rolled back."""
+
+    def __init__(self, where: str, why: str) -> None:
+        super().__init__(
+            f"the database {where} cannot be used: {why}; check the file and its permissions, "
+            "or restore it from a backup"
+        )
+        self.where = where
+
+
+class BadDatabaseUrl(DatabaseError):
+    """The setting `database_url` cannot be read, or its driver is not installed. The URL may hold a password."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"the setting database_url cannot be used: {why}; write it as sqlite:////path/graph.db"
+        )
 
 
 class LeaseHeld(DatabaseError):

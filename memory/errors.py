@@ -67,9 +67,7 @@ class UnknownFact(GraphError, LookupError):
 
 class UnknownDecision(GraphError, LookupError):
     def __init__(self, decision_id: str) -> None:
-        super().__init__(
-            f"no decision has the id {decision_id}; `slowwave facts PERSON --json` lists what is decided"
-        )
+        super().__init__(f"no decision has the id {decision_id}; `slowwave decisions` lists them")
 
 
 class UnknownArtifact(GraphError, LookupError):

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from agents.errors import AgentError, BackendMissing, BackendUnreachable, BadAnswer
 from consolidation.errors import NightError, UnknownRun
-from db.errors import DatabaseError, LeaseHeld, SchemaTooNew, StoreFull
+from db.errors import DatabaseError, LeaseHeld, SchemaTooNew, StoreFull, StoreUnusable
 from memory.errors import (
     BrokenExport,
     EmptyChat,
@@ -63,6 +63,7 @@ HTTP_STATUS: dict[type[Exception], int] = {
     DatabaseError: 500,
     SchemaTooNew: 503,
     StoreFull: 507,
+    StoreUnusable: 503,
     LeaseHeld: 409,
     GraphError: 400,
     UnknownFormat: 415,

@@ -70,7 +70,7 @@ def load_settings(home: str | Path | None = None, environ: Mapping[str, str] = o
     if path.exists():
         try:
             table = tomllib.loads(path.read_text(encoding="utf-8"))
-        except tomllib.TOMLDecodeError as error:
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise BadSettings(f"{path} is no valid TOML: {error}") from error
         settings = _merge(settings, table, str(path))
     return _merge(settings, _from_environment(environ), "the environment")
@@ -94,14 +94,16 @@ _OWN_VARIABLES = {"SLOWWAVE_HOME", "SLOWWAVE_TOKEN", "SLOWWAVE_READOUT_VECTORS",
 _TABLES = (BackendSettings, ServeSettings, NightSettings, TrainSettings, Gate)
 
 
-def _merge(current: _T, table: Mapping[str, Any], where: str) -> _T:
+def _merge(current: _T, table: Any, where: str, name: str = "") -> _T:
+    if not isinstance(table, Mapping):
+        raise BadSettings(f"{where} sets {name} to {table!r}; it takes a table of settings")
     known = {item.name: getattr(current, item.name) for item in fields(current)}
     changed: dict[str, Any] = {}
     for key, value in table.items():
         if key not in known or key == "home":
             raise BadSettings(f"{where} sets {key!r}, which is no setting; `slowwave config` lists them")
         changed[key] = (
-            _merge(known[key], value, where)
+            _merge(known[key], value, where, key)
             if isinstance(known[key], _TABLES)
             else _convert(key, known[key], value, where)
         )
@@ -116,6 +118,8 @@ def _convert(key: str, old: Any, value: Any, where: str) -> Any:
             return tuple(int(part) for part in parts)
         if old is None:
             return None if value in ("", "none") else int(value)
+        if isinstance(value, list | dict):
+            raise TypeError(key)
         return kind(value)
     except (TypeError, ValueError) as error:
         raise BadSettings(f"{where} sets {key} to {value!r}; it takes {kind.__name__}") from error

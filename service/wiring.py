@@ -29,6 +29,7 @@ from memory.ports import (
 from memory.registry import Registry
 from memory.spaces import ensure_space
 from memory.types import Answer, Fact, ImportReport, Person
+from service.errors import BadSettings
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -62,7 +63,11 @@ class Services:
 
     @cached_property
     def registry(self) -> Registry:
-        return Registry.load(Path(self.settings.predicates) if self.settings.predicates else None)
+        own = self.settings.predicates
+        try:
+            return Registry.load(Path(own) if own else None)
+        except (ValueError, TypeError) as error:  # no TOML, no text, or entries of another form
+            raise BadSettings(f"the predicates in {own} cannot be read: {error}") from error
 
     @cached_property
     def embedder(self) -> Embedder:
@@ -159,9 +164,13 @@ class Services:
     def import_file(
         self, path: Path, *, import_step: Progress = no_progress, read_step: Progress = no_progress
     ) -> tuple[ImportReport, ReadReport]:
-        """Import, then read: people, candidate facts and emotions of what was new."""
+        """Import, then read: people, candidate facts and emotions of what was new.
+
+        What reading needs is loaded first, so that a missing model is found before anything is written.
+        """
         from memory.importing import import_file
 
+        _ = self.extractor, self.tagger, self.registry
         report = import_file(
             self.database,
             self.space_id,
@@ -218,14 +227,20 @@ class Services:
     def sleep(
         self, *, settings: NightSettings | None = None, watch: StageWatcher | None = None, **options: Any
     ) -> NightReport:
-        """One night, from `select` to `report`; resumes one that was interrupted. `options` go to run_night."""
+        """One night, from `select` to `report`; resumes one that was interrupted. `options` go to run_night.
+
+        Raises ModelMissing and LeaseHeld with nothing written.
+        """
+        from agents.runtime.spec import locate
         from consolidation.night import run_night
 
+        night = settings or self.settings.night
+        locate(night.base_model)  # before the night, not hours into it
         return run_night(
             self.database,
             self.space_id,
             self.settings.home,
-            settings or self.settings.night,
+            night,
             self.night_tools(),
             clock=self.clock,
             progress=watch,

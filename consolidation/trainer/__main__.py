@@ -1,7 +1,7 @@
 """The training child: `python -m consolidation.trainer JOB_DIR`.
 
-Exit codes: 0 done (result.json is there), 143 stopped on request with a checkpoint, 1 failed (error.json says why in
-one line). It takes a lock on its folder, ends with its parent, and may be killed at any instruction: started again it goes on.
+Exit codes: 0 done (result.json is there), 143 stopped on request with a checkpoint, 28 no room on the disk, 1 failed (error.json
+says why in one line). It takes a lock on its folder, ends with its parent, and may be killed at any instruction: started again it goes on.
 """
 
 from __future__ import annotations
@@ -26,10 +26,18 @@ from agents.runtime.lm import LanguageModel
 from consolidation.errors import NightError, NothingToTrain, TrainingStopped
 from consolidation.trainer.backends import choose_backend, load_base, make_engine
 from consolidation.trainer.engine import Text
-from consolidation.trainer.job import EXIT_STOPPED, JobFolder, TrainJob, read_json, write_atomically
+from consolidation.trainer.job import (
+    EXIT_FULL,
+    EXIT_STOPPED,
+    JobFolder,
+    TrainJob,
+    read_json,
+    write_atomically,
+)
 from consolidation.trainer.loop import Loop
 from consolidation.trainer.replay import cache_file, load_replay, write_replay
 from consolidation.trainer.texts import make_texts
+from db.engine import is_disk_full
 from memory.errors import GraphError
 
 
@@ -75,6 +83,8 @@ def _attend(folder: JobFolder, stop: _Stop, started: float) -> int:
         except TrainingStopped:
             return EXIT_STOPPED
         except (NightError, AgentError, GraphError, OSError, SafetensorError) as error:
+            if is_disk_full(error):
+                return EXIT_FULL
             write_atomically(folder.error, json.dumps({"error": " ".join(str(error).split())}))
             print(error, file=sys.stderr)
             return 1

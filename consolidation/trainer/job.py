@@ -16,6 +16,7 @@ from typing import Any
 from consolidation.stage import TrainSettings
 
 EXIT_STOPPED = 143  # 128 + SIGTERM: stopped on request, checkpoint written
+EXIT_FULL = 28  # ENOSPC: no room on the disk, not even for saying so
 
 
 @dataclass(frozen=True, slots=True)

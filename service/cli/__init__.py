@@ -5,7 +5,8 @@ Exit codes: 0 done, 1 refused or failed (one line on stderr that says what to do
 
 from __future__ import annotations
 
-import errno
+import os
+import sqlite3
 import sys
 
 import click
@@ -13,7 +14,14 @@ import click
 from db.engine import is_disk_full
 from service.cli import graph, night, system, talk
 from service.cli.output import State
-from service.errors import EXPECTED, one_line
+from service.errors import EXPECTED, MissingExtra, one_line
+
+EXTRAS = {  # a package that is loaded on use -> the extra that installs it
+    **dict.fromkeys(("torch", "transformers", "peft", "gguf"), "train"),
+    **dict.fromkeys(("fastapi", "uvicorn", "apscheduler", "sse_starlette"), "serve"),
+    "openai": "openai",
+    "google": "gemini",
+}
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -41,7 +49,8 @@ for module in (graph, night, talk, system):
 def main() -> None:
     """Run the command line; an expected error becomes one line and exit code 1."""
     try:
-        cli.main(standalone_mode=False)
+        cli.main(prog_name="slowwave", standalone_mode=False)
+        sys.stdout.flush()
     except click.UsageError as error:
         error.show()
         sys.exit(2)
@@ -51,14 +60,25 @@ def main() -> None:
         _fail("interrupted; nothing that was finished is lost", code=130)
     except EXPECTED as error:
         _fail(one_line(error))
-    except BrokenPipeError:
+    except ModuleNotFoundError as error:
+        extra = EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        _fail(one_line(MissingExtra(extra, error.name or "")))
+    except (OSError, sqlite3.OperationalError) as error:  # the indexes are SQLite files of their own
+        _fail_of_the_system(error)
+
+
+def _fail_of_the_system(error: OSError | sqlite3.OperationalError) -> None:
+    if isinstance(error, BrokenPipeError):  # whoever read the output has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
-    except OSError as error:
-        if is_disk_full(error):
-            _fail("no space left on the disk; free some and run the command again")
-        if error.errno in (errno.ENOENT, errno.EACCES, errno.EISDIR, errno.EROFS, errno.ENOTDIR):
-            _fail(f"cannot use {error.filename}: {error.strerror}; check the path and its permissions")
-        raise
+    if is_disk_full(error):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left unwritten stays so
+        _fail("no space left on the disk; free some and run the command again")
+    if isinstance(error, OSError) and error.filename is not None:
+        _fail(f"cannot use {error.filename}: {error.strerror}; check the path and its permissions")
+    raise error
 
 
 def _fail(message: str, code: int = 1) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from service.cli.output import Bars, Date, State, day, print_json, print_table
+
+if TYPE_CHECKING:
+    from memory.types import Export
 
 
 @click.command("import")
@@ -18,17 +22,13 @@ from service.cli.output import Bars, Date, State, day, print_json, print_table
 @click.pass_obj
 def import_(state: State, file: Path, preview: bool, as_json: bool) -> None:
     """Import a chat export (WhatsApp, Telegram, Discord, JSONL) and read it."""
-    from memory.importing import read_export
+    from memory.importing import read_exports
 
+    exports = read_exports(
+        file, timezone=state.settings.timezone
+    )  # a bad file is refused before a home is made
     if preview:
-        export = read_export(file, timezone=state.settings.timezone)
-        speakers = sorted({message.speaker for message in export.messages if message.speaker})
-        first, last = export.messages[0].time, export.messages[-1].time
-        click.echo(
-            f"{export.kind}: {len(export.messages)} messages by {', '.join(speakers)}, {day(first)} to {day(last)}"
-        )
-        for note in export.notes:
-            click.echo(f"  {note}")
+        _preview(exports, as_json=as_json)
         return
     with state.services() as services, Bars() as bars:
         report, read = services.import_file(
@@ -49,14 +49,46 @@ def import_(state: State, file: Path, preview: bool, as_json: bool) -> None:
         return
     if report.n_new == 0:
         click.echo(f"nothing new: all {report.n_messages} messages were here already")
+    else:
+        click.echo(
+            f"{report.kind}: {report.n_new} new of {report.n_messages} messages by {', '.join(report.people)}, "
+            f"{day(report.first)} to {day(report.last)}"
+        )
+    if read.n_episodes:  # also those that an earlier import stored but could not read
+        click.echo(f"read: {read.n_candidates} candidate facts, {read.n_tags} emotion tags")
+    if report.n_new == 0:
         return
-    click.echo(
-        f"{report.kind}: {report.n_new} new of {report.n_messages} messages by {', '.join(report.people)}, "
-        f"{day(report.first)} to {day(report.last)}"
-    )
-    click.echo(f"read: {read.n_candidates} candidate facts, {read.n_tags} emotion tags")
     for note in report.notes:
         click.echo(f"  {note}")
+
+
+def _preview(exports: Sequence[Export], *, as_json: bool) -> None:
+    chats: list[dict[str, Any]] = []
+    for export in exports:
+        if not export.messages:
+            continue
+        times = [message.time for message in export.messages]
+        chats.append(
+            {
+                "kind": export.kind,
+                "conversation": export.conversation,
+                "messages": len(export.messages),
+                "people": sorted({message.speaker for message in export.messages if message.speaker}),
+                "first": day(min(times)),
+                "last": day(max(times)),
+                "notes": list(export.notes),
+            }
+        )
+    if as_json:
+        print_json(chats)
+        return
+    for chat in chats:
+        names = ", ".join(chat["people"])
+        click.echo(
+            f"{chat['kind']}: {chat['messages']} messages by {names}, {chat['first']} to {chat['last']}"
+        )
+        for note in chat["notes"]:
+            click.echo(f"  {note}")
 
 
 @click.command()

@@ -26,7 +26,9 @@ EXAM_NUMBERS = (
 
 @click.command()
 @click.option("--seed", type=int, help="Seed of the night (default: the settings').")
-@click.option("--minutes", type=float, help="Cap on the training, in minutes.")
+@click.option(
+    "--minutes", type=click.FloatRange(min=0, min_open=True), help="Cap on the training, in minutes."
+)
 @click.option("--model", metavar="MODEL", help="Base model: embedded, a folder, a .gguf file or a hub id.")
 @click.option("--fresh", is_flag=True, help="Begin a new night even where one was interrupted.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
@@ -44,12 +46,22 @@ def sleep(
         night = replace(night, base_model=model)
     with state.services() as services, Bars() as bars:
         report = services.sleep(settings=night, watch=bars.step, resume=not fresh)
+        if report.status != "done":
+            bars.erase()
     if as_json:
         print_json(report.as_json())
     else:
         _print_night(report)
     if report.status != "done":
-        raise SystemExit(1)
+        raise click.ClickException(_line(report))
+
+
+def _line(report: NightReport) -> str:
+    """Why the night was not published, for stderr."""
+    reason = report.reason or "its report says why"
+    if report.status == "interrupted":
+        return reason
+    return f"the night failed: {reason}" if report.status == "failed" else f"nothing was published: {reason}"
 
 
 def _print_night(report: NightReport) -> None:
@@ -128,17 +140,18 @@ def runs(state: State, as_json: bool) -> None:
 @click.pass_obj
 def exam(state: State, run: str | None, as_json: bool) -> None:
     """Show the exam of a RUN (default: the newest that has one)."""
-    from consolidation.runs import list_runs, stage_records
+    from consolidation.runs import get_run, list_runs, stage_records
 
     with state.services() as services:
-        ids = [run] if run else [item.id for item in list_runs(services.database, services.space_id)]
-        for run_id in ids:
+        nights = [get_run(services.database, run)] if run else list_runs(services.database, services.space_id)
+        for run_id in (night.id for night in nights):
             records = stage_records(services.database, run_id)
             if "exam" in records and records["exam"].output.get("exam"):
                 numbers = records["exam"].output["exam"]
                 break
         else:
-            raise click.ClickException("no night has been examined yet; run `slowwave sleep`")
+            which = f"night {run} was not examined" if run else "no night has been examined yet"
+            raise click.ClickException(f"{which}; run `slowwave sleep`")
     if as_json:
         print_json(numbers)
     else:
@@ -151,9 +164,12 @@ def exam(state: State, run: str | None, as_json: bool) -> None:
 @click.pass_obj
 def decisions(state: State, run: str | None, as_json: bool) -> None:
     """List what a RUN decided (default: every decision), with reasons."""
+    from consolidation.runs import get_run
     from memory.facts import get_fact, list_decisions, sentence
 
     with state.services() as services:
+        if run is not None:
+            get_run(services.database, run)
         found: list[dict[str, Any]] = [
             {
                 "id": row.id,
@@ -208,11 +224,11 @@ def recipe_log(state: State, as_json: bool) -> None:
 
     with state.services() as services:
         found = current_recipe(services.database, services.space_id, services.settings.home)
+    if as_json:
+        print_json(None if found is None else found.as_json())
+        return
     if found is None:
         click.echo("no recipe yet; run `slowwave sleep`")
-        return
-    if as_json:
-        print_json(found.as_json())
         return
     click.echo(f"recipe {found.sha256[:12]} on base {found.base_hash[:12]}")
     rows = [

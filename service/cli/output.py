@@ -89,8 +89,16 @@ class Bars:
         self._progress.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is not None:
+            self.erase()
+        elif self._progress.live.is_started:
+            self._progress.stop()
+
+    def erase(self) -> None:
+        """Leave no bars behind when they end: what went wrong is said in one line."""
+        self._progress.live.transient = True
+        self._progress.live.stop()
 
     def update(self, step: str, done: int, total: int, note: str = "") -> None:
         if step not in self._tasks:

@@ -26,7 +26,7 @@ def ledger() -> None:
 
 
 @ledger.command("show")
-@click.option("--limit", default=20, show_default=True)
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def ledger_show(state: State, limit: int, as_json: bool) -> None:

@@ -29,6 +29,8 @@ def consent(state: State, person: str, agreed_by: str, note: str, withdraw: bool
     """Record that a PERSON agreed to be simulated."""
     from memory import consent as consents
 
+    if not agreed_by.strip():
+        raise click.UsageError("--by needs the name of who agreed")
     with state.services() as services:
         found = services.person(person)
         if withdraw:
@@ -74,6 +76,8 @@ def chat(
     as_json: bool,
 ) -> None:
     """Talk with a PERSON's persona. Needs their consent on record; every message of it is kept as simulated."""
+    if as_json and once is None:
+        raise click.UsageError("--json goes with --once")
     with state.services() as services:
         session = services.open_session(
             person, as_person=as_person, seed=seed, temperature=temperature, use_weights=not no_weights
@@ -85,8 +89,6 @@ def chat(
             else:
                 _show(turn.reply, session.person.name, verbose, turn)
             return
-        if as_json:
-            raise click.UsageError("--json goes with --once")
         _converse(session, autocomplete=autocomplete, verbose=verbose)
 
 

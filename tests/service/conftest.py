@@ -1,0 +1,141 @@
+"""The command line as a person runs it: a home with a small chat in it, and what a command prints and returns."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.cli import main
+from service.settings import Settings
+from service.wiring import Services
+
+ROOT = Path(__file__).parents[2]
+SAID = (
+    ("2025-03-01T10:00:00", "Ada Lund", "I live in Porto."),
+    ("2025-03-02T10:00:00", "Bo Rask", "I work at the harbour office."),
+    ("2025-03-03T10:00:00", "Ada Lund", "My sister Marta lives in Faro."),
+    ("2025-03-05T10:00:00", "Bo Rask", "I am so happy about the new boat!"),
+    ("2025-06-05T10:00:00", "Ada Lund", "I moved to Lagos last week."),
+)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        assert self.code == 0, self.err
+        return json.loads(self.out)
+
+    @property
+    def line(self) -> str:
+        """The one line on stderr, after checking that it is one and holds nobody's words."""
+        lines = self.err.splitlines()
+        assert len(lines) == 1, self.err
+        assert lines[0].startswith("slowwave: ")
+        assert not any(text in self.err for _, _, text in SAID)
+        return lines[0].removeprefix("slowwave: ")
+
+    @property
+    def refusal(self) -> str:
+        assert self.code == 1, self.err
+        assert self.out == ""
+        return self.line
+
+
+@dataclass
+class Program:
+    """`slowwave` on a home of its own. Calling it runs a command in this process, through the program's `main`."""
+
+    home: Path
+    monkeypatch: pytest.MonkeyPatch
+    capfd: pytest.CaptureFixture[str]
+
+    def __call__(self, *arguments: object) -> Outcome:
+        self.monkeypatch.setattr(sys, "argv", ["slowwave", *map(str, arguments)])
+        self.capfd.readouterr()
+        code = 0
+        try:
+            main()
+        except SystemExit as ended:
+            code = int(ended.code or 0)
+        printed = self.capfd.readouterr()
+        return Outcome(code, printed.out, printed.err)
+
+    def process(self, *arguments: object, python: tuple[str, ...] = (), **options: Any) -> Outcome:
+        """The same as a process of its own."""
+        command = [sys.executable, *python, "-m", "service", *map(str, arguments)]
+        options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
+        done = subprocess.run(command, text=True, timeout=120, cwd=ROOT, **options)
+        return Outcome(done.returncode, done.stdout or "", done.stderr)
+
+    def rows(self) -> dict[str, list[tuple[Any, ...]]]:
+        """Every row of the store, by table; nothing where there is no store."""
+        path = self.home / "graph.db"
+        if not path.exists():
+            return {}
+        with closing(sqlite3.connect(path)) as store:
+            found = store.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY 1").fetchall()
+            return {
+                name: sorted(store.execute(f"SELECT * FROM {name}").fetchall(), key=repr) for (name,) in found
+            }
+
+
+def write_chat(path: Path, said: tuple[tuple[str, str, str], ...] = SAID) -> Path:
+    rows = [{"time": time, "speaker": speaker, "text": text} for time, speaker, text in said]
+    path.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="session")
+def imported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home into which the chat above was imported and read. To be copied, not changed."""
+    folder = tmp_path_factory.mktemp("imported")
+    with Services(Settings(home=folder)) as services:
+        services.import_file(write_chat(folder / "chat.jsonl"))
+        services.index.refresh()
+    return folder
+
+
+@pytest.fixture
+def empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Program:
+    """A home that is not there yet."""
+    for name in [name for name in os.environ if name.startswith("SLOWWAVE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("SLOWWAVE_HOME", str(tmp_path / "home"))
+    return Program(tmp_path / "home", monkeypatch, capfd)
+
+
+@pytest.fixture
+def slowwave(empty: Program, imported: Path) -> Program:
+    """A home with the chat above."""
+    shutil.copytree(imported, empty.home)
+    return empty
+
+
+@pytest.fixture
+def chat(imported: Path) -> Path:
+    """The file of the chat above."""
+    return imported / "chat.jsonl"
+
+
+@pytest.fixture
+def more(tmp_path: Path) -> Path:
+    """A chat of 3000 further messages, in which nothing is to be learnt."""
+    said = tuple(
+        (f"2025-07-01T{i // 60 % 24:02}:{i % 60:02}:00", "Bo Rask", f"well, number {i}") for i in range(3000)
+    )
+    return write_chat(tmp_path / "more.jsonl", said)
