@@ -95,15 +95,9 @@ _PRONOUNS = {
     "me": "{partner}",
     "mine": "{partner}'s",
 }
-_VERBS = (
-    (r"\bare {persona}\b", "is {persona}"),
-    (r"\b{persona} are\b", "{persona} is"),
-    (r"\bdo {persona}\b", "does {persona}"),
-    (r"\bhave {persona}\b", "has {persona}"),
-    (r"\bwere {persona}\b", "was {persona}"),
-    (r"\bam {partner}\b", "is {partner}"),
-    (r"\bdo {partner}\b", "does {partner}"),
-)
+_SINGULAR = {"are": "is", "do": "does", "have": "has", "were": "was", "am": "is"}
+_VERB_FIRST = re.compile(r"\b(are|do|have|were|am) (\{(?:persona|partner)\})", re.IGNORECASE)
+_VERB_LAST = re.compile(r"(\{(?:persona|partner)\}) (are|have|were|am)\b", re.IGNORECASE)
 
 
 def in_third_person(text: str, persona: str, partner: str) -> str:
@@ -115,8 +109,6 @@ def in_third_person(text: str, persona: str, partner: str) -> str:
         words,
         flags=re.IGNORECASE,
     )
-    for pattern, replacement in _VERBS:
-        words = re.sub(
-            pattern.replace("{", r"\{").replace("}", r"\}"), replacement, words, flags=re.IGNORECASE
-        )
+    words = _VERB_FIRST.sub(lambda match: f"{_SINGULAR[match[1].lower()]} {match[2]}", words)
+    words = _VERB_LAST.sub(lambda match: f"{match[1]} {_SINGULAR[match[2].lower()]}", words)
     return words.replace("{persona}", persona).replace("{partner}", partner)

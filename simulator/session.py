@@ -20,9 +20,10 @@ from memory.index import Index
 from memory.names import first
 from memory.ports import Clock
 from memory.registry import Registry
-from memory.types import Fact, Person
+from memory.types import Fact, Hit, Person
 from memory.wordings import Wordings
 from simulator.errors import NoConsent, SamePerson
+from simulator.loops import without_repetition
 from simulator.persona import Persona, Turn, in_third_person, own_words, turn_messages
 from simulator.tags import TagFilter
 
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from agents.runtime.spec import ModelSpec
     from consolidation.readouts import Readout
 
-MAX_FACTS = 6
+MAX_FACTS = 4
+MIN_DENSE = 1.1  # a hit that shares no word counts only when its dense part of the score reaches this
 MAX_TURNS = 8  # of the running conversation in the prompt
 MAX_GAP_S = 120 * 60  # a pause longer than this begins a new conversation
 
@@ -160,7 +162,7 @@ class Session:
         )
         found = {fact.id: fact for fact in answer.facts}
         for hit in tools.index.search(question, k=MAX_FACTS, known_to=self.person.id, kinds=("fact",)):
-            if hit.id not in found:
+            if hit.id not in found and _is_relevant(hit):
                 found[hit.id] = get_fact(tools.database, tools.space_id, hit.id)
         usable = [fact for fact in found.values() if fact.status in ("current", "candidate", "contested")]
         return usable[:MAX_FACTS]
@@ -173,16 +175,20 @@ class Session:
         messages = turn_messages(
             self.persona, turns[-MAX_TURNS:], known, now=self.tools.clock(), prefix=prefix
         )
-        settings = self.settings
-        sampling = Sampling(
-            max_new_tokens=settings.max_new_tokens,
-            temperature=settings.temperature,
-            repetition_penalty=1.1,
-            seed=settings.seed if settings.seed is not None else _seed_from(self.tools.clock),
-        )
-        tags = TagFilter(self.persona.tag)
         ids = self.model.chat_ids(messages)
-        return tags.run(self.model.stream(ids, sampling))
+        seed = self.settings.seed if self.settings.seed is not None else _seed_from(self.tools.clock)
+
+        def draw(attempt: int) -> Iterator[str]:
+            sampling = Sampling(
+                max_new_tokens=self.settings.max_new_tokens,
+                temperature=self.settings.temperature,
+                repetition_penalty=1.1,
+                seed=(seed + len(turns) + 1009 * attempt) % 2**31,
+            )
+            return TagFilter(self.persona.tag).run(self.model.stream(ids, sampling))
+
+        own = [turn.text for turn in self.turns if turn.speaker == self.person.name]
+        return without_repetition(draw, own[-MAX_TURNS:])
 
     def _read(self, text: str) -> dict[str, float]:
         if self.readout is None or not text:
@@ -207,6 +213,10 @@ class Session:
 
     def _last_said(self) -> str:
         return next((turn.text for turn in reversed(self.turns) if turn.speaker == self.partner.name), "")
+
+
+def _is_relevant(hit: Hit) -> bool:
+    return "fulltext" in hit.parts or hit.parts.get("dense", 0.0) >= MIN_DENSE
 
 
 def _conversation(person: Person, partner: Person) -> str:

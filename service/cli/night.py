@@ -45,7 +45,9 @@ def sleep(
     if model is not None:
         night = replace(night, base_model=model)
     with state.services() as services, Bars() as bars:
-        report = services.sleep(settings=night, watch=bars.step, resume=not fresh)
+        report = services.sleep(
+            settings=night, watch=bars.step, resume=not fresh, on_stage=lambda stage: bars.finish(stage.name)
+        )
         if report.status != "done":
             bars.erase()
     if as_json:

@@ -100,6 +100,13 @@ class Bars:
         self._progress.live.transient = True
         self._progress.live.stop()
 
+    def finish(self, step: str) -> None:
+        """The step has ended: its bar is full, also where it had nothing to count."""
+        if step in self._tasks:
+            total = self._progress.tasks[self._tasks[step]].total or 1
+            self._progress.update(self._tasks[step], completed=total, total=total)
+            self._progress.stop_task(self._tasks[step])
+
     def update(self, step: str, done: int, total: int, note: str = "") -> None:
         if step not in self._tasks:
             self._tasks[step] = self._progress.add_task(step, total=total or None, note=note)

@@ -19,6 +19,8 @@ NOW = datetime(2026, 1, 2, tzinfo=UTC)
         ("are you happy", "is Ines happy"),
         ("You're still swimming?", "Ines is still swimming?"),
         ("who is my boss?", "who is Tomas's boss?"),
+        ("where do i live", "where does Tomas live"),
+        ("you have a dog", "Ines has a dog"),
     ],
 )
 def test_what_is_said_to_the_persona_becomes_a_question_about_them(said: str, asked: str) -> None:
