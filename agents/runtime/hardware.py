@@ -7,7 +7,6 @@ operation on one core and gives the cores different rows (`in_parallel`); a larg
 
 from __future__ import annotations
 
-import ctypes
 import os
 import platform
 from collections.abc import Callable, Sequence
@@ -52,22 +51,6 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if name == "bfloat16" else torch.float32
 
 
-@cache
-def keep_freed_memory() -> bool:
-    """Let glibc keep freed memory instead of returning it to the system after every operation.
-
-    Intermediate results of some MiB are otherwise mapped, zeroed page by page and unmapped at each use, which cost
-    half of a training step (docs/adr/0008-trainer.md). Once per process; False where the C library is another.
-    """
-    try:
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
-    except (OSError, AttributeError):
-        return False
-    trim_threshold, mmap_threshold, arena_max = -1, -3, -8  # malloc.h
-    settings = ((mmap_threshold, 1 << 25), (trim_threshold, (1 << 31) - 1), (arena_max, 1))
-    return [mallopt(name, value) for name, value in settings] == [1, 1, 1]
-
-
 def n_cores() -> int:
     """Cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -77,7 +60,6 @@ def n_workers(n_parameters: int, device: torch.device) -> int:
     """How many threads should work on different rows at once. Sets torch to one thread per operation when several do."""
     if device.type != "cpu" or n_parameters > SMALL_MODEL_PARAMETERS:
         return 1
-    keep_freed_memory()
     torch.set_num_threads(1)
     return max(1, min(4, n_cores()))
 

@@ -15,7 +15,6 @@ from consolidation.stage import TrainSettings
 from consolidation.trainer.engine import Text
 
 LEARNED_LOSS = 0.05  # nats per answer token below which a text counts as learnt
-_REVISIT = 0.25  # share of a step's places given to texts at random, learnt or not
 
 
 @dataclass(slots=True)
@@ -77,32 +76,29 @@ class Curriculum:
             self.seen[key] = Seen(shown, loss)
 
     def _pick(self, kind: str, n: int, rng: random.Random, per_fact: int | None = None) -> list[Text]:
-        """Some at random, the rest by need: never shown, then highest last loss, a little noise against fixed order."""
+        """Half by turns, so that everything is repeated at intervals; half where the last loss was highest.
+
+        A text that stays hard (nobody can guess it from its question) is held to twice the mean number of showings.
+        """
         texts = self._by_kind.get(kind, [])
         if len(texts) <= n:
             return list(texts)
-        chosen = rng.sample(texts, int(n * _REVISIT))
-        taken = {text.id for text in chosen}
+        mean = sum(self.seen[text.id].shown for text in texts) / len(texts)
+        noise = {text.id: rng.uniform(0.5, 1.5) for text in texts}
+        by_turn = sorted(texts, key=lambda text: (self.seen[text.id].shown, noise[text.id]))
+        hard = [text for text in texts if 0 < self.seen[text.id].shown <= 2 * mean]
+        by_loss = sorted(hard, key=lambda text: -(self.seen[text.id].loss + 0.01) * noise[text.id])
+        chosen: dict[str, Text] = {}
         counts: dict[str | None, int] = {}
-        for text in chosen:
-            counts[text.fact_id] = counts.get(text.fact_id, 0) + 1
-        order = sorted(texts, key=lambda text: -self._need(text, rng))
-        for strict in (True, False):
+        for order, limit in ((by_loss, n // 2), (by_turn, n), (by_turn, n)):
             for text in order:
-                if len(chosen) == n:
-                    return chosen
                 is_full = per_fact is not None and counts.get(text.fact_id, 0) >= per_fact
-                if text.id in taken or (strict and is_full):
-                    continue
-                chosen.append(text)
-                taken.add(text.id)
-                counts[text.fact_id] = counts.get(text.fact_id, 0) + 1
-        return chosen
-
-    def _need(self, text: Text, rng: random.Random) -> float:
-        entry = self.seen[text.id]
-        noise = rng.uniform(0.5, 1.5)
-        return 1000 * noise if entry.shown == 0 else (entry.loss + 0.01) * noise / (1 + 0.02 * entry.shown)
+                if len(chosen) < limit and text.id not in chosen and not is_full:
+                    chosen[text.id] = text
+                    counts[text.fact_id] = counts.get(text.fact_id, 0) + 1
+            if order is by_turn:
+                per_fact = None
+        return list(chosen.values())
 
     def _rotate(self, kind: str, n: int, step: int) -> list[Text]:
         """Every text of the kind equally often, in an order that changes each round."""
