@@ -21,7 +21,7 @@ from memory.wordings import Wordings, fill, possessive
 
 Message = dict[str, str]
 
-QUESTIONS_PER_SLOT = 12
+QUESTIONS_PER_SLOT = 24  # every wording there is: what generalises is their variety
 STATEMENTS_PER_SLOT = 1
 FIRST_PERSON_PER_SLOT = 2
 JOINS = 16
