@@ -71,14 +71,22 @@ def main() -> None:
 
 def _fail_of_the_system(error: OSError | sqlite3.OperationalError) -> None:
     if isinstance(error, BrokenPipeError):  # whoever read the output has enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         sys.exit(0)
     if is_disk_full(error):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left unwritten stays so
+        try:
+            sys.stdout.flush()
+        except OSError:  # it is the output that found no room
+            _drop_output()
         _fail("no space left on the disk; free some and run the command again")
     if isinstance(error, OSError) and error.filename is not None:
         _fail(f"cannot use {error.filename}: {error.strerror}; check the path and its permissions")
     raise error
+
+
+def _drop_output() -> None:
+    """Let what is still unwritten go nowhere, or Python complains about it once more at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(message: str, code: int = 1) -> None:
