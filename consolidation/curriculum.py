@@ -10,7 +10,7 @@ import random
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from consolidation.scoring import gives_any, refuses
@@ -25,6 +25,7 @@ QUESTIONS_PER_SLOT = 24  # every wording there is: what generalises is their var
 STATEMENTS_PER_SLOT = 1
 FIRST_PERSON_PER_SLOT = 2
 JOINS = 16
+UNGROUNDED_EVERY = 5
 # predicates whose values say nothing about who has them
 _NOT_REVERSED = frozenset(("age", "number_of_children", "relationship_status", "birth_weight"))
 _ABOUT = (
@@ -32,6 +33,7 @@ _ABOUT = (
     "One sentence about {s}'s {p}, please.",
     "Say something about {s}'s {p}.",
 )
+FACTS_PROMPT = "What is known:\n{facts}\n\nAnswer in one sentence. {question}"
 _PROFILE = ("Tell me about {s}.", "What do you know about {s}?", "Who is {s}, in a few sentences?")
 _OPENINGS = (
     ("hi, how are things?", "good, busy week. you?"),
@@ -44,7 +46,7 @@ _LEADS = ("fine. by the way, {q}", "all good. {q}", "can I ask something? {q}", 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One text before it is stored. kind: fact | negative | replay; `form` says how it teaches."""
+    """One text before it is stored. kind: fact | negative | replay | style; `form` says how it teaches."""
 
     kind: str
     form: str
@@ -202,6 +204,34 @@ def reverse_rows(course: Course, slots: Sequence[Slot], everything: Sequence[Slo
             wording = course.dice("reverse", slot.key).choice(course.wordings.reverse(slot.predicate)[:2])
             question = fill(wording, object=fact.object, predicate=slot.predicate)
             rows.append(Row("fact", "reverse", turn(question, answer), (fact.id,), {"names": [slot.subject]}))
+    return rows
+
+
+def grounded_rows(course: Course, slots: Sequence[Slot]) -> list[Row]:
+    """A question with facts in the prompt, as retrieval brings them: the one that answers, among others."""
+    statements = [course.statement(slot, slot.subject) for slot in slots]
+    rows = []
+    for slot, stated in zip(slots, statements, strict=True):
+        dice = course.dice("grounded", slot.key)
+        beside = [other for other in dice.sample(statements, min(3, len(statements))) if other != stated]
+        known = [*beside, stated]
+        dice.shuffle(known)
+        name = dice.choice(course.called.forms(slot.subject_id, slot.subject))
+        question = fill(dice.choice(course.wordings.questions(slot.predicate)), name)
+        prompt = FACTS_PROMPT.format(facts="\n".join(known), question=question)
+        rows.append(_row(slot, "grounded", turn(prompt, course.statement(slot, name))))
+    return rows
+
+
+def ungrounded_rows(course: Course, slots: Sequence[Slot], refusals: Sequence[Row]) -> list[Row]:
+    """Refusals with facts in the prompt that do not answer: what retrieval brings is no reason to answer."""
+    statements = [course.statement(slot, slot.subject) for slot in slots]
+    rows = []
+    for row in refusals[::UNGROUNDED_EVERY]:
+        question = row.messages[0]["content"]
+        known = course.dice("ungrounded", question).sample(statements, min(3, len(statements)))
+        prompt = FACTS_PROMPT.format(facts="\n".join(known), question=question)
+        rows.append(replace(row, form="ungrounded", messages=turn(prompt, row.answer)))
     return rows
 
 

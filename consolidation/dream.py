@@ -7,7 +7,7 @@ Runs again to the same examples: the dice depend on the seed and on what the tex
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,12 +18,14 @@ from sqlalchemy.orm import Session
 from consolidation.curriculum import (
     Course,
     Row,
+    grounded_rows,
     is_sound,
     join_rows,
     profile_rows,
     question_rows,
     reverse_rows,
     slot_rows,
+    ungrounded_rows,
 )
 from consolidation.negatives import negative_rows
 from consolidation.questions import Question, exam_questions
@@ -31,11 +33,15 @@ from consolidation.recipe import current_recipe
 from consolidation.scoring import gives_any
 from consolidation.slots import Names, Slot, is_teachable, make_slots
 from consolidation.stage import NightContext, Progress, StageResult
+from consolidation.voices import Voice, knowing_rows, window_rows
 from db.tables import ExamAnswer, Example
+from memory import constitutions
+from memory.consent import has_consent
+from memory.episodes import list_episodes
 from memory.facts import ALL_STATUSES, list_facts
 from memory.people import list_people
 from memory.registry import Registry
-from memory.types import Fact
+from memory.types import Episode, Fact
 from memory.wordings import Wordings, content_words
 
 NEGATIVES_PER_SLOT = 6
@@ -74,7 +80,7 @@ def run(context: NightContext, progress: Progress) -> StageResult:
     replay = _replay(context, graph, earlier_runs) if graph.tonight else []
     questions = _questions(context, graph) if graph.tonight else []
     progress(3, 4, "examples")
-    rows = [*rows, *taught, *replay]
+    rows = [*rows, *taught, *replay, *(voice_rows(context, graph, rows) if graph.tonight else [])]
     with context.database.transaction() as session:
         _write(session, context, rows, questions)
     progress(4, 4)
@@ -85,7 +91,9 @@ def run(context: NightContext, progress: Progress) -> StageResult:
         "n_facts": n_facts,
         "n_waiting": graph.n_waiting,
     }
-    by_kind = {kind: sum(row.kind == kind for row in rows) for kind in ("fact", "negative", "replay")}
+    by_kind = {
+        kind: sum(row.kind == kind for row in rows) for kind in ("fact", "negative", "replay", "style")
+    }
     counts = {
         "facts": n_facts,
         "waiting": graph.n_waiting,
@@ -147,12 +155,15 @@ def dream(graph: Graph) -> tuple[list[Row], int]:
         return [], 0
     everything = graph.everything
     n_negatives = min(MAX_NEGATIVES, NEGATIVES_PER_SLOT * len(tonight) + len(graph.earlier))
+    refusals = negative_rows(course, tonight, everything, graph.told, n_negatives)
     made = [
         *(row for slot in tonight for row in slot_rows(course, slot)),
         *reverse_rows(course, tonight, everything),
         *profile_rows(course, tonight),
+        *grounded_rows(course, tonight),
         *join_rows(course, tonight, everything),
-        *negative_rows(course, tonight, everything, graph.told, n_negatives),
+        *refusals,
+        *ungrounded_rows(course, tonight, refusals),
     ]
     slots = {slot.key: slot for slot in everything}
     sound = [row for row in made if is_sound(row, slots, graph.registry)]
@@ -181,6 +192,40 @@ def teach(context: NightContext, graph: Graph, progress: Progress) -> list[Row]:
         ]
         rows += question_rows(graph.course, slot, more=fitting[:TEACHER_WORDINGS])[len(plain) :]
     return rows
+
+
+def voice_rows(context: NightContext, graph: Graph, rows: Sequence[Row]) -> list[Row]:
+    """How those who agreed to be simulated talk: windows of their conversations, and their facts as they say them."""
+    people = {person.id: person for person in list_people(context.database, context.space_id)}
+    episodes = list_episodes(context.database, context.space_id)
+    subjects = {slot.key: slot.subject_id for slot in graph.tonight}
+    voiced: list[Row] = []
+    for person in people.values():
+        partner = _partner(person.id, episodes)
+        if partner is None or not has_consent(context.database, context.space_id, person.id):
+            continue
+        principles = tuple(constitutions.current(context.database, context.space_id, person.id))
+        voice = Voice(person.name, people[partner].name, principles)
+        own = [
+            row
+            for row in rows
+            if row.form in ("first_person", "dialogue")
+            and subjects.get(str(row.meta.get("slot"))) == person.id
+        ]
+        voiced += window_rows(graph.course, voice, episodes)
+        voiced += knowing_rows(graph.course, voice, own, episodes[-1].time)
+    return voiced
+
+
+def _partner(person_id: str, episodes: Sequence[Episode]) -> str | None:
+    """Who speaks most in the conversations that this person speaks in; None for somebody who never spoke."""
+    shared = {episode.conversation_id for episode in episodes if episode.speaker_id == person_id}
+    others = Counter(
+        episode.speaker_id
+        for episode in episodes
+        if episode.conversation_id in shared and episode.speaker_id != person_id
+    )
+    return others.most_common(1)[0][0] if others else None
 
 
 def is_fair_wording(wording: str, slot: Slot, name: str, wordings: Wordings) -> bool:

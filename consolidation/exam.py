@@ -18,6 +18,7 @@ from sqlalchemy import delete, select
 
 from agents.runtime.adapter import Adapter
 from agents.runtime.spec import ModelSpec
+from consolidation.curriculum import FACTS_PROMPT
 from consolidation.questions import KINDS, is_right
 from consolidation.recipe import current_recipe, recipe_adapters
 from consolidation.stage import NightContext, Progress, StageResult
@@ -44,7 +45,6 @@ LONG_ANSWER = 48
 _LONG_EXPECTED = 12  # words of the model answer from which on it is long
 _CHUNK = 48  # questions between two reports of progress
 _KL_TOKENS = 32
-_FACTS_PROMPT = "What is known:\n{facts}\n\nAnswer in one sentence. {question}"
 GENERAL_PROMPTS = (
     "Explain in two sentences why the moon has phases.",
     "Give me a simple recipe for pancakes.",
@@ -181,7 +181,7 @@ def with_facts(context: NightContext, questions: Sequence[Asked]) -> dict[str, s
             hits = index.search(question.text, N_RETRIEVED, kinds=("fact",))
             found = [said[hit.id] for hit in hits if hit.id in said]
             lines = "\n".join(f"- {line}" for line in found) or "- nothing"
-            prompts[question.id] = _FACTS_PROMPT.format(facts=lines, question=question.text)
+            prompts[question.id] = FACTS_PROMPT.format(facts=lines, question=question.text)
         return prompts
     finally:
         index.close()

@@ -69,10 +69,11 @@ class TrainSettings:
     lr: float = 2e-3
     warmup_steps: int = 8
     steps: int | None = None  # None: from the number of facts, see consolidation.train
-    max_minutes: float = 4.0
+    max_minutes: float = 4.5
     facts_per_step: int = 16
     negatives_per_step: int = 8
     replay_per_step: int = 6
+    style_per_step: int = 2  # windows of real conversation by people who agreed to be simulated
     kl_per_step: int = 2
     kl_weight: float = 1.0
     dtype: str = "auto"  # auto | bfloat16 | float32

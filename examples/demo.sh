@@ -23,6 +23,9 @@ slowwave import "$here/harbor/WhatsApp Chat with Ines Carvalho.txt"
 say "2. What is known about Ines"
 slowwave facts "Ines Carvalho"
 
+# These people are invented, so their consent is, too. Without it nobody is simulated and no voice is trained.
+slowwave consent "Ines Carvalho" --by "Ines Carvalho" --note "invented person of the example"
+
 say "3. One night of sleep: decide, train, examine, publish"
 slowwave sleep
 
@@ -40,8 +43,7 @@ done
 say "5. What the weights know: base, retrieval only, weights only, both (questions never trained on)"
 slowwave exam
 
-say "6. Four turns with Ines' persona (these people are invented, so the consent is, too)"
-slowwave consent "Ines Carvalho" --by "Ines Carvalho" --note "invented person of the example"
+say "6. Four turns with Ines' persona"
 printf '%s\n' "hej ines. how are you" "where do you live now" "and what is your dog called" "ok. goodnight" |
   slowwave chat "Ines Carvalho" --as "Tomas Lindqvist" --seed 7 -v
 

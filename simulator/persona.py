@@ -1,46 +1,12 @@
-"""Who speaks: constitution and facts made into the prompt of one turn.
-
-The prompt is plain chat text: one system message (who, how they write, what they know), one user message with the
-conversation under speaker tags that ends on the persona's own tag. The trainer's tagged dialogues have the same form.
-"""
+"""What a persona brings to a turn: facts in their own words, and what was said to them as a question about them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 
-from memory.types import Fact, Principle
+from agents.turns import Persona
+from memory.types import Fact
 from memory.wordings import Wordings, fill
-from simulator.tags import conversation_text, speaker_tags
-
-_SPEECH = ("speech", "habit")
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """One message of the running conversation, or of the past that it follows."""
-
-    speaker: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Persona:
-    """A person as they may be simulated: their name, who they talk with, and the principles they keep."""
-
-    name: str
-    partner: str
-    principles: tuple[Principle, ...]
-
-    @property
-    def tags(self) -> dict[str, str]:
-        return speaker_tags([self.name, self.partner])
-
-    @property
-    def tag(self) -> str:
-        return self.tags[self.name]
 
 
 def own_words(fact: Fact, persona: Persona, wordings: Wordings) -> str:
@@ -58,32 +24,6 @@ def own_words(fact: Fact, persona: Persona, wordings: Wordings) -> str:
         object=fact.object,
         predicate=fact.predicate,
     )
-
-
-def turn_messages(
-    persona: Persona,
-    turns: Sequence[Turn],
-    known: Sequence[str],
-    *,
-    now: datetime,
-    prefix: str = "",
-) -> list[dict[str, str]]:
-    """The chat messages whose continuation is the persona's next line; `prefix` is what they have begun to write."""
-    style = [item.text for item in persona.principles if item.kind in _SPEECH][:3]
-    values = [item.text for item in persona.principles if item.kind not in _SPEECH][:2]
-    parts = [f"You are {persona.name}, in a chat with {persona.partner}. Today is {now:%A, %d %B %Y}."]
-    if style:
-        parts.append("How you write: " + "; ".join(style) + ".")
-    if values:
-        parts.append("What matters to you: " + "; ".join(values) + ".")
-    if known:
-        parts.append("What you know: " + " ".join(known))
-    body = conversation_text(((turn.speaker, turn.text) for turn in turns), persona.tags)
-    opening = f"{body}\n{persona.tag}" if body else persona.tag
-    return [
-        {"role": "system", "content": "\n".join(parts)},
-        {"role": "user", "content": f"{opening} {prefix}".rstrip()},
-    ]
 
 
 _PRONOUNS = {

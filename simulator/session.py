@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agents.turns import Persona, Turn, turn_messages
 from db.engine import Database
 from memory import consent, constitutions
 from memory.ask import ask
@@ -24,7 +25,7 @@ from memory.types import Fact, Hit, Person
 from memory.wordings import Wordings
 from simulator.errors import NoConsent, SamePerson
 from simulator.loops import without_repetition
-from simulator.persona import Persona, Turn, in_third_person, own_words, turn_messages
+from simulator.persona import in_third_person, own_words
 from simulator.tags import TagFilter
 
 if TYPE_CHECKING:

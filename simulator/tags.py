@@ -1,4 +1,4 @@
-"""Plain-text speaker tags (`[INES] `), and the filter that ends a reply at the next one.
+"""The filter that ends a reply at the next speaker's tag (`[INES] `).
 
 A tag is never a special token, so it may arrive split over any number of pieces. The filter therefore holds back
 every piece that could still become a tag; what it has given out never contains a part of one.
@@ -7,28 +7,11 @@ every piece that could still become a tag; what it has given out never contains 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 _FOREIGN = re.compile(r"\[[^\[\]\n]{1,40}\]")
 _CONTROL = re.compile(r"<\|[a-z_]{1,24}\|>")
 _UNFINISHED = re.compile(r"(\[[^\[\]\na-z]{0,40}|<(\|[a-z_]{0,24}\|?)?)$")
-
-
-def speaker_tags(names: Sequence[str]) -> dict[str, str]:
-    """A tag for each name: the first name in capitals, the whole name where first names clash."""
-    firsts = [name.split()[0].upper() for name in names]
-    return {
-        name: f"[{first if firsts.count(first) == 1 else name.upper()}]"
-        for name, first in zip(names, firsts, strict=True)
-    }
-
-
-def conversation_text(turns: Iterable[tuple[str, str]], tags: dict[str, str]) -> str:
-    """Turns as lines `[TAG] text`; inner line breaks become new lines under the same tag."""
-    lines = []
-    for speaker, text in turns:
-        lines += [f"{tags[speaker]} {line}" for line in text.splitlines() if line.strip()]
-    return "\n".join(lines)
 
 
 class TagFilter:

@@ -40,13 +40,14 @@ class Curriculum:
             self._by_kind.setdefault(text.kind, []).append(text)
 
     def choose(self, step: int) -> list[Text]:
-        """The texts of a step: new facts, refusals, earlier nights, the base's own text."""
+        """The texts of a step: new facts, refusals, earlier nights, real talk, the base's own text."""
         rng = random.Random(f"{self.seed}:{step}")
         settings = self.settings
         return [
             *self._pick("answer", settings.facts_per_step, rng, per_fact=2),
             *self._pick("negative", settings.negatives_per_step, rng),
             *self._pick("replay", settings.replay_per_step, rng),
+            *self._rotate("style", settings.style_per_step, step),
             *self._rotate("kl", settings.kl_per_step, step),
         ]
 

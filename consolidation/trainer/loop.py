@@ -23,7 +23,7 @@ from consolidation.trainer.schedule import Schedule
 
 _SHOWINGS_PER_FACT = 64
 _STEPS = (40, 600)  # least and most, when the job does not say
-_KINDS = ("answer", "negative", "replay", "kl")
+_KINDS = ("answer", "negative", "replay", "style", "kl")
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,11 +78,15 @@ def night(chat: Any) -> NightContext:
 
 
 def test_every_slot_gets_all_forms_of_teaching(night: NightContext) -> None:
-    rows, _ = dream.dream(graph_of(night))
+    graph = graph_of(night)
+    rows, _ = dream.dream(graph)
     forms = Counter(row.form for row in rows)
-    assert forms["question"] == 12 * 8
+    wordings = Wordings.load()
+    assert forms["question"] == sum(len(wordings.questions(slot.predicate)) for slot in graph.tonight)
     assert {"statement", "reverse", "dialogue", "first_person", "correction", "join", "turns"} <= set(forms)
+    assert forms["grounded"] == len(graph.tonight)
     assert forms["stranger"] > forms["untold"] > 0
+    assert forms["ungrounded"] > 0
 
 
 def test_answers_agree_with_the_graph(night: NightContext) -> None:

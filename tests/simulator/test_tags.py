@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.tags import TagFilter, conversation_text, speaker_tags
+from simulator.tags import TagFilter
 
 
 def run(text: str, sizes: list[int]) -> list[str]:
@@ -12,16 +12,6 @@ def run(text: str, sizes: list[int]) -> list[str]:
         pieces.append(text[at : at + size])
         at += size
     return list(TagFilter("[INES]").run(pieces))
-
-
-def test_first_names_make_tags_and_clashing_ones_use_the_whole_name() -> None:
-    assert speaker_tags(["Ines Carvalho", "Tomas Lindqvist"])["Ines Carvalho"] == "[INES]"
-    assert speaker_tags(["Ana Reis", "Ana Sol"])["Ana Sol"] == "[ANA SOL]"
-
-
-def test_several_lines_of_one_turn_keep_their_tag() -> None:
-    tags = speaker_tags(["Ines"])
-    assert conversation_text([("Ines", "one\n\ntwo")], tags) == "[INES] one\n[INES] two"
 
 
 @given(st.lists(st.integers(1, 5), max_size=40))
