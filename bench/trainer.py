@@ -37,8 +37,34 @@ from consolidation.trainer.optimizer import Adam
 from consolidation.trainer.replay import cache_file, load_replay, write_replay
 from consolidation.trainer.texts import make_texts
 
-FIRST = ["Maya", "Tomas", "Ines", "Viktor", "Leila", "Bruno", "Greta", "Noor", "Dario", "Selma", "Kofi", "Astrid"]
-LAST = ["Okafor", "Lindqvist", "Carvalho", "Petrov", "Haddad", "Moretti", "Hansen", "Rahman", "Silva", "Novak", "Mensah", "Berg"]
+FIRST = [
+    "Maya",
+    "Tomas",
+    "Ines",
+    "Viktor",
+    "Leila",
+    "Bruno",
+    "Greta",
+    "Noor",
+    "Dario",
+    "Selma",
+    "Kofi",
+    "Astrid",
+]
+LAST = [
+    "Okafor",
+    "Lindqvist",
+    "Carvalho",
+    "Petrov",
+    "Haddad",
+    "Moretti",
+    "Hansen",
+    "Rahman",
+    "Silva",
+    "Novak",
+    "Mensah",
+    "Berg",
+]
 ATTRIBUTES = {
     "lives in": (
         "Lisbon Bergen Kyoto Turin Accra Quito Leeds Malmo Izmir Perth Graz Cusco",

@@ -21,7 +21,12 @@ from memory.people import list_people
 from memory.types import Principle
 
 REPORT_FILE = "report.html"
-LOSSES = {"loss_answer": "answers", "loss_negative": "refusals", "loss_kl": "kept as the base"}
+LOSSES = {
+    "loss_answer": "answers",
+    "loss_negative": "refusals",
+    "loss_style": "real talk",
+    "loss_kl": "kept as the base",
+}
 
 
 def run(context: NightContext, progress: Progress) -> StageResult:
