@@ -11,20 +11,11 @@ from string import Template
 from typing import Any
 
 from consolidation.charts import Points, bar_chart, heat_table, line_chart
+from consolidation.stage import EXAM_NUMBERS
 from memory.types import Principle
 
 TEMPLATE = Path(__file__).with_name("report_template.html")
 CONDITIONS = ("base", "retrieval", "weights", "both")
-NUMBERS = (
-    "recall_trained",
-    "recall_paraphrase",
-    "recall_earlier_nights",
-    "neighbour_intact",
-    "unknown_refused",
-    "stale_answered",
-    "ppl_change",
-    "kl_to_base",
-)
 MAX_DECISIONS = 400
 MAX_EXAMPLES = 8
 
@@ -104,7 +95,7 @@ def _exam(page: NightPage) -> str:
         return "<h2>Exam</h2><p class='soft'>No exam: the night trained nothing.</p>"
     shown = [name for name in CONDITIONS if name in page.exam] or list(page.exam)
     rows = []
-    for number in NUMBERS:
+    for number in EXAM_NUMBERS:
         cells = [_cell(page.exam[name], number) for name in shown]
         rows.append((escape(number.replace("_", " ")), *cells))
     note = "<p class='soft'>The count each number was taken over stands beside it.</p>"

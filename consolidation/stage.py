@@ -32,6 +32,18 @@ STAGES = (
     "report",
 )
 
+# what the exam counts, in the order of the tables
+EXAM_NUMBERS = (
+    "recall_trained",
+    "recall_paraphrase",
+    "recall_earlier_nights",
+    "neighbour_intact",
+    "unknown_refused",
+    "stale_answered",
+    "ppl_change",
+    "kl_to_base",
+)
+
 
 class Progress(Protocol):
     """Called as often as a stage likes; `done` of `total`, and a short note without anybody's words in it."""

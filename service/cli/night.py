@@ -7,21 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from consolidation.stage import EXAM_NUMBERS
 from service.cli.output import Bars, State, print_json, print_table
 
 if TYPE_CHECKING:
     from consolidation.night import NightReport
-
-EXAM_NUMBERS = (
-    "recall_trained",
-    "recall_paraphrase",
-    "recall_earlier_nights",
-    "neighbour_intact",
-    "unknown_refused",
-    "stale_answered",
-    "ppl_change",
-    "kl_to_base",
-)
 
 
 @click.command()
