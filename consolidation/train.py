@@ -92,6 +92,7 @@ def _write_job(context: NightContext, folder: JobFolder, rows: list[Row]) -> Non
         settings=context.settings.train,
         seed=context.settings.seed,
         n_facts=len({row.fact_id for row in rows if row.kind not in ("negative", "replay") and row.fact_id}),
+        n_refusals=sum(row.kind == "negative" for row in rows),
         meta={"run_id": context.run_id},
     )
     if folder.job_file.is_file():

@@ -39,6 +39,7 @@ class TrainJob:
     settings: TrainSettings = field(default_factory=TrainSettings)
     seed: int = 0
     n_facts: int = 0
+    n_refusals: int = 0
     checkpoint_s: float = 20.0
     device: str = "auto"
     meta: dict[str, Any] = field(default_factory=dict)  # goes into the adapter's notes

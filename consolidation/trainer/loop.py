@@ -22,6 +22,7 @@ from consolidation.trainer.optimizer import Adam
 from consolidation.trainer.schedule import Schedule
 
 _SHOWINGS_PER_FACT = 64
+_SHOWINGS_PER_REFUSAL = 7
 _STEPS = (40, 600)  # least and most, when the job does not say
 _KINDS = ("answer", "negative", "replay", "style", "kl")
 
@@ -40,11 +41,13 @@ class Outcome:
 
 
 def planned_steps(job: TrainJob) -> int:
-    """From the job, or enough to show each fact some sixty times."""
+    """From the job, or enough to show each fact some sixty times and each refusal some seven times."""
     if job.settings.steps is not None:
         return job.settings.steps
-    wanted = math.ceil(job.n_facts * _SHOWINGS_PER_FACT / job.settings.facts_per_step)
-    return min(_STEPS[1], max(_STEPS[0], wanted))
+    settings = job.settings
+    for_facts = math.ceil(job.n_facts * _SHOWINGS_PER_FACT / settings.facts_per_step)
+    for_refusals = math.ceil(job.n_refusals * _SHOWINGS_PER_REFUSAL / max(1, settings.negatives_per_step))
+    return min(_STEPS[1], max(_STEPS[0], for_facts, for_refusals))
 
 
 class Loop:
