@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from agents.turns import speaker_tags
 from consolidation.scoring import gives_any, refuses
 from consolidation.slots import Names, Slot, accepted_values
 from memory import names
@@ -167,7 +168,8 @@ def _dialogue_rows(course: Course, slot: Slot) -> list[Row]:
         answer = course.statement(slot, name)
     hello, reply = dice.choice(_OPENINGS)
     lead = dice.choice(_LEADS).format(q=question)
-    a, b = course.called.tag(asking.name), course.called.tag(speaker.name)
+    tags = speaker_tags([speaker.name, asking.name])
+    a, b = tags[asking.name], tags[speaker.name]
     return [_row(slot, "dialogue", turn(f"{a} {hello}\n{b} {reply}\n{a} {lead}\n{b}", answer))]
 
 
@@ -177,11 +179,13 @@ def _first_person_rows(course: Course, slot: Slot) -> list[Row]:
     if slot.subject_id not in {person.id for person in speakers}:
         return []
     partners = [person.name for person in speakers if person.id != slot.subject_id] or ["Friend"]
-    own, said = course.called.tag(slot.subject), course.wordings.first_person(slot.predicate)
+    said = course.wordings.first_person(slot.predicate)
     rows = []
     for i, question in enumerate(course.wordings.you_questions(slot.predicate)[:FIRST_PERSON_PER_SLOT]):
         answer = fill(said[i % 2], slot.subject, slot.said, slot.predicate)
-        asked = f"{course.called.tag(partners[i % len(partners)])} {question}\n{own}"
+        partner = partners[i % len(partners)]
+        tags = speaker_tags([slot.subject, partner])
+        asked = f"{tags[partner]} {question}\n{tags[slot.subject]}"
         rows.append(_row(slot, "first_person", turn(asked, answer)))
     return rows
 

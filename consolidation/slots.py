@@ -129,6 +129,3 @@ class Names:
 
     def speakers(self) -> tuple[Person, ...]:
         return tuple(person for person in self.people if person.is_speaker)
-
-    def tag(self, name: str) -> str:
-        return f"[{(self.first(name) or name).upper()}]"

@@ -106,8 +106,8 @@ def test_any_one_value_suffices() -> None:
 
 @given(st.text(max_size=60), st.text(max_size=30))
 def test_marking_takes_any_text(answer: str, accepted: str) -> None:
-    gives(answer, accepted)
-    refuses(answer)
+    assert gives(answer, accepted) in (True, False)
+    assert refuses(answer) in (True, False)
 
 
 @given(st.dates(min_value=date(1000, 1, 1), max_value=date(2999, 12, 31)))

@@ -172,7 +172,7 @@ def test_facts_are_found_and_retired_ones_are_not(store: Store, now: datetime) -
 
 @pytest.mark.parametrize("query", ["", "???", '"; DROP TABLE row', "the of and", "NEAR(a b) OR *", "🙂"])
 def test_odd_queries_are_harmless(store: Store, query: str) -> None:
-    store.index.search(query)
+    assert len(store.index.search(query)) <= 10
 
 
 def test_an_empty_space_has_no_hits(database: Database, tmp_path: Path) -> None:
