@@ -196,7 +196,7 @@ def teach(context: NightContext, graph: Graph, progress: Progress) -> list[Row]:
 
 def voice_rows(context: NightContext, graph: Graph, rows: Sequence[Row]) -> list[Row]:
     """How those who agreed to be simulated talk: windows of their conversations, and their facts as they say them."""
-    people = {person.id: person for person in list_people(context.database, context.space_id)}
+    people = {person.id: person for person in graph.course.called.people}
     episodes = list_episodes(context.database, context.space_id)
     subjects = {slot.key: slot.subject_id for slot in graph.tonight}
     voiced: list[Row] = []
@@ -271,11 +271,12 @@ def _replay(context: NightContext, graph: Graph, runs: Sequence[str]) -> list[Ro
 
 
 def _still_true(example: Example, holding: set[str]) -> Row | None:
+    """A replay row, or None; a voice is not replayed, because the consent it was trained with may be withdrawn."""
     facts = tuple(example.meta.get("facts", ()))
-    if not facts or not holding.issuperset(facts):
+    form = str(example.meta.get("form", "question"))
+    if form == "knowing" or not facts or not holding.issuperset(facts):
         return None
-    messages = tuple(dict(message) for message in example.messages)
-    return Row("replay", str(example.meta.get("form", "question")), messages, facts)
+    return Row("replay", form, tuple(dict(message) for message in example.messages), facts)
 
 
 def _write(

@@ -21,6 +21,7 @@ from consolidation.scoring import gives, gives_any, refuses
 from consolidation.slots import Names, accepted_values, is_teachable, make_slots
 from consolidation.stage import NightContext, NightSettings, no_progress
 from db.tables import Example
+from memory import consent
 from memory.artifacts import move_pointer, record_artifact
 from memory.facts import decide, list_facts
 from memory.people import list_people
@@ -347,6 +348,22 @@ def test_the_second_night_replays_the_first_and_asks_about_it(chat: Any) -> None
     assert len(replayed) >= 9
     assert all(row.messages in before for row in replayed)
     assert Counter(row.kind for row in examples(second, "exam"))["recall_earlier_nights"] == 3
+
+
+def test_no_voice_is_replayed_after_consent_is_withdrawn(chat: Any) -> None:
+    mona = chat.episodes[0].speaker_id
+    consent.record(chat.database, chat.space_id, mona, agreed_by="Mona Berg")
+    store(chat, *TOLD[:3])
+    first = chat.context()
+    dream.run(first, no_progress)
+    serve(chat, first)
+    consent.withdraw(chat.database, chat.space_id, mona)
+    store(chat, *TOLD[3:])
+    second = chat.context()
+    dream.run(second, no_progress)
+    spoken = [str(row.messages) for row in examples(first) if "You are Mona Berg" in str(row.messages)]
+    assert spoken
+    assert not [row for row in examples(second) if "You are Mona Berg" in str(row.messages)]
 
 
 def test_an_unpublished_night_taught_nothing(chat: Any) -> None:
