@@ -163,7 +163,7 @@ def findings_of(context: NightContext) -> dict[str, dict[str, Any]]:
         FactTable.state.in_(("candidate", "quarantined")),
         FactTable.check_result.is_not(None),
     )
-    with context.database.transaction() as session:
+    with context.database.reading() as session:
         return {row.id: row.check_result for row in session.execute(recorded) if row.check_result}
 
 
@@ -175,7 +175,7 @@ def _births(context: NightContext) -> dict[str, date]:
         FactTable.state == "stored",
         FactTable.retracted_at.is_(None),
     )
-    with context.database.transaction() as session:
+    with context.database.reading() as session:
         found = {row.subject_id: birth_of(row.object) for row in session.execute(known)}
     return {subject: born for subject, born in found.items() if born is not None}
 

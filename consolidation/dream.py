@@ -144,7 +144,7 @@ def _trained_facts(context: NightContext, runs: Sequence[str]) -> set[str]:
     query = select(Example.meta).where(
         Example.run_id.in_(runs), Example.split == "train", Example.kind == "fact"
     )
-    with context.database.transaction() as session:
+    with context.database.reading() as session:
         return {fact_id for meta in session.scalars(query) for fact_id in meta.get("facts", ())}
 
 
@@ -258,7 +258,7 @@ def _replay(context: NightContext, graph: Graph, runs: Sequence[str]) -> list[Ro
     holding = {fact_id for slot in graph.earlier for fact_id in slot.fact_ids}
     query = select(Example).where(Example.run_id.in_(runs), Example.split == "train", Example.kind == "fact")
     by_fact: dict[str, list[Row]] = defaultdict(list)
-    with context.database.transaction() as session:
+    with context.database.reading() as session:
         for example in session.scalars(query.order_by(Example.id)):
             if row := _still_true(example, holding):
                 by_fact[row.fact_ids[0]].append(row)

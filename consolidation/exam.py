@@ -136,7 +136,7 @@ def read_questions(context: NightContext) -> list[Asked]:
     query = (
         select(Example).where(Example.run_id == context.run_id, Example.split == "exam").order_by(Example.id)
     )
-    with context.database.transaction() as session:
+    with context.database.reading() as session:
         return [
             Asked(
                 id=row.id,

@@ -186,7 +186,7 @@ def roll_back(
 
 
 def _published(database: Database, space_id: str, run_id: str) -> str:
-    with database.transaction() as session:
+    with database.reading() as session:
         run = session.get(SleepRun, run_id)
         if run is None or run.space_id != space_id or not run.is_published:
             raise UnknownRun(run_id)
@@ -194,7 +194,7 @@ def _published(database: Database, space_id: str, run_id: str) -> str:
 
 
 def _before(database: Database, space_id: str, run_id: str | None) -> str | None:
-    with database.transaction() as session:
+    with database.reading() as session:
         started = select(SleepRun.started_at).where(SleepRun.id == run_id).scalar_subquery()
         earlier = select(SleepRun.id).where(
             SleepRun.space_id == space_id, SleepRun.is_published, SleepRun.started_at < started

@@ -97,7 +97,7 @@ def loss_of(run_dir: Path) -> dict[str, list[tuple[float, float]]]:
 
 
 def _space_name(context: NightContext) -> str:
-    with context.database.transaction() as session:
+    with context.database.reading() as session:
         return session.get_one(Space, context.space_id).name
 
 
@@ -110,7 +110,7 @@ def _decisions(context: NightContext) -> list[DecisionLine]:
         .where(Decision.run_id == context.run_id)
         .order_by(Decision.decided_at, Decision.id)
     )
-    with context.database.transaction() as session:
+    with context.database.reading() as session:
         return [
             DecisionLine(
                 kind=row.kind,
@@ -126,7 +126,7 @@ def _questions(context: NightContext) -> list[ExamLine]:
     examples = select(Example).where(Example.run_id == context.run_id, Example.split == "exam")
     answers = select(ExamAnswer).where(ExamAnswer.run_id == context.run_id)
     given: dict[str, dict[str, tuple[str, bool]]] = {}
-    with context.database.transaction() as session:
+    with context.database.reading() as session:
         for row in session.scalars(answers):
             given.setdefault(row.example_id, {})[row.condition] = (row.answer, row.is_right)
         return [

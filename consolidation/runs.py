@@ -48,13 +48,13 @@ class StageRecord:
 def list_runs(database: Database, space_id: str, limit: int = 50) -> list[Run]:
     """The newest nights first."""
     query = select(SleepRun).where(SleepRun.space_id == space_id)
-    with database.transaction() as session:
+    with database.reading() as session:
         rows = session.scalars(query.order_by(SleepRun.started_at.desc(), SleepRun.id).limit(limit))
         return [_run(row) for row in rows]
 
 
 def get_run(database: Database, run_id: str) -> Run:
-    with database.transaction() as session:
+    with database.reading() as session:
         row = session.get(SleepRun, run_id)
         if row is None:
             raise UnknownRun(run_id)
@@ -64,7 +64,7 @@ def get_run(database: Database, run_id: str) -> Run:
 def stage_records(database: Database, run_id: str) -> dict[str, StageRecord]:
     """What is recorded of the run's stages, in the order of the night."""
     query = select(StageRun).where(StageRun.run_id == run_id).order_by(StageRun.position)
-    with database.transaction() as session:
+    with database.reading() as session:
         return {row.name: _stage(row) for row in session.scalars(query)}
 
 
@@ -87,7 +87,7 @@ def resumable(database: Database, space_id: str) -> Run | None:
     unfinished = select(SleepRun).where(
         SleepRun.space_id == space_id, SleepRun.status.in_(("running", "interrupted"))
     )
-    with database.transaction() as session:
+    with database.reading() as session:
         row = session.scalars(unfinished.order_by(SleepRun.started_at.desc()).limit(1)).first()
         return None if row is None else _run(row)
 

@@ -135,7 +135,7 @@ def _recency(voices: Sequence[Voice], around: Around, half_life_days: float) -> 
 
 def run(context: NightContext, progress: Progress) -> StageResult:
     """Repeatable: scoring again writes the same numbers."""
-    with context.database.transaction() as session:
+    with context.database.reading() as session:
         around = _around(session, context.space_id)
         ids = list(session.scalars(_unscored(context.space_id)))
     total = 0.0

@@ -20,7 +20,7 @@ def run(context: NightContext, progress: Progress) -> StageResult:
         Episode.kind == "text",
         or_(Episode.extracted_by.is_(None), Episode.extracted_by != context.tools.extractor.name),
     )
-    with context.database.transaction() as session:
+    with context.database.reading() as session:
         states = {row.state: row.n for row in session.execute(by_state.group_by(Fact.state))}
         n_unread = session.scalar(unread) or 0
     counts = {

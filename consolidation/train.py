@@ -70,7 +70,7 @@ def run(context: NightContext, progress: Progress) -> StageResult:
 def training_rows(context: NightContext) -> list[Row]:
     """Tonight's training examples in an order that depends on what they say, not on ids or time."""
     query = select(Example).where(Example.run_id == context.run_id, Example.split == "train")
-    with context.database.transaction() as session:
+    with context.database.reading() as session:
         found = [
             (example.kind, json.dumps(example.messages, sort_keys=True), example.fact_id)
             for example in session.scalars(query)

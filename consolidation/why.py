@@ -26,7 +26,7 @@ class Why:
 
 def why(database: Database, space_id: str, fact_id: str) -> Why:
     """Raises UnknownFact."""
-    with database.transaction() as session:
+    with database.reading() as session:
         fact = session.get(Fact, fact_id)
         if fact is None or fact.space_id != space_id:
             raise UnknownFact(fact_id)

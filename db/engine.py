@@ -1,7 +1,9 @@
 """Open a database: engine, migrations to head, sessions.
 
-SQLite gets WAL, foreign keys and a busy time-out on every connection. Any other SQLAlchemy URL is taken as
-it is. `open_database` migrates forward and refuses a database that is newer than the code.
+One writer at a time, on every kind of store: SQLite by BEGIN IMMEDIATE, Postgres by an advisory lock that ends with
+the transaction. So what a transaction read is still true when it writes. Readers see a snapshot and wait for nobody.
+SQLite gets WAL, foreign keys and a busy time-out on every connection. `open_database` migrates forward and refuses a
+database that is newer than the code.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, StaticPool, create_engine, event
+from sqlalchemy import Connection, Engine, StaticPool, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import (
     ArgumentError,
@@ -39,6 +41,7 @@ class Database:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._sessions = sessionmaker(engine, expire_on_commit=False)
+        self._readers = sessionmaker(engine.execution_options(**_reading(engine)), expire_on_commit=False)
 
     @property
     def url(self) -> str:
@@ -46,12 +49,35 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
-        """One transaction: commits at the end, rolls back on any error. Keep it short; call no model inside."""
+        """One transaction that may write, alone among writers: commits at the end, rolls back on any error.
+
+        Keep it short; call no model inside.
+        """
         with _named_errors(self.engine), self._sessions() as session, session.begin():
+            if self.engine.dialect.name == "postgresql":
+                session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": WRITERS})
+            yield session
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """One transaction that only reads, from a snapshot: blocks no writer and is blocked by none.
+
+        The store refuses any write in it.
+        """
+        with _named_errors(self.engine), self._readers() as session, session.begin():
             yield session
 
     def close(self) -> None:
         self.engine.dispose()
+
+
+WRITERS = 0x51077A7E  # the advisory lock before which writers of a Postgres store queue
+
+
+def _reading(engine: Engine) -> dict[str, Any]:
+    if engine.dialect.name == "postgresql":
+        return {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+    return {"slowwave_reading": True}
 
 
 @contextmanager
@@ -104,8 +130,14 @@ def make_engine(url: str) -> Engine:
         options["poolclass"] = StaticPool
     engine = create_engine(url, **options)
     event.listen(engine, "connect", _prepare_sqlite)
-    event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    is_reading = bool(connection.get_execution_options().get("slowwave_reading"))
+    connection.exec_driver_sql(f"PRAGMA query_only={'ON' if is_reading else 'OFF'}")
+    connection.exec_driver_sql("BEGIN" if is_reading else "BEGIN IMMEDIATE")
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:

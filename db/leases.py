@@ -53,5 +53,5 @@ def holder_of(database: Database, name: str, *, now: datetime | None = None) -> 
     query = select(Lease.holder).where(Lease.name == name)
     if now is not None:
         query = query.where(Lease.expires_at > now)
-    with database.transaction() as session:
+    with database.reading() as session:
         return session.scalar(query)

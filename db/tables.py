@@ -13,10 +13,12 @@ from typing import Any
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     DateTime,
     Dialect,
     ForeignKey,
     Index,
+    Integer,
     LargeBinary,
     MetaData,
     String,
@@ -118,6 +120,20 @@ class Node(Base):
     name_key: Mapped[str]  # memory.names.key(name): case-folded, accents stripped
     is_speaker: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime]
+    merged_into: Mapped[str | None] = mapped_column(String(64))  # the node that took this one's place
+
+
+class PersonMerge(Base):
+    """Two people found to be one. `effects` is what undo needs."""
+
+    __tablename__ = "person_merge"
+    id: Mapped[str] = _id()
+    space_id: Mapped[str] = _space()
+    kept_id: Mapped[str] = mapped_column(ForeignKey("node.id"), index=True)
+    merged_id: Mapped[str] = mapped_column(ForeignKey("node.id"), index=True)
+    effects: Mapped[list[Any]]
+    merged_at: Mapped[datetime]
+    undone_at: Mapped[datetime | None]
 
 
 class Alias(Base):
@@ -185,6 +201,7 @@ class Fact(Base):
     object_id: Mapped[str | None] = mapped_column(ForeignKey("node.id"), index=True)
     valid_from: Mapped[datetime | None]
     valid_to: Mapped[datetime | None]
+    stated_to: Mapped[datetime | None]  # the end that was said, where a successor made `valid_to` earlier
     recorded_at: Mapped[datetime]
     retracted_at: Mapped[datetime | None]
     # candidate | stored | quarantined | rejected
@@ -345,6 +362,8 @@ class Artifact(Base):
     sha256: Mapped[str] = mapped_column(String(64))
     meta: Mapped[dict[str, Any]]
     created_at: Mapped[datetime]
+    tainted_at: Mapped[datetime | None]  # since when it holds what was erased; never served again
+    tainted_by: Mapped[str | None] = mapped_column(String(64))  # the ledger entry of that erasure
 
 
 class Pointer(Base):
@@ -384,3 +403,19 @@ class ExamAnswer(Base):
     space_id: Mapped[str] = _space()
     answer: Mapped[str] = mapped_column(Text)
     is_right: Mapped[bool]
+
+
+class Change(Base):
+    """What the indexes must read again. Triggers write it; `seq` grows in the order of commits.
+
+    kind: episode | fact | node | conversation, each with the id of the row that changed or went.
+    """
+
+    __tablename__ = "change"
+    __table_args__ = (Index("ix_change_feed", "space_id", "seq"), {"sqlite_autoincrement": True})
+    seq: Mapped[int] = mapped_column(
+        BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True
+    )
+    space_id: Mapped[str] = mapped_column(String(64))
+    kind: Mapped[str] = mapped_column(String(16))
+    owner_id: Mapped[str] = mapped_column(String(64))

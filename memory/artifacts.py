@@ -83,7 +83,7 @@ def record_artifact(
 
 def get_artifact(database: Database, artifact_id: str) -> Artifact:
     """The artifact of that id; raises UnknownArtifact."""
-    with database.transaction() as session:
+    with database.reading() as session:
         row = session.get(tables.Artifact, artifact_id)
         if row is None:
             raise UnknownArtifact(artifact_id)
@@ -99,7 +99,7 @@ def list_artifacts(
         query = query.where(tables.Artifact.run_id == run_id)
     if kind is not None:
         query = query.where(tables.Artifact.kind == kind)
-    with database.transaction() as session:
+    with database.reading() as session:
         rows = session.scalars(query.order_by(tables.Artifact.created_at, tables.Artifact.id))
         return [_artifact(row) for row in rows]
 
@@ -110,7 +110,7 @@ def _artifact(row: tables.Artifact) -> Artifact:
 
 def pointer(database: Database, space_id: str, name: str = "current") -> PointerRow | None:
     """What the pointer names; None before the first publish."""
-    with database.transaction() as session:
+    with database.reading() as session:
         row = session.get(tables.Pointer, (space_id, name))
         if row is None:
             return None

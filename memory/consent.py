@@ -49,7 +49,7 @@ def withdraw(database: Database, space_id: str, person_id: str, *, clock: Clock 
 
 def has_consent(database: Database, space_id: str, person_id: str) -> bool:
     """Whether a consent stands that nobody has withdrawn."""
-    with database.transaction() as session:
+    with database.reading() as session:
         return session.scalars(_standing(space_id, person_id).limit(1)).first() is not None
 
 

@@ -294,7 +294,7 @@ def list_decisions(
         query = query.where(tables.Decision.run_id == run_id)
     if fact_id is not None:
         query = query.where(tables.Decision.fact_id == fact_id)
-    with database.transaction() as session:
+    with database.reading() as session:
         rows = session.scalars(query.order_by(tables.Decision.decided_at, tables.Decision.id))
         return [
             DecisionRow(

@@ -63,7 +63,7 @@ def list_tags(
     )
     if concept is not None:
         query = query.where(tables.EmotionTag.concept == concept)
-    with database.transaction() as session:
+    with database.reading() as session:
         return [
             EmotionTag(row.episode_id or "", row.concept, row.intensity, row.judge)
             for row in session.scalars(query)

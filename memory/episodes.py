@@ -46,7 +46,7 @@ def get_episodes(database: Database, space_id: str, ids: Iterable[str]) -> list[
     """The episodes with those ids in time order; ids that are not in the space are left out."""
     wanted = list(dict.fromkeys(ids))
     found: list[Episode] = []
-    with database.transaction() as session:
+    with database.reading() as session:
         for start in range(0, len(wanted), _CHUNK):
             chosen = tables.Episode.id.in_(wanted[start : start + _CHUNK])
             found += _fetch(session, _query(space_id).where(chosen))
@@ -72,7 +72,7 @@ def list_episodes(
         query = query.where(or_(reader.is_(None), reader != unread_by))
     if until is not None:
         query = query.where(tables.Episode.time < until)
-    with database.transaction() as session:
+    with database.reading() as session:
         return sorted(_fetch(session, query), key=_order)
 
 
@@ -92,7 +92,7 @@ def mark_read(session: Session, episode_ids: Sequence[str], extractor_name: str)
 def audience(database: Database, space_id: str) -> dict[str, frozenset[str]]:
     """Who could hear what: the participants' node ids of each conversation."""
     heard: dict[str, set[str]] = defaultdict(set)
-    with database.transaction() as session:
+    with database.reading() as session:
         rows = session.execute(
             select(Participant.conversation_id, Participant.node_id).where(Participant.space_id == space_id)
         ).all()
@@ -145,7 +145,7 @@ def conversation_id_of(database: Database, space_id: str, name: str) -> str | No
     query = select(tables.Conversation.id).where(
         tables.Conversation.space_id == space_id, tables.Conversation.name == name
     )
-    with database.transaction() as session:
+    with database.reading() as session:
         return session.scalar(query)
 
 

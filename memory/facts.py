@@ -72,7 +72,7 @@ def list_facts(
     `recorded_as_of` asks what the store held at that time, decisions included. Statuses tell what holds
     ("current" stored, "candidate" not decided yet, "contested") and what does not; ALL_STATUSES is the history.
     """
-    with database.transaction() as session:
+    with database.reading() as session:
         zone = fact_rows.timezone(session, space_id)
         rows = fact_rows.load(session, space_id, subject_id=person_id)
         if recorded_as_of is not None:
@@ -204,7 +204,7 @@ def get_fact(
     A candidate that restates another fact comes as it was said, with that fact's id in `superseded_by`.
     """
     registry = registry or _shipped_registry()
-    with database.transaction() as session:
+    with database.reading() as session:
         found = fact_rows.load(session, space_id, fact_id=fact_id)
         if not found:
             raise UnknownFact(fact_id)
@@ -228,7 +228,7 @@ def _shipped_registry() -> Registry:
 
 def candidates(database: Database, space_id: str) -> list[Fact]:
     """Every fact that waits for a decision, each as it was said, in the order of saying."""
-    with database.transaction() as session:
+    with database.reading() as session:
         rows = fact_rows.load(session, space_id, states=("candidate",))
     return [_plain(row) for row in sorted(rows, key=_order_of_saying)]
 

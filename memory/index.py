@@ -205,7 +205,7 @@ class Index:
         """Units come first, then sessions under their first unit's number, then nodes."""
         n = len(rows)
         fact, evidence, edge, node = tables.Fact, tables.Evidence, tables.Edge, tables.Node
-        with self.database.transaction() as session:
+        with self.database.reading() as session:
             nodes = list(
                 session.scalars(select(node.id).where(node.space_id == self.space_id).order_by(node.id))
             )
@@ -255,7 +255,7 @@ class Index:
         query = select(tables.Evidence.fact_id, tables.Evidence.episode_id).where(
             tables.Evidence.space_id == self.space_id
         )
-        with self.database.transaction() as session:
+        with self.database.reading() as session:
             heard = {fact_id for fact_id, episode_id in session.execute(query) if episode_id in visible}
         for (kind, owner_id), number in view.rows.number.items():
             if kind == "fact" and owner_id not in heard:

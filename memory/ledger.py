@@ -69,7 +69,7 @@ def _canonical(value: Mapping[str, Any]) -> str:
 
 def entries(database: Database, space_id: str, limit: int = 100) -> list[LedgerRow]:
     """The newest entries, newest first."""
-    with database.transaction() as session:
+    with database.reading() as session:
         query = (
             select(LedgerEntry)
             .where(LedgerEntry.space_id == space_id)
@@ -85,7 +85,7 @@ def _row(entry: LedgerEntry) -> LedgerRow:
 
 def verify(database: Database, space_id: str) -> list[str]:
     """Recompute the chain. One line for each break; an empty list means that it is sound."""
-    with database.transaction() as session:
+    with database.reading() as session:
         query = select(LedgerEntry).where(LedgerEntry.space_id == space_id).order_by(LedgerEntry.seq)
         return list(_problems(_row(entry) for entry in session.scalars(query).yield_per(1000)))
 

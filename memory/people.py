@@ -52,7 +52,7 @@ def get_person(database: Database, space_id: str, person_id: str) -> Person:
 
 def list_people(database: Database, space_id: str) -> list[Person]:
     """Every person: those who speak first, then the others, each by name."""
-    with database.transaction() as session:
+    with database.reading() as session:
         rows = session.execute(
             select(Node.id, Node.name, Node.is_speaker).where(
                 Node.space_id == space_id, Node.kind == "person"
@@ -73,7 +73,7 @@ def roster(database: Database, space_id: str, conversation_id: str | None = None
     people = list_people(database, space_id)
     speakers = {person.id for person in people if person.is_speaker}
     if conversation_id is not None:
-        with database.transaction() as session:
+        with database.reading() as session:
             speakers = set(
                 session.scalars(
                     select(Participant.node_id).where(Participant.conversation_id == conversation_id)

@@ -41,7 +41,7 @@ def visible_episode_ids(
     origins: Sequence[str] = HEARD,
 ) -> set[str]:
     """Ids of the episodes that the person said or could hear, up to and including `as_of`."""
-    with database.transaction() as session:
+    with database.reading() as session:
         return set(session.scalars(visible_query(space_id, person_id, as_of, origins)))
 
 

@@ -46,5 +46,5 @@ def ensure_space(
 
 
 def _find(database: Database, name: str) -> str | None:
-    with database.transaction() as session:
+    with database.reading() as session:
         return session.scalar(select(Space.id).where(Space.name == name))

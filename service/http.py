@@ -112,7 +112,7 @@ def create_app(services: Services, *, nights: Nights | None = None, token: str =
 @router.get("/healthz")
 def healthz(app: Given) -> dict[str, Any]:
     """Whether the store answers."""
-    with app.services.database.transaction() as session:
+    with app.services.database.reading() as session:
         session.scalar(select(1))
     return {"status": "ok", "night_running": app.nights.is_running}
 
@@ -121,7 +121,7 @@ def healthz(app: Given) -> dict[str, Any]:
 def metrics(app: Given) -> PlainTextResponse:
     """Counters and the size of the graph, as Prometheus reads them."""
     space_id = app.services.space_id
-    with app.services.database.transaction() as session:
+    with app.services.database.reading() as session:
         sizes = [
             session.scalar(select(func.count()).select_from(table).where(table.space_id == space_id)) or 0
             for table in (Episode, Fact)

@@ -18,7 +18,7 @@ _CHUNK = 500  # texts per call of the encoder and per transaction; also ids per 
 
 def check_model(database: Database, space_id: str, embedder: Embedder) -> None:
     """Raises WrongEmbedder when the space's vectors come from other encoders only."""
-    with database.transaction() as session:
+    with database.reading() as session:
         models = set(
             session.scalars(
                 select(tables.Embedding.model).where(tables.Embedding.space_id == space_id).distinct()
@@ -43,7 +43,7 @@ def ensure(
 ) -> FloatMatrix:
     """Vectors (N, width) of these owners, in their order; the missing ones are made and stored."""
     ids = list(texts)
-    with database.transaction() as session:
+    with database.reading() as session:
         known = load(session, embedder, kind, ids)
     missing = [owner_id for owner_id in ids if owner_id not in known]
     for start in range(0, len(missing), _CHUNK):

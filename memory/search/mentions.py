@@ -44,7 +44,7 @@ class Gazetteer:
 
     @classmethod
     def load(cls, database: Database, space_id: str) -> Gazetteer:
-        with database.transaction() as session:
+        with database.reading() as session:
             named = session.execute(
                 select(Node.id, Node.kind, Node.name).where(Node.space_id == space_id)
             ).all()

@@ -52,13 +52,13 @@ def current_ids(database: Database, space_id: str) -> dict[str, set[str]]:
         tables.Episode.kind == "text",
     )
     facts = select(tables.Fact.id).where(tables.Fact.space_id == space_id, tables.Fact.origin.in_(HEARD))
-    with database.transaction() as session:
+    with database.reading() as session:
         return {"episode": set(session.scalars(episodes)), "fact": set(session.scalars(facts))}
 
 
 def load_units(database: Database, space_id: str, ids: dict[str, set[str]]) -> list[Unit]:
     """The units of those ids in an order that depends on nothing but them: by time, place and id."""
-    with database.transaction() as session:
+    with database.reading() as session:
         found = _episodes(session, space_id, ids["episode"]) + _facts(session, space_id, ids["fact"])
     return sorted(
         found,
@@ -195,7 +195,7 @@ class Writer:
     def _smooth(self, around: dict[int, list[int]], owners: dict[int, str], vectors: VectorFile) -> None:
         """Each changed unit's searched vector: its own, and half of its neighbours', at unit length."""
         needed = sorted({number for group in around.values() for number in group})
-        with self.database.transaction() as session:
+        with self.database.reading() as session:
             known = embeddings.load(session, self.embedder, "episode", [owners[n] for n in needed])
         rows = []
         for number, group in around.items():
