@@ -10,20 +10,20 @@ import json
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, time
+from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
+from fastapi import APIRouter, FastAPI, Query, Request, Response
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import func, select
 from starlette.exceptions import HTTPException
 
 from db.tables import Episode, Fact
-from service import problems
+from service import http_people, problems
 from service.guard import Guard
+from service.http_app import App, Given, as_moment
 from service.metrics import Metrics
 from service.nights import Nights, night_settings
 from service.talks import Says, Talks
@@ -32,17 +32,6 @@ from service.wiring import Services
 # FastAPI can hand requests to OpenTelemetry; nothing leaves this daemon but its answers
 _NO_TELEMETRY: Any = dict.fromkeys(("tracing", "metrics", "logs", "operation_spans", "auto_configure"), False)
 STOP_TIMEOUT_S = 60.0  # how long a night may take to reach its next step when the daemon ends
-
-
-@dataclass(frozen=True, slots=True)
-class App:
-    """What the routes work with."""
-
-    services: Services
-    nights: Nights
-    talks: Talks
-    metrics: Metrics
-    lock: threading.RLock  # before the index and the persona
 
 
 class Question(BaseModel):
@@ -72,13 +61,12 @@ class Night(BaseModel):
     fresh: bool = False
 
 
-def _app(request: Request) -> App:
-    app: App = request.app.state.slowwave
-    return app
-
-
-Given = Annotated[App, Depends(_app)]
 router = APIRouter()
+
+
+def routers() -> tuple[APIRouter, ...]:
+    """Every router of the application; each is documented in docs/http.md."""
+    return (router, http_people.router)
 
 
 def create_app(services: Services, *, nights: Nights | None = None, token: str = "") -> FastAPI:
@@ -103,7 +91,8 @@ def create_app(services: Services, *, nights: Nights | None = None, token: str =
         telemetry=_NO_TELEMETRY,
     )
     app.state.slowwave = App(services, own, Talks(services, lock), metrics, lock)
-    app.include_router(router)
+    for part in routers():
+        app.include_router(part)
     app.add_middleware(Guard, token=token, metrics=metrics)
     problems.install(app)
     return app
@@ -134,15 +123,6 @@ def metrics(app: Given) -> PlainTextResponse:
     return PlainTextResponse(app.metrics.render(gauges), media_type="text/plain; version=0.0.4")
 
 
-@router.get("/v1/people")
-def people(app: Given) -> list[dict[str, Any]]:
-    """Everybody the graph knows; those who speak first."""
-    from memory.people import list_people
-
-    found = list_people(app.services.database, app.services.space_id)
-    return [{"id": p.id, "name": p.name, "aliases": list(p.aliases), "speaks": p.is_speaker} for p in found]
-
-
 @router.get("/v1/people/{name}/facts")
 def facts(
     app: Given,
@@ -154,7 +134,7 @@ def facts(
     """Facts about a person: current, as of a date, everything that ever held, or as known to somebody."""
     from memory.facts import fact_json
 
-    query: dict[str, Any] = {"as_of": _moment(as_of)}
+    query: dict[str, Any] = {"as_of": as_moment(as_of)}
     if history:
         query["statuses"] = ("current", "past", "contested", "candidate", "retracted", "quarantined")
     if known_to:
@@ -168,7 +148,7 @@ def ask(app: Given, asked: Question) -> dict[str, Any]:
     from memory.ask import answer_json
 
     with app.lock:
-        answer = app.services.ask(asked.question, known_to=asked.known_to, as_of=_moment(asked.as_of))
+        answer = app.services.ask(asked.question, known_to=asked.known_to, as_of=as_moment(asked.as_of))
     app.metrics.count("slowwave_questions_total", abstained=str(answer.abstained).lower())
     return answer_json(answer)
 
@@ -290,11 +270,3 @@ def _events(app: App, says: Says) -> Iterator[str]:
 
 def _event(name: str, data: dict[str, Any]) -> str:
     return f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"
-
-
-def _moment(value: datetime | date | None) -> datetime | None:
-    """A date means its first moment; a time without a zone is UTC."""
-    if value is None:
-        return None
-    moment = value if isinstance(value, datetime) else datetime.combine(value, time())
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

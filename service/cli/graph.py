@@ -1,4 +1,4 @@
-"""`import`, `people`, `facts`, `ask`: the graph by day."""
+"""`import`, `facts`, `ask`: the graph by day."""
 
 from __future__ import annotations
 
@@ -92,26 +92,6 @@ def _preview(exports: Sequence[Export], *, as_json: bool) -> None:
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.pass_obj
-def people(state: State, as_json: bool) -> None:
-    """List the people that the graph knows."""
-    from memory.people import list_people
-
-    with state.services() as services:
-        found = list_people(services.database, services.space_id)
-    if as_json:
-        print_json(
-            [{"id": p.id, "name": p.name, "aliases": list(p.aliases), "speaks": p.is_speaker} for p in found]
-        )
-    else:
-        print_table(
-            ["name", "also called", "speaks"],
-            [[p.name, ", ".join(p.aliases), "yes" if p.is_speaker else ""] for p in found],
-        )
-
-
-@click.command()
 @click.argument("person")
 @click.option("--as-of", type=Date(), help="What held on that day.")
 @click.option("--history", is_flag=True, help="Everything that ever held, and what was withdrawn.")
@@ -184,4 +164,4 @@ def ask(
         print_json({"confidence": round(answer.confidence, 3), **answer.explain})
 
 
-COMMANDS = (import_, people, facts, ask)
+COMMANDS = (import_, facts, ask)

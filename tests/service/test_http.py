@@ -19,7 +19,7 @@ from consolidation.stage import NightSettings, StageResult
 from db import leases
 from memory.importing import import_file
 from memory.ports import utc_now
-from service.http import create_app, router
+from service.http import create_app, routers
 from service.settings import Settings
 from service.wiring import Services
 
@@ -185,7 +185,7 @@ def test_an_unexpected_error_is_a_500_without_its_words(
 
 def test_every_route_is_documented() -> None:
     documented = (ROOT / "docs" / "http.md").read_text(encoding="utf-8")
-    for route in router.routes:
+    for route in [route for part in routers() for route in part.routes]:
         for method in getattr(route, "methods", ()):
             assert f"`{method} {getattr(route, 'path', '')}`" in documented
 
@@ -198,7 +198,7 @@ def test_the_description_of_the_routes_is_served(app: FastAPI) -> None:
 
 
 def test_a_date_is_its_first_moment_and_utc() -> None:
-    from service.http import _moment
+    from service.http_app import as_moment
 
     day = datetime(2025, 4, 1, tzinfo=UTC)
-    assert _moment(day.date()) == _moment(day.replace(tzinfo=None)) == day
+    assert as_moment(day.date()) == as_moment(day.replace(tzinfo=None)) == day
