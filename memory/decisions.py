@@ -62,22 +62,16 @@ def decide(
     """
     if kind not in KINDS:
         raise ValueError(f"{kind} is no decision; one of {', '.join(KINDS)}")
-    row = _load_one(session, space_id, fact_id)
-    if row.state not in _FITTING.get(kind, _WAITING) or row.retracted_at is not None:
-        raise CannotDecide(fact_id, kind, "retracted" if row.retracted_at else row.state)
-    effects = _Effects(session, space_id, clock())
-    if kind in ACCEPTING:
-        kind = _accept(effects, row, registry)
-    else:
-        _turn_away(effects, row, kind, registry)
+    at = clock()
+    kind, effects = settle(session, space_id, fact_id, kind, registry, at)
     decision = tables.Decision(
         space_id=space_id,
         run_id=run_id,
         fact_id=fact_id,
         kind=kind,
         reasons=list(reasons),
-        effects=effects.made,
-        decided_at=effects.at,
+        effects=effects,
+        decided_at=at,
     )
     session.add(decision)
     session.flush()
@@ -86,14 +80,33 @@ def decide(
         "fact": fact_id,
         "kind": kind,
         "run": run_id,
-        "n_effects": len(effects.made),
-        "sha256": _digest(decision),
+        "n_effects": len(effects),
+        "sha256": digest(decision),
     }
     ledger.append(session, space_id, "decision", payload, clock=clock)
     return decision.id
 
 
-def _digest(decision: tables.Decision) -> str:
+def settle(
+    session: Session, space_id: str, fact_id: str, kind: str, registry: Registry, at: datetime
+) -> tuple[str, list[dict[str, Any]]]:
+    """Change the facts as the decision asks, without recording it: what it came to, and every change made.
+
+    Raises UnknownFact, or CannotDecide where the fact's state does not fit.
+    """
+    row = _load_one(session, space_id, fact_id)
+    if row.state not in _FITTING.get(kind, _WAITING) or row.retracted_at is not None:
+        raise CannotDecide(fact_id, kind, "retracted" if row.retracted_at else row.state)
+    effects = _Effects(session, space_id, at)
+    if kind in ACCEPTING:
+        kind = _accept(effects, row, registry)
+    else:
+        _turn_away(effects, row, kind, registry)
+    return kind, effects.made
+
+
+def digest(decision: tables.Decision) -> str:
+    """What the ledger keeps of the decision's reasons and effects."""
     content = json.dumps([decision.reasons, decision.effects], sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(content.encode()).hexdigest()
 
@@ -283,6 +296,22 @@ def _take_back(session: Session, space_id: str, effect: Mapping[str, Any]) -> bo
     setattr(fact, column, _typed(column, effect["old"]))
     session.flush()
     return True
+
+
+def put_back(session: Session, space_id: str, effects: Sequence[Mapping[str, Any]]) -> None:
+    """Put back what the effects changed, newest first, whatever became of it since; facts that are gone are
+    passed over. Records nothing: for an erasure, which decides anew from there."""
+    for effect in reversed(effects):
+        fact = session.get(tables.Fact, effect["fact"])
+        if fact is None:
+            continue
+        if "evidence" not in effect:
+            setattr(fact, effect["column"], _typed(effect["column"], effect["old"]))
+            continue
+        key, act = (fact.id, effect["evidence"]), "remove" if effect["act"] == "add" else "add"
+        if (session.get(tables.Evidence, key) is None) == (act == "add"):
+            change_evidence(session, space_id, *key, act=act)
+    session.flush()
 
 
 def list_decisions(
