@@ -3,6 +3,9 @@
 GraphError
 ├── UnknownFormat     the file is of no format we read
 ├── BrokenExport      the format is known, the content is damaged
+├── NewerFormat       an export that a newer slowwave wrote
+├── WrongEntrance     slowwave's own export given to `import`, or another program's file to `load`
+├── SpaceInUse        an export is to be loaded into a space that holds something
 ├── EmptyChat         nothing to import
 ├── UnknownTimezone   no time zone of that name
 ├── UnknownPerson     no such person; carries the nearest names (also a LookupError)
@@ -35,6 +38,27 @@ class UnknownFormat(GraphError):
 class BrokenExport(GraphError):
     def __init__(self, name: str, why: str) -> None:
         super().__init__(f"{name} is damaged: {why}; export it again")
+
+
+class NewerFormat(GraphError):
+    def __init__(self, name: str, version: int, known: int) -> None:
+        super().__init__(
+            f"{name} is of format version {version} and this slowwave reads up to {known}; update slowwave"
+        )
+
+
+class WrongEntrance(GraphError):
+    def __init__(self, name: str, *, is_own: bool) -> None:
+        super().__init__(
+            f"{name} is a whole space as slowwave exports it; bring it in with `slowwave load`"
+            if is_own
+            else f"{name} is no export of slowwave's own; what other programs wrote comes in with `slowwave import`"
+        )
+
+
+class SpaceInUse(GraphError):
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the space {name} holds something already; load into a new one with --space NAME")
 
 
 class EmptyChat(GraphError):

@@ -18,10 +18,13 @@ from memory.errors import (
     EmptyChat,
     GraphError,
     ModelMissing,
+    NewerFormat,
+    SpaceInUse,
     UnknownFact,
     UnknownFormat,
     UnknownPerson,
     WrongEmbedder,
+    WrongEntrance,
 )
 from simulator.errors import NoConsent, SimulatorError
 
@@ -69,6 +72,9 @@ HTTP_STATUS: dict[type[Exception], int] = {
     UnknownFormat: 415,
     BrokenExport: 400,
     EmptyChat: 400,
+    NewerFormat: 400,
+    WrongEntrance: 415,
+    SpaceInUse: 409,
     UnknownPerson: 404,
     UnknownFact: 404,
     WrongEmbedder: 409,
