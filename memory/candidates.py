@@ -1,14 +1,13 @@
 """Take in what an extractor proposes, as facts of state `candidate`. Stored facts are not touched here.
 
 Refused, with a count in the log: a candidate that rests on a message a model wrote or on no known message, an
-interval that ends before it starts, an empty name or value. What is known from the same messages is not added
+interval that ends before it starts, an empty name or value, under a strict registry an unknown predicate. What is known from the same messages is not added
 twice, so that reading again adds nothing.
 """
 
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Sequence
 from datetime import datetime, tzinfo
 
@@ -20,7 +19,7 @@ from memory import names, values
 from memory.fact_rows import day_of, timezone
 from memory.people import get_or_create_node
 from memory.ports import Clock, utc_now
-from memory.registry import Registry
+from memory.registry import MAX_NAME, Registry, as_name
 from memory.types import FactCandidate
 
 _log = logging.getLogger(__name__)
@@ -66,12 +65,14 @@ class _Intake:
 
     def add(self, candidate: FactCandidate) -> str:
         value = " ".join(candidate.object.replace("\x00", "").split())
-        predicate = re.sub(r"\W+", "_", names.key(candidate.predicate)).strip("_")[:64]
+        predicate = as_name(candidate.predicate)[:MAX_NAME]
         evidence = sorted(set(candidate.episode_ids))
         origins = {self.episodes[item][1] if item in self.episodes else "unknown" for item in evidence}
         if not evidence or not origins <= {"observed", "inferred"}:
             return _REFUSED
         if not predicate or not 0 < len(value) <= MAX_OBJECT or not names.clean(candidate.subject):
+            return _REFUSED
+        if self.registry.is_strict and not self.registry.get(predicate).is_known:
             return _REFUSED
         interval = self._interval(candidate, min(self.episodes[item][0] for item in evidence))
         if interval is None:
@@ -137,8 +138,8 @@ class _Intake:
         self, subject_id: str | None, predicate: str, key: str, change: str, evidence: set[str]
     ) -> bool:
         """Whether the same was taken from these messages before, whatever became of it."""
-        rows = self.session.execute(
-            select(tables.Fact.id, tables.Fact.state, tables.Fact.superseded_by).where(
+        known = self.session.scalars(
+            select(tables.Fact.id).where(
                 tables.Fact.space_id == self.space_id,
                 tables.Fact.subject_id == subject_id,
                 tables.Fact.predicate == predicate,
@@ -146,12 +147,11 @@ class _Intake:
                 tables.Fact.change == change,
             )
         )
-        for fact_id, state, superseded_by in rows:
-            keepers = [fact_id, superseded_by] if state == "rejected" else [fact_id]
-            held = select(tables.Evidence.episode_id).where(tables.Evidence.fact_id.in_(keepers))
-            if evidence <= set(self.session.scalars(held)):
-                return True
-        return False
+        held = select(tables.Evidence.episode_id)
+        return any(
+            evidence <= set(self.session.scalars(held.where(tables.Evidence.fact_id == fact_id)))
+            for fact_id in known
+        )
 
 
 def _episodes(session: Session, space_id: str, ids: set[str]) -> dict[str, tuple[datetime, str]]:

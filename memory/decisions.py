@@ -1,27 +1,28 @@
-"""Decide what becomes of a candidate, so that it can be undone.
+"""Decide what becomes of a statement, so that it can be undone.
 
-`decide` lets the timeline say what accepting the fact does to the others, writes every changed column with its
-old value as the decision's effects, and appends to the ledger in the same transaction. `undo` puts the old values
-back, byte for byte, and refuses where a later decision rests on the new ones.
+A decision says of one statement whether the store stands by it; what follows for the others - who ended whom, which
+statements are one fact - the timeline says anew each time, and `_Effects.follow` writes that down. Every changed column is
+kept with its old value as the decision's effects, and the ledger gets its entry in the same transaction. `undo` puts
+back what was decided and lets the timeline say what follows from that.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from db import tables
 from db.engine import Database
-from memory import fact_rows, ledger, values
+from memory import fact_rows, families, ledger
 from memory.errors import CannotDecide, CannotUndo, UnknownDecision, UnknownFact
-from memory.fact_rows import FactRow, Heard
+from memory.fact_rows import ACCEPTED, FactRow
 from memory.ports import Clock, utc_now
 from memory.registry import Registry
 from memory.timeline import Resolved, resolve
@@ -29,7 +30,8 @@ from memory.timeline import Resolved, resolve
 KINDS = ("STORE", "MERGE", "CORRECT", "REJECT", "QUARANTINE")
 ACCEPTING = ("STORE", "MERGE", "CORRECT")
 _WAITING = ("candidate", "quarantined")
-_FITTING = {"REJECT": ("candidate", "quarantined", "stored"), "QUARANTINE": ("candidate", "stored")}
+_FITTING = {"REJECT": (*_WAITING, *ACCEPTED), "QUARANTINE": ("candidate", *ACCEPTED)}
+_TICK = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +59,15 @@ def decide(
 ) -> str:
     """The decision's id. Recorded is what accepting came to: STORE, MERGE into a fact, or CORRECT of others.
 
-    Whichever of the three was asked for, the timeline of the stored facts decides between them. REJECT of a
-    stored fact retracts it. Raises UnknownFact, or CannotDecide where the fact's state does not fit.
+    Whichever of the three was asked for, the timeline of the accepted statements decides between them. REJECT of a
+    stored fact retracts it with every statement that it is made of. Raises UnknownFact, or CannotDecide where the
+    fact's state does not fit.
     """
     if kind not in KINDS:
         raise ValueError(f"{kind} is no decision; one of {', '.join(KINDS)}")
-    at = clock()
-    kind, effects = settle(session, space_id, fact_id, kind, registry, at)
+    row = _load_one(session, space_id, fact_id)
+    at = _next_moment(session, space_id, row, clock)
+    kind, effects = settle(session, space_id, fact_id, kind, registry, clock())
     decision = tables.Decision(
         space_id=space_id,
         run_id=run_id,
@@ -105,6 +109,26 @@ def settle(
     return kind, effects.made
 
 
+def _next_moment(session: Session, space_id: str, row: FactRow, clock: Clock) -> datetime:
+    """Now, or just after the slot's newest decision: decisions about one fact have an order that can be told."""
+    query = _of_slot(space_id, row.subject_id, row.predicate)
+    newest = session.scalar(query.with_only_columns(func.max(tables.Decision.decided_at)))
+    return clock() if newest is None else max(clock(), newest + _TICK)
+
+
+def _of_slot(space_id: str, subject_id: str, predicate: str) -> Select[tables.Decision]:
+    """Every decision about a fact of the slot."""
+    return (
+        select(tables.Decision)
+        .join(tables.Fact, tables.Fact.id == tables.Decision.fact_id)
+        .where(
+            tables.Fact.space_id == space_id,
+            tables.Fact.subject_id == subject_id,
+            tables.Fact.predicate.in_(families.sharing(predicate)),
+        )
+    )
+
+
 def digest(decision: tables.Decision) -> str:
     """What the ledger keeps of the decision's reasons and effects."""
     content = json.dumps([decision.reasons, decision.effects], sort_keys=True, ensure_ascii=False)
@@ -123,115 +147,158 @@ def fitting_kind(
 ) -> tuple[str, tuple[str, ...]]:
     """What accepting the fact would come to: STORE, MERGE or CORRECT, and the ids of the facts it would touch."""
     row = _load_one(session, space_id, fact_id)
-    stored, resolved = _with_stored(session, space_id, row, registry)
-    return _kind(row, resolved, {other.id: other for other in stored})
+    return _kind(row, *_with_accepted(session, space_id, row, registry))
 
 
-def _with_stored(
+def _with_accepted(
     session: Session, space_id: str, row: FactRow, registry: Registry
-) -> tuple[list[FactRow], list[Resolved]]:
-    """The slot's stored facts, and how they resolve with the row accepted."""
+) -> tuple[dict[str, FactRow], list[Resolved]]:
+    """The slot's accepted statements by id, and how they resolve with the row among them."""
+    accepted = fact_rows.load_slot(session, space_id, row, ACCEPTED)
+    known = {other.id: other for other in accepted if other.id != row.id}
+    return known, _resolved(session, space_id, [*known.values(), replace(row, state="candidate")], registry)
+
+
+def _resolved(
+    session: Session, space_id: str, rows: Collection[FactRow], registry: Registry
+) -> list[Resolved]:
     zone = fact_rows.timezone(session, space_id)
-    stored = fact_rows.load_slot(session, space_id, row, ("stored",))
-    present = [*(other for other in stored if other.id != row.id), row]
-    return stored, resolve((fact_rows.assertion(other, zone) for other in present), registry)
+    return resolve((fact_rows.assertion(row, zone) for row in rows), registry)
 
 
 def _kind(
-    row: FactRow, resolved: Sequence[Resolved], stored: Mapping[str, FactRow]
+    row: FactRow, known: Mapping[str, FactRow], resolved: Sequence[Resolved]
 ) -> tuple[str, tuple[str, ...]]:
     home = next(run for run in resolved if row.id in run.members)
     if home.id != row.id:
         return "MERGE", (home.id,)
-    caused = [run for run in resolved if run.superseded_by == row.id and run.id in stored]
     changed = tuple(
         run.id
-        for run in caused
-        if stored[run.id].superseded_by != row.id
-        or (stored[run.id].retracted_at is None and run.is_retracted)
+        for run in resolved
+        if run.superseded_by == row.id
+        and run.id in known
+        and (
+            known[run.id].superseded_by != row.id or (known[run.id].retracted_at is None and run.is_retracted)
+        )
     )
     return ("CORRECT" if changed or row.change == "correct" else "STORE"), changed
 
 
 def _accept(effects: _Effects, row: FactRow, registry: Registry) -> str:
-    stored, resolved = _with_stored(effects.session, effects.space_id, row, registry)
-    kind, touched = _kind(row, resolved, {other.id: other for other in stored})
+    known, resolved = _with_accepted(effects.session, effects.space_id, row, registry)
+    kind, touched = _kind(row, known, resolved)
     if kind == "MERGE":
-        (home_id,) = touched
-        effects.set(row.id, state="rejected", superseded_by=home_id)
-        effects.move_evidence(row, home_id)
+        effects.decide(row.id, state="merged", superseded_by=touched[0])
     else:
-        effects.set(row.id, state="stored")
-    effects.persist(resolved)
+        effects.decide(row.id, state="stored")
+    effects.follow(row.subject_id, row.predicate, registry)
     return kind
 
 
 def _turn_away(effects: _Effects, row: FactRow, kind: str, registry: Registry) -> None:
-    if row.state == "stored" and kind == "REJECT":
-        effects.set(row.id, retracted_at=effects.at, superseded_by=None)
+    if row.state in ACCEPTED and kind == "REJECT":
+        _retract(effects, row, registry)
     else:
-        effects.set(row.id, state="rejected" if kind == "REJECT" else "quarantined")
-    if row.state == "stored":
-        zone = fact_rows.timezone(effects.session, effects.space_id)
-        left = fact_rows.load_slot(effects.session, effects.space_id, row, ("stored",))
-        effects.persist(resolve((fact_rows.assertion(other, zone) for other in left), registry))
+        effects.decide(row.id, state="rejected" if kind == "REJECT" else "quarantined", superseded_by=None)
+    if row.state in ACCEPTED:
+        effects.follow(row.subject_id, row.predicate, registry)
+
+
+def _retract(effects: _Effects, row: FactRow, registry: Registry) -> None:
+    """Take back the fact as it is shown: its own words, their restatements, and candidates that say the same."""
+    slot = {
+        other.id: other
+        for other in fact_rows.load_slot(effects.session, effects.space_id, row, fact_rows.LIVE)
+    }
+    resolved = _resolved(effects.session, effects.space_id, slot.values(), registry)
+    home = next(run for run in resolved if row.id in run.members)
+    for member in home.members if row.id == home.id else (row.id,):
+        if slot[member].state == "candidate":
+            effects.decide(member, state="rejected")
+        elif not fact_rows.is_retracted(slot[member]):
+            keeper = None if member == row.id else row.id
+            state = "stored" if keeper is None else "merged"
+            effects.decide(member, state=state, retracted_at=effects.at, superseded_by=keeper)
+
+
+def restate(
+    session: Session, space_id: str, subject_id: str, registry: Registry, *, clock: Clock = utc_now
+) -> None:
+    """Write down anew what follows from the accepted statements about a subject.
+
+    For whoever changed statements other than by a decision: erased one, or joined two subjects.
+    """
+    query = select(tables.Fact.predicate).where(
+        tables.Fact.space_id == space_id, tables.Fact.subject_id == subject_id
+    )
+    firsts = {families.slot(predicate): predicate for predicate in session.scalars(query.distinct())}
+    for predicate in firsts.values():
+        _Effects(session, space_id, clock()).follow(subject_id, predicate, registry)
 
 
 class _Effects:
-    """Writes columns and remembers what they held before."""
+    """Writes columns and remembers what they held before. What only follows from a decision is marked derived."""
 
     def __init__(self, session: Session, space_id: str, at: datetime) -> None:
         self.session, self.space_id, self.at = session, space_id, at
         self.made: list[dict[str, Any]] = []
 
-    def set(self, fact_id: str, **columns: Any) -> None:
+    def decide(self, fact_id: str, **columns: Any) -> None:
+        self._set(fact_id, columns)
+
+    def _set(self, fact_id: str, columns: Mapping[str, Any], *, is_derived: bool = False) -> None:
         fact = self.session.get_one(tables.Fact, fact_id)
         for column, new in columns.items():
             old = getattr(fact, column)
             if old != new:
                 setattr(fact, column, new)
-                self.made.append({"fact": fact_id, "column": column, "old": _plain(old), "new": _plain(new)})
+                change = {"fact": fact_id, "column": column, "old": _plain(old), "new": _plain(new)}
+                self.made.append(change | ({"derived": True} if is_derived else {}))
         self.session.flush()
 
-    def move_evidence(self, row: FactRow, target_id: str) -> None:
-        for heard in row.evidence:
-            self._evidence(row.id, heard.episode_id, "remove")
-            if self.session.get(tables.Evidence, (target_id, heard.episode_id)) is None:
-                self._evidence(target_id, heard.episode_id, "add")
-
-    def _evidence(self, fact_id: str, episode_id: str, act: str) -> None:
-        change_evidence(self.session, self.space_id, fact_id, episode_id, act)
-        self.made.append({"fact": fact_id, "evidence": episode_id, "act": act})
-
-    def persist(self, resolved: Sequence[Resolved]) -> None:
-        """Write each run's interval, value and standing to the fact that carries it."""
-        for run in resolved:
-            fact = self.session.get_one(tables.Fact, run.id)
-            retracted_at = (fact.retracted_at or self.at) if run.is_retracted else None
-            self.set(
-                run.id,
-                object=run.object,
-                object_key=values.normal(run.object),
-                object_id=run.object_id,
-                valid_from=run.valid_from,
-                valid_to=run.valid_to,
-                change=run.change,
-                confidence=run.confidence,
-                is_contested=run.is_contested,
-                retracted_at=retracted_at,
-                superseded_by=run.superseded_by,
+    def follow(self, subject_id: str, predicate: str, registry: Registry) -> None:
+        """Write each run's standing to the statement that carries it, and the others of the run under it."""
+        rows = {
+            row.id: row
+            for row in fact_rows.load(
+                self.session,
+                self.space_id,
+                subject_ids=(subject_id,),
+                predicates=families.sharing(predicate),
+                states=ACCEPTED,
             )
+        }
+        for run in _resolved(self.session, self.space_id, rows.values(), registry):
+            for member in run.members:
+                if not fact_rows.is_retracted(rows[member]):
+                    columns = _standing(rows[member], run, self.at)
+                    self._set(member, columns, is_derived=True)
 
 
-def change_evidence(session: Session, space_id: str, fact_id: str, episode_id: str, act: str) -> None:
-    if act == "add":
-        session.add(tables.Evidence(fact_id=fact_id, episode_id=episode_id, space_id=space_id))
-    else:
-        session.delete(session.get_one(tables.Evidence, (fact_id, episode_id)))
-    session.flush()
+def _standing(row: FactRow, run: Resolved, at: datetime) -> dict[str, Any]:
+    """The derived columns of one accepted statement of the run."""
+    said_to = fact_rows.said_to(row)
+    if row.id != run.id:
+        return {
+            "state": "merged",
+            "valid_to": said_to,
+            "stated_to": None,
+            "is_contested": False,
+            "retracted_at": None,
+            "superseded_by": run.id,
+        }
+    is_cut = run.superseded_by is not None
+    return {
+        "state": "stored",
+        "valid_to": run.valid_to if is_cut else said_to,
+        "stated_to": said_to if is_cut else None,
+        "is_contested": run.is_contested,
+        "retracted_at": (row.retracted_at or at) if run.is_retracted else None,
+        "superseded_by": run.superseded_by,
+    }
 
 
-_TIMES = frozenset({"valid_from", "valid_to", "retracted_at"})
+_TIMES = frozenset({"valid_to", "stated_to", "retracted_at"})
 
 
 def _plain(value: Any) -> Any:
@@ -242,60 +309,47 @@ def _typed(column: str, value: Any) -> Any:
     return datetime.fromisoformat(value) if column in _TIMES and value is not None else value
 
 
-def undo(database: Database, space_id: str, decision_id: str, *, clock: Clock = utc_now) -> None:
-    """Put back what the decision changed. Raises UnknownDecision, or CannotUndo and changes nothing."""
+def undo(
+    database: Database, space_id: str, decision_id: str, registry: Registry, *, clock: Clock = utc_now
+) -> None:
+    """Put back what was decided; what followed from it goes, what it had superseded comes back as it was said.
+
+    Raises UnknownDecision; or CannotUndo and changes nothing, where a later decision is about the same statement.
+    """
     with database.transaction() as session:
         decision = session.get(tables.Decision, decision_id)
         if decision is None or decision.space_id != space_id:
             raise UnknownDecision(decision_id)
         if decision.undone_at is not None:
             raise CannotUndo(decision_id, "it was undone before")
-        later = _resting_on(session, decision)
+        fact = session.get_one(tables.Fact, decision.fact_id)
+        later = _resting_on(session, decision, fact)
         if later is not None:
             raise CannotUndo(decision_id, f"decision {later} rests on it; undo that one first")
         for effect in reversed(decision.effects):
-            if not _take_back(session, space_id, effect):
-                raise CannotUndo(decision_id, f"fact {effect['fact']} was changed since")
+            _take_back(session, effect)
+        session.flush()
         decision.undone_at = clock()
+        _Effects(session, space_id, clock()).follow(fact.subject_id, fact.predicate, registry)
         ledger.append(
             session, space_id, "undo", {"decision": decision_id, "fact": decision.fact_id}, clock=clock
         )
 
 
-def _resting_on(session: Session, decision: tables.Decision) -> str | None:
-    """The newest standing decision, made after this one, that changed any of the same facts."""
-    changed = {effect["fact"] for effect in decision.effects}
-    newest_first = (
-        select(tables.LedgerEntry.payload)
-        .where(tables.LedgerEntry.space_id == decision.space_id, tables.LedgerEntry.kind == "decision")
-        .order_by(tables.LedgerEntry.seq.desc())
+def _resting_on(session: Session, decision: tables.Decision, fact: tables.Fact) -> str | None:
+    """The newest standing decision, made after this one, about any of the same statements."""
+    about = _decided(decision)
+    later = (
+        _of_slot(decision.space_id, fact.subject_id, fact.predicate)
+        .where(tables.Decision.undone_at.is_(None), tables.Decision.decided_at > decision.decided_at)
+        .order_by(tables.Decision.decided_at.desc())
     )
-    for payload in session.scalars(newest_first):
-        if payload["decision"] == decision.id:
-            return None
-        other = session.get(tables.Decision, payload["decision"])
-        if other is None or other.undone_at is not None:
-            continue
-        if any(effect["fact"] in changed for effect in other.effects):
-            return other.id
-    return None
+    return next((other.id for other in session.scalars(later) if about & _decided(other)), None)
 
 
-def _take_back(session: Session, space_id: str, effect: Mapping[str, Any]) -> bool:
-    """Whether the effect still stood as it was made, and is now taken back."""
-    if "evidence" in effect:
-        key = (effect["fact"], effect["evidence"])
-        is_there = session.get(tables.Evidence, key) is not None
-        if is_there != (effect["act"] == "add"):
-            return False
-        change_evidence(session, space_id, *key, act="remove" if effect["act"] == "add" else "add")
-        return True
-    fact, column = session.get_one(tables.Fact, effect["fact"]), effect["column"]
-    if _plain(getattr(fact, column)) != effect["new"]:
-        return False
-    setattr(fact, column, _typed(column, effect["old"]))
-    session.flush()
-    return True
+def _decided(decision: tables.Decision) -> set[str]:
+    """The statements that the decision is about; the others it only had consequences for."""
+    return {decision.fact_id, *(item["fact"] for item in decision.effects if not item.get("derived"))}
 
 
 def put_back(session: Session, space_id: str, effects: Sequence[Mapping[str, Any]]) -> None:
@@ -303,15 +357,16 @@ def put_back(session: Session, space_id: str, effects: Sequence[Mapping[str, Any
     passed over. Records nothing: for an erasure, which decides anew from there."""
     for effect in reversed(effects):
         fact = session.get(tables.Fact, effect["fact"])
-        if fact is None:
-            continue
-        if "evidence" not in effect:
+        if fact is not None and fact.space_id == space_id:
             setattr(fact, effect["column"], _typed(effect["column"], effect["old"]))
-            continue
-        key, act = (fact.id, effect["evidence"]), "remove" if effect["act"] == "add" else "add"
-        if (session.get(tables.Evidence, key) is None) == (act == "add"):
-            change_evidence(session, space_id, *key, act=act)
     session.flush()
+
+
+def _take_back(session: Session, effect: Mapping[str, Any]) -> None:
+    """Put the old value back. A consequence that a later decision changed since is left to be settled anew."""
+    fact, column = session.get_one(tables.Fact, effect["fact"]), effect["column"]
+    if not effect.get("derived") or _plain(getattr(fact, column)) == effect["new"]:
+        setattr(fact, column, _typed(column, effect["old"]))
 
 
 def list_decisions(
@@ -340,42 +395,41 @@ def list_decisions(
         ]
 
 
+_REWOUND = ("state", "superseded_by", "retracted_at")
+
+
 def rewind(session: Session, space_id: str, rows: Sequence[FactRow], at: datetime) -> list[FactRow]:
-    """The rows as the store held them at that time: later facts left out, later decisions taken back.
+    """The rows as the store stood to them at that time; rows recorded later are left out.
 
-    The ledger gives the order of decisions and undoings.
+    `rows` must hold whole slots: all that is read beside them are the decisions about them.
     """
-    known = {row.id: row for row in rows if row.recorded_at <= at}
-    heard = {item.episode_id: item for row in rows for item in row.evidence}
-    later = session.execute(
-        select(tables.LedgerEntry.kind, tables.LedgerEntry.payload)
-        .where(
-            tables.LedgerEntry.space_id == space_id,
-            tables.LedgerEntry.at > at,
-            tables.LedgerEntry.kind.in_(("decision", "undo")),
+    effects: dict[str, list[tuple[bool, Mapping[str, Any]]]] = {row.id: [] for row in rows}
+    for decision in _about(session, space_id, sorted(effects)):
+        is_standing = decision.decided_at <= at and (decision.undone_at is None or decision.undone_at > at)
+        for effect in decision.effects:
+            if effect["column"] in _REWOUND and effect["fact"] in effects:
+                effects[effect["fact"]].append((is_standing, effect))
+    return [_rewound(row, effects[row.id]) for row in rows if row.recorded_at <= at]
+
+
+def _about(session: Session, space_id: str, fact_ids: Sequence[str]) -> list[tables.Decision]:
+    found: list[tables.Decision] = []
+    for chunk in fact_rows.chunks(fact_ids):
+        query = select(tables.Decision).where(
+            tables.Decision.space_id == space_id, tables.Decision.fact_id.in_(chunk)
         )
-        .order_by(tables.LedgerEntry.seq.desc())
-    ).all()
-    for kind, payload in later:
-        decision = session.get(tables.Decision, payload["decision"])
-        effects = decision.effects if decision is not None else []
-        for effect in effects if kind == "undo" else reversed(effects):
-            row = known.get(effect["fact"])
-            if row is not None:
-                known[row.id] = _rewound(row, effect, heard, is_undone=kind == "undo")
-    return list(known.values())
+        found += session.scalars(query)
+    return sorted(found, key=lambda decision: (decision.decided_at, decision.id))
 
 
-def _rewound(
-    row: FactRow, effect: Mapping[str, Any], heard: Mapping[str, Heard], *, is_undone: bool
-) -> FactRow:
-    if "evidence" not in effect:
-        value = _typed(effect["column"], effect["new" if is_undone else "old"])
-        return replace(row, **{effect["column"]: value})
-    episode_id = effect["evidence"]
-    left = [item for item in row.evidence if item.episode_id != episode_id]
-    if (effect["act"] == "add") == is_undone:
-        left.append(heard[episode_id])
-    return replace(
-        row, evidence=tuple(sorted(left, key=lambda item: (item.time, item.position, item.episode_id)))
-    )
+def _rewound(row: FactRow, effects: Sequence[tuple[bool, Mapping[str, Any]]]) -> FactRow:
+    """Replay the standing decisions; a consequence counts only for a statement that was accepted then."""
+    values: dict[str, Any] = {column: getattr(row, column) for column in _REWOUND}
+    for _, effect in reversed(effects):
+        if not effect.get("derived") or effect["column"] != "state":
+            values[effect["column"]] = _typed(effect["column"], effect["old"])
+    for is_standing, effect in effects:
+        is_accepted = values["state"] in ACCEPTED
+        if is_standing and (is_accepted or not effect.get("derived")):
+            values[effect["column"]] = _typed(effect["column"], effect["new"])
+    return replace(row, valid_to=fact_rows.said_to(row), stated_to=fact_rows.said_to(row), **values)

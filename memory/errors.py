@@ -12,6 +12,11 @@ GraphError
 ├── UnknownFact       no such fact id (also a LookupError)
 ├── UnknownDecision   no such decision id (also a LookupError)
 ├── UnknownArtifact   no such artifact id (also a LookupError)
+├── UnknownPredicate  the registry has no such predicate, and unknown ones are refused (also a LookupError)
+├── BadPredicates     a file of predicates is damaged; names the entry
+├── BadStatement      a fact stated by hand is empty, too long or no text
+├── BadInterval       a fact would end before it starts
+├── UnreadableTime    a time without a zone, or beyond the years that a store can hold
 ├── CannotDecide      the fact is in a state that this decision does not fit
 ├── CannotUndo        the decision was undone before, or a later one rests on it
 ├── WrongEmbedder     the stored vectors come from another model
@@ -97,6 +102,34 @@ class UnknownDecision(GraphError, LookupError):
 class UnknownArtifact(GraphError, LookupError):
     def __init__(self, artifact_id: str) -> None:
         super().__init__(f"no artifact has the id {artifact_id}; `slowwave recipe log` lists what was made")
+
+
+class UnknownPredicate(GraphError, LookupError):
+    def __init__(self, name: str, nearest: Sequence[str]) -> None:
+        hint = f"did you mean {' or '.join(nearest)}?" if nearest else "`slowwave predicates` lists them"
+        super().__init__(f"no predicate is called {name}; {hint}")
+        self.name = name
+        self.nearest = tuple(nearest)
+
+
+class BadPredicates(GraphError):
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(f"the predicates in {path} cannot be used: {why}")
+
+
+class BadStatement(GraphError):
+    def __init__(self, what: str, why: str) -> None:
+        super().__init__(f"the {what} {why}")
+
+
+class BadInterval(GraphError):
+    def __init__(self, start: str, end: str) -> None:
+        super().__init__(f"a fact from {start} cannot end on {end}; give an end that is later than the start")
+
+
+class UnreadableTime(GraphError):
+    def __init__(self, said: str, why: str) -> None:
+        super().__init__(f"{said} cannot be used as a time: {why}; write it as 2025-04-01 or 2025-04-01T09:30Z")
 
 
 class CannotDecide(GraphError):

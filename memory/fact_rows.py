@@ -1,21 +1,30 @@
-"""Fact rows with their evidence, read into values that the timeline understands. Nothing here decides."""
+"""Fact rows with their evidence, read into values that the timeline understands. Nothing here decides.
+
+A row is one statement as it was said, with the store's standing on it. State `stored` is the statement that carries
+a run, `merged` one that was accepted as a restatement of the run in `superseded_by`. Where a successor ended or
+withdrew a stored fact, `superseded_by` names it, `valid_to` is where that left it and `stated_to` keeps the end that
+was said. All this is derived by `memory.timeline` each time and only written down; what was said is never changed.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session, aliased
 
 from db import tables
 from memory import families, spaces
 from memory.timeline import Assertion
 
-LIVE = ("candidate", "stored")  # states that the timeline knows of
+ACCEPTED = ("stored", "merged")
+LIVE = ("candidate", *ACCEPTED)  # states that the timeline knows of
+_RANK = {"stored": 0, "merged": 1, "candidate": 2}
+_CHUNK = 500  # ids per query; SQLite bounds the number of parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +48,7 @@ class FactRow:
     object_id: str | None
     valid_from: datetime | None
     valid_to: datetime | None
+    stated_to: datetime | None
     recorded_at: datetime
     retracted_at: datetime | None
     state: str
@@ -64,24 +74,33 @@ def load(
     session: Session,
     space_id: str,
     *,
-    subject_id: str | None = None,
+    subject_ids: Collection[str] | None = None,
     predicates: Collection[str] | None = None,
     fact_id: str | None = None,
     states: Collection[str] | None = None,
 ) -> list[FactRow]:
     """Facts of the space with their evidence, in no particular order."""
-    wanted = [tables.Fact.space_id == space_id]
-    if subject_id is not None:
-        wanted.append(tables.Fact.subject_id == subject_id)
+    wanted: list[ColumnElement[bool]] = [tables.Fact.space_id == space_id]
     if predicates is not None:
         wanted.append(tables.Fact.predicate.in_(sorted(predicates)))
     if fact_id is not None:
         wanted.append(tables.Fact.id == fact_id)
     if states is not None:
         wanted.append(tables.Fact.state.in_(sorted(states)))
+    if subject_ids is None:
+        return _load(session, wanted)
+    return [
+        row
+        for chunk in chunks(sorted(subject_ids))
+        for row in _load(session, [*wanted, tables.Fact.subject_id.in_(chunk)])
+    ]
+
+
+def _load(session: Session, wanted: list[ColumnElement[bool]]) -> list[FactRow]:
     subject, asserter = aliased(tables.Node), aliased(tables.Node)
+    columns = [getattr(tables.Fact, name) for name in _COLUMNS]
     rows = session.execute(
-        select(tables.Fact, subject.name, asserter.id, asserter.name)
+        select(subject.name, asserter.id, asserter.name, *columns)
         .join(subject, subject.id == tables.Fact.subject_id)
         .outerjoin(asserter, asserter.id == tables.Fact.asserted_by)
         .where(*wanted)
@@ -89,17 +108,23 @@ def load(
     heard = _evidence(session, wanted) if rows else {}
     return [
         FactRow(
-            **{column: getattr(fact, column) for column in _COLUMNS},
             subject=subject_name,
             asserter_id=asserter_id,
             asserted_by=asserter_name,
-            evidence=tuple(heard.get(fact.id, ())),
+            evidence=tuple(heard.get(values[0], ())),
+            **dict(zip(_COLUMNS, values, strict=True)),
         )
-        for fact, subject_name, asserter_id, asserter_name in rows
+        for subject_name, asserter_id, asserter_name, *values in rows
     ]
 
 
-def _evidence(session: Session, wanted: list[Any]) -> dict[str, list[Heard]]:
+def chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """The ids in parts that fit into one query."""
+    for start in range(0, len(ids), _CHUNK):
+        yield ids[start : start + _CHUNK]
+
+
+def _evidence(session: Session, wanted: list[ColumnElement[bool]]) -> dict[str, list[Heard]]:
     found: dict[str, list[Heard]] = defaultdict(list)
     query = (
         select(
@@ -124,19 +149,50 @@ def load_slot(session: Session, space_id: str, row: FactRow, states: Collection[
     return load(
         session,
         space_id,
-        subject_id=row.subject_id,
+        subject_ids=(row.subject_id,),
         predicates=families.sharing(row.predicate),
         states=states,
     )
 
 
-def limited_to(rows: list[FactRow], visible: Collection[str]) -> list[FactRow]:
-    """The rows as somebody sees them who knows only these episodes; rows they have no evidence for are left out."""
+def said_to(row: FactRow | tables.Fact) -> datetime | None:
+    """The end that was said, whatever a successor made of it."""
+    return row.stated_to if row.state == "stored" and row.superseded_by is not None else row.valid_to
+
+
+def is_retracted(row: FactRow | tables.Fact) -> bool:
+    """Whether a decision took the statement itself back, rather than another statement withdrawing it."""
+    return row.retracted_at is not None and (row.state == "merged" or row.superseded_by is None)
+
+
+def limited_to(rows: Collection[FactRow], visible: Collection[str], zone: tzinfo) -> list[FactRow]:
+    """The statements as somebody heard them who knows only these episodes, and nothing that the store made of them.
+
+    A statement without a visible message is left out, and so is one that the store decided against. A day that was
+    only the day of the first message becomes the day of the first visible one.
+    """
     kept = []
     for row in rows:
-        evidence = tuple(heard for heard in row.evidence if heard.episode_id in visible)
-        if evidence:
-            kept.append(replace(row, evidence=evidence))
+        heard = tuple(item for item in row.evidence if item.episode_id in visible)
+        if not heard or row.state not in LIVE or is_retracted(row):
+            continue
+        told, day = day_of(row.evidence[0].time, zone), day_of(heard[0].time, zone)
+        valid_from, valid_to = row.valid_from, said_to(row)
+        kept.append(
+            replace(
+                row,
+                valid_from=day if valid_from == told else valid_from,
+                valid_to=day if row.change == "end" and valid_to == told else valid_to,
+                stated_to=None,
+                state="candidate" if row.state == "candidate" else "stored",
+                superseded_by=None,
+                retracted_at=None,
+                is_contested=False,
+                salience=None,
+                salience_terms=None,
+                evidence=heard,
+            )
+        )
     return kept
 
 
@@ -152,7 +208,7 @@ def day_of(time: datetime, zone: tzinfo) -> datetime:
 
 
 def assertion(row: FactRow, zone: tzinfo) -> Assertion:
-    """The row as the timeline sees it."""
+    """What was said in the row, as the timeline sees it."""
     moments = [(heard.time, heard.position) for heard in row.evidence] or [(row.recorded_at, 0)]
     return Assertion(
         id=row.id,
@@ -164,14 +220,14 @@ def assertion(row: FactRow, zone: tzinfo) -> Assertion:
         day=day_of(moments[0][0], zone),
         object_id=row.object_id,
         valid_from=row.valid_from,
-        valid_to=row.valid_to,
+        valid_to=said_to(row),
         change=row.change,
         corrects=row.corrects,
         asserted_by=row.asserter_id,
         confidence=row.confidence,
-        is_stored=row.state == "stored",
-        is_retracted=row.retracted_at is not None,
-        superseded_by=row.superseded_by,
+        rank=_RANK[row.state],
+        is_retracted=is_retracted(row),
+        retracted_with=row.superseded_by if is_retracted(row) else None,
         evidence=tuple(heard.episode_id for heard in row.evidence),
         conversations=frozenset(heard.conversation_id for heard in row.evidence),
     )

@@ -9,12 +9,15 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from sqlalchemy import Select, or_, select
+from sqlalchemy.orm import Session
 
 from db.engine import Database
 from db.tables import Episode, Participant
 from memory.types import Fact
 
 HEARD = ("observed", "inferred")
+_CHUNK = 500  # ids per query; SQLite bounds the number of parameters
+_MANY = 20_000  # from here on it is quicker to fetch everything that the person could hear
 
 
 def visible_query(
@@ -30,6 +33,25 @@ def visible_query(
         or_(Episode.conversation_id.in_(took_part), Episode.speaker_id == person_id),
     )
     return query if as_of is None else query.where(Episode.time <= as_of)
+
+
+def visible_among(
+    session: Session,
+    space_id: str,
+    person_id: str,
+    episode_ids: Collection[str],
+    as_of: datetime | None = None,
+) -> set[str]:
+    """Which of these episodes the person said or could hear, up to and including `as_of`."""
+    query = visible_query(space_id, person_id, as_of)
+    if len(episode_ids) > _MANY:
+        return set(session.scalars(query)) & set(episode_ids)
+    asked = sorted(set(episode_ids))
+    return {
+        found
+        for start in range(0, len(asked), _CHUNK)
+        for found in session.scalars(query.where(Episode.id.in_(asked[start : start + _CHUNK])))
+    }
 
 
 def visible_episode_ids(

@@ -14,7 +14,11 @@ Moment = tuple[datetime, int]  # time, and position in the conversation within t
 
 @dataclass(frozen=True, slots=True)
 class Assertion:
-    """One fact row as the timeline sees it. `day` is midnight of the day (space time zone) it was first said."""
+    """One statement as it was said. `day` is midnight of the day (space time zone) it was first said.
+
+    Of a run's members the one of the lowest `rank` carries it, then the one said first. `is_retracted` is a
+    decision against the statement itself; `retracted_with` names the statement with which it was taken back.
+    """
 
     id: str
     subject_id: str
@@ -30,16 +34,19 @@ class Assertion:
     corrects: str | None = None
     asserted_by: str | None = None
     confidence: float = 1.0
-    is_stored: bool = False
+    rank: int = 0
     is_retracted: bool = False
-    superseded_by: str | None = None
+    retracted_with: str | None = None
     evidence: tuple[str, ...] = ()
     conversations: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """A run as it stands. `members` are the ids folded into `id`, itself first."""
+    """A run as it stands. `members` are the ids folded into `id`, itself first.
+
+    `superseded_by` is the run that ended or withdrew it; a run retracted by a decision has none.
+    """
 
     id: str
     members: tuple[str, ...]
@@ -52,15 +59,15 @@ class Resolved:
     evidence: tuple[str, ...]
     is_contested: bool
     is_retracted: bool
-    superseded_by: str | None  # what ended or withdrew it
+    superseded_by: str | None
 
 
 @dataclass(slots=True, eq=False)
 class Run:
     """A run while claims come in. `end`, `closer` and `contests` are derived anew by each closing of the slot."""
 
-    first: Assertion
-    members: list[str]
+    first: Assertion  # that was said first
+    members: list[Assertion]
     object: str
     object_id: str | None
     start: datetime | None
@@ -70,9 +77,8 @@ class Run:
     evidence: dict[str, None]
     conversations: frozenset[str]
     last_said: Moment
-    is_stored: bool
     is_retracted: bool
-    withdrawn_by: str | None
+    withdrawn_by: Assertion | None = None
     end: datetime | None = None
     closer: Run | None = None
     is_start_unknown: bool = False
@@ -124,10 +130,11 @@ class Run:
         return is_before(self.onset, other.stated_end) and is_before(other.onset, self.stated_end)
 
     def resolved(self, owners: Mapping[str, str]) -> Resolved:
-        cause = self.withdrawn_by if self.is_retracted else self.closer.first_id if self.closer else None
+        """`owners`: the id of the run that each statement is a member of."""
+        cause = self.withdrawn_by if self.is_retracted else self.closer.first if self.closer else None
         return Resolved(
-            id=self.first_id,
-            members=tuple(self.members),
+            id=self.id,
+            members=tuple(member.id for member in sorted(self.members, key=_carrying)),
             object=self.object,
             object_id=self.object_id,
             valid_from=None if self.is_start_unknown and not self.is_retracted else self.start,
@@ -138,12 +145,16 @@ class Run:
             evidence=tuple(self.evidence),
             is_contested=any(self.overlaps(other) for other in self.contests),
             is_retracted=self.is_retracted,
-            superseded_by=owners.get(cause, cause) if cause else None,
+            superseded_by=owners[cause.id] if cause else None,
         )
 
     @property
-    def first_id(self) -> str:
-        return self.members[0]
+    def id(self) -> str:
+        return min(self.members, key=_carrying).id
+
+
+def _carrying(member: Assertion) -> tuple[int, Moment, str]:
+    return member.rank, member.said, member.id
 
 
 def is_before(a: datetime, b: datetime | None) -> bool:

@@ -1,10 +1,10 @@
 """What was true when: a pure function from what was said in one slot to intervals that do not contradict.
 
-`resolve` reads assertions in the order of saying and makes runs: one value over one stretch of time with all the
+`resolve` reads statements in the order of saying and makes runs: one value over one stretch of time with all the
 evidence for it. A later value of a one-at-a-time predicate ends the earlier one, a correction withdraws it, an end
-closes it, a restatement adds evidence. Derived ends and withdrawals that were stored are taken as made anew: they
-hold only while the fact that caused them is among the assertions. So the same function serves the live view, a
-person's limited view and the night's decisions, whatever the order of the input.
+closes it, a restatement adds evidence. Nothing that was derived before is read: the result follows from the set of
+statements alone. So the same function serves the live view, a person's limited view, the view of an earlier day and
+the night's decisions, and what is taken out leaves no trace.
 """
 
 from __future__ import annotations
@@ -29,11 +29,12 @@ def resolve(assertions: Iterable[Assertion], registry: Registry) -> list[Resolve
         slots[assertion.subject_id, families.slot(assertion.predicate)].append(assertion)
     resolved: list[Resolved] = []
     for key in sorted(slots):
-        slot = _Slot(registry, frozenset(row.id for row in slots[key]))
+        slot = _Slot(registry)
         for row in sorted(slots[key], key=_order_of_saying):
             slot.take_in(row)
+        slot.gather_retracted()
         slot.close()
-        owners = {member: run.first_id for run in slot.runs for member in run.members}
+        owners = {member.id: run.id for run in slot.runs for member in run.members}
         resolved += [run.resolved(owners) for run in slot.runs]
     return resolved
 
@@ -45,13 +46,12 @@ def _order_of_saying(row: Assertion) -> tuple[object, ...]:
 class _Slot:
     """The runs of one slot while assertions come in, in the order of saying."""
 
-    def __init__(self, registry: Registry, ids: frozenset[str]) -> None:
+    def __init__(self, registry: Registry) -> None:
         self.registry = registry
-        self.ids = ids
         self.runs: list[Run] = []
 
     def take_in(self, row: Assertion) -> None:
-        run = self._as_run(row)
+        run = _as_run(row)
         if row.change == "correct" and not run.is_retracted:
             self._withdraw(run)
         home = None if run.is_retracted else self._home(run)
@@ -60,38 +60,26 @@ class _Slot:
         else:
             self._fold(home, run)
 
-    def _as_run(self, row: Assertion) -> Run:
-        """The row without what was derived from facts that are not here, and without derived ends."""
-        is_retracted = row.is_retracted and (row.superseded_by is None or row.superseded_by in self.ids)
-        is_end_derived = row.superseded_by is not None and not row.is_retracted and row.change != "end"
-        return Run(
-            first=row,
-            members=[row.id],
-            object=row.object,
-            object_id=row.object_id,
-            start=row.valid_from,
-            stated_end=None if is_end_derived else row.valid_to,
-            change=row.change,
-            confidence=row.confidence,
-            evidence=dict.fromkeys(row.evidence),
-            conversations=row.conversations,
-            last_said=row.last_said,
-            is_stored=row.is_stored,
-            is_retracted=is_retracted,
-            withdrawn_by=row.superseded_by if is_retracted else None,
-            end=None if is_end_derived else row.valid_to,
-        )
+    def gather_retracted(self) -> None:
+        """Statements that one decision took back together are one run again."""
+        retracted = {run.first.id: run for run in self.runs if run.first.is_retracted}
+        for run in list(retracted.values()):
+            home = retracted.get(run.first.retracted_with or "")
+            if home is not None and home is not run:
+                home.members += run.members
+                home.evidence.update(run.evidence)
+                self.runs.remove(run)
 
     # Corrections
 
     def _withdraw(self, by: Run) -> None:
         target = self._target(by)
-        if target is None or (by.first.is_stored and target.first.is_stored):
-            return  # between stored facts this was done when they were stored
+        if target is None:
+            return
         if target.start is not None and (by.start is None or target.start < by.start):
             by.start = target.start  # the right value held from when the wrong one was thought to
         if not target.is_retracted:
-            target.is_retracted, target.withdrawn_by = True, by.first_id
+            target.is_retracted, target.withdrawn_by = True, by.first
 
     def _target(self, by: Run) -> Run | None:
         """The value that a correction takes back: the one it names, else the nearest one said before it."""
@@ -107,6 +95,7 @@ class _Slot:
             matching = [run for run in earlier if values.is_same(run.object, named, kind=kind)]
             if matching:
                 return matching[-1]
+        earlier = [run for run in earlier if not run.first.is_retracted]
         is_one = self._is_one(by.first.predicate)
         same_day = [
             run
@@ -121,7 +110,7 @@ class _Slot:
     # Restatements
 
     def _home(self, new: Run) -> Run | None:
-        """The run that `new` restates, if it does. Two stored facts are never made one."""
+        """The run that `new` restates, if it does."""
         same = [run for run in self.runs if self._restates(new, run)]
         if not same:
             return None
@@ -131,7 +120,7 @@ class _Slot:
 
     def _restates(self, new: Run, run: Run) -> bool:
         predicate = new.first.predicate
-        if run.first.predicate != predicate or (new.is_stored and (run.is_stored or run.is_retracted)):
+        if run.first.predicate != predicate:
             return False
         if values.normal(new.object) == values.normal(run.object):
             return True
@@ -192,8 +181,7 @@ class _Slot:
             run.confidence = 1 - (1 - run.confidence) * (1 - new.confidence)
         run.evidence.update(new.evidence)
         run.conversations |= new.conversations
-        run.members = new.members + run.members if new.is_stored else run.members + new.members
-        run.is_stored = run.is_stored or new.is_stored
+        run.members += new.members
         run.last_said = max(run.last_said, new.last_said)
 
     # Intervals
@@ -275,6 +263,24 @@ class _Slot:
         if overturns(a, b):
             return False
         return overturns(b, a) or a.order < b.order
+
+
+def _as_run(row: Assertion) -> Run:
+    return Run(
+        first=row,
+        members=[row],
+        object=row.object,
+        object_id=row.object_id,
+        start=row.valid_from,
+        stated_end=row.valid_to,
+        change=row.change,
+        confidence=row.confidence,
+        evidence=dict.fromkeys(row.evidence),
+        conversations=row.conversations,
+        last_said=row.last_said,
+        is_retracted=row.is_retracted,
+        end=row.valid_to,
+    )
 
 
 def _utc_day(moment: Moment) -> object:

@@ -11,7 +11,15 @@ from db import tables
 from db.engine import open_database
 from memory import ledger
 from memory.errors import CannotDecide, CannotUndo, UnknownDecision, UnknownFact
-from memory.facts import ALL_STATUSES, candidates, decide, fitting_kind, list_decisions, undo
+from memory.facts import (
+    ALL_STATUSES,
+    candidates,
+    decide,
+    fitting_kind,
+    get_fact,
+    list_decisions,
+    undo,
+)
 from memory.registry import Registry
 from memory.spaces import ensure_space
 from memory.types import Fact
@@ -34,7 +42,7 @@ def made(world, decision_id: str) -> str:
 
 
 def take_back(world, decision_id: str) -> None:
-    undo(world.database, world.space_id, decision_id, clock=world.clock)
+    undo(world.database, world.space_id, decision_id, world.registry, clock=world.clock)
 
 
 def by_value(world) -> dict[str, Fact]:
@@ -69,8 +77,8 @@ def test_a_restatement_is_merged_into_the_stored_fact(world) -> None:
     (fact,) = world.facts()
     assert (fact.id, fact.object, len(fact.evidence)) == (porto, "a flat in Porto", 2)
     assert fact.confidence == pytest.approx(0.75)
-    (rejected,) = world.facts(statuses=["rejected"])
-    assert (rejected.id, rejected.superseded_by, rejected.evidence) == (again, porto, ())
+    merged = get_fact(world.database, world.space_id, again, world.registry)
+    assert (merged.superseded_by, merged.confidence, len(merged.evidence)) == (porto, 0.5, 1)
 
 
 def test_an_end_is_merged_into_what_it_ends(world) -> None:
@@ -144,14 +152,48 @@ def test_undo_restores_the_exact_earlier_state(world, change: str, value: str) -
     assert state_of(world) == before
 
 
-def test_undoing_under_a_later_decision_is_refused_and_changes_nothing(world) -> None:
-    world.store("Porto", 1)
-    lisbon = world.decide(world.claim("Lisbon", 9, change="update"))
-    world.store("Faro", 12, change="update")
+def test_undoing_under_a_later_decision_about_the_same_fact_is_refused_and_changes_nothing(world) -> None:
+    porto = world.claim("Porto", 1)
+    stored = world.decide(porto)
+    world.decide(porto, "REJECT")
     before = state_of(world)
     with pytest.raises(CannotUndo, match="rests on it; undo that one first"):
-        take_back(world, lisbon)
+        take_back(world, stored)
     assert state_of(world) == before
+
+
+def test_undoing_one_in_the_middle_joins_its_neighbours(world) -> None:
+    world.store("Porto", 1)
+    lisbon = world.decide(world.claim("Lisbon", 9, change="update"))
+    faro = world.store("Faro", 12, change="update")
+    take_back(world, lisbon)
+    world.decide(candidates(world.database, world.space_id)[0].id, "REJECT")
+    porto = by_value(world)["Porto"]
+    assert (porto.valid_to, porto.superseded_by) == (world.day(12), faro)
+
+
+def test_retracting_takes_back_every_statement_of_the_fact_and_undo_brings_them_back(world) -> None:
+    porto = world.store("Porto", 1)
+    world.store("Porto", 3, change="update")
+    world.claim("Porto", 4)
+    before = state_of(world)
+    decision = world.decide(porto, "REJECT")
+    assert world.held() == []
+    assert [len(fact.evidence) for fact in world.facts(statuses=["retracted"])] == [2]
+    take_back(world, decision)
+    assert state_of(world) == before
+
+
+def test_a_successor_keeps_the_end_that_was_said(world) -> None:
+    porto = world.store("Porto", 1, valid_from=world.day(1), valid_to=world.day(400))
+    before = state_of(world)
+    decision = world.decide(world.claim("Lisbon", 9, change="update"))
+    assert by_value(world)["Porto"].valid_to == world.day(9)
+    with world.database.reading() as session:
+        row = session.get_one(tables.Fact, porto)
+        assert (row.valid_to, row.stated_to) == (world.day(9), world.day(400))
+    take_back(world, decision)
+    assert state_of(world)["facts"][porto] == before["facts"][porto]
 
 
 def test_a_decision_is_undone_once(world) -> None:

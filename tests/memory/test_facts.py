@@ -125,7 +125,7 @@ def test_recorded_as_of_knows_what_was_undone_since(world) -> None:
     decision = world.decide(world.claim("Lisbon", 9, change="update"))
     before = world.now + timedelta(hours=1)
     world.now += timedelta(hours=2)
-    undo(world.database, world.space_id, decision, clock=world.clock)
+    undo(world.database, world.space_id, decision, world.registry, clock=world.clock)
     (then,) = world.facts(recorded_as_of=before)
     assert (then.object, then.status) == ("Lisbon", "current")
 
@@ -222,6 +222,7 @@ def test_fact_json_has_the_documented_keys(world) -> None:
         "confidence": 0.8,
         "evidence": list(fact.evidence),
         "status": "candidate",
+        "stale": False,
     }
 
 

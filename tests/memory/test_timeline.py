@@ -1,17 +1,16 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import combinations
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memory import values
 from memory.registry import Registry
-from memory.timeline import Assertion, Resolved, resolve
+from memory.timeline import Assertion, resolve
 
 REGISTRY = Registry.load()
 DAY_0 = datetime(2025, 3, 1, tzinfo=UTC)
@@ -247,24 +246,48 @@ def test_retiring_ends_job_and_workplace() -> None:
     assert intervals(*claims)["Santa Maria"] == (1, 10)
 
 
-def test_a_derived_end_holds_only_beside_its_cause() -> None:
-    ended = said("Porto", 1, valid_to=day(5), superseded_by="gone", is_stored=True)
-    assert intervals(ended) == {"Porto": (1, None)}
+def test_a_statement_that_was_taken_back_holds_nothing() -> None:
+    assert intervals(said("Porto", 1, is_retracted=True)) == {}
 
 
-def test_a_derived_withdrawal_holds_only_beside_its_cause() -> None:
-    withdrawn = said("Porto", 1, is_retracted=True, superseded_by="gone", is_stored=True)
-    assert intervals(withdrawn) == {"Porto": (1, None)}
+def test_what_was_taken_back_ends_and_corrects_nothing() -> None:
+    taken_back = said("Lisbon", 5, change="correct", corrects="Porto", is_retracted=True)
+    assert intervals(said("Porto", 1), taken_back) == {"Porto": (1, None)}
 
 
-def test_a_withdrawal_without_a_cause_holds() -> None:
-    assert intervals(said("Porto", 1, is_retracted=True, is_stored=True)) == {}
+def test_statements_taken_back_together_are_one_run() -> None:
+    first = said("Porto", 1, is_retracted=True)
+    again = said("Porto", 5, is_retracted=True, retracted_with=first.id)
+    (run,) = resolve([first, again], REGISTRY)
+    assert (run.members, run.evidence) == ((first.id, again.id), ("e1.0", "e5.0"))
 
 
-def test_a_candidate_said_before_a_stored_fact_folds_into_it() -> None:
-    stored = said("Porto", 5, is_stored=True)
-    (run,) = resolve([said("Porto", 1), stored], REGISTRY)
+def test_the_statement_of_the_lowest_rank_carries_the_run() -> None:
+    stored = said("Porto", 5)
+    (run,) = resolve([said("Porto", 1, rank=2), stored], REGISTRY)
     assert run.members == (stored.id, "Porto 1 0")
+
+
+def test_without_the_one_between_two_stretches_of_a_value_are_one() -> None:
+    first, last = said("Porto", 1), said("Porto", 9, change="update")
+    assert len(resolve([first, said("Lisbon", 5, change="update"), last], REGISTRY)) == 3
+    assert intervals(first, last) == {"Porto": (1, None)}
+
+
+def test_a_correction_in_the_middle_takes_the_place_of_what_it_corrects() -> None:
+    claims = [
+        said("Porto", 1),
+        said("Lisbon", 5, change="update"),
+        said("Faro", 9, change="update"),
+        said("Leiria", 20, change="correct", corrects="Lisbon"),
+    ]
+    assert intervals(*claims) == {"Porto": (1, 5), "Leiria": (5, 9), "Faro": (9, None)}
+
+
+def test_an_end_that_was_said_returns_when_what_came_before_it_is_gone() -> None:
+    porto = said("Porto", 1, valid_to=day(30))
+    assert intervals(porto, said("Lisbon", 9, change="update")) == {"Porto": (1, 9), "Lisbon": (9, None)}
+    assert intervals(porto) == {"Porto": (1, 30)}
 
 
 # Properties
@@ -305,52 +328,12 @@ def claims(
     return made
 
 
-def stored(run: Resolved, rows: dict[str, Assertion]) -> Assertion:
-    """The run as the table holds it once it is stored."""
-    members = [rows[member] for member in run.members]
-    return replace(
-        rows[run.id],
-        object=run.object,
-        valid_from=run.valid_from,
-        valid_to=run.valid_to,
-        change=run.change,
-        confidence=run.confidence,
-        is_stored=True,
-        is_retracted=run.is_retracted,
-        superseded_by=run.superseded_by,
-        said=min(row.said for row in members),
-        last_said=max(row.last_said for row in members),
-        day=min(row.day for row in members),
-        evidence=run.evidence,
-        conversations=frozenset().union(*(row.conversations for row in members)),
-    )
-
-
-def standing(runs: list[Resolved]) -> list[tuple[Any, ...]]:
-    return sorted(
-        (run.id, run.object, str(run.valid_from), str(run.valid_to), run.is_contested, run.is_retracted)
-        for run in runs
-    )
-
-
 @settings(max_examples=150, deadline=None)
 @given(claims(lengths=LENGTHS), st.randoms(use_true_random=False))
 def test_the_order_of_insertion_does_not_matter(given_claims: list[Assertion], random: Any) -> None:
     shuffled = list(given_claims)
     random.shuffle(shuffled)
     assert resolve(shuffled, REGISTRY) == resolve(given_claims, REGISTRY)
-
-
-@settings(max_examples=200, deadline=None)
-@given(
-    claims(("lives_in", "partner", "fiance", "husband", "relationship_status"), lengths=LENGTHS),
-)
-def test_what_is_resolved_and_stored_resolves_to_itself(given_claims: list[Assertion]) -> None:
-    once = resolve(given_claims, REGISTRY)
-    # the table has one column for an end: one that was said is forgotten where a successor overtook it
-    assume(not any(run.change == "end" and run.superseded_by for run in once))
-    rows = {row.id: row for row in given_claims}
-    assert standing(resolve([stored(run, rows) for run in once], REGISTRY)) == standing(once)
 
 
 @settings(max_examples=150, deadline=None)
