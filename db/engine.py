@@ -2,13 +2,15 @@
 
 One writer at a time, on every kind of store: SQLite by BEGIN IMMEDIATE, Postgres by an advisory lock that ends with
 the transaction. So what a transaction read is still true when it writes. Readers see a snapshot and wait for nobody.
-SQLite gets WAL, foreign keys and a busy time-out on every connection. `open_database` migrates forward and refuses a
-database that is newer than the code.
+SQLite gets WAL and foreign keys on every connection, both a limit to how long a writer waits for another.
+`open_database` migrates forward, in one transaction, and refuses a database that is newer than the code.
 """
 
 from __future__ import annotations
 
 import errno
+import json
+import math
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +21,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, StaticPool, create_engine, event, text
+from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import (
     ArgumentError,
@@ -54,8 +56,7 @@ class Database:
         Keep it short; call no model inside.
         """
         with _named_errors(self.engine), self._sessions() as session, session.begin():
-            if self.engine.dialect.name == "postgresql":
-                session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": WRITERS})
+            _queue_as_writer(session.connection())
             yield session
 
     @contextmanager
@@ -72,6 +73,12 @@ class Database:
 
 
 WRITERS = 0x51077A7E  # the advisory lock before which writers of a Postgres store queue
+PATIENCE_S = 60  # how long a writer waits for the one before it
+
+
+def _queue_as_writer(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": WRITERS})
 
 
 def _reading(engine: Engine) -> dict[str, Any]:
@@ -119,19 +126,52 @@ def sqlite_url(path: Path) -> str:
 def make_engine(url: str) -> Engine:
     try:
         parsed = make_url(url)
+        if parsed.drivername in ("postgresql", "postgres"):
+            parsed = parsed.set(drivername="postgresql+psycopg")
         if parsed.get_backend_name() != "sqlite":
-            return create_engine(url, pool_pre_ping=True)
+            return _other_engine(parsed)
     except ArgumentError as error:  # its message may quote the password
         raise BadDatabaseUrl("it is no address of a database that SQLAlchemy knows") from error
     except ImportError as error:
-        raise BadDatabaseUrl(f"the Python package {error.name} is not installed") from error
-    options: dict[str, Any] = {"connect_args": {"check_same_thread": False, "timeout": 30}}
+        raise BadDatabaseUrl(_missing_driver(error.name or "its driver")) from error
+    options: dict[str, Any] = {"connect_args": {"check_same_thread": False, "timeout": PATIENCE_S}}
     if parsed.database in (None, "", ":memory:"):
         options["poolclass"] = StaticPool
-    engine = create_engine(url, **options)
+    engine = create_engine(parsed, json_serializer=_json, **options)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _other_engine(url: URL) -> Engine:
+    engine = create_engine(url, pool_pre_ping=True, json_serializer=_json)
+    if engine.dialect.name == "postgresql":
+        import pgvector  # noqa: F401  (its absence is said here, not in the middle of a write)
+
+        event.listen(engine, "connect", _prepare_postgres)
+    return engine
+
+
+def _missing_driver(module: str) -> str:
+    if module.partition(".")[0] in ("psycopg", "pgvector"):
+        return f"Postgres needs the Python package {module}; run `pip install 'slowwave[postgres]'`"
+    return f"the Python package {module} is not installed"
+
+
+def _json(value: Any) -> str:
+    """Strict JSON, which Postgres demands: numbers that are none become null."""
+    try:
+        return json.dumps(value, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(value), allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _begin_sqlite(connection: Connection) -> None:
@@ -143,35 +183,67 @@ def _begin_sqlite(connection: Connection) -> None:
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # SQLAlchemy's "begin" event above opens transactions
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "foreign_keys=ON", "busy_timeout=30000", "synchronous=NORMAL"):
+    for pragma in ("journal_mode=WAL", "foreign_keys=ON", "synchronous=NORMAL"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
 
-def alembic_config(engine: Engine | None = None) -> Config:
+def _prepare_postgres(connection: Any, _record: object) -> None:
+    was_autocommit, connection.autocommit = connection.autocommit, True
+    connection.execute(f"SET lock_timeout = '{PATIENCE_S}s'")
+    connection.autocommit = was_autocommit
+
+
+def alembic_config(engine: Engine | None = None, connection: Connection | None = None) -> Config:
+    """For Alembic's commands: on the engine, in a transaction of their own, or within the connection's."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     if engine is not None:
         config.attributes["engine"] = engine
+    if connection is not None:
+        config.attributes["connection"] = connection
     return config
 
 
 def open_database(url: str) -> Database:
     """Migrate to the newest revision and open. Raises SchemaTooNew before anything is written, and
-    BadDatabaseUrl, StoreFull or StoreUnusable."""
+    BadDatabaseUrl, VectorMissing, StoreFull or StoreUnusable. Two processes that open a new store migrate it once."""
     engine = make_engine(url)
-    config = alembic_config(engine)
-    script = ScriptDirectory.from_config(config)
     try:
         with _named_errors(engine):
-            with engine.connect() as connection:
-                revision = MigrationContext.configure(connection).get_current_revision()
-            known = {item.revision for item in script.walk_revisions()}
-            if revision is not None and revision not in known:
-                raise SchemaTooNew(revision)
-            if revision != script.get_current_head():
-                command.upgrade(config, "head")
+            if not is_at_head(engine):
+                with engine.begin() as connection:
+                    migrate(connection)
     except BaseException:
         engine.dispose()
         raise
     return Database(engine)
+
+
+def is_at_head(engine: Engine) -> bool:
+    """Whether nothing is to be migrated; raises SchemaTooNew. Waits for no writer."""
+    with engine.execution_options(**_reading(engine)).connect() as connection:
+        return _revision(connection) == _script().get_current_head()
+
+
+def migrate(connection: Connection, revision: str = "head") -> None:
+    """Bring the store to the revision within the caller's transaction, alone among writers."""
+    _queue_as_writer(connection)
+    _revision(connection)  # another process may have migrated it since, to one that is too new
+    command.upgrade(alembic_config(connection=connection), revision)
+
+
+def _revision(connection: Connection) -> str | None:
+    revision = MigrationContext.configure(connection).get_current_revision()
+    if revision is not None and revision not in known_revisions():
+        raise SchemaTooNew(revision)
+    return revision
+
+
+def known_revisions() -> list[str]:
+    """Every revision of the schema that this code knows, newest first."""
+    return [item.revision for item in _script().walk_revisions()]
+
+
+def _script() -> ScriptDirectory:
+    return ScriptDirectory.from_config(alembic_config())

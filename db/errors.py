@@ -5,6 +5,7 @@ DatabaseError
 ├── StoreFull      the disk is full
 ├── StoreUnusable  the store cannot be opened, read or written; carries why
 ├── BadDatabaseUrl the address is none, or its driver is missing
+├── VectorMissing  this Postgres lacks the extension `vector`, or its role may not create it
 └── LeaseHeld      somebody else holds the lease
 """
 
@@ -50,7 +51,18 @@ class BadDatabaseUrl(DatabaseError):
 
     def __init__(self, why: str) -> None:
         super().__init__(
-            f"the setting database_url cannot be used: {why}; write it as sqlite:////path/graph.db"
+            f"the setting database_url cannot be used: {why}; write it as sqlite:////path/graph.db "
+            "or postgresql://user@host/name"
+        )
+
+
+class VectorMissing(DatabaseError):
+    """Postgres needs pgvector. Nothing was written."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"Postgres did not create the extension vector: {why}; install pgvector on the server and let an "
+            "administrator run `CREATE EXTENSION vector` in this database"
         )
 
 

@@ -11,9 +11,11 @@ import secrets
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 from sqlalchemy import (
     JSON,
     BigInteger,
+    CheckConstraint,
     DateTime,
     Dialect,
     ForeignKey,
@@ -27,6 +29,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import TypeEngine
 
 NAMING = {
     "ix": "ix_%(column_0_label)s",
@@ -59,13 +62,78 @@ class UtcDateTime(TypeDecorator[datetime]):
         return None if value is None else value.replace(tzinfo=UTC)
 
 
+def clean_text(text: str) -> str:
+    """The text without what a store cannot hold: NUL and halves of surrogate pairs become U+FFFD."""
+    if text.isascii():
+        return text.replace("\0", "\ufffd") if "\0" in text else text
+    text = text.replace("\0", "\ufffd")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+class Words(TypeDecorator[str]):
+    """Text from outside, of any length. SQLite and Postgres store the same: what `clean_text` leaves."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else clean_text(value)
+
+
+class Label(TypeDecorator[str]):
+    """A short text from outside. One that is too long is refused by every store, not by Postgres alone."""
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, length: int) -> None:
+        super().__init__(length)
+        self.length = length
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        if value is None:
+            return None
+        if len(value) > self.length:
+            raise ValueError(f"a text of {len(value)} characters has no room in {self.length}; shorten it")
+        return clean_text(value)
+
+
+class Float32Vector(TypeDecorator[bytes]):
+    """The bytes of a little-endian float32 vector: a BLOB on SQLite, pgvector's `vector` on Postgres.
+
+    Postgres keeps every bit of a number and refuses those that are not finite.
+    """
+
+    impl = LargeBinary
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        if dialect.name != "postgresql":
+            return dialect.type_descriptor(LargeBinary())
+        from pgvector.sqlalchemy import VECTOR
+
+        return dialect.type_descriptor(VECTOR())
+
+    def process_bind_param(self, value: bytes | None, dialect: Dialect) -> Any:
+        if value is None or dialect.name != "postgresql":
+            return value
+        return np.frombuffer(value, "<f4")
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> bytes | None:
+        return np.asarray(value, "<f4").tobytes() if isinstance(value, list) else value
+
+
 class Base(DeclarativeBase):
     metadata = MetaData(naming_convention=NAMING)
     type_annotation_map = {  # noqa: RUF012
         datetime: UtcDateTime(),
         dict[str, Any]: JSON(),
         list[Any]: JSON(),
-        str: String(255),
+        str: Label(255),
     }
 
 
@@ -93,7 +161,7 @@ class Source(Base):
     id: Mapped[str] = _id()
     space_id: Mapped[str] = _space()
     kind: Mapped[str]  # whatsapp | telegram | discord | jsonl | chat
-    name: Mapped[str] = mapped_column(Text)
+    name: Mapped[str] = mapped_column(Words)
     sha256: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[datetime]
 
@@ -179,7 +247,7 @@ class Episode(Base):
     position: Mapped[int]  # 0-based over user-sent messages of the source, in file order
     speaker_id: Mapped[str] = mapped_column(ForeignKey("node.id"), index=True)
     time: Mapped[datetime]
-    text: Mapped[str] = mapped_column(Text)
+    text: Mapped[str] = mapped_column(Words)
     kind: Mapped[str] = mapped_column(String(16), default="text")  # text | media | deleted
     is_edited: Mapped[bool] = mapped_column(default=False)
     origin: Mapped[str] = mapped_column(String(16), default="observed")  # observed | inferred | simulated
@@ -195,9 +263,9 @@ class Fact(Base):
     id: Mapped[str] = _id()
     space_id: Mapped[str] = _space()
     subject_id: Mapped[str] = mapped_column(ForeignKey("node.id"), index=True)
-    predicate: Mapped[str] = mapped_column(String(64))
-    object: Mapped[str] = mapped_column(Text)
-    object_key: Mapped[str] = mapped_column(Text)
+    predicate: Mapped[str] = mapped_column(Label(64))
+    object: Mapped[str] = mapped_column(Words)
+    object_key: Mapped[str] = mapped_column(Words)
     object_id: Mapped[str | None] = mapped_column(ForeignKey("node.id"), index=True)
     valid_from: Mapped[datetime | None]
     valid_to: Mapped[datetime | None]
@@ -208,10 +276,10 @@ class Fact(Base):
     state: Mapped[str] = mapped_column(String(16), default="candidate", index=True)
     # what the words asked for: state | update | correct | end
     change: Mapped[str] = mapped_column(String(16), default="state")
-    corrects: Mapped[str | None] = mapped_column(Text)  # the withdrawn value, where it was said
+    corrects: Mapped[str | None] = mapped_column(Words)  # the withdrawn value, where it was said
     confidence: Mapped[float]
     origin: Mapped[str] = mapped_column(String(16), default="observed")
-    rule: Mapped[str] = mapped_column(String(128))  # which rule or model found it
+    rule: Mapped[str] = mapped_column(Label(128))  # which rule or model found it
     asserted_by: Mapped[str | None] = mapped_column(ForeignKey("node.id"))
     is_contested: Mapped[bool] = mapped_column(default=False)
     superseded_by: Mapped[str | None] = mapped_column(String(64))
@@ -236,7 +304,7 @@ class EmotionTag(Base):
     space_id: Mapped[str] = _space()
     episode_id: Mapped[str | None] = mapped_column(ForeignKey("episode.id"), index=True)
     node_id: Mapped[str | None] = mapped_column(ForeignKey("node.id"), index=True)
-    concept: Mapped[str] = mapped_column(String(64), index=True)
+    concept: Mapped[str] = mapped_column(Label(64), index=True)
     intensity: Mapped[float]
     judge: Mapped[str]
 
@@ -250,7 +318,7 @@ class Principle(Base):
     person_id: Mapped[str] = mapped_column(ForeignKey("node.id"), index=True)
     version: Mapped[int]
     kind: Mapped[str] = mapped_column(String(16))
-    text: Mapped[str] = mapped_column(Text)
+    text: Mapped[str] = mapped_column(Words)
     evidence: Mapped[list[Any]]  # episode ids
     created_at: Mapped[datetime]
     run_id: Mapped[str | None] = mapped_column(String(64))
@@ -260,12 +328,16 @@ class Embedding(Base):
     """One float32 vector, with the model that made it. owner_kind: episode | fact."""
 
     __tablename__ = "embedding"
+    __table_args__ = (
+        CheckConstraint("length(vector) = 4 * width", name="width").ddl_if(dialect="sqlite"),
+        CheckConstraint("vector_dims(vector) = width", name="width").ddl_if(dialect="postgresql"),
+    )
     owner_kind: Mapped[str] = mapped_column(String(16), primary_key=True)
     owner_id: Mapped[str] = mapped_column(String(64), primary_key=True)
     model: Mapped[str] = mapped_column(String(128), primary_key=True)
     space_id: Mapped[str] = _space()
     width: Mapped[int]
-    vector: Mapped[bytes] = mapped_column(LargeBinary)
+    vector: Mapped[bytes] = mapped_column(Float32Vector)
 
 
 class Consent(Base):
@@ -276,7 +348,7 @@ class Consent(Base):
     space_id: Mapped[str] = _space()
     person_id: Mapped[str] = mapped_column(ForeignKey("node.id"), index=True)
     agreed_by: Mapped[str]
-    note: Mapped[str] = mapped_column(Text, default="")
+    note: Mapped[str] = mapped_column(Words, default="")
     agreed_at: Mapped[datetime]
     withdrawn_at: Mapped[datetime | None]
 
@@ -292,7 +364,7 @@ class SleepRun(Base):
     settings: Mapped[dict[str, Any]]
     started_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
-    error: Mapped[str | None] = mapped_column(Text)
+    error: Mapped[str | None] = mapped_column(Words)
     is_published: Mapped[bool] = mapped_column(default=False)
 
 
@@ -358,7 +430,7 @@ class Artifact(Base):
     space_id: Mapped[str] = _space()
     run_id: Mapped[str | None] = mapped_column(String(64), index=True)
     kind: Mapped[str] = mapped_column(String(32))
-    path: Mapped[str] = mapped_column(Text)  # relative to the home folder
+    path: Mapped[str] = mapped_column(Words)  # relative to the home folder
     sha256: Mapped[str] = mapped_column(String(64))
     meta: Mapped[dict[str, Any]]
     created_at: Mapped[datetime]
@@ -401,7 +473,7 @@ class ExamAnswer(Base):
     example_id: Mapped[str] = mapped_column(ForeignKey("example.id"), primary_key=True)
     condition: Mapped[str] = mapped_column(String(16), primary_key=True)
     space_id: Mapped[str] = _space()
-    answer: Mapped[str] = mapped_column(Text)
+    answer: Mapped[str] = mapped_column(Words)
     is_right: Mapped[bool]
 
 

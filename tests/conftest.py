@@ -1,19 +1,25 @@
-"""Shared fixtures: a store in memory, a store on disk, a fixed clock. Networks other than loopback are refused."""
+"""Shared fixtures: a store in memory, on disk and on Postgres, a fixed clock. Networks other than loopback are refused.
+
+Postgres is a real server, started once per session when a test first asks for it (tests/postgres_server.py).
+"""
 
 from __future__ import annotations
 
 import shutil
 import socket
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from db.engine import Database, make_engine, open_database, sqlite_url
+from tests.postgres_server import PostgresServer, running_postgres
 
 HARBOR = Path(__file__).parent.parent / "examples" / "harbor"
 
@@ -49,17 +55,67 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture(params=["memory", "disk"])
+@pytest.fixture(params=["memory", "disk", "postgres"])
 def database(request: pytest.FixtureRequest, tmp_path: Path, migrated: Path) -> Iterator[Database]:
+    """An empty store of each kind: what holds for one has to hold for all."""
     if request.param == "memory":
         opened = Database(make_engine("sqlite://"))
         with closing(sqlite3.connect(migrated)) as template, opened.engine.connect() as connection:
             template.backup(connection.connection.driver_connection)  # type: ignore[arg-type]
-    else:
+    elif request.param == "disk":
         shutil.copy(migrated, tmp_path / "graph.db")
         opened = open_database(sqlite_url(tmp_path / "graph.db"))
+    else:
+        opened = open_database(request.getfixturevalue("postgres_url"))
     yield opened
     opened.close()
+
+
+@pytest.fixture(params=["disk", "postgres"])
+def shared_url(request: pytest.FixtureRequest, tmp_path: Path, migrated: Path) -> str:
+    """The address of an empty store that several processes can open."""
+    if request.param == "disk":
+        shutil.copy(migrated, tmp_path / "graph.db")
+        return sqlite_url(tmp_path / "graph.db")
+    return str(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    with running_postgres() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def new_postgres(postgres_server: PostgresServer) -> Iterator[Callable[[str], Any]]:
+    """Makes databases, as copies of another: `with new_postgres("migrated") as url`, or "template0" for a bare one."""
+    numbers = count()
+    admin = make_engine(postgres_server.url("postgres")).execution_options(isolation_level="AUTOCOMMIT")
+
+    def administer(statement: str) -> None:
+        with admin.connect() as connection:
+            connection.execute(text(statement))
+
+    @contextmanager
+    def make(template: str) -> Iterator[str]:
+        name = f"test_{next(numbers)}"
+        administer(f"CREATE DATABASE {name} TEMPLATE {template}")
+        try:
+            yield postgres_server.url(name)
+        finally:
+            administer(f"DROP DATABASE {name} WITH (FORCE)")
+
+    administer("CREATE DATABASE migrated")
+    open_database(postgres_server.url("migrated")).close()
+    yield make
+    admin.dispose()
+
+
+@pytest.fixture
+def postgres_url(new_postgres: Callable[[str], Any]) -> Iterator[str]:
+    """The address of an empty Postgres store at the newest revision, this test's own."""
+    with new_postgres("migrated") as url:
+        yield url
 
 
 @pytest.fixture

@@ -1,8 +1,9 @@
-"""Alembic's entry: runs migrations on the engine that `db.engine` hands over."""
+"""Alembic's entry: runs migrations on the connection or engine that `db.engine` hands over."""
 
 from __future__ import annotations
 
 from alembic import context
+from sqlalchemy import Connection
 
 from db.tables import Base
 
@@ -13,8 +14,8 @@ def is_ours(_object: object, name: str | None, kind: str, _reflected: bool, _com
     return not (kind == "table" and name in FOREIGN_TABLES)
 
 
-engine = context.config.attributes["engine"]
-with engine.connect() as connection:
+def migrate(connection: Connection) -> None:
+    """Within the caller's transaction: all revisions or none, on SQLite too."""
     context.configure(
         connection=connection,
         target_metadata=Base.metadata,
@@ -24,4 +25,10 @@ with engine.connect() as connection:
     )
     with context.begin_transaction():
         context.run_migrations()
-    connection.commit()
+
+
+if "connection" in context.config.attributes:
+    migrate(context.config.attributes["connection"])
+else:
+    with context.config.attributes["engine"].begin() as opened:
+        migrate(opened)
