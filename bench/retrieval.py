@@ -29,7 +29,7 @@ from memory.episodes import list_episodes
 from memory.importing import import_file
 from memory.index import Index
 from memory.ports import Embedder, FloatMatrix
-from memory.search.words import content_words, match_expression
+from memory.search.words import content_words
 from memory.spaces import ensure_space
 
 RRF_K = 60
@@ -82,6 +82,11 @@ def baselines(dialogue: Dialogue, embedder: Embedder, depth: int) -> dict[str, S
         return sorted(score, key=lambda turn: (-score[turn], turn))
 
     return {"bm25": bm25, "dense": dense, "rrf": rrf}
+
+
+def match_expression(wanted: Sequence[str]) -> str:
+    """An FTS5 expression for texts with any of these words; "" for no words."""
+    return " OR ".join(f'"{word}"' for word in dict.fromkeys(wanted) if word)
 
 
 def ours(dialogue: Dialogue, embedder: Embedder, home: Path, depth: int) -> Search:

@@ -9,6 +9,7 @@ GraphError
 ├── EmptyChat         nothing to import
 ├── UnknownTimezone   no time zone of that name
 ├── UnknownPerson     no such person; carries the nearest names (also a LookupError)
+│   └── NearlyKnown   nobody of that name, but somebody of one like it; a fact would make a new person
 ├── UnknownFact       no such fact id (also a LookupError)
 ├── UnknownDecision   no such decision id (also a LookupError)
 ├── UnknownArtifact   no such artifact id (also a LookupError)
@@ -17,9 +18,15 @@ GraphError
 ├── BadStatement      a fact stated by hand is empty, too long or no text
 ├── BadInterval       a fact would end before it starts
 ├── UnreadableTime    a time without a zone, or beyond the years that a store can hold
+├── UnknownEpisode    no such message id (also a LookupError)
+├── UnknownSource     no such source id (also a LookupError)
+├── UnknownCertificate no erasure has that ledger entry (also a LookupError)
+├── PlanChanged       what an erasure would do is not what was shown
+├── TaintedArtifact   the artifact holds what was erased and is not served
 ├── CannotDecide      the fact is in a state that this decision does not fit
 ├── CannotUndo        the decision was undone before, or a later one rests on it
 ├── WrongEmbedder     the stored vectors come from another model
+├── UnusableId        an id that is not 16 hex digits
 └── ModelMissing      a model's files are not installed; carries the command that fetches them
 """
 
@@ -36,7 +43,7 @@ class UnknownFormat(GraphError):
     def __init__(self, name: str) -> None:
         super().__init__(
             f"{name} is no export that slowwave reads; give a WhatsApp .txt, a Telegram result.json, "
-            "a DiscordChatExporter .json or a .jsonl with time, speaker and text"
+            "a DiscordChatExporter .json, a .jsonl with time, speaker and text, or the memories of mem0 or MCP memory"
         )
 
 
@@ -89,6 +96,13 @@ class UnknownPerson(GraphError, LookupError):
         self.nearest = tuple(nearest)
 
 
+class NearlyKnown(UnknownPerson):
+    def __init__(self, name: str, nearest: Sequence[str]) -> None:
+        super().__init__(name, nearest)
+        hint = f"did you mean {' or '.join(nearest)}? A new person is made with --new"
+        self.args = (f"nobody called {name} is known; {hint}",)
+
+
 class UnknownFact(GraphError, LookupError):
     def __init__(self, fact_id: str) -> None:
         super().__init__(f"no fact has the id {fact_id}; `slowwave facts PERSON --json` lists ids")
@@ -132,6 +146,34 @@ class UnreadableTime(GraphError):
         super().__init__(f"{said} cannot be used as a time: {why}; write it as 2025-04-01 or 2025-04-01T09:30Z")
 
 
+class UnknownEpisode(GraphError, LookupError):
+    def __init__(self, episode_id: str) -> None:
+        super().__init__(f"no message has the id {episode_id}; `slowwave ask QUESTION --json` gives ids")
+
+
+class UnknownSource(GraphError, LookupError):
+    def __init__(self, source_id: str) -> None:
+        super().__init__(f"no source has the id {source_id}; `slowwave forget sources` lists them")
+
+
+class UnknownCertificate(GraphError, LookupError):
+    def __init__(self, seq: int) -> None:
+        super().__init__(f"ledger entry {seq} is no erasure; `slowwave ledger show` lists entries")
+
+
+class PlanChanged(GraphError):
+    def __init__(self) -> None:
+        super().__init__("the store has changed since that plan was shown; nothing was erased, look at it again")
+
+
+class TaintedArtifact(GraphError):
+    def __init__(self, artifact_id: str) -> None:
+        super().__init__(
+            f"artifact {artifact_id} holds what was erased and is not served; "
+            "`slowwave roll-back` goes to a night that is free of it, `slowwave sleep` makes a new one"
+        )
+
+
 class CannotDecide(GraphError):
     def __init__(self, fact_id: str, kind: str, state: str) -> None:
         super().__init__(f"fact {fact_id} is {state} and cannot get {kind}; undo its decision first")
@@ -145,6 +187,11 @@ class CannotUndo(GraphError):
 class WrongEmbedder(GraphError):
     def __init__(self, stored: str, given: str) -> None:
         super().__init__(f"the stored vectors come from {stored}, not {given}; run `slowwave index rebuild`")
+
+
+class UnusableId(GraphError):
+    def __init__(self, owner_id: str) -> None:
+        super().__init__(f"the id {owner_id!r} is not 16 hex digits; give it another id before it is indexed")
 
 
 class ModelMissing(GraphError):

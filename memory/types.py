@@ -136,9 +136,12 @@ class Principle:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One retrieved unit. `parts` explains the score: {"fulltext": 0.03, "dense": 0.02, "graph": 0.01}."""
+    """One retrieved unit. `parts` explains the score: {"fulltext": 0.03, "dense": 0.02, "graph": 0.01}.
 
-    kind: Literal["episode", "fact"]
+    A session goes by the id of its first episode.
+    """
+
+    kind: Literal["episode", "fact", "session"]
     id: str
     score: float
     parts: dict[str, float] = field(default_factory=dict)

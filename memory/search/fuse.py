@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from memory.search.rows import Floats
+from memory.search.columns import Floats
 
 WEIGHTS: Mapping[str, float] = {
     "fulltext": 0.75,  # BM25 of the unit over the best of the query

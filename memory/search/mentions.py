@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from db.engine import Database
 from db.tables import Alias, Node
 from memory import names
+from memory.search.units import in_chunks
 from memory.search.words import STOP
 
 
@@ -26,34 +28,51 @@ class Mention:
 
 
 class Gazetteer:
-    """All names of a space: full names, aliases, and first names of people."""
+    """All names of a space: full names, aliases, and first names of people. A merged node's names mean the kept one."""
 
     def __init__(self, named: Iterable[tuple[str, str, str]]) -> None:
         """(node id, kind, name) for every name and alias."""
         self.kind: dict[str, str] = {}
         self._full: dict[str, set[str]] = defaultdict(set)
         self._first: dict[str, set[str]] = defaultdict(set)
+        self._forms: dict[str, set[str]] = defaultdict(set)  # what to look under to forget a node
+        self._longest = 0
         for node_id, kind, name in named:
-            self.kind[node_id] = kind
-            form = " ".join(word for word, _, _ in _words(name))
-            if form:
-                self._full[form].add(node_id)
-            if kind == "person" and names.first(name) and " " in form:
-                self._first[names.first(name)].add(node_id)
-        self._longest = max((form.count(" ") + 1 for form in self._full), default=0)
+            self._add(node_id, kind, name)
 
     @classmethod
     def load(cls, database: Database, space_id: str) -> Gazetteer:
         with database.reading() as session:
-            named = session.execute(
-                select(Node.id, Node.kind, Node.name).where(Node.space_id == space_id)
-            ).all()
-            aliases = session.execute(
-                select(Node.id, Node.kind, Alias.name)
-                .join(Alias, Alias.node_id == Node.id)
-                .where(Node.space_id == space_id)
-            ).all()
-        return cls((node_id, kind, name) for node_id, kind, name in (*named, *aliases))
+            return cls(_names(session, space_id, None))
+
+    def reload(self, database: Database, space_id: str, node_ids: Collection[str]) -> None:
+        """Take the names of these nodes as they are now."""
+        with database.reading() as session:
+            kept = _kept(session, space_id)
+            touched = {kept.get(node_id, node_id) for node_id in node_ids} | set(node_ids)
+            touched.update(merged for merged, into in kept.items() if into in touched)
+            named = list(_names(session, space_id, sorted(touched)))
+        for node_id in touched:
+            self._forget(node_id)
+        for node_id, kind, name in named:
+            self._add(node_id, kind, name)
+
+    def _add(self, node_id: str, kind: str, name: str) -> None:
+        self.kind[node_id] = kind
+        form = " ".join(word for word, _, _ in _words(name))
+        if form:
+            self._full[form].add(node_id)
+            self._forms[node_id].add(form)
+            self._longest = max(self._longest, form.count(" ") + 1)
+        if kind == "person" and " " in form and (first := names.first(name)):
+            self._first[first].add(node_id)
+            self._forms[node_id].add(first)
+
+    def _forget(self, node_id: str) -> None:
+        self.kind.pop(node_id, None)
+        for form in self._forms.pop(node_id, ()):
+            for named in (self._full, self._first):
+                named.get(form, set()).discard(node_id)
 
     def find(self, text: str) -> list[Mention]:
         """Names in the text, left to right, none inside another."""
@@ -79,6 +98,36 @@ class Gazetteer:
         if as_written[:1].islower() and " " not in form and is_a_word:
             return ()
         return tuple(sorted(nodes))
+
+
+def _names(session: Session, space_id: str, node_ids: Sequence[str] | None) -> Iterator[tuple[str, str, str]]:
+    """(kept node, kind, name) of every name and alias, or of those of some nodes."""
+    kept = _kept(session, space_id)
+    queries = (
+        select(Node.id, Node.kind, Node.name).where(Node.space_id == space_id),
+        select(Node.id, Node.kind, Alias.name)
+        .join(Alias, Alias.node_id == Node.id)
+        .where(Node.space_id == space_id),
+    )
+    for query in queries:
+        for part in [None] if node_ids is None else in_chunks(node_ids):
+            limited = query if part is None else query.where(Node.id.in_(part))
+            for node_id, kind, name in session.execute(limited):
+                yield kept.get(node_id, node_id), kind, name
+
+
+def _kept(session: Session, space_id: str) -> dict[str, str]:
+    """From each merged node to the one that stands for it in the end."""
+    query = select(Node.id, Node.merged_into).where(Node.space_id == space_id, Node.merged_into.is_not(None))
+    into: dict[str, str] = {node_id: kept for node_id, kept in session.execute(query) if kept}
+    found = {}
+    for node_id, kept in into.items():
+        seen = {node_id}
+        while kept in into and kept not in seen:
+            seen.add(kept)
+            kept = into[kept]
+        found[node_id] = kept
+    return found
 
 
 def _words(text: str) -> list[tuple[str, int, int]]:

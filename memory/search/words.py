@@ -32,8 +32,3 @@ def words(text: str) -> list[str]:
 def content_words(text: str) -> list[str]:
     """The words that are not grammar, in order."""
     return [word for word in words(text) if word and word not in STOP]
-
-
-def match_expression(wanted: list[str]) -> str:
-    """An FTS5 expression for texts with any of these words; "" for no words."""
-    return " OR ".join(f'"{word}"' for word in dict.fromkeys(wanted) if word)

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import click
 
-from service.cli.output import State, print_json, print_table
+from service.cli.output import Bars, State, print_json, print_table
 
 
 @click.command()
@@ -75,9 +75,9 @@ def index() -> None:
 @click.pass_obj
 def index_rebuild(state: State) -> None:
     """Make the indexes again from the tables."""
-    with state.services() as services:
-        services.index.rebuild()
-    click.echo("indexes rebuilt")
+    with state.services() as services, Bars() as bars:
+        n_units = services.index.rebuild(lambda done, total, step: bars.update(step, done, total))
+    click.echo(f"{n_units} units indexed")
 
 
 @click.command()

@@ -1,0 +1,299 @@
+"""One build of an index: its open files, how it is made from the tables, and how it takes in changes.
+
+Nothing here decides when: `memory.index` does, and holds the lock. A full build fills a new folder and reads the
+tables in bounded chunks. An update writes in place, in an order that lets a killed one be repeated.
+"""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from db.engine import Database
+from memory.ports import Embedder
+from memory.search import nearest, units
+from memory.search.columns import (
+    EPISODE,
+    FACT,
+    NOBODY,
+    NODE,
+    RETIRED,
+    Bools,
+    Columns,
+    Ints,
+    as_numbers,
+)
+from memory.search.feed import Changes
+from memory.search.graph import Links, Rows, Walk
+from memory.search.manifest import Folder, Manifest
+from memory.search.nearest import Nearest
+from memory.search.recent import Audience, Recent
+from memory.search.text import Texts
+from memory.search.writer import Writer
+
+Progress = Callable[[int, int, str], None]  # done, of how many, and of what
+
+MAX_RECENT_LINKS = 200_000
+
+
+class MustRebuild(Exception):
+    """Something has gone from the tables or was rewritten: a new build leaves no trace of it."""
+
+
+class Build:
+    def __init__(self, home: Folder, manifest: Manifest) -> None:
+        """Open. Raises OSError or ValueError where a file is missing or damaged."""
+        self.home, self.manifest = home, manifest
+        self.folder = home.path / manifest.build
+        self.columns = Columns(self.folder, manifest.n, manifest.width)
+        self.texts = Texts(self.folder / "text")
+        self._open_base()
+
+    def _open_base(self) -> None:
+        manifest = self.manifest
+        self.recent = Recent.load(self.folder / f"recent-{manifest.base}.npz", manifest.n)
+        self.links = Rows.load(self.folder, f"links-{manifest.base}")
+        self.audience = Audience.load(self.folder, f"audience-{manifest.base}")
+        graph, n_base = None, 0
+        if manifest.has_graph:
+            graph = nearest.open_graph(self.folder / f"graph-{manifest.base}.usearch", manifest.width)
+            n_base = manifest.n_base
+        mean = np.load(self.folder / f"mean-{manifest.base}.npy")
+        since = np.flatnonzero(self.columns.of_kind(EPISODE, FACT)[n_base:]) + n_base
+        recent = np.concatenate([self.recent.revised[self.recent.revised < n_base], since])
+        self.nearest = Nearest(self.columns, graph, mean, recent)
+        self.forget_caches()
+
+    def forget_caches(self) -> None:
+        for name in ("walk", "moved", "last_time", "merged"):
+            self.__dict__.pop(name, None)
+        self._searched: dict[frozenset[int], Bools] = {}
+
+    @cached_property
+    def walk(self) -> Walk:
+        return Walk(self.links, self.recent.links, 2 * self.recent.moved, 2 * self.columns.n)
+
+    @cached_property
+    def moved(self) -> Bools | None:
+        """Units whose rows of the base do not count."""
+        if not len(self.recent.moved):
+            return None
+        moved = np.zeros(self.columns.n, bool)
+        moved[self.recent.moved] = True
+        return moved
+
+    def searched(self, kinds: frozenset[int]) -> Bools:
+        """Units of these kinds that a search may give."""
+        if kinds not in self._searched:
+            live = (self.columns.flags & RETIRED) == 0
+            self._searched[kinds] = self.columns.of_kind(*kinds) & live
+        return self._searched[kinds]
+
+    @cached_property
+    def last_time(self) -> float:
+        return float(self.columns.time.max(initial=0.0))
+
+    @cached_property
+    def merged(self) -> Ints:
+        """Nodes that have gone into another."""
+        return np.flatnonzero((self.columns.kind == NODE) & (self.columns.speaker != NOBODY))
+
+    def kept(self, nodes: Ints) -> Ints:
+        """The node that stands for each, itself where it was not merged."""
+        nodes = nodes.copy()
+        for _ in range(len(self.merged)):
+            into = self.columns.speaker[nodes]
+            if (into < 0).all():
+                break
+            nodes = np.where(into >= 0, into, nodes)
+        return nodes
+
+    def everyone(self, nodes: Ints) -> Ints:
+        """The nodes and every node that stands for the same."""
+        if not len(self.merged):
+            return nodes
+        return np.union1d(nodes, self.merged[np.isin(self.kept(self.merged), self.kept(nodes))])
+
+    # Changes
+
+    def update(self, database: Database, space_id: str, embedder: Embedder, changes: Changes) -> int:
+        """Take in what changed; the number of new units. Raises MustRebuild, with nothing lost."""
+        gone = _gone(database, space_id, self.columns, changes)
+        if gone:
+            raise MustRebuild
+        was_cut, n_before = self.manifest.dirty, self.columns.n
+        self.home.write(replace(self.manifest, dirty=True))
+        with self.texts.writing() as texts:
+            writer = Writer(database, space_id, embedder, self.columns, texts)
+            facts = set(changes.of("fact"))
+            with database.reading() as session:
+                for node_id in writer.renamed(changes.of("node")) if changes.of("node") else ():
+                    facts.update(units.facts_about(session, space_id, node_id))
+                places = units.places(session, space_id, sorted(changes.of("episode")))
+            nodes, node_links = writer.put_nodes(changes.of("node"))
+            touched = writer.add_episodes(places)
+            episodes, heads, gone_heads = writer.mend(touched, force=was_cut)
+            episode_links = writer.put_episodes(episodes)
+            writer.remove_sessions(gone_heads)
+            writer.put_sessions(heads)
+            numbers, fact_links, audience = writer.put_facts(facts)
+            if writer.rewritten:
+                raise MustRebuild
+        links = Links.joined([node_links, episode_links, fact_links])
+        put = np.concatenate([nodes, episodes, numbers])
+        self.recent = self.recent.set(put, links, audience, self.manifest.n_base)
+        self.recent = self.recent.revise(np.concatenate([episodes, numbers]), self.manifest.n_base)
+        self.columns.flush()
+        self.recent.save(self.folder / f"recent-{self.manifest.base}.npz")
+        self._sign(changes)
+        self.nearest.add(np.unique(np.concatenate([episodes, numbers])))
+        self.forget_caches()
+        return int(self.columns.of_kind(EPISODE, FACT)[n_before:].sum())
+
+    def _sign(self, changes: Changes) -> None:
+        kinds = np.bincount(self.columns.kind, minlength=2)
+        self.manifest = replace(
+            self.manifest,
+            generation=self.manifest.generation + 1,
+            n=self.columns.n,
+            n_episodes=int(kinds[EPISODE]),
+            n_facts=int(kinds[FACT]),
+            seen=changes.seen,
+            seen_owner=changes.seen_owner,
+            dirty=False,
+        )
+        self.home.write(self.manifest)
+
+    @property
+    def is_ripe(self) -> bool:
+        """Whether so much came since that searches grow slow."""
+        return len(self.nearest.recent) > nearest.EXACT or len(self.recent.links) > MAX_RECENT_LINKS
+
+    def fold(self) -> None:
+        """Write links, audiences and the graph of vectors as a whole, with all that came since."""
+        old, moved = self.manifest, self.moved
+        links, audience = self.links.links(), self.audience
+        if moved is not None:
+            links, audience = links.only(~moved[links.source // 2]), audience.only(~moved[audience.fact])
+        base = old.base + 1
+        Rows.of(Links.joined([links, self.recent.links]), 2 * self.columns.n).save(
+            self.folder, f"links-{base}"
+        )
+        Audience.joined([audience, self.recent.audience]).save(self.folder, f"audience-{base}")
+        has_graph = _write_graph(
+            self.columns, self.folder, base, None, self.nearest if old.has_graph else None
+        )
+        made = replace(
+            old, generation=old.generation + 1, base=base, n_base=self.columns.n, has_graph=has_graph
+        )
+        self.home.write(made)
+        self.manifest = made
+        self._open_base()
+        for path in self.folder.glob(f"*-{old.base}.*"):
+            path.unlink()
+
+
+def make(
+    database: Database,
+    space_id: str,
+    embedder: Embedder,
+    home: Folder,
+    at: Changes,
+    progress: Progress | None = None,
+) -> Manifest:
+    """A build of everything in the tables, in a new folder; the old ones go. `at` is where the feed stood before."""
+    tell = progress or (lambda done, total, note: None)
+    name = f"build-{secrets.token_hex(4)}"
+    folder = home.path / name
+    folder.mkdir(parents=True)
+    try:
+        columns = Columns.create(folder, embedder.width)
+        links, audience = _fill(database, space_id, embedder, columns, folder, tell)
+        Rows.of(links, 2 * columns.n).save(folder, "links-0")
+        audience.save(folder, "audience-0")
+        has_graph = _write_graph(columns, folder, 0, lambda done, total: tell(done, total, "vectors"), None)
+        columns.flush()
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    kinds = np.bincount(columns.kind, minlength=2)
+    old = home.read()
+    manifest = Manifest(
+        build=name,
+        generation=1 + (old.generation if old else 0),
+        encoder=embedder.name,
+        width=embedder.width,
+        n=columns.n,
+        n_episodes=int(kinds[EPISODE]),
+        n_facts=int(kinds[FACT]),
+        seen=at.seen,
+        seen_owner=at.seen_owner,
+        base=0,
+        n_base=columns.n,
+        has_graph=has_graph,
+    )
+    home.write(manifest)
+    for path in home.path.glob("build-*"):
+        if path.name != name:
+            shutil.rmtree(path, ignore_errors=True)
+    return manifest
+
+
+def _fill(
+    database: Database, space_id: str, embedder: Embedder, columns: Columns, folder: Path, tell: Progress
+) -> tuple[Links, Audience]:
+    with Texts(folder / "text", is_new=True).writing(is_build=True) as texts:
+        writer = Writer(database, space_id, embedder, columns, texts)
+        with database.reading() as session:
+            nodes = units.node_ids(session, space_id)
+            facts = units.fact_ids(session, space_id)
+            places = [place for part in units.all_places(session, space_id) for place in part]
+        _, node_links = writer.put_nodes(nodes)
+        episodes, heads, _ = writer.mend(writer.add_episodes(places))
+        del places
+        episode_links = writer.put_episodes(episodes, lambda done, total: tell(done, total, "messages"))
+        writer.put_sessions(heads, lambda done, total: tell(done, total, "sessions"))
+        _, fact_links, audience = writer.put_facts(facts, lambda done, total: tell(done, total, "facts"))
+    return Links.joined([node_links, episode_links, fact_links]), audience
+
+
+def _write_graph(
+    columns: Columns,
+    folder: Path,
+    base: int,
+    step: Callable[[int, int], None] | None,
+    held: Nearest | None,
+) -> bool:
+    """The graph over all units, or what is `held` with what came since; False where there are too few."""
+    step = step or (lambda done, total: None)
+    numbers = nearest.searched_units(columns)
+    is_wanted = len(numbers) > nearest.EXACT
+    path = folder / f"graph-{base}.usearch"
+    mean = held.mean if held is not None and is_wanted else nearest.mean_of(columns, numbers)
+    np.save(folder / f"mean-{base}.npy", mean)
+    if not is_wanted:
+        return False
+    if held is None:
+        nearest.build_graph(columns, numbers, mean, path, step)
+    else:
+        graph = nearest.open_graph(folder / f"graph-{base - 1}.usearch", columns.width, view=False)
+        nearest.add_to_graph(graph, columns, np.sort(held.recent), mean, step)
+        graph.save(str(path))
+    return True
+
+
+def _gone(database: Database, space_id: str, columns: Columns, changes: Changes) -> bool:
+    """Whether something that is in the index is not in the tables any more."""
+    with database.reading() as session:
+        for kind in ("episode", "fact", "node"):
+            ids = sorted(changes.of(kind))
+            known = [item for item, n in zip(ids, columns.find(as_numbers(ids)), strict=True) if n >= 0]
+            if len(units.existing(session, space_id, kind, known)) < len(known):
+                return True
+    return False

@@ -1,0 +1,250 @@
+"""What an index reads from the tables: nodes, episodes and facts, by id and in chunks, so that memory stays bounded.
+
+Messages that a model wrote, and messages without words, are no units. Nothing here writes.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from db.engine import Database
+from db.tables import Conversation, Edge, Episode, Evidence, Fact, Node
+from memory.perspective import HEARD
+from memory.wordings import Wordings, fill
+
+CHUNK = 500  # ids per query; SQLite bounds the number of parameters
+_LIVE = ("candidate", "stored")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an episode stands, without its words."""
+
+    id: str
+    conversation_id: str
+    position: int
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """An episode's words."""
+
+    id: str
+    speaker_id: str
+    speaker: str
+    text: str
+
+    @property
+    def embedded_text(self) -> str:
+        return f"{self.speaker}: {self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One message that a fact rests on."""
+
+    episode_id: str
+    conversation_id: str
+    speaker_id: str
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class FactUnit:
+    id: str
+    subject_id: str
+    object_id: str | None
+    text: str
+    is_retired: bool
+    time: float  # when it was first said, else recorded
+    heard: tuple[Heard, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeUnit:
+    id: str
+    name: str
+    merged_into: str | None
+    edges: tuple[tuple[str, float], ...]
+
+
+def in_chunks(ids: Iterable[str]) -> Iterator[list[str]]:
+    every = list(ids)
+    for start in range(0, len(every), CHUNK):
+        yield every[start : start + CHUNK]
+
+
+def seconds(time: datetime) -> float:
+    return time.astimezone(UTC).timestamp()
+
+
+def node_ids(session: Session, space_id: str) -> list[str]:
+    return list(session.scalars(select(Node.id).where(Node.space_id == space_id)))
+
+
+def conversation_ids(session: Session, space_id: str) -> list[str]:
+    return list(session.scalars(select(Conversation.id).where(Conversation.space_id == space_id)))
+
+
+def fact_ids(session: Session, space_id: str) -> list[str]:
+    """Every fact that is a unit, in the order of their ids."""
+    query = select(Fact.id).where(Fact.space_id == space_id, Fact.origin.in_(HEARD)).order_by(Fact.id)
+    return list(session.scalars(query))
+
+
+_PLACE = (Episode.id, Episode.conversation_id, Episode.position, Episode.time)
+
+
+def all_places(session: Session, space_id: str) -> Iterator[list[Place]]:
+    """Every episode that is a unit, in no order."""
+    query = select(*_PLACE).where(
+        Episode.space_id == space_id, Episode.origin.in_(HEARD), Episode.kind == "text"
+    )
+    rows = session.execute(query.execution_options(yield_per=10_000))
+    for part in rows.partitions():
+        yield [Place(row[0], row[1], row[2], seconds(row[3])) for row in part]
+
+
+def places(session: Session, space_id: str, ids: Iterable[str]) -> list[Place]:
+    """Those of the ids that are units."""
+    found: list[Place] = []
+    for part in in_chunks(ids):
+        query = select(*_PLACE).where(
+            Episode.space_id == space_id,
+            Episode.origin.in_(HEARD),
+            Episode.kind == "text",
+            Episode.id.in_(part),
+        )
+        found += [Place(row[0], row[1], row[2], seconds(row[3])) for row in session.execute(query)]
+    return found
+
+
+def said(session: Session, ids: Iterable[str]) -> dict[str, Said]:
+    found: dict[str, Said] = {}
+    for part in in_chunks(ids):
+        query = (
+            select(Episode.id, Episode.speaker_id, Node.name, Episode.text)
+            .join(Node, Node.id == Episode.speaker_id)
+            .where(Episode.id.in_(part))
+        )
+        found.update((row[0], Said(*row)) for row in session.execute(query))
+    return found
+
+
+def nodes(session: Session, space_id: str, ids: Iterable[str]) -> list[NodeUnit]:
+    """Those of the ids that exist, with the edges that go out from them."""
+    found = []
+    for part in in_chunks(ids):
+        edges: dict[str, list[tuple[str, float]]] = defaultdict(list)
+        for source, target, weight in session.execute(
+            select(Edge.src_id, Edge.dst_id, Edge.weight).where(
+                Edge.space_id == space_id, Edge.src_id.in_(part)
+            )
+        ):
+            edges[source].append((target, weight))
+        query = select(Node.id, Node.name, Node.merged_into).where(
+            Node.space_id == space_id, Node.id.in_(part)
+        )
+        found += [NodeUnit(*row, tuple(edges[row[0]])) for row in session.execute(query)]
+    return found
+
+
+def facts(session: Session, space_id: str, ids: Iterable[str]) -> list[FactUnit]:
+    """Those of the ids that are units, with the messages that they rest on."""
+    wordings = Wordings.load()
+    found = []
+    for part in in_chunks(ids):
+        heard = _heard(session, part)
+        query = (
+            select(
+                Fact.id,
+                Fact.subject_id,
+                Fact.object_id,
+                Node.name,
+                Fact.predicate,
+                Fact.object,
+                Fact.state,
+                Fact.retracted_at,
+                Fact.recorded_at,
+            )
+            .join(Node, Node.id == Fact.subject_id)
+            .where(Fact.space_id == space_id, Fact.origin.in_(HEARD), Fact.id.in_(part))
+        )
+        for row in session.execute(query):
+            fact_id, subject_id, object_id, subject, predicate, value, state, retracted_at, recorded_at = row
+            template = wordings.statements(predicate)[0]
+            text = fill(template, subject=subject, object=value, predicate=predicate)
+            rests_on = tuple(heard.get(fact_id, ()))
+            first = min((item.time for item in rests_on), default=None)
+            found.append(
+                FactUnit(
+                    fact_id,
+                    subject_id,
+                    object_id,
+                    text,
+                    state not in _LIVE or retracted_at is not None,
+                    seconds(recorded_at) if first is None else first,
+                    rests_on,
+                )
+            )
+    return found
+
+
+def _heard(session: Session, ids: Sequence[str]) -> dict[str, list[Heard]]:
+    query = (
+        select(Evidence.fact_id, Episode.id, Episode.conversation_id, Episode.speaker_id, Episode.time)
+        .join(Episode, Episode.id == Evidence.episode_id)
+        .where(Evidence.fact_id.in_(ids), Episode.origin.in_(HEARD))
+        .order_by(Episode.id)
+    )
+    found: dict[str, list[Heard]] = defaultdict(list)
+    for fact_id, episode_id, conversation_id, speaker_id, time in session.execute(query):
+        found[fact_id].append(Heard(episode_id, conversation_id, speaker_id, seconds(time)))
+    return found
+
+
+def facts_about(session: Session, space_id: str, node_id: str) -> list[str]:
+    """Facts whose subject the node is: their sentences change with its name."""
+    return list(session.scalars(select(Fact.id).where(Fact.space_id == space_id, Fact.subject_id == node_id)))
+
+
+def still_there(database: Database, space_id: str, ids: Mapping[str, Sequence[str]]) -> set[str]:
+    """Which of these episodes and facts the tables hold now, rejected and retracted facts left out."""
+    found: set[str] = set()
+    with database.reading() as session:
+        for part in in_chunks(ids.get("episode", ())):
+            found.update(
+                session.scalars(select(Episode.id).where(Episode.space_id == space_id, Episode.id.in_(part)))
+            )
+        for part in in_chunks(ids.get("fact", ())):
+            query = select(Fact.id).where(
+                Fact.space_id == space_id,
+                Fact.id.in_(part),
+                Fact.state.in_(_LIVE),
+                Fact.retracted_at.is_(None),
+            )
+            found.update(session.scalars(query))
+    return found
+
+
+def existing(session: Session, space_id: str, kind: str, ids: Iterable[str]) -> set[str]:
+    """Which of these episodes, facts or nodes the tables hold as such."""
+    if kind == "episode":
+        return {place.id for place in places(session, space_id, ids)}
+    found: set[str] = set()
+    for part in in_chunks(ids):
+        if kind == "fact":
+            query = select(Fact.id).where(
+                Fact.space_id == space_id, Fact.origin.in_(HEARD), Fact.id.in_(part)
+            )
+        else:
+            query = select(Node.id).where(Node.space_id == space_id, Node.id.in_(part))
+        found.update(session.scalars(query))
+    return found
