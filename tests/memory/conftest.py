@@ -66,7 +66,7 @@ class World:
         self, value: str, day: int, *, predicate: str = "lives_in", by: str = "Ana Reis", **rest: Any
     ) -> FactCandidate:
         about = rest.pop("about", "Ana Reis")
-        said = {key: rest.pop(key) for key in ("to", "origin") if key in rest}
+        said = {key: rest.pop(key) for key in ("to", "origin", "text") if key in rest}
         values = {"confidence": 0.8, "rule": "test", "asserted_by": by} | rest
         if "episode_ids" not in values:
             values["episode_ids"] = (self.say(by, day, **said),)

@@ -1,0 +1,86 @@
+"""The files of a home folder: which belong to what an erasure took, their removal, and what kind each one is.
+
+Only what slowwave itself makes is removed, by ids and paths that are in the store; what somebody else put into the
+folder is left and shown by the residue scan.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+
+from memory.backup import BackupRecord, known_backups
+
+RECIPES = (
+    "recipes"  # hold hashes, run ids and counts; kept, so that weights can be made again without the tainted
+)
+_KINDS = {
+    "index": "index",
+    "cache": "base model",
+    "runs": "night",
+    "adapters": "adapter",
+    "readouts": "readout",
+    RECIPES: "recipe",
+}
+
+
+def kind_of(home: Path, path: Path) -> str:
+    """database | index | base model | night | adapter | readout | recipe | settings | other"""
+    top = path.relative_to(home).parts[0]
+    if len(path.relative_to(home).parts) == 1:
+        if path.name.split("-")[0] == "graph.db":
+            return "database"
+        return "settings" if path.name == "config.toml" else "other"
+    return _KINDS.get(top, "other")
+
+
+def to_remove(
+    home: Path, space_id: str, runs: Collection[str], paths: Iterable[str], kept: Collection[str]
+) -> list[Path]:
+    """Folders and files that go: the nights', the tainted artifacts' and the space's index, where they exist.
+
+    `kept` are paths that an untainted artifact uses as well.
+    """
+    wanted = [home / "runs" / run for run in sorted(runs)]
+    wanted += [
+        home / path for path in sorted(set(paths)) if path not in kept and not path.startswith(f"{RECIPES}/")
+    ]
+    wanted += sorted(_unrecorded(home / "adapters", runs, {home / path for path in kept}))
+    wanted.append(home / "index" / space_id)
+    return [path for path in dict.fromkeys(wanted) if path.exists() and _is_inside(home, path)]
+
+
+def _unrecorded(folder: Path, runs: Collection[str], kept: Collection[Path]) -> Iterator[Path]:
+    """Adapters whose notes name one of the nights, whether or not they were recorded before a kill."""
+    for path in folder.glob("*") if folder.is_dir() else ():
+        try:
+            notes = json.loads((path / "slowwave.json").read_text(encoding="utf-8"))
+            run_id = notes["meta"]["run_id"]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if run_id in runs and path not in kept:
+            yield path
+
+
+def _is_inside(home: Path, path: Path) -> bool:
+    return path.resolve().is_relative_to(home.resolve()) and path.resolve() != home.resolve()
+
+
+def remove(paths: Iterable[Path]) -> int:
+    """Delete them; how many files there were. What is gone already counts nothing."""
+    n_files = 0
+    for path in paths:
+        if path.is_dir() and not path.is_symlink():
+            n_files += sum(1 for item in path.rglob("*") if item.is_file())
+            shutil.rmtree(path, ignore_errors=False)
+        elif path.exists() or path.is_symlink():
+            n_files += 1
+            path.unlink()
+    return n_files
+
+
+def backups_that_hold(home: Path) -> list[BackupRecord]:
+    """Backups of this home that still exist; each may hold what was in the home when it was made."""
+    return [record for record in known_backups(home) if record.path.exists()]

@@ -1,0 +1,218 @@
+"""What a scan looks for: stretches of erased texts and names, in every form in which bytes may hold them.
+
+Needles live in memory only and are never written. A text becomes consecutive stretches, so that one that a page or a
+block cuts in two is still found by the next. Looking is one pass: every 16 bytes of a block are looked up in a table of
+all needles' first 16 bytes, and only what is in the table is compared in full. ASCII is compared without case; other
+letters are looked for in each case. Forms: UTF-8 composed and decomposed, UTF-16, and as JSON, HTML and URLs escape.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from urllib.parse import quote, quote_plus
+
+import numpy as np
+import numpy.typing as npt
+
+from memory import names
+
+STRETCH = 32  # characters of a text that are looked for together
+SHORTEST = 20  # a text or remainder that is shorter says nothing by itself ("ok", "see you tomorrow")
+OVERLAP = 4096  # bytes of a block that the next one begins with; no needle is longer
+_WORD = 8  # bytes; an anchor is two words
+_ANCHOR = 2 * _WORD
+_FACTOR = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: spreads anchors over the table
+_TWIST = np.uint64(0xC2B2AE3D27D4EB4F)  # odd as well, and unlike it: tells the two words of an anchor apart
+_LOWER = bytes(range(65)) + bytes(range(97, 123)) + bytes(range(91, 256))
+
+
+@dataclass(frozen=True, slots=True)
+class Needle:
+    """A stretch of an erased text, or a name that counts as a whole word only."""
+
+    text: str
+    is_name: bool = False
+    is_cased: bool = False  # an ordinary word too ("Will"): counts with a capital only
+
+    @property
+    def is_single(self) -> bool:
+        """A name of one word, which tokenizers and chance hold as well."""
+        return self.is_name and len(self.text.split()) == 1
+
+
+def stretches(texts: Iterable[str]) -> list[Needle]:
+    """Consecutive stretches of the texts, each once; texts under SHORTEST characters give none."""
+    found: dict[str, None] = {}
+    for text in texts:
+        tidy = text.strip()
+        for start in range(0, len(tidy), STRETCH):
+            piece = tidy[start : start + STRETCH].strip()
+            if len(piece) < SHORTEST and start:
+                piece = tidy[-STRETCH:].strip()
+            if len(piece) >= SHORTEST:
+                found[piece] = None
+    return [Needle(piece) for piece in found]
+
+
+def encoded(text: str) -> set[bytes]:
+    """Every form of the text in bytes, ASCII in lower case."""
+    forms: set[bytes] = set()
+    for shape in _shapes(text):
+        forms.add(shape.encode("utf-8", "surrogatepass"))
+        if "\x00" not in shape:
+            forms |= {shape.encode("utf-16-le", "surrogatepass"), shape.encode("utf-16-be", "surrogatepass")}
+        forms |= {
+            json.dumps(shape)[1:-1].encode(),
+            json.dumps(shape, ensure_ascii=False)[1:-1].encode("utf-8", "surrogatepass"),
+            html.escape(shape).encode("utf-8", "surrogatepass"),
+            html.escape(shape).replace("&#x27;", "&#39;").encode("utf-8", "surrogatepass"),
+            quote(shape, safe="", errors="replace").encode(),
+            quote_plus(shape, errors="replace").encode(),
+        }
+    return {form.translate(_LOWER) for form in forms}
+
+
+def _shapes(text: str) -> set[str]:
+    if text.isascii():
+        return {text.lower()}
+    cased = {text, text.lower(), text.upper(), text.casefold()}
+    return {unicodedata.normalize(form, shape) for shape in cased for form in ("NFC", "NFD")}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One place: which needle, and the offset within the block."""
+
+    needle: int
+    offset: int
+
+
+class Scanner:
+    """All needles at once. `find` says where they are in a block of bytes."""
+
+    def __init__(self, needles: Iterable[Needle]) -> None:
+        self.needles = list(needles)
+        self._by_anchor: dict[bytes, list[tuple[bytes, int]]] = defaultdict(list)
+        self._short: list[tuple[bytes, int]] = []
+        for number, needle in enumerate(self.needles):
+            for form in self._forms(needle):
+                if len(form) >= _ANCHOR:
+                    self._by_anchor[form[:_ANCHOR]].append((form, number))
+                else:
+                    self._short.append((form, number))
+
+    @staticmethod
+    def _forms(needle: Needle) -> set[bytes]:
+        if not needle.is_name:
+            return encoded(needle.text)
+        spellings = {needle.text, names.key(needle.text)}
+        if not needle.is_single:
+            spellings |= {joint.join(spelling.split()) for spelling in set(spellings) for joint in "_-."}
+        return {form for spelling in spellings for form in encoded(spelling) if len(form) > 1}
+
+    def __len__(self) -> int:
+        return len(self.needles)
+
+    @cached_property
+    def _table(self) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.uint64], np.uint64]:
+        """Whether any anchor falls in a cell, the anchors' keys in order, and the shift from a key to its cell."""
+        words = np.frombuffer(b"".join(self._by_anchor), "<u8").reshape(-1, 2)
+        keys = np.unique(_key(words[:, 0], words[:, 1]))
+        bits = int(np.clip(np.ceil(np.log2(max(1, len(keys)))) + 5, 12, 22))
+        shift = np.uint64(64 - bits)
+        cells = np.zeros(1 << bits, dtype=np.bool_)
+        cells[keys >> shift] = True
+        return cells, keys, shift
+
+    def find(self, block: bytes, counts: Callable[[Needle], bool] = lambda _: True) -> Iterator[Found]:
+        """Every place of the needles that count; overlapping places of one needle are all given."""
+        folded = block.translate(_LOWER)
+        for offset in self._anchored(folded):
+            for form, number in self._by_anchor.get(folded[offset : offset + _ANCHOR], ()):
+                if folded.startswith(form, offset) and counts(self.needles[number]):
+                    yield from self._if_word(block, number, offset, len(form), form)
+        for form, number in self._short:
+            if counts(self.needles[number]):
+                offset = folded.find(form)
+                while offset >= 0:
+                    yield from self._if_word(block, number, offset, len(form), form)
+                    offset = folded.find(form, offset + 1)
+
+    def _anchored(self, folded: bytes) -> list[int]:
+        """Offsets at which some needle may begin, in order."""
+        if not self._by_anchor:
+            return []
+        cells, keys, shift = self._table
+        places: list[int] = []
+        for start in range(min(_WORD, max(0, len(folded) - _ANCHOR + 1))):
+            words = np.frombuffer(folded, "<u8", (len(folded) - start) // _WORD, start)
+            seen = _key(words[:-1], words[1:])
+            near = np.flatnonzero(cells[seen >> shift])
+            if len(near):
+                at = np.searchsorted(keys, seen[near])
+                is_there = keys[np.minimum(at, len(keys) - 1)] == seen[near]
+                places += (near[is_there] * _WORD + start).tolist()
+        return sorted(places)
+
+    def _if_word(self, block: bytes, number: int, offset: int, length: int, form: bytes) -> Iterator[Found]:
+        needle = self.needles[number]
+        if needle.is_name:
+            wide = _width(form)
+            if _is_inside_word(block, offset, offset + length, wide):
+                return
+            if needle.is_cased and not _text(block[offset : offset + 2 * wide.size], wide)[:1].isupper():
+                return
+        yield Found(number, offset)
+
+
+def _key(first: npt.NDArray[np.uint64], second: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """64 bits for the 16 of each pair of words; wraps around on purpose."""
+    return np.asarray(first * _FACTOR + second * _TWIST, dtype=np.uint64)
+
+
+@dataclass(frozen=True, slots=True)
+class _Width:
+    name: str
+    size: int  # bytes of a letter
+
+
+_UTF8, _LE, _BE = _Width("utf-8", 1), _Width("utf-16-le", 2), _Width("utf-16-be", 2)
+
+
+def _width(form: bytes) -> _Width:
+    if len(form) >= 4 and form[1] == 0 == form[3]:
+        return _LE
+    return _BE if len(form) >= 4 and form[0] == 0 == form[2] else _UTF8
+
+
+def _text(raw: bytes, width: _Width) -> str:
+    return raw.decode(width.name, "ignore")
+
+
+_ESCAPE = re.compile(r"(?:\\[nrtbf\"/\\]|%[0-9a-f]{2}|\\u(?P<unit>[0-9a-f]{4}))$", re.IGNORECASE)
+
+
+def _is_inside_word(block: bytes, start: int, stop: int, width: _Width) -> bool:
+    """Whether a letter or digit touches the place; an escaped line break or space before it is none."""
+    if width.size == 2:
+        before, after = _text(block[max(0, start - 2) : start], width), _text(block[stop : stop + 2], width)
+        return before[-1:].isalnum() or after[:1].isalnum()
+    before = _text(block[max(0, start - 6) : start], width)
+    escape = _ESCAPE.search(before)
+    if escape is None:
+        is_joined = before[-1:].isalnum()
+    else:
+        is_joined = escape["unit"] is not None and chr(int(escape["unit"], 16)).isalnum()
+    if is_joined:
+        return True
+    after = _text(block[stop : stop + 6], width)
+    if re.match(r"\\u[0-9a-f]{4}", after, re.IGNORECASE):
+        return chr(int(after[2:6], 16)).isalnum()
+    return after[:1].isalnum()

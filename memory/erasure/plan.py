@@ -1,0 +1,207 @@
+"""What an erasure would do, as a table to look at before: every row, vector, file and artifact, by kind and id.
+
+The plan's hash stands for all of it. An erasure is given that hash and refuses when the store would give another
+plan by then. Drafting reads only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import inspect, select
+from sqlalchemy.orm import Session
+
+from db import tables
+from memory.erasure import files, reach, residue, taint
+from memory.erasure.mentions import Forms
+from memory.erasure.needles import Needle, Scanner, stretches
+from memory.erasure.reach import Reach, Target, chunked
+from memory.erasure.taint import Tainted
+from memory.erasure.words import Scrub
+
+Key = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One kind of thing: what happens to it, how many there are, and which."""
+
+    kind: str
+    act: str  # goes | redacted | stated again | tainted | removed | stays
+    n: int
+    ids: tuple[str, ...] = ()
+    why: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        return {"kind": self.kind, "act": self.act, "n": self.n, "ids": list(self.ids), "why": self.why}
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Lines without anything to do are left out."""
+
+    target: Target
+    lines: tuple[Line, ...]
+    named: dict[str, int]  # form of the name -> how often others say it
+    left_out: tuple[str, ...]  # forms that are not looked for: shared with somebody, or spared
+
+    @property
+    def sha256(self) -> str:
+        """The hash of everything above; 64 hex digits."""
+        body = json.dumps(self._body(), sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(body.encode()).hexdigest()
+
+    def _body(self) -> dict[str, Any]:
+        return {
+            "target": self.target.kind,
+            "id": self.target.id,
+            "mentions": self.target.mentions,
+            "with_messages": self.target.with_messages,
+            "lines": [line.as_json() for line in self.lines],
+            "named": self.named,
+            "left_out": list(self.left_out),
+        }
+
+    def as_json(self) -> dict[str, Any]:
+        return {**self._body(), "plan": self.sha256}
+
+    def counts(self) -> dict[str, int]:
+        """By kind and act, for the ledger."""
+        return {f"{line.kind} {line.act}": line.n for line in self.lines}
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A plan with all that carrying it out needs. Holds the erased words: never to be written or logged."""
+
+    plan: Plan
+    reach: Reach
+    tainted: Tainted
+    doomed: dict[type[tables.Base], list[Key]]
+    needles: tuple[Needle, ...]  # of names and texts, without what others say as well
+    n_shared: int
+
+    def scrub(self) -> Scrub:
+        return Scrub(self.reach.forms, Scanner(needle for needle in self.needles if not needle.is_name))
+
+
+def draft(session: Session, space_id: str, home: Path, target: Target) -> Draft:
+    """Raises UnknownPerson, UnknownFact, UnknownEpisode or UnknownSource."""
+    reached = reach.find(session, space_id, target)
+    texts = stretches(_texts(session, reached))
+    common = residue.shared(session, texts, reached.episodes)
+    own = [needle for needle in texts if needle not in common]
+    scrub = Scrub(reached.forms, Scanner(own))
+    tainted = taint.find(session, space_id, home, reached, scrub)
+    doomed = _doomed(session, space_id, reached, tainted)
+    removed = files.to_remove(
+        home, space_id, tainted.runs, tainted.artifacts.values(), taint.paths_in_use(session, tainted)
+    )
+    lines = [*_row_lines(doomed), *_other_lines(home, reached, tainted, removed)]
+    plan = Plan(target, tuple(lines), dict(sorted(reached.named.items())), reached.forms.left_out)
+    names = reached.forms.needles() if target.mentions != "keep" else []
+    return Draft(plan, reached, tainted, doomed, (*names, *own), len(common))
+
+
+def _texts(session: Session, reached: Reach) -> list[str]:
+    """Everything in words that goes."""
+    columns = (
+        (tables.Episode.id, tables.Episode.text, reached.episodes),
+        (tables.Fact.id, tables.Fact.object, reached.facts),
+        (tables.Principle.person_id, tables.Principle.text, reached.nodes),
+    )
+    return [
+        text
+        for key, column, ids in columns
+        for part in chunked(key, ids)
+        for text in session.scalars(select(column).where(part))
+    ]
+
+
+def _doomed(
+    session: Session, space_id: str, reached: Reach, tainted: Tainted
+) -> dict[type[tables.Base], list[Key]]:
+    """Keys of every row that goes, in the order in which rows can be deleted."""
+    episodes, facts, nodes = reached.episodes, reached.facts, reached.nodes
+    t = tables
+    conditions: dict[type[t.Base], list[tuple[Any, Iterable[str]]]] = {
+        t.ExamAnswer: [(t.ExamAnswer.example_id, tainted.examples)],
+        t.Example: [(t.Example.id, tainted.examples)],
+        t.Decision: [(t.Decision.fact_id, facts)],
+        t.Evidence: [(t.Evidence.fact_id, facts), (t.Evidence.episode_id, episodes)],
+        t.Embedding: [(t.Embedding.owner_id, facts | episodes | reached.redacted)],
+        t.EmotionTag: [(t.EmotionTag.episode_id, episodes), (t.EmotionTag.node_id, nodes)],
+        t.Principle: [(t.Principle.person_id, nodes)],
+        t.Consent: [(t.Consent.person_id, nodes)],
+        t.Edge: [(t.Edge.src_id, nodes), (t.Edge.dst_id, nodes)],
+        t.PersonMerge: [(t.PersonMerge.kept_id, nodes), (t.PersonMerge.merged_id, nodes)],
+        t.Alias: [
+            (t.Alias.node_id, nodes),
+            (t.Alias.id, _aliases_of_others(session, space_id, reached.forms)),
+        ],
+        t.Participant: [
+            (t.Participant.node_id, nodes),
+            (t.Participant.conversation_id, reached.conversations),
+        ],
+        t.Fact: [(t.Fact.id, facts)],
+        t.Episode: [(t.Episode.id, episodes)],
+        t.Conversation: [(t.Conversation.id, reached.conversations)],
+        t.Source: [(t.Source.id, reached.sources)],
+        t.Node: [(t.Node.id, nodes)],
+    }
+    return {mapped: _keys(session, space_id, mapped, wanted) for mapped, wanted in conditions.items()}
+
+
+def _keys(session: Session, space_id: str, mapped: Any, wanted: list[tuple[Any, Iterable[str]]]) -> list[Key]:
+    query = select(*inspect(mapped).primary_key).where(mapped.space_id == space_id)
+    return sorted(
+        {
+            tuple(key)
+            for column, ids in wanted
+            for part in chunked(column, list(ids))
+            for key in session.execute(query.where(part))
+        }
+    )
+
+
+def _aliases_of_others(session: Session, space_id: str, forms: Forms) -> list[str]:
+    if not forms:
+        return []
+    rows = session.execute(
+        select(tables.Alias.id, tables.Alias.name).where(tables.Alias.space_id == space_id)
+    )
+    return [alias_id for alias_id, name in rows if forms.name(name)]
+
+
+def _row_lines(doomed: dict[type[tables.Base], list[Key]]) -> Iterable[Line]:
+    for mapped, keys in reversed(doomed.items()):
+        if keys:
+            yield Line(mapped.__tablename__, "goes", len(keys), tuple("/".join(key) for key in keys))
+
+
+def _other_lines(home: Path, reached: Reach, tainted: Tainted, removed: list[Path]) -> Iterable[Line]:
+    backups = files.backups_that_hold(home)
+    lines = [
+        _line("episode", "redacted", reached.redacted, "others' messages lose the name"),
+        _line("fact", "stated again", reached.again, "intervals and standing from what is left"),
+        _line("artifact", "tainted", tainted.artifacts, "never served again"),
+        _line("night", "removed", tainted.runs, "its folder: curriculum, training, report"),
+        Line("path", "removed", len(removed), tuple(path.relative_to(home).as_posix() for path in removed)),
+        Line(
+            "message", "stays", reached.n_left, why="a fact rested on them; --with-messages erases them too"
+        ),
+        Line("backup", "stays", len(backups), why="may hold all of it; delete them, or keep them knowingly"),
+    ]
+    if reached.target.mentions == "keep" and reached.named:
+        lines.append(Line("mention", "stays", sum(reached.named.values()), why="--mentions keep"))
+    return [line for line in lines if line.n]
+
+
+def _line(kind: str, act: str, ids: Iterable[str], why: str) -> Line:
+    ordered = tuple(sorted(ids))
+    return Line(kind, act, len(ordered), ordered, why)

@@ -1,0 +1,291 @@
+"""How far an erasure reaches: which rows go with a person, a fact, a message or a source. Reads; changes nothing.
+
+A message takes its tags, vectors and evidence, and the facts that nobody's remaining words assert. A fact takes the
+statements that were merged into it. A person takes what they said and what is said about them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from db import tables
+from memory import families
+from memory.erasure.mentions import Forms, forms_of
+from memory.errors import UnknownEpisode, UnknownFact, UnknownPerson, UnknownSource
+
+TargetKind = Literal["person", "fact", "episode", "source"]
+Mentions = Literal["keep", "redact", "erase"]
+CHUNK = 500  # ids per query; SQLite bounds the number of parameters
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is to be erased. `mentions` and `spare` matter for a person, `with_messages` for a fact."""
+
+    kind: TargetKind
+    id: str
+    mentions: Mentions = "redact"  # what becomes of other people's messages that name the person
+    spare: tuple[str, ...] = ()  # forms of the name that are ordinary words here
+    with_messages: bool = False  # erase the messages that the fact rests on as well
+
+
+@dataclass(slots=True)
+class Reach:
+    """Ids of what goes (`episodes`, `facts`, `nodes`, ...) and of what is changed in place."""
+
+    target: Target
+    forms: Forms = field(default_factory=Forms)
+    people: frozenset[str] = frozenset()  # the erased person and everybody merged into them
+    episodes: set[str] = field(default_factory=set)
+    redacted: set[str] = field(default_factory=set)  # episodes that lose the name
+    named: Counter[str] = field(default_factory=Counter)  # form -> places in other people's messages
+    facts: set[str] = field(default_factory=set)
+    again: set[str] = field(
+        default_factory=set
+    )  # facts of the same slots, to be stated again from what is left
+    nodes: set[str] = field(default_factory=set)
+    conversations: set[str] = field(default_factory=set)
+    sources: set[str] = field(default_factory=set)
+    n_left: int = 0  # messages on which an erased fact rested and that stay
+
+
+def chunked(column: InstrumentedAttribute[Any], ids: Collection[str]) -> Iterator[ColumnElement[bool]]:
+    """Conditions that together say `column in ids`."""
+    ordered = sorted(ids)
+    for start in range(0, len(ordered), CHUNK):
+        yield column.in_(ordered[start : start + CHUNK])
+
+
+def find(session: Session, space_id: str, target: Target) -> Reach:
+    """Raises UnknownPerson, UnknownFact, UnknownEpisode or UnknownSource."""
+    reach = Reach(target)
+    _begin(session, space_id, reach)
+    if target.kind == "fact" and target.with_messages:
+        reach.episodes |= set[str]().union(*evidence_of(session, reach.facts).values())
+    _close(session, space_id, reach)
+    resting = set[str]().union(*evidence_of(session, reach.facts).values())
+    reach.n_left = len(resting - reach.episodes)
+    _empty_containers(session, space_id, reach)
+    _orphans(session, space_id, reach)
+    return reach
+
+
+def _begin(session: Session, space_id: str, reach: Reach) -> None:
+    target = reach.target
+    if target.kind == "person":
+        _begin_person(session, space_id, reach)
+        return
+    table: Any = {"fact": tables.Fact, "episode": tables.Episode, "source": tables.Source}[target.kind]
+    row = session.get(table, target.id)
+    if row is None or row.space_id != space_id:
+        unknown = {"fact": UnknownFact, "episode": UnknownEpisode, "source": UnknownSource}[target.kind]
+        raise unknown(target.id)
+    if target.kind == "fact":
+        reach.facts = _with_merged(session, space_id, target.id)
+    elif target.kind == "episode":
+        reach.episodes = {target.id}
+    else:
+        of_source = select(tables.Episode.id).where(tables.Episode.source_id == target.id)
+        reach.episodes = set(session.scalars(of_source))
+        reach.sources = {target.id}
+
+
+def _with_merged(session: Session, space_id: str, fact_id: str) -> set[str]:
+    """The fact, what was merged into it, and what waits to be: they say the same."""
+    fact = tables.Fact
+    shown = session.get_one(fact, fact_id)
+    merged = select(fact.id).where(fact.space_id == space_id, fact.superseded_by == fact_id)
+    waiting = select(fact.id).where(
+        fact.space_id == space_id,
+        fact.subject_id == shown.subject_id,
+        fact.predicate == shown.predicate,
+        fact.object_key == shown.object_key,
+        fact.state == "candidate",
+    )
+    return {
+        fact_id,
+        *session.scalars(merged.where(fact.state.in_(("merged", "rejected")))),
+        *session.scalars(waiting),
+    }
+
+
+def _begin_person(session: Session, space_id: str, reach: Reach) -> None:
+    target = reach.target
+    nodes = session.execute(
+        select(tables.Node.id, tables.Node.merged_into).where(
+            tables.Node.space_id == space_id, tables.Node.kind == "person"
+        )
+    ).all()
+    into: dict[str, str | None] = {row.id: row.merged_into for row in nodes}
+    if target.id not in into:
+        raise UnknownPerson(target.id, ())
+    kept = _root(into, target.id)
+    reach.people = frozenset(node_id for node_id in into if _root(into, node_id) == kept)
+    reach.nodes |= reach.people
+    reach.forms = forms_of(session, space_id, reach.people, target.spare)
+    spoken = select(tables.Episode.id, tables.Episode.speaker_id, tables.Episode.text).where(
+        tables.Episode.space_id == space_id
+    )
+    for episode_id, speaker_id, text in session.execute(spoken).yield_per(2000):
+        if speaker_id in reach.people:
+            reach.episodes.add(episode_id)
+        elif places := reach.forms.find(text):
+            reach.redacted.add(episode_id)
+            reach.named.update(key for _, _, key in places)
+    if target.mentions == "erase":
+        reach.episodes |= reach.redacted
+    if target.mentions != "redact":
+        reach.redacted = set()
+    said = select(
+        tables.Fact.id,
+        tables.Fact.subject_id,
+        tables.Fact.object_id,
+        tables.Fact.asserted_by,
+        tables.Fact.object,
+        tables.Fact.corrects,
+    ).where(tables.Fact.space_id == space_id)
+    for fact_id, *who, value, corrects in session.execute(said).yield_per(2000):
+        if reach.people.intersection(who) or reach.forms.name(value) or reach.forms.name(corrects or ""):
+            reach.facts.add(fact_id)
+
+
+def _root(into: dict[str, str | None], node_id: str) -> str:
+    seen = {node_id}
+    while (after := into.get(node_id)) and after not in seen:
+        seen.add(after)
+        node_id = after
+    return node_id
+
+
+def _close(session: Session, space_id: str, reach: Reach) -> None:
+    """Add the facts that go with the episodes, and name those of their slots that are to be stated again."""
+    resting = select(tables.Evidence.fact_id)
+    hit = {
+        fact_id
+        for part in chunked(tables.Evidence.episode_id, reach.episodes)
+        for fact_id in session.scalars(resting.where(part))
+    }
+    held = evidence_of(session, hit)
+    speakers = _speakers(session, set[str]().union(*held.values()) if held else set())
+    for fact_id, asserter in _asserters(session, hit - reach.facts):
+        asserted = {episode for episode in held[fact_id] if speakers[episode] == asserter}
+        if not (asserted or held[fact_id]) - reach.episodes:
+            reach.facts.add(fact_id)
+    reach.again = slot_mates(session, space_id, hit | reach.facts) - reach.facts
+
+
+def _asserters(session: Session, fact_ids: Collection[str]) -> Iterator[tuple[str, str | None]]:
+    for part in chunked(tables.Fact.id, fact_ids):
+        for row in session.execute(select(tables.Fact.id, tables.Fact.asserted_by).where(part)):
+            yield row.id, row.asserted_by
+
+
+def slot_mates(session: Session, space_id: str, fact_ids: Collection[str]) -> set[str]:
+    """Every fact that shares a slot with one of these."""
+    slots = {
+        (subject_id, families.slot(predicate))
+        for part in chunked(tables.Fact.id, fact_ids)
+        for subject_id, predicate in session.execute(
+            select(tables.Fact.subject_id, tables.Fact.predicate).where(part)
+        )
+    }
+    columns = tables.Fact.id, tables.Fact.subject_id, tables.Fact.predicate
+    return {
+        fact_id
+        for part in chunked(tables.Fact.subject_id, {subject for subject, _ in slots})
+        for fact_id, subject_id, predicate in session.execute(
+            select(*columns).where(tables.Fact.space_id == space_id, part)
+        )
+        if (subject_id, families.slot(predicate)) in slots
+    }
+
+
+def evidence_of(session: Session, fact_ids: Collection[str]) -> dict[str, set[str]]:
+    """The episodes that each fact rests on."""
+    held: dict[str, set[str]] = {fact_id: set() for fact_id in fact_ids}
+    rows = select(tables.Evidence.fact_id, tables.Evidence.episode_id)
+    for part in chunked(tables.Evidence.fact_id, held):
+        for fact_id, episode_id in session.execute(rows.where(part)):
+            held[fact_id].add(episode_id)
+    return held
+
+
+def _speakers(session: Session, episode_ids: Collection[str]) -> dict[str, str]:
+    return {
+        episode_id: speaker_id
+        for part in chunked(tables.Episode.id, episode_ids)
+        for episode_id, speaker_id in session.execute(
+            select(tables.Episode.id, tables.Episode.speaker_id).where(part)
+        )
+    }
+
+
+def _empty_containers(session: Session, space_id: str, reach: Reach) -> None:
+    """Conversations and sources that lose their last episode."""
+    held: dict[str, dict[str, list[str]]] = {"conversation": defaultdict(list), "source": defaultdict(list)}
+    for part in chunked(tables.Episode.id, reach.episodes):
+        for conversation_id, source_id in session.execute(
+            select(tables.Episode.conversation_id, tables.Episode.source_id).where(part).distinct()
+        ):
+            held["conversation"][conversation_id] = held["source"][source_id] = []
+    for column, emptied, kind in (
+        (tables.Episode.conversation_id, reach.conversations, "conversation"),
+        (tables.Episode.source_id, reach.sources, "source"),
+    ):
+        for container in held[kind]:
+            others = select(tables.Episode.id).where(column == container)
+            if all(episode in reach.episodes for episode in session.scalars(others)):
+                emptied.add(container)
+
+
+def _orphans(session: Session, space_id: str, reach: Reach) -> None:
+    """Nodes that nothing refers to once the rest is gone: speakers without a message, values that nobody states."""
+    fact, episode = tables.Fact, tables.Episode
+    touched = _nodes_of(session, fact.id, reach.facts, (fact.subject_id, fact.object_id, fact.asserted_by))
+    touched |= _nodes_of(session, episode.id, reach.episodes, (episode.speaker_id,))
+    touched |= _nodes_of(
+        session, tables.Participant.conversation_id, reach.conversations, (tables.Participant.node_id,)
+    )
+    touched -= reach.nodes
+    kept = set[str]()
+    for column in (fact.subject_id, fact.object_id, fact.asserted_by):
+        kept |= _referring(session, column, fact.id, touched, reach.facts)
+    kept |= _referring(session, episode.speaker_id, episode.id, touched, reach.episodes)
+    kept |= _referring(
+        session, tables.Participant.node_id, tables.Participant.conversation_id, touched, reach.conversations
+    )
+    for column in (tables.Principle.person_id, tables.Consent.person_id, tables.Node.merged_into):
+        kept |= _referring(session, column, column, touched, ())
+    for near, far in ((tables.Edge.src_id, tables.Edge.dst_id), (tables.Edge.dst_id, tables.Edge.src_id)):
+        kept |= _referring(session, near, far, touched, reach.nodes | touched)
+    reach.nodes |= touched - kept
+
+
+def _nodes_of(
+    session: Session, key: InstrumentedAttribute[str], ids: Collection[str], columns: Sequence[Any]
+) -> set[str]:
+    return {
+        node_id
+        for part in chunked(key, ids)
+        for row in session.execute(select(*columns).where(part))
+        for node_id in row
+        if node_id
+    }
+
+
+def _referring(
+    session: Session, column: Any, key: Any, node_ids: Collection[str], gone: Collection[str]
+) -> set[str]:
+    """The nodes that a row refers to whose key is not among those that go."""
+    return {
+        node_id
+        for part in chunked(column, node_ids)
+        for node_id, owner in session.execute(select(column, key).where(part).distinct())
+        if owner not in gone
+    }

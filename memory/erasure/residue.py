@@ -1,0 +1,266 @@
+"""Look for what was erased in every byte that the store owns: the home folder, archives in it, and every row.
+
+Files are read in blocks that overlap, archives are opened, names of files count as well. What is found is reported by
+file, kind and count, never by its words. Files of base models hold everybody's words: one-word names are not looked
+for in them, nor in the numbers of weights, where three letters come up by chance.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import hashlib
+import json
+import lzma
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+from sqlalchemy import inspect, select
+from sqlalchemy.orm import Session
+
+from db import tables
+from db.engine import Database
+from memory.erasure import files
+from memory.erasure.needles import OVERLAP, Needle, Scanner
+from memory.erasure.words import WORDS
+
+BLOCK = 4 << 20  # bytes
+_PACKED = (".zst", ".lz4", ".br", ".7z", ".rar")  # archives that Python cannot open
+
+
+class Progress(Protocol):
+    """`done` of `total`; the note holds nobody's words."""
+
+    def __call__(self, done: int, total: int, note: str = "") -> None: ...
+
+
+def no_progress(done: int, total: int, note: str = "") -> None:
+    """A progress that nobody watches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Residue:
+    """Something left: a file (relative to home) or `table.column`, what kind it is, and how often."""
+
+    where: str
+    kind: str
+    n_texts: int
+    n_names: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What a scan saw. `n_shared` stretches were said by others too and were not looked for."""
+
+    n_files: int
+    n_bytes: int
+    n_needles: int
+    n_shared: int
+    found: tuple[Residue, ...] = ()
+    unread: tuple[str, ...] = ()  # files that could not be looked into
+
+    @property
+    def is_clean(self) -> bool:
+        return not self.found and not self.unread
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "files": self.n_files,
+            "bytes": self.n_bytes,
+            "needles": self.n_needles,
+            "shared": self.n_shared,
+            "found": [asdict(item) for item in self.found],
+            "unread": list(self.unread),
+            "clean": self.is_clean,
+        }
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(json.dumps(self.as_json(), sort_keys=True).encode()).hexdigest()
+
+
+def scan(
+    database: Database,
+    home: Path,
+    scanner: Scanner,
+    *,
+    n_shared: int = 0,
+    left_out: Collection[Path] = (),
+    progress: Progress = no_progress,
+) -> Scan:
+    """Every file under home but those in `left_out` (backups, which are listed by themselves), and every row."""
+    paths = [path for path in sorted(home.rglob("*")) if path.is_file() or path.is_symlink()]
+    paths = [path for path in paths if path not in left_out]
+    total = sum(_size(path) for path in paths)
+    found: list[Residue] = []
+    unread: list[str] = []
+    seen = _Bytes(0, total, progress)
+    for path in paths:
+        kind = files.kind_of(home, path)
+        name = path.relative_to(home).as_posix()
+        counts: Counter[int] = Counter()
+        _in_block(scanner, name.encode("utf-8", "surrogateescape"), counts)
+        try:
+            if path.is_file() and not path.is_symlink():
+                _scan_file(path, scanner, kind, counts, seen)
+        except (OSError, EOFError, zipfile.BadZipFile, lzma.LZMAError, RuntimeError):
+            unread.append(_shown(scanner, name))
+        if path.suffix in _PACKED:
+            unread.append(_shown(scanner, name))
+        if counts:
+            found.append(_residue(scanner, _shown(scanner, name), kind, counts))
+    if len(scanner):
+        found += _scan_rows(database, scanner)
+    return Scan(len(paths), seen.done, len(scanner), n_shared, tuple(found), tuple(unread))
+
+
+def _shown(scanner: Scanner, name: str) -> str:
+    """A path to print and keep: where it holds an erased word itself, its hash stands for it."""
+    if next(scanner.find(name.encode("utf-8", "surrogateescape")), None) is None:
+        return name
+    return f"(file {hashlib.sha256(name.encode('utf-8', 'surrogateescape')).hexdigest()[:12]})"
+
+
+@dataclass(slots=True)
+class _Bytes:
+    done: int
+    total: int
+    progress: Progress
+
+    def read(self, n_bytes: int) -> None:
+        self.done += n_bytes
+        self.progress(min(self.done, self.total), max(1, self.total))
+
+
+def _size(path: Path) -> int:
+    return path.lstat().st_size
+
+
+def _scan_file(path: Path, scanner: Scanner, kind: str, counts: Counter[int], seen: _Bytes) -> None:
+    is_wide = kind == "base model" or path.suffix in (".safetensors", ".gguf", ".bin", ".pt", ".npy", ".f32")
+    relevant = _not_by_chance if is_wide else _any
+    with path.open("rb") as file:
+        head = file.read(8)
+        file.seek(0)
+        _scan_stream(file, scanner, counts, relevant, seen.read)
+    if path.suffix == ".safetensors" and kind != "base model":
+        _scan_header(path, scanner, counts)
+    for inner in _inside(path, head):
+        _scan_stream(inner, scanner, counts, relevant, lambda n_bytes: None)
+
+
+def _any(needle: Needle) -> bool:
+    return True
+
+
+def _not_by_chance(needle: Needle) -> bool:
+    return not needle.is_single
+
+
+def _scan_header(path: Path, scanner: Scanner, counts: Counter[int]) -> None:
+    """The part of a safetensors file that holds text: one-word names count there."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = file.read(min(length, 100 << 20))
+    for found in scanner.find(header, lambda needle: needle.is_single):
+        counts[found.needle] += 1
+
+
+def _scan_stream(
+    stream: IO[bytes],
+    scanner: Scanner,
+    counts: Counter[int],
+    relevant: Callable[[Needle], bool],
+    seen: Callable[[int], None],
+) -> None:
+    tail, block = b"", stream.read(BLOCK)
+    while block:
+        following = stream.read(BLOCK)
+        whole = tail + block
+        # what begins in the last stretch is counted with the next block, which begins with it
+        edge = len(whole) - OVERLAP if following else len(whole)
+        for found in scanner.find(whole, relevant):
+            if found.offset < edge and (not tail or found.offset >= _MARGIN):
+                counts[found.needle] += 1
+        tail = whole[max(0, edge - _MARGIN) :]
+        seen(len(block))
+        block = following
+
+
+_MARGIN = 8  # bytes before a place that tell whether a name is a whole word
+
+
+def _in_block(scanner: Scanner, block: bytes, counts: Counter[int]) -> None:
+    for found in scanner.find(block):
+        counts[found.needle] += 1
+
+
+def _inside(path: Path, head: bytes) -> Iterator[IO[bytes]]:
+    """What an archive holds, unpacked: zip, tar, gzip, bzip2 and xz, and a tar inside of the last three."""
+    if head.startswith(b"PK\x03\x04"):
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.infolist():
+                with archive.open(member) as file:
+                    yield file
+        return
+    for magic, open_packed in _PACKERS.items():
+        if head.startswith(magic):
+            with open_packed(path) as opened:
+                yield opened
+
+
+_PACKERS: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
+
+
+def _residue(scanner: Scanner, where: str, kind: str, counts: Counter[int]) -> Residue:
+    n_names = sum(count for number, count in counts.items() if scanner.needles[number].is_name)
+    return Residue(where, kind, sum(counts.values()) - n_names, n_names)
+
+
+def _scan_rows(database: Database, scanner: Scanner) -> list[Residue]:
+    """The same over every column with words in it, of every space: for stores that are no files of the home."""
+    found = []
+    with database.reading() as session:
+        for mapped, columns in WORDS.items():
+            for column in columns:
+                counts: Counter[int] = Counter()
+                for block in _blocks(session, mapped, column):
+                    _in_block(scanner, block, counts)
+                if counts:
+                    where = f"{mapped.__tablename__}.{column}"
+                    found.append(_residue(scanner, where, "row", counts))
+    return found
+
+
+def _blocks(session: Session, mapped: Any, column: str, gone: Collection[str] = ()) -> Iterator[bytes]:
+    """The column's values as UTF-8 (JSON as JSON), many to a block, parted by zeros; without the rows in `gone`."""
+    parts: list[bytes] = []
+    size = 0
+    query = select(inspect(mapped).primary_key[0], getattr(mapped, column))
+    for key, value in session.execute(query).yield_per(1000):
+        if value is None or key in gone:
+            continue
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        parts.append(text.encode("utf-8", "surrogatepass"))
+        size += len(parts[-1])
+        if size > BLOCK:
+            yield b"\0\0".join(parts)
+            parts, size = [], 0
+    if parts:
+        yield b"\0\0".join(parts)
+
+
+def shared(session: Session, needles: Iterable[Needle], gone: Collection[str] = ()) -> set[Needle]:
+    """Stretches of text that a message which stays says as well: nothing that a scan could hold against anybody."""
+    scanner = Scanner(needle for needle in needles if not needle.is_name)
+    if not len(scanner):
+        return set()
+    return {
+        scanner.needles[found.needle]
+        for block in _blocks(session, tables.Episode, "text", gone)
+        for found in scanner.find(block)
+    }

@@ -1,0 +1,245 @@
+"""Erase, in an order in which a kill at any point leaves either nothing done or something to finish.
+
+One transaction deletes, redacts, states again, taints, moves the pointer and writes the ledger's "begun". After it,
+files go, the store is rewritten, the indexes are made again, and everything is searched for what was erased; each of
+these can be repeated. Then the ledger gets its "done". `resume` does the second half again from the ids in "begun".
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from sqlalchemy import select
+
+from db import leases, tables
+from db.engine import Database
+from db.errors import LeaseHeld
+from db.tables import new_id
+from memory.erasure import again, files, plan, proof, residue, store, taint
+from memory.erasure import rows as store_rows
+from memory.erasure.needles import Needle, Scanner
+from memory.erasure.plan import Draft, Plan
+from memory.erasure.proof import Certificate
+from memory.erasure.reach import Target, chunked
+from memory.erasure.residue import Progress, Scan, no_progress
+from memory.errors import PlanChanged
+from memory.ports import Clock, utc_now
+from memory.registry import Registry
+
+Reason = Literal["request", "consent", "mistake", "retention", "law", "other"]
+REASONS: tuple[Reason, ...] = get_args(Reason)
+LEASE_S = 900.0  # a killed erasure keeps others out for no longer
+# A night and an erasure of one space keep each other out by the same lease; an import, where it holds one, too.
+_LEASES = ("sleep:{}", "import:{}")
+Watch = Callable[[str], Progress]  # the progress of a named step: plan | rows | files | store | index | scan
+
+
+def unwatched(step: str) -> Progress:
+    """Progress that nobody watches."""
+    return no_progress
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """How an erasure is to be done. `expected` is the hash of the plan that was shown; None does what is there now."""
+
+    expected: str | None = None
+    reason: Reason = "request"
+    holder: str = field(default_factory=lambda: f"{os.getpid()}@{socket.gethostname()}")
+    reindex: Callable[[], int] | None = None  # makes the search index again; the number of its units
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    certificate: Certificate
+    scan: Scan
+
+    def as_json(self) -> dict[str, Any]:
+        return {"certificate": self.certificate.as_json(), "scan": self.scan.as_json()}
+
+
+def make_plan(database: Database, space_id: str, home: Path, target: Target) -> Plan:
+    """What erasing would do; nothing is changed. Raises UnknownPerson, UnknownFact, UnknownEpisode, UnknownSource."""
+    with database.reading() as session:
+        return plan.draft(session, space_id, home, target).plan
+
+
+def erase(
+    database: Database,
+    space_id: str,
+    home: Path,
+    target: Target,
+    registry: Registry,
+    wish: Wish | None = None,
+    *,
+    clock: Clock = utc_now,
+    watch: Watch = unwatched,
+) -> Outcome:
+    """Erase for good. Earlier erasures that were cut off are finished with it.
+
+    Raises PlanChanged where `wish.expected` is the hash of another plan, LeaseHeld while a night or an import works on
+    the space, and what `make_plan` raises; then nothing is changed.
+    """
+    wish = wish or Wish()
+    _hold(database, space_id, wish.holder)
+    try:
+        watch("rows")(0, 1)
+        with database.transaction() as session:
+            store.overwrite_deleted(session)
+            draft = plan.draft(session, space_id, home, target)
+            if wish.expected is not None and draft.plan.sha256 != wish.expected:
+                raise PlanChanged
+            erasure_id = new_id()
+            changed = store_rows.apply(session, space_id, draft, registry, clock)
+            moved = taint.mark(session, space_id, draft.tainted, erasure_id, clock)
+            payload = {
+                **_begun(draft, wish),
+                "pointer": moved,
+                "decisions": {
+                    "gone": sorted(key[0] for key in draft.doomed[tables.Decision]),
+                    "again": again.recorded(session, changed),
+                },
+            }
+            proof.begin(session, space_id, erasure_id, payload, clock)
+        watch("rows")(1, 1)
+        return _finish(
+            database, space_id, home, erasure_id, draft.needles, draft.n_shared, wish, clock, watch
+        )
+    finally:
+        _release(database, space_id, wish.holder)
+
+
+def resume(
+    database: Database,
+    space_id: str,
+    home: Path,
+    wish: Wish | None = None,
+    *,
+    names: Iterable[str] = (),
+    clock: Clock = utc_now,
+    watch: Watch = unwatched,
+) -> list[Outcome]:
+    """Finish every erasure of the space that was cut off after its rows had gone; none is no error.
+
+    The words to search for went with the rows: only `names`, given once more, can be looked for.
+    """
+    wish = wish or Wish()
+    needles = [Needle(name, is_name=True) for name in names]
+    waiting = proof.unfinished(database, space_id)
+    if not waiting:
+        return []
+    _hold(database, space_id, wish.holder)
+    try:
+        return [
+            _finish(database, space_id, home, found.erasure_id, needles, None, wish, clock, watch)
+            for found in waiting
+        ]
+    finally:
+        _release(database, space_id, wish.holder)
+
+
+def _begun(draft: Draft, wish: Wish) -> dict[str, Any]:
+    target = draft.plan.target
+    return {
+        "target": target.kind,
+        **proof.salted(target.id),
+        "reason": wish.reason,
+        "mentions": target.mentions if target.kind == "person" else None,
+        "plan_sha256": draft.plan.sha256,
+        "counts": draft.plan.counts(),
+        "artifacts": sorted(draft.tainted.artifacts),
+        "nights": sorted(draft.tainted.runs),
+    }
+
+
+def _finish(
+    database: Database,
+    space_id: str,
+    home: Path,
+    erasure_id: str,
+    needles: Collection[Needle],
+    n_shared: int | None,
+    wish: Wish,
+    clock: Clock,
+    watch: Watch,
+) -> Outcome:
+    """The repeatable half. `n_shared` is None where the erased words are no longer known."""
+    found = next(item for item in proof.certificates(database, space_id) if item.erasure_id == erasure_id)
+    watch("files")(0, 1)
+    n_files = files.remove(_paths(database, space_id, home, found.begun))
+    watch("files")(1, 1)
+    watch("store")(0, 1)
+    compacted = store.compact(database)
+    watch("store")(1, 1)
+    n_units = None
+    if wish.reindex is not None:
+        watch("index")(0, 1)
+        n_units = wish.reindex()
+        watch("index")(1, 1)
+    backups = files.backups_that_hold(home)
+    seen = residue.scan(
+        database,
+        home,
+        Scanner(needles),
+        n_shared=n_shared or 0,
+        left_out=[record.path for record in backups],
+        progress=watch("scan"),
+    )
+    payload = {
+        "began_seq": found.seq,
+        "files_removed": n_files,
+        "store": compacted,
+        "index_units": n_units,
+        "scan": _scan_json(seen, is_complete=n_shared is not None),
+        "backups": [{"sha256": item.sha256, "made_at": item.made_at.isoformat()} for item in backups],
+    }
+    with database.transaction() as session:
+        proof.finish(session, space_id, erasure_id, payload, clock)
+    return Outcome(proof.certificate(database, space_id, found.seq), seen)
+
+
+def _scan_json(seen: Scan, *, is_complete: bool) -> dict[str, Any]:
+    """Counts and kinds only; where things were found is said to whoever erases, and not kept."""
+    kinds: dict[str, int] = {}
+    for item in seen.found:
+        kinds[item.kind] = kinds.get(item.kind, 0) + item.n_texts + item.n_names
+    return {
+        "sha256": seen.sha256,
+        "files": seen.n_files,
+        "bytes": seen.n_bytes,
+        "needles": seen.n_needles,
+        "shared": seen.n_shared,
+        "residue": kinds,
+        "unread": len(seen.unread),
+        "all_words": is_complete,
+    }
+
+
+def _paths(database: Database, space_id: str, home: Path, begun: Mapping[str, Any]) -> list[Path]:
+    with database.reading() as session:
+        paths = select(tables.Artifact.id, tables.Artifact.path)
+        rows = [
+            row
+            for part in chunked(tables.Artifact.id, begun["artifacts"])
+            for row in session.execute(paths.where(part))
+        ]
+        tainted = taint.Tainted(artifacts={row.id: row.path for row in rows})
+        kept = taint.paths_in_use(session, tainted)
+    return files.to_remove(home, space_id, begun["nights"], tainted.artifacts.values(), kept)
+
+
+def _hold(database: Database, space_id: str, holder: str) -> None:
+    for name in _LEASES:
+        holding = leases.holder_of(database, name.format(space_id), now=utc_now())
+        if holding not in (None, holder):
+            raise LeaseHeld(name.format(space_id), holding or "")
+    leases.acquire(database, _LEASES[0].format(space_id), holder, now=utc_now(), ttl_s=LEASE_S)
+
+
+def _release(database: Database, space_id: str, holder: str) -> None:
+    leases.release(database, _LEASES[0].format(space_id), holder)

@@ -1,0 +1,161 @@
+"""Where the store keeps anybody's words: every column of it, and the cleaning of what an erasure leaves behind.
+
+A test holds the two lists below against the tables, so that a new column cannot be forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from sqlalchemy import JSON, String, Table, TypeDecorator, inspect, select
+from sqlalchemy.orm import Session
+
+from db import tables
+from memory import names
+from memory.erasure.mentions import MARK, Forms
+from memory.erasure.needles import Scanner
+
+# Columns with words in them, in the order in which they are cleaned. Rows of the ledger hold none by contract.
+WORDS: dict[type[tables.Base], tuple[str, ...]] = {
+    tables.Source: ("name",),
+    tables.Conversation: ("name",),
+    tables.Node: ("name", "name_key"),
+    tables.Alias: ("name", "name_key"),
+    tables.Episode: ("text",),
+    tables.Fact: ("object", "object_key", "corrects", "check_result"),
+    tables.PersonMerge: ("effects",),
+    tables.Principle: ("text",),
+    tables.Consent: ("agreed_by", "note"),
+    tables.SleepRun: ("settings", "error"),
+    tables.StageRun: ("counts", "output"),
+    tables.Decision: ("reasons", "effects"),
+    tables.Artifact: ("meta",),
+    tables.Example: ("messages", "accepted", "meta"),
+    tables.ExamAnswer: ("answer",),
+}
+# Text columns that hold ids, hashes, paths of our making, names of kinds, or what the user called the space.
+_PLAIN = """
+    space.name space.timezone source.kind source.sha256 node.kind node.merged_into edge.kind
+    episode.kind episode.origin episode.key episode.extracted_by
+    fact.predicate fact.state fact.change fact.origin fact.rule fact.superseded_by fact.salience_terms
+    emotion_tag.concept emotion_tag.judge principle.kind principle.evidence principle.run_id
+    sleep_run.status stage_run.status stage_run.inputs_hash
+    lease.holder decision.kind decision.run_id ledger.kind ledger.payload ledger.prev_hash ledger.hash
+    artifact.kind artifact.path artifact.sha256 artifact.run_id artifact.tainted_by pointer.run_id
+    example.split example.kind change.space_id change.kind change.owner_id
+"""
+PLAIN = frozenset(_PLAIN.split())
+# by the choice of mentions; as whole rows; by `_rename`
+_CLEANED_ELSEWHERE = (tables.Episode, tables.Alias, tables.Node, tables.Conversation)
+
+
+class Scrub:
+    """Takes names and stretches of erased texts out of values; keeps everything else as it is."""
+
+    def __init__(self, forms: Forms, scanner: Scanner) -> None:
+        self.forms, self.scanner = forms, scanner
+
+    def holds(self, text: str) -> bool:
+        return self.forms.name(text) or self._quotes(text)
+
+    def _quotes(self, text: str) -> bool:
+        return bool(len(self.scanner)) and next(self.scanner.find(text.encode()), None) is not None
+
+    def __call__(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return MARK if self._quotes(value) else self.forms.redact(value)
+        if isinstance(value, list):
+            return [self(item) for item in value]
+        if isinstance(value, dict):
+            return {self(key): self(item) for key, item in value.items()}
+        return value
+
+
+def clean(session: Session, space_id: str, scrub: Scrub) -> dict[str, set[str]]:
+    """Take what is erased out of every other row of the space. Keys of the changed rows, by table."""
+    changed: dict[str, set[str]] = {}
+    for mapped, columns in WORDS.items():
+        if mapped in _CLEANED_ELSEWHERE:
+            continue
+        keys = inspect(mapped).primary_key
+        for column in columns:
+            for key, value in _values(session, space_id, mapped, column):
+                new = scrub(value)
+                if new != value:
+                    row: Any = session.get_one(mapped, key)
+                    setattr(row, column, new)
+                    changed.setdefault(mapped.__tablename__, set()).add(
+                        key[0] if len(keys) == 1 else "/".join(key)
+                    )
+    changed["conversation"] = _rename_conversations(session, space_id, scrub)
+    changed["node"] = _rename_nodes(session, space_id, scrub)
+    return changed
+
+
+def _values(
+    session: Session, space_id: str, mapped: Any, column: str
+) -> Iterator[tuple[tuple[str, ...], Any]]:
+    keys = inspect(mapped).primary_key
+    query = select(*keys, getattr(mapped, column)).where(mapped.space_id == space_id)
+    for *key, value in session.execute(query).all():
+        if value:
+            yield tuple(key), value
+
+
+def _rename_conversations(session: Session, space_id: str, scrub: Scrub) -> set[str]:
+    """Each keeps a name that no other has."""
+    rows = session.scalars(select(tables.Conversation).where(tables.Conversation.space_id == space_id)).all()
+    taken = {row.name for row in rows}
+    wanted = {row.id: scrub(row.name) for row in rows}
+    changed = [row for row in rows if wanted[row.id] != row.name]
+    for row in changed:
+        row.name = _free(wanted[row.id], taken)
+        taken.add(row.name)
+        session.flush()
+    return {row.id for row in changed}
+
+
+def _rename_nodes(session: Session, space_id: str, scrub: Scrub) -> set[str]:
+    """Each keeps a name whose key no other node of its kind has."""
+    columns = tables.Node.id, tables.Node.kind, tables.Node.name, tables.Node.name_key
+    rows = session.execute(select(*columns).where(tables.Node.space_id == space_id)).all()
+    taken = {(kind, key) for _, kind, _, key in rows}
+    changed: set[str] = set()
+    for node_id, kind, name, key in rows:
+        new = scrub(name)
+        if new == name and scrub(key) == key:
+            continue
+        free = _free(names.key(new), {other for of_kind, other in taken if of_kind == kind} - {key})
+        node = session.get_one(tables.Node, node_id)
+        node.name, node.name_key = _numbered(new, free), free
+        taken.add((kind, free))
+        changed.add(node_id)
+        session.flush()
+    return changed
+
+
+def _numbered(name: str, key: str) -> str:
+    """The name with the number that made its key free."""
+    begin = key.find(f"{MARK[:-1]} ")
+    if begin < 0:
+        return name
+    number = key[begin + len(MARK) : key.index("]", begin)]
+    return name.replace(MARK, f"{MARK[:-1]} {number}]", 1)
+
+
+def _free(name: str, taken: Collection[str]) -> str:
+    """The name itself, or with a number after the first mark, so that nobody else has it."""
+    number, free = 1, name
+    while free in taken:
+        number += 1
+        free = name.replace(MARK, f"{MARK[:-1]} {number}]", 1)
+    return free
+
+
+def text_columns(table: Table) -> Iterator[str]:
+    """Columns of the table that can hold words: texts and JSON, keys aside."""
+    for column in table.columns:
+        kind = column.type.impl_instance if isinstance(column.type, TypeDecorator) else column.type
+        if isinstance(kind, String | JSON) and not column.primary_key and not column.foreign_keys:
+            yield column.name

@@ -1,0 +1,377 @@
+"""Erasing people, facts, messages and sources: what goes, what stays, and what the rest looks like afterwards."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from db import tables
+from memory import erasure, ledger
+from memory.artifacts import pointer
+from memory.constitutions import current as constitution
+from memory.constitutions import write as write_constitution
+from memory.emotions import add_tags
+from memory.erasure import Target, Wish
+from memory.errors import PlanChanged, UnknownEpisode, UnknownFact, UnknownPerson, UnknownSource
+from memory.people import add_alias, list_people
+from memory.types import EmotionTag, Principle
+
+ANA, BEN = "Ana Reis", "Ben Ode"
+
+
+@pytest.fixture
+def erase(world: Any, tmp_path: Path) -> Any:
+    """Erase something of the world; the outcome."""
+
+    def do(kind: Any, target_id: str, *, wish: Wish | None = None, **options: Any) -> Any:
+        target = Target(kind, target_id, **options)
+        return erasure.erase(
+            world.database, world.space_id, tmp_path, target, world.registry, wish, clock=world.clock
+        )
+
+    return do
+
+
+@pytest.fixture
+def plan(world: Any, tmp_path: Path) -> Any:
+    def make(kind: Any, target_id: str, **options: Any) -> Any:
+        return erasure.make_plan(world.database, world.space_id, tmp_path, Target(kind, target_id, **options))
+
+    return make
+
+
+def rows(world: Any, mapped: Any, *columns: Any) -> list[Any]:
+    with world.database.reading() as session:
+        return list(
+            session.execute(select(*(columns or (mapped.id,))).where(mapped.space_id == world.space_id))
+        )
+
+
+def stored_words(world: Any) -> str:
+    """Everything in every row of the space, the ledger too."""
+    held = []
+    with world.database.reading() as session:
+        for table in tables.Base.metadata.sorted_tables:
+            for row in session.execute(select(table)):
+                held.append(json.dumps([str(value) for value in row], ensure_ascii=False))
+    return "\n".join(held)
+
+
+def test_a_person_takes_what_they_said_and_what_is_said_about_them(world: Any, erase: Any) -> None:
+    world.store("Lisbon", 0, text="I have lived in Lisbon since the spring of last year")
+    world.store("Porto", 1, about=BEN, by=ANA)
+    world.store("nurse", 2, predicate="works_as", by=BEN)
+    kept = world.store("Faro", 3, about=BEN, by=BEN, to=ANA)
+    erase("person", world.person(ANA))
+    assert [row.id for row in rows(world, tables.Fact)] == [kept]
+    assert {row.speaker_id for row in rows(world, tables.Episode, tables.Episode.speaker_id)} == {
+        world.person(BEN)
+    }
+    assert [person.name for person in list_people(world.database, world.space_id)] == [BEN]
+
+
+def test_nothing_in_any_row_names_an_erased_person(world: Any, erase: Any) -> None:
+    ana = world.person(ANA)
+    with world.database.transaction() as session:
+        add_alias(session, world.space_id, ana, "Nana")
+        principles = [Principle("habit", "often says that the harbour is cold", (world_episode(session),))]
+        write_constitution(session, world.space_id, ana, principles, run_id=None, clock=world.clock)
+    world.store("teacher", 1, predicate="works_as", about="Ana Reis's sister", by=BEN, to=ANA)
+    world.say(BEN, 2, to=ANA, text="ANA said that Nana's boat is late, ana-reis!")
+    world.say(ANA, 3, text="Tomorrow we paint the whole kitchen in green, come early")
+    outcome = erase("person", ana)
+    assert outcome.scan.is_clean
+    words = stored_words(world).casefold()
+    assert "ana" not in words.split('"')
+    assert not any(form in words for form in ("ana reis", "nana", "ana said", "paint the whole kitchen"))
+    assert "[erased] said that [erased]'s boat is late, [erased]!" in words
+
+
+def world_episode(session: Any) -> str:
+    return str(session.scalar(select(tables.Episode.id).limit(1)) or "none")
+
+
+@pytest.mark.parametrize(
+    ("mentions", "texts"),
+    [
+        ("keep", ["Ana is late", "so be it"]),
+        ("redact", ["[erased] is late", "so be it"]),
+        ("erase", ["so be it"]),
+    ],
+)
+def test_others_messages_keep_lose_or_go_with_the_name(
+    world: Any, erase: Any, mentions: str, texts: list[str]
+) -> None:
+    world.say(BEN, 0, to="Cy Dahl", text="Ana is late")
+    world.say(BEN, 1, to="Cy Dahl", text="so be it")
+    erase("person", world.person(ANA), mentions=mentions)
+    assert sorted(row.text for row in rows(world, tables.Episode, tables.Episode.text)) == sorted(texts)
+
+
+def test_a_first_name_that_somebody_shares_is_left_alone(world: Any, plan: Any, erase: Any) -> None:
+    world.person("Ana Lima")
+    world.say(BEN, 0, text="Ana Reis and Ana went home")
+    assert plan("person", world.person(ANA)).left_out == ("ana",)
+    erase("person", world.person(ANA))
+    assert [row.text for row in rows(world, tables.Episode, tables.Episode.text)] == [
+        "[erased] and Ana went home"
+    ]
+
+
+def test_a_name_that_is_a_word_counts_with_a_capital_and_can_be_spared(
+    world: Any, plan: Any, erase: Any
+) -> None:
+    will = world.person("Will Hay")
+    world.say(BEN, 0, text="will Will come?")
+    assert plan("person", will).named == {"will": 1}
+    assert plan("person", will, spare=("Will",)).named == {}
+    erase("person", will)
+    assert [row.text for row in rows(world, tables.Episode, tables.Episode.text)] == ["will [erased] come?"]
+
+
+def test_two_names_that_become_one_by_redaction_stay_apart(world: Any, erase: Any) -> None:
+    world.store("teacher", 1, predicate="works_as", about="Ana Reis's sister", by=BEN)
+    world.store("nurse", 1, predicate="works_as", about="Nana's sister", by=BEN)
+    ana = world.person(ANA)
+    with world.database.transaction() as session:
+        add_alias(session, world.space_id, ana, "Nana")
+    erase("person", ana)
+    names = {row.name for row in rows(world, tables.Node, tables.Node.name)}
+    assert {"[erased]'s sister", "[erased 2]'s sister"} <= names
+
+
+def test_a_value_superseded_only_by_an_erased_fact_comes_back(world: Any, erase: Any) -> None:
+    lisbon = world.store("Lisbon", 0)
+    porto = world.store("Porto", 30, change="update")
+    assert world.held() == ["Porto"]
+    erase("fact", porto)
+    (fact,) = world.facts()
+    assert (fact.id, fact.object, fact.valid_to, fact.superseded_by) == (lisbon, "Lisbon", None, None)
+
+
+def test_a_correction_that_is_erased_withdraws_nothing(world: Any, erase: Any) -> None:
+    world.store("Lisbon", 0)
+    wrong = world.store("Porto", 0, change="correct")
+    erase("fact", wrong)
+    assert world.held() == ["Lisbon"]
+
+
+def test_a_contest_ends_when_one_side_is_erased(world: Any, erase: Any) -> None:
+    world.store("Lisbon", 0)
+    other = world.store("Porto", 0, by=BEN, to=ANA)
+    assert {fact.status for fact in world.facts()} == {"contested"}
+    erase("fact", other)
+    assert {fact.status for fact in world.facts()} == {"current"}
+
+
+def test_a_fact_that_others_assert_too_survives_a_message(world: Any, erase: Any) -> None:
+    first, second = world.say(ANA, 0), world.say(ANA, 5)
+    told = world.store("Lisbon", 0, episode_ids=(first, second))
+    erase("episode", first)
+    (fact,) = world.facts()
+    assert (fact.id, fact.evidence, fact.valid_from) == (told, (second,), world.day(5))
+
+
+def test_a_fact_goes_when_only_the_question_to_it_is_left(world: Any, erase: Any) -> None:
+    question, answer = world.say(BEN, 0, to=ANA), world.say(ANA, 0)
+    world.store("Lisbon", 0, episode_ids=(question, answer))
+    erase("episode", answer)
+    assert world.facts() == []
+
+
+def test_a_statement_merged_into_an_erased_one_stands_by_itself(world: Any, erase: Any) -> None:
+    world.store("Lisbon", 0)
+    again = world.store("Lisbon", 3, by=BEN, to=ANA)
+    message = world.facts()[0].evidence[0]
+    erase("episode", message)
+    (fact,) = world.facts()
+    assert (fact.id, fact.state, fact.object) == (again, "stored", "Lisbon")
+
+
+def test_a_fact_takes_the_statements_that_were_merged_into_it(world: Any, erase: Any) -> None:
+    first = world.store("Lisbon", 0)
+    world.store("Lisbon", 3, by=BEN, to=ANA)
+    world.claim("Lisbon", 4)
+    erase("fact", first)
+    assert rows(world, tables.Fact) == []
+    assert len(rows(world, tables.Episode)) == 3
+
+
+def test_a_fact_can_take_its_messages(world: Any, plan: Any, erase: Any) -> None:
+    fact = world.store("Lisbon", 0)
+    assert [(line.kind, line.n) for line in plan("fact", fact).lines if line.act == "stays"] == [
+        ("message", 1)
+    ]
+    erase("fact", fact, with_messages=True)
+    assert rows(world, tables.Episode) == []
+
+
+def test_a_message_takes_its_tags_vectors_and_evidence(world: Any, erase: Any) -> None:
+    fact = world.store("Lisbon", 0)
+    (episode,) = world.facts()[0].evidence
+    with world.database.transaction() as session:
+        add_tags(session, world.space_id, [EmotionTag(episode, "joy", 8.0, "test")])
+        for kind, owner in (("episode", episode), ("fact", fact)):
+            session.add(
+                tables.Embedding(
+                    owner_kind=kind,
+                    owner_id=owner,
+                    model="m",
+                    space_id=world.space_id,
+                    width=2,
+                    vector=b"\0" * 8,
+                )
+            )
+    erase("episode", episode)
+    for mapped, column in (
+        (tables.EmotionTag, tables.EmotionTag.id),
+        (tables.Embedding, tables.Embedding.owner_id),
+        (tables.Evidence, tables.Evidence.fact_id),
+        (tables.Decision, tables.Decision.id),
+    ):
+        assert rows(world, mapped, column) == []
+
+
+def test_a_principle_goes_with_the_last_message_it_rests_on(world: Any, erase: Any) -> None:
+    first, second = world.say(ANA, 0), world.say(ANA, 1)
+    with world.database.transaction() as session:
+        write_constitution(
+            session,
+            world.space_id,
+            world.person(ANA),
+            [Principle("value", "candour", (first, second)), Principle("habit", "hums", (first,))],
+            run_id=None,
+            clock=world.clock,
+        )
+    erase("episode", first)
+    assert constitution(world.database, world.space_id, world.person(ANA)) == [
+        Principle("value", "candour", (second,))
+    ]
+
+
+def test_a_source_takes_its_messages_and_who_spoke_only_there(world: Any, erase: Any) -> None:
+    world.say("Cy Dahl", 0, to="Dee Eng")
+    world.say(ANA, 1)
+    (source,) = [
+        row.source_id
+        for row in rows(world, tables.Episode, tables.Episode.source_id, tables.Episode.speaker_id)
+        if row.speaker_id == world.person("Cy Dahl")
+    ]
+    erase("source", source)
+    assert {person.name for person in list_people(world.database, world.space_id)} == {ANA, BEN}
+    assert len(rows(world, tables.Conversation)) == len(rows(world, tables.Source)) == 1
+
+
+def test_nothing_is_done_that_was_not_shown(world: Any, plan: Any, erase: Any) -> None:
+    ana = world.person(ANA)
+    world.say(ANA, 0)
+    shown = plan("person", ana).sha256
+    assert shown == plan("person", ana).sha256
+    world.say(ANA, 1)
+    before = stored_words(world)
+    with pytest.raises(PlanChanged):
+        erase("person", ana, wish=Wish(expected=shown))
+    assert stored_words(world) == before
+    erase("person", ana, wish=Wish(expected=plan("person", ana).sha256))
+    assert ANA not in stored_words(world)
+
+
+def test_a_dry_run_changes_nothing(world: Any, plan: Any) -> None:
+    world.store("Lisbon", 0)
+    before = stored_words(world)
+    made = plan("person", world.person(ANA))
+    assert stored_words(world) == before
+    by_kind = {(line.kind, line.act): line.n for line in made.lines}
+    assert (by_kind["fact", "goes"], by_kind["episode", "goes"], by_kind["evidence", "goes"]) == (1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "error"),
+    [
+        ("person", UnknownPerson),
+        ("fact", UnknownFact),
+        ("episode", UnknownEpisode),
+        ("source", UnknownSource),
+    ],
+)
+def test_what_is_not_there_cannot_be_erased(
+    world: Any, erase: Any, kind: str, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        erase(kind, "nothing")
+    assert erasure.certificates(world.database, world.space_id) == []
+
+
+def test_another_space_is_out_of_reach(world: Any, erase: Any, world_class: Any) -> None:
+    from memory.spaces import ensure_space
+
+    other = world_class(world.database, ensure_space(world.database, "other"), world.registry, world.now)
+    fact = other.store("Lisbon", 0)
+    with pytest.raises(UnknownFact):
+        erase("fact", fact)
+    world.store("Lisbon", 0)
+    erase("person", world.person(ANA))
+    assert other.held() == ["Lisbon"]
+
+
+def test_the_certificate_holds_counts_and_no_words(world: Any, erase: Any) -> None:
+    world.store("Lisbon", 0, text="the ferry leaves at seven from the old pier")
+    ana = world.person(ANA)
+    outcome = erase("person", ana, wish=Wish(reason="consent"))
+    found = erasure.certificate(world.database, world.space_id, outcome.certificate.seq)
+    shown = json.dumps(found.as_json())
+    assert found.done is not None
+    assert found.begun["counts"]["fact goes"] == 1
+    assert (found.begun["reason"], found.done["scan"]["residue"]) == ("consent", {})
+    assert not any(word in shown for word in (ana, "Ana", "Lisbon", "ferry"))
+    assert ledger.verify(world.database, world.space_id) == []
+
+
+def test_the_ledger_holds_nobodys_words(world: Any) -> None:
+    world.store("Lisbon", 0, text="the ferry leaves at seven from the old pier")
+    with world.database.reading() as session:
+        payloads = json.dumps(list(session.scalars(select(tables.LedgerEntry.payload))))
+    assert not any(word in payloads for word in ("Ana", "Lisbon", "ferry"))
+
+
+def test_reasons_that_quote_an_erased_value_go(world: Any, erase: Any) -> None:
+    from memory.facts import decide, list_decisions
+
+    lisbon = world.store("Lisbon", 0)
+    porto = world.claim("Porto", 30, change="update")
+    with world.database.transaction() as session:
+        decide(
+            session,
+            world.space_id,
+            porto,
+            "STORE",
+            ["takes the place of Lisbon", "said by 1 person"],
+            world.registry,
+            run_id=None,
+            clock=world.clock,
+        )
+    erase("fact", lisbon)
+    (row,) = list_decisions(world.database, world.space_id)
+    assert row.reasons == ("said by 1 person", "a reason was erased")
+    assert "Lisbon" not in stored_words(world)
+
+
+def test_every_column_that_can_hold_words_is_looked_at_or_known_to_hold_none() -> None:
+    from memory.erasure.words import PLAIN, WORDS, text_columns
+
+    words = {f"{mapped.__tablename__}.{name}" for mapped, names in WORDS.items() for name in names}
+    every = {
+        f"{table.name}.{name}" for table in tables.Base.metadata.sorted_tables for name in text_columns(table)
+    }
+    assert every == words | PLAIN
+    assert not words & PLAIN
+
+
+def test_without_a_published_night_no_pointer_moves(world: Any, erase: Any) -> None:
+    world.say(ANA, 0)
+    erase("person", world.person(ANA))
+    assert pointer(world.database, world.space_id) is None
