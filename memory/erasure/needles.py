@@ -83,7 +83,7 @@ def _shapes(text: str) -> set[str]:
     if text.isascii():
         return {text.lower()}
     cased = {text, text.lower(), text.upper(), text.casefold()}
-    return {unicodedata.normalize(form, shape) for shape in cased for form in ("NFC", "NFD")}
+    return cased | {unicodedata.normalize(form, shape) for shape in cased for form in ("NFC", "NFD")}
 
 
 @dataclass(frozen=True, slots=True)
