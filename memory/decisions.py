@@ -370,16 +370,22 @@ def _take_back(session: Session, effect: Mapping[str, Any]) -> None:
 
 
 def list_decisions(
-    database: Database, space_id: str, *, run_id: str | None = None, fact_id: str | None = None
+    database: Database,
+    space_id: str,
+    *,
+    run_id: str | None = None,
+    fact_id: str | None = None,
+    limit: int | None = None,
 ) -> list[DecisionRow]:
-    """Decisions in the order they were made; of one run or about one fact where asked."""
+    """Decisions in the order they were made, of one run or about one fact where asked; the newest up to `limit`."""
     query = select(tables.Decision).where(tables.Decision.space_id == space_id)
     if run_id is not None:
         query = query.where(tables.Decision.run_id == run_id)
     if fact_id is not None:
         query = query.where(tables.Decision.fact_id == fact_id)
+    newest_first = query.order_by(tables.Decision.decided_at.desc(), tables.Decision.id.desc()).limit(limit)
     with database.reading() as session:
-        rows = session.scalars(query.order_by(tables.Decision.decided_at, tables.Decision.id))
+        rows = reversed(session.scalars(newest_first).all())
         return [
             DecisionRow(
                 row.id,

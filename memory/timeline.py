@@ -82,7 +82,8 @@ class _Slot:
             target.is_retracted, target.withdrawn_by = True, by.first
 
     def _target(self, by: Run) -> Run | None:
-        """The value that a correction takes back: the one it names, else the nearest one said before it."""
+        """The value that a correction takes back: the one it names (over the same time, if it holds twice), else the nearest
+        one said before it."""
         earlier = [
             run
             for run in sorted(self.runs, key=lambda run: (run.last_said, run.first.id))
@@ -93,8 +94,9 @@ class _Slot:
         if named:
             kind = self.registry.get(by.first.predicate).object
             matching = [run for run in earlier if values.is_same(run.object, named, kind=kind)]
+            same_start = [run for run in matching if run.onset == by.onset]
             if matching:
-                return matching[-1]
+                return (same_start or matching)[-1]
         earlier = [run for run in earlier if not run.first.is_retracted]
         is_one = self._is_one(by.first.predicate)
         same_day = [

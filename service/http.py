@@ -21,7 +21,7 @@ from sqlalchemy import func, select
 from starlette.exceptions import HTTPException
 
 from db.tables import Episode, Fact
-from service import http_people, problems
+from service import http_facts, http_people, problems
 from service.guard import Guard
 from service.http_app import App, Given, as_moment
 from service.metrics import Metrics
@@ -66,7 +66,7 @@ router = APIRouter()
 
 def routers() -> tuple[APIRouter, ...]:
     """Every router of the application; each is documented in docs/http.md."""
-    return (router, http_people.router)
+    return (router, http_people.router, http_facts.router)
 
 
 def create_app(services: Services, *, nights: Nights | None = None, token: str = "") -> FastAPI:
@@ -121,25 +121,6 @@ def metrics(app: Given) -> PlainTextResponse:
         "slowwave_night_running": float(app.nights.is_running),
     }
     return PlainTextResponse(app.metrics.render(gauges), media_type="text/plain; version=0.0.4")
-
-
-@router.get("/v1/people/{name}/facts")
-def facts(
-    app: Given,
-    name: str,
-    as_of: datetime | date | None = None,
-    history: bool = False,
-    known_to: str | None = None,
-) -> list[dict[str, Any]]:
-    """Facts about a person: current, as of a date, everything that ever held, or as known to somebody."""
-    from memory.facts import fact_json
-
-    query: dict[str, Any] = {"as_of": as_moment(as_of)}
-    if history:
-        query["statuses"] = ("current", "past", "contested", "candidate", "retracted", "quarantined")
-    if known_to:
-        query["known_to"] = app.services.person(known_to).id
-    return [fact_json(fact) for fact in app.services.facts(name, **query)]
 
 
 @router.post("/v1/ask")

@@ -46,6 +46,8 @@ class Settings:
     space: str = "default"
     timezone: str = "UTC"  # the zone that exports without one were written in
     predicates: str = ""  # a file with predicates of one's own
+    strict_predicates: bool = False  # refuse facts with a predicate that the registry does not know
+    keeper: str = "Keeper"  # in whose name a fact is stated by hand where nobody is named
     backend: BackendSettings = field(default_factory=BackendSettings)
     serve: ServeSettings = field(default_factory=ServeSettings)
     night: NightSettings = field(default_factory=NightSettings)
@@ -110,6 +112,9 @@ def _merge(current: _T, table: Any, where: str, name: str = "") -> _T:
     return replace(current, **changed)
 
 
+_WORDS_FOR_BOOL = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
 def _convert(key: str, old: Any, value: Any, where: str) -> Any:
     kind = type(old)
     try:
@@ -120,6 +125,8 @@ def _convert(key: str, old: Any, value: Any, where: str) -> Any:
             return None if value in ("", "none") else int(value)
         if isinstance(value, list | dict):
             raise TypeError(key)
+        if kind is bool:
+            return _WORDS_FOR_BOOL[str(value).strip().lower()]
         return kind(value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, KeyError) as error:
         raise BadSettings(f"{where} sets {key} to {value!r}; it takes {kind.__name__}") from error

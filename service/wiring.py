@@ -29,7 +29,6 @@ from memory.ports import (
 from memory.registry import Registry
 from memory.spaces import ensure_space
 from memory.types import Answer, Fact, ImportReport, Person
-from service.errors import BadSettings
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -64,10 +63,7 @@ class Services:
     @cached_property
     def registry(self) -> Registry:
         own = self.settings.predicates
-        try:
-            return Registry.load(Path(own) if own else None)
-        except (ValueError, TypeError) as error:  # no TOML, no text, or entries of another form
-            raise BadSettings(f"the predicates in {own} cannot be read: {error}") from error
+        return Registry.load(Path(own) if own else None, is_strict=self.settings.strict_predicates)
 
     @cached_property
     def embedder(self) -> Embedder:

@@ -1,4 +1,4 @@
-"""`import`, `facts`, `ask`: the graph by day."""
+"""`import`, `ask`: the graph by day."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from service.cli.output import Bars, Date, State, day, print_json, print_table
+from service.cli.output import Bars, Date, State, day, print_json
 
 if TYPE_CHECKING:
     from memory.types import Export
@@ -92,49 +92,6 @@ def _preview(exports: Sequence[Export], *, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("person")
-@click.option("--as-of", type=Date(), help="What held on that day.")
-@click.option("--history", is_flag=True, help="Everything that ever held, and what was withdrawn.")
-@click.option("--known-to", metavar="NAME", help="Only what that person can know.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.pass_obj
-def facts(
-    state: State, person: str, as_of: datetime | None, history: bool, known_to: str | None, as_json: bool
-) -> None:
-    """Facts about a PERSON, with when they held and how many messages support them."""
-    from memory.facts import fact_json
-
-    query: dict[str, Any] = {"as_of": as_of}
-    if history:
-        query["statuses"] = ("current", "past", "contested", "candidate", "retracted", "quarantined")
-    with state.services() as services:
-        if known_to:
-            query["known_to"] = services.person(known_to).id
-        found = services.facts(person, **query)
-        name = services.person(person).name
-    if as_json:
-        print_json([fact_json(fact) for fact in found])
-        return
-    if not found:
-        click.echo(f"nothing is known about {name} yet")
-        return
-    rows = [
-        [
-            fact.predicate.replace("_", " "),
-            fact.object,
-            day(fact.valid_from),
-            day(fact.valid_to),
-            fact.status,
-            f"{fact.confidence:.2f}",
-            len(fact.evidence),
-            fact.id,
-        ]
-        for fact in found
-    ]
-    print_table(["predicate", "object", "from", "to", "status", "conf", "messages", "id"], rows, title=name)
-
-
-@click.command()
 @click.argument("question")
 @click.option("--as-of", type=Date(), help="As it was on that day.")
 @click.option("--known-to", metavar="NAME", help="As that person could answer.")
@@ -164,4 +121,4 @@ def ask(
         print_json({"confidence": round(answer.confidence, 3), **answer.explain})
 
 
-COMMANDS = (import_, facts, ask)
+COMMANDS = (import_, ask)

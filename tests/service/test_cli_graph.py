@@ -15,7 +15,18 @@ import pytest
 
 from service.cli import cli
 
-FACT = {"id", "subject", "predicate", "object", "valid_from", "valid_to", "confidence", "evidence", "status"}
+FACT = {
+    "id",
+    "subject",
+    "predicate",
+    "object",
+    "valid_from",
+    "valid_to",
+    "confidence",
+    "evidence",
+    "status",
+    "stale",
+}
 
 
 def all_commands() -> list[list[str]]:
