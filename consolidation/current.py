@@ -8,7 +8,7 @@ from pathlib import Path
 
 from consolidation.readouts import Readout, paths_from, read_files, read_readout
 from db.engine import Database
-from memory.artifacts import get_artifact, pointer
+from memory.artifacts import pointer, servable
 
 
 def current_readout(
@@ -16,7 +16,8 @@ def current_readout(
 ) -> Readout | None:
     """The readout named by the environment, else the published one; None where there is none.
 
-    Raises BrokenReadout when its files are damaged or were made with another model.
+    Raises BrokenReadout when its files are damaged or were made with another model, TaintedArtifact when it holds
+    what was erased.
     """
     named = paths_from(environ)
     if named is not None:
@@ -25,6 +26,6 @@ def current_readout(
         now = pointer(database, space_id)
         if now is None or now.readout_id is None:
             return None
-        readout = read_readout(home / get_artifact(database, now.readout_id).path)
+        readout = read_readout(home / servable(database, now.readout_id).path)
     readout.check_model(model_hash)
     return readout

@@ -165,21 +165,27 @@ def roll_back(
 ) -> PointerRow:
     """Point to an earlier published night again; without `to_run` to the one before the night that serves.
 
-    Behind the first night lies the plain base. Raises NothingPublished, or UnknownRun for a night that never was
-    published. No artifact is deleted.
+    Nights whose weights hold what was erased are passed over; behind the first night lies the plain base. Raises
+    NothingPublished, UnknownRun for a night that never was published, or TaintedArtifact for one that was asked for by
+    name and is tainted. No artifact is deleted.
     """
     serving = artifacts.pointer(database, space_id)
     if serving is None or (serving.run_id is None and to_run is None):
         raise NothingPublished
     target = _published(database, space_id, to_run) if to_run else _before(database, space_id, serving.run_id)
     published = stage_records(database, target)["publish"].output if target else {}
+    recipe_id, readout_id = published.get("recipe_id"), published.get("readout_id")
+    if recipe_id is not None:
+        artifacts.servable(database, recipe_id)
+    if readout_id is not None and artifacts.get_artifact(database, readout_id).tainted_at is not None:
+        readout_id = None
     with database.transaction() as session:
         return artifacts.move_pointer(
             session,
             space_id,
             run_id=target,
-            recipe_id=published.get("recipe_id"),
-            readout_id=published.get("readout_id"),
+            recipe_id=recipe_id,
+            readout_id=readout_id,
             reason="roll_back",
             clock=clock,
         )
@@ -194,9 +200,16 @@ def _published(database: Database, space_id: str, run_id: str) -> str:
 
 
 def _before(database: Database, space_id: str, run_id: str | None) -> str | None:
+    """The published night before, whose weights may serve."""
     with database.reading() as session:
         started = select(SleepRun.started_at).where(SleepRun.id == run_id).scalar_subquery()
         earlier = select(SleepRun.id).where(
             SleepRun.space_id == space_id, SleepRun.is_published, SleepRun.started_at < started
         )
-        return session.scalar(earlier.order_by(SleepRun.started_at.desc()).limit(1))
+        nights = session.scalars(earlier.order_by(SleepRun.started_at.desc())).all()
+    return next((night for night in nights if _is_servable(database, night)), None)
+
+
+def _is_servable(database: Database, run_id: str) -> bool:
+    recipe_id = stage_records(database, run_id)["publish"].output.get("recipe_id")
+    return recipe_id is not None and artifacts.get_artifact(database, recipe_id).tainted_at is None

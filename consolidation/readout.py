@@ -50,6 +50,7 @@ class Examples:
     contrasts: dict[str, Contrast]
     neutral: tuple[int, ...]
     left_out: dict[str, int]
+    episodes: tuple[str, ...] = ()  # whose texts they are
 
 
 def run(context: NightContext, progress: Progress) -> StageResult:
@@ -67,7 +68,11 @@ def run(context: NightContext, progress: Progress) -> StageResult:
     readout, score = _train(context, examples, progress)
     folder, sha256 = readouts.write_readout(readout, context.home / "readouts")
     path = folder.relative_to(context.home).as_posix()
-    meta = {"concepts": list(readout.manifest.concepts), "layers": list(readout.manifest.layers)}
+    meta = {
+        "concepts": list(readout.manifest.concepts),
+        "layers": list(readout.manifest.layers),
+        "episodes": list(examples.episodes),  # an erasure must know which readouts a message is part of
+    }
     with context.database.transaction() as session:
         readout_id = record_artifact(
             session,
@@ -117,7 +122,7 @@ def choose_examples(
         )
     neutral = [item for item in usable.values() if max(felt[item.id].values(), default=0.0) < NEUTRAL_BELOW]
     neutral_rows = tuple(_row(rows, item.id) for item in _spread(neutral, MAX_NEUTRAL)) if contrasts else ()
-    return Examples(tuple(usable[key].text for key in rows), contrasts, neutral_rows, left_out)
+    return Examples(tuple(usable[key].text for key in rows), contrasts, neutral_rows, left_out, tuple(rows))
 
 
 def _distinct(episodes: Iterable[Episode]) -> list[Episode]:

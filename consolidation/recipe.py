@@ -22,7 +22,7 @@ from agents.errors import BaseChanged
 from agents.runtime.adapter import Adapter
 from consolidation.errors import BrokenRecipe, MissingVector, UnknownEntry
 from db.engine import Database
-from memory.artifacts import get_artifact, pointer
+from memory.artifacts import pointer, servable
 
 FORMAT = "slowwave-recipe-1"
 FOLDER = "recipes"
@@ -204,8 +204,8 @@ def residual(adapters: Sequence[tuple[Adapter, float]]) -> float:
 
 
 def current_recipe(database: Database, space_id: str, home: Path) -> Recipe | None:
-    """The recipe that serves; None where the plain base does."""
+    """The recipe that serves; None where the plain base does. Raises TaintedArtifact, BrokenRecipe."""
     serving = pointer(database, space_id)
     if serving is None or serving.recipe_id is None:
         return None
-    return load_recipe(home, get_artifact(database, serving.recipe_id).path)
+    return load_recipe(home, servable(database, serving.recipe_id).path)

@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from db import tables
 from db.engine import Database
 from memory import ledger
-from memory.errors import UnknownArtifact
+from memory.errors import TaintedArtifact, UnknownArtifact
 from memory.ports import Clock, utc_now
 
 
@@ -30,6 +30,7 @@ class Artifact:
     sha256: str
     meta: dict[str, Any]
     created_at: datetime
+    tainted_at: datetime | None = None  # since when it holds what was erased
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,14 @@ def get_artifact(database: Database, artifact_id: str) -> Artifact:
         return _artifact(row)
 
 
+def servable(database: Database, artifact_id: str) -> Artifact:
+    """The artifact, if it may serve. Raises UnknownArtifact, or TaintedArtifact where it holds what was erased."""
+    found = get_artifact(database, artifact_id)
+    if found.tainted_at is not None:
+        raise TaintedArtifact(artifact_id)
+    return found
+
+
 def list_artifacts(
     database: Database, space_id: str, *, run_id: str | None = None, kind: str | None = None
 ) -> list[Artifact]:
@@ -105,7 +114,9 @@ def list_artifacts(
 
 
 def _artifact(row: tables.Artifact) -> Artifact:
-    return Artifact(row.id, row.run_id, row.kind, row.path, row.sha256, row.meta, row.created_at)
+    return Artifact(
+        row.id, row.run_id, row.kind, row.path, row.sha256, row.meta, row.created_at, row.tainted_at
+    )
 
 
 def pointer(database: Database, space_id: str, name: str = "current") -> PointerRow | None:
@@ -128,7 +139,7 @@ def move_pointer(
     reason: str = "publish",
     clock: Clock = utc_now,
 ) -> PointerRow:
-    """Point to these artifacts. The ledger entry keeps what was pointed to before. `reason`: publish | roll_back."""
+    """Point to these artifacts. The ledger entry keeps what was pointed to before. `reason`: publish | roll_back | erasure."""
     row = session.get(tables.Pointer, (space_id, name))
     before = None
     if row is None:
