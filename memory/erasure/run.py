@@ -168,11 +168,12 @@ def _finish(
     clock: Clock,
     watch: Watch,
 ) -> Outcome:
-    """The repeatable half. `n_shared` is None where the erased words are no longer known."""
+    """The repeatable half; renews the lease before what takes long. `n_shared` is None where the words are lost."""
     found = next(item for item in proof.certificates(database, space_id) if item.erasure_id == erasure_id)
     watch("files")(0, 1)
     n_files = files.remove(_paths(database, space_id, home, found.begun))
     watch("files")(1, 1)
+    _hold(database, space_id, wish.holder)
     watch("store")(0, 1)
     compacted = store.compact(database)
     watch("store")(1, 1)
@@ -181,6 +182,7 @@ def _finish(
         watch("index")(0, 1)
         n_units = wish.reindex()
         watch("index")(1, 1)
+    _hold(database, space_id, wish.holder)
     backups = files.backups_that_hold(home)
     seen = residue.scan(
         database,
