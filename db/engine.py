@@ -55,7 +55,7 @@ class Database:
 
         Keep it short; call no model inside.
         """
-        with _named_errors(self.engine), self._sessions() as session, session.begin():
+        with named_errors(self.engine), self._sessions() as session, session.begin():
             _queue_as_writer(session.connection())
             yield session
 
@@ -65,7 +65,7 @@ class Database:
 
         The store refuses any write in it.
         """
-        with _named_errors(self.engine), self._readers() as session, session.begin():
+        with named_errors(self.engine), self._readers() as session, session.begin():
             yield session
 
     def close(self) -> None:
@@ -88,7 +88,7 @@ def _reading(engine: Engine) -> dict[str, Any]:
 
 
 @contextmanager
-def _named_errors(engine: Engine) -> Iterator[None]:
+def named_errors(engine: Engine) -> Iterator[None]:
     """A full disk becomes StoreFull, any other trouble with the store itself StoreUnusable."""
     where = engine.url.database or engine.url.render_as_string()
     try:
@@ -210,7 +210,7 @@ def open_database(url: str) -> Database:
     BadDatabaseUrl, VectorMissing, StoreFull or StoreUnusable. Two processes that open a new store migrate it once."""
     engine = make_engine(url)
     try:
-        with _named_errors(engine):
+        with named_errors(engine):
             if not is_at_head(engine):
                 with engine.begin() as connection:
                     migrate(connection)

@@ -26,6 +26,11 @@ GraphError
 ├── CannotDecide      the fact is in a state that this decision does not fit
 ├── CannotUndo        the decision was undone before, or a later one rests on it
 ├── WrongEmbedder     the stored vectors come from another model
+├── BackupExists      the file that a backup should become is there already
+├── BadBackup         not a backup, or damaged
+├── BackupTooNew      a backup that a newer slowwave made
+├── HomeNotEmpty      a restore would replace what a home holds
+├── HomeInUse         another process has the store open that a restore would replace
 ├── UnusableId        an id that is not 16 hex digits
 └── ModelMissing      a model's files are not installed; carries the command that fetches them
 """
@@ -198,3 +203,30 @@ class ModelMissing(GraphError):
     def __init__(self, what: str, command: str) -> None:
         super().__init__(f"{what} is not installed; run `{command}`")
         self.command = command
+
+
+class BackupExists(GraphError):
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path} exists; give the backup another name, or remove that file")
+
+
+class BadBackup(GraphError):
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(f"{name} cannot be restored: {why}; nothing was changed, try another backup")
+
+
+class BackupTooNew(GraphError):
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} was made by a newer slowwave; upgrade slowwave, then restore it")
+
+
+class HomeNotEmpty(GraphError):
+    def __init__(self, home: str) -> None:
+        super().__init__(
+            f"{home} holds something already; restore --into another folder, or replace it with --force"
+        )
+
+
+class HomeInUse(GraphError):
+    def __init__(self, path: str) -> None:
+        super().__init__(f"another process has {path} open; stop it (`slowwave serve`?), then restore")
