@@ -7,10 +7,11 @@ other. `ending` values end every stage of the ladder and every member of `ended`
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from memory import values
+from memory import names, values
 
 ANY: frozenset[str] = frozenset()  # every value of the predicate
 
@@ -63,7 +64,22 @@ FAMILIES = (
         ended=("job", "workplace", "boss"),
         ending={
             "retired_on": ANY,
-            "job": frozenset({"retired", "unemployed", "jobless", "out of work", "between jobs"}),
+            "job": frozenset(
+                {
+                    "retired",
+                    "retiree",
+                    "pensioner",
+                    "in retirement",
+                    "unemployed",
+                    "jobless",
+                    "out of work",
+                    "out of job",
+                    "without job",
+                    "between jobs",
+                    "not working",
+                    "laid off",
+                }
+            ),
         },
     ),
 )
@@ -92,11 +108,81 @@ def stage(predicate: str) -> int | None:
     return family.ladder.get(predicate) if family else None
 
 
-def excludes(predicate: str, value: str, other_predicate: str, other_value: str) -> bool:
-    """Whether values of two different predicates of one family cannot hold at once (stages of the ladder aside)."""
-    if is_ending(predicate, value):
-        return _is_endable(other_predicate) and not is_ending(other_predicate, other_value)
-    return _is_endable(predicate) and is_ending(other_predicate, other_value)
+@dataclass(frozen=True, slots=True)
+class Value:
+    predicate: str
+    text: str
+
+    @property
+    def is_ending(self) -> bool:
+        return is_ending(self.predicate, self.text)
+
+
+def excludes(first: Value, second: Value, *, is_news: bool) -> bool:
+    """Whether values of two different predicates of one family cannot hold at once (stages of the ladder aside).
+
+    `second` began later; `is_news` says that it was told as a change, and not in passing.
+    """
+    if first.is_ending or second.is_ending:
+        return first.is_ending != second.is_ending and _is_endable(
+            second.predicate if first.is_ending else first.predicate
+        )
+    if (first.predicate, second.predicate) == ("boss", "workplace"):
+        return is_news  # who changes the place changes the boss
+    if second.predicate == "job":
+        return is_own_business(second.text) or _is_elsewhere(second.text, first, is_news=is_news)
+    if first.predicate == "job":
+        if is_own_business(first.text):
+            return is_news  # in passing it may be the name of the business
+        return _is_elsewhere(first.text, second, is_news=is_news)
+    return False
+
+
+def _is_elsewhere(job: str, workplace: Value, *, is_news: bool) -> bool:
+    """Whether the job says that it is done somewhere else. Two names are two places; mere words only as news are."""
+    employer = employer_of(job) if workplace.predicate == "workplace" else None
+    if employer is None or values.is_same(employer, workplace.text, kind="organisation"):
+        return False
+    if _NAME.search(employer) and _NAME.search(workplace.text):
+        return True
+    return is_news and not _words(employer) & _words(workplace.text)
+
+
+_NAME = re.compile(r"(?:^|\s)(?:[A-ZÀ-ÖØ-Þ]|\d)")
+
+
+def _words(place: str) -> set[str]:
+    return {word for word in values.tokens(place) if len(word) > 2}
+
+
+_NO_EMPLOYER = frozenset(
+    {"home", "sea", "night", "nights", "present", "moment", "heart", "large", "weekends", "work"}
+)
+_AT = re.compile(r"(?:^|\s)(?:at|@)\s+(.+)$", re.IGNORECASE)
+_FOR = re.compile(r"(?:^|\s)(?:for|with)\s+((?:the\s+|an?\s+)?[A-ZÀ-ÖØ-Þ].*)$")
+_TAIL = re.compile(r"\s*(?:[,;(]|\b(?:in|since|from|until|as|on)\b).*$", re.IGNORECASE)
+
+
+def employer_of(job: str) -> str | None:
+    """Where the job says that it is done: "nurse at Santa Maria", "driver for Kestrel"; None where it does not."""
+    found = _AT.search(job) or _FOR.search(job)
+    if found is None:
+        return None
+    place = _TAIL.sub("", found[1]).strip()
+    words = [word for word in values.tokens(place) if word != ","]
+    return place if words and words[0] not in _NO_EMPLOYER else None
+
+
+_OWN = re.compile(
+    r"\b(?:self[- ]?employed|free[- ]?lanc\w*|sole trader|own boss|work(?:s|ing)? for (?:him|her|them|my|your)sel\w+|"
+    r"own (?:\w+ )?(?:business|company|firm|shop|studio|practice|bakery|cafe|restaurant|salon|workshop|agency|startup)|"
+    r"entrepreneur|independent (?:consultant|contractor)|business owner)\b"
+)
+
+
+def is_own_business(job: str) -> bool:
+    """Whether the job is done for oneself: then there is no employer and no boss."""
+    return bool(_OWN.search(names.key(job)))
 
 
 def _is_endable(predicate: str) -> bool:

@@ -233,7 +233,12 @@ class _Slot:
             return a.conversations == b.conversations or not self._is_equal(a, b)
         if families.stage(a.first.predicate) and families.stage(b.first.predicate):
             return True
-        return families.excludes(a.first.predicate, a.object, b.first.predicate, b.object)
+        first, second = (a, b) if a.order <= b.order else (b, a)
+        return families.excludes(
+            families.Value(first.first.predicate, first.object),
+            families.Value(second.first.predicate, second.object),
+            is_news=first.onset < second.onset and second.first.change in ("update", "correct"),
+        )
 
     def _is_equal(self, a: Run, b: Run) -> bool:
         if a.object_id and a.object_id == b.object_id:
