@@ -3,14 +3,16 @@
 A name resolves by its key, then by an alias, then - for people - by a first name that only one person has.
 Speakers are kept apart more strictly than people who are only mentioned: two contacts named "Anna" and
 "Anna Berg" are two people, while a mentioned "Anna" may turn out to be a speaker called "Anna Berg".
+Somebody who was merged into another (memory.merging) is found under every name they had, as the one who was kept.
 """
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Iterable
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import Session
 
 from db.engine import Database
@@ -20,34 +22,34 @@ from memory.errors import UnknownPerson
 from memory.ports import Clock, Roster, utc_now
 from memory.types import Person
 
+_CHUNK = 500  # ids per query; SQLite bounds the number of parameters
+
 
 def find_person(database: Database, space_id: str, name: str) -> Person:
     """The person of that name, alias or unambiguous first name.
 
     Raises UnknownPerson with the nearest names; for a first name that several share, with those.
     """
-    people = list_people(database, space_id)
-    wanted = names.key(name)
-    named = [person for person in people if names.key(person.name) == wanted]
-    called = [person for person in people if wanted in map(names.key, person.aliases)]
-    if named or called:
-        return (named or called)[0]
-    sharing = [person for person in people if wanted and names.first(person.name) == wanted]
-    if len(sharing) == 1:
-        return sharing[0]
-    if sharing:
-        raise UnknownPerson(name, [person.name for person in sharing])
-    by_name = {form: person.name for person in people for form in (*person.aliases, person.name)}
-    near = names.nearest(name, by_name, n=6)
-    raise UnknownPerson(name, list(dict.fromkeys(by_name[form] for form in near))[:3])
+    shown = names.clean(name)
+    with database.reading() as session:
+        found = _by_key(session, space_id, "person", names.key(shown)) if shown else None
+        if found is not None:
+            return load_people(session, [found])[0]
+        sharing = load_people(session, _sharing(session, space_id, names.first(shown), names.key(shown)))
+        if len(sharing) == 1:
+            return sharing[0]
+        if sharing:
+            raise UnknownPerson(shown, sorted(person.name for person in sharing))
+        raise UnknownPerson(shown or "that", _nearest(session, space_id, shown))
 
 
 def get_person(database: Database, space_id: str, person_id: str) -> Person:
-    """The person with that id; raises UnknownPerson."""
-    for person in list_people(database, space_id):
-        if person.id == person_id:
-            return person
-    raise UnknownPerson(person_id, ())
+    """The person with that id, or who they were merged into; raises UnknownPerson."""
+    with database.reading() as session:
+        node = session.get(Node, person_id)
+        if node is None or node.space_id != space_id or node.kind != "person":
+            raise UnknownPerson(person_id, ())
+        return load_people(session, [node.merged_into or node.id])[0]
 
 
 def list_people(database: Database, space_id: str) -> list[Person]:
@@ -55,17 +57,37 @@ def list_people(database: Database, space_id: str) -> list[Person]:
     with database.reading() as session:
         rows = session.execute(
             select(Node.id, Node.name, Node.is_speaker).where(
-                Node.space_id == space_id, Node.kind == "person"
+                Node.space_id == space_id, Node.kind == "person", Node.merged_into.is_(None)
             )
         ).all()
         aliases = session.execute(
             select(Alias.node_id, Alias.name).where(Alias.space_id == space_id).order_by(Alias.name)
         ).all()
+    people = _people(rows, aliases)
+    return sorted(people, key=lambda person: (not person.is_speaker, names.key(person.name), person.id))
+
+
+def load_people(session: Session, ids: Iterable[str]) -> list[Person]:
+    """The people with these ids, in their order; ids of nobody are left out."""
+    wanted = list(dict.fromkeys(ids))
+    found: dict[str, Person] = {}
+    for start in range(0, len(wanted), _CHUNK):
+        chunk = wanted[start : start + _CHUNK]
+        rows = session.execute(
+            select(Node.id, Node.name, Node.is_speaker).where(Node.id.in_(chunk), Node.kind == "person")
+        ).all()
+        aliases = session.execute(
+            select(Alias.node_id, Alias.name).where(Alias.node_id.in_(chunk)).order_by(Alias.name)
+        ).all()
+        found |= {person.id: person for person in _people(rows, aliases)}
+    return [found[person_id] for person_id in wanted if person_id in found]
+
+
+def _people(rows: Iterable[tuple[str, str, bool]], aliases: Iterable[tuple[str, str]]) -> list[Person]:
     called: dict[str, list[str]] = defaultdict(list)
     for node_id, alias in aliases:
         called[node_id].append(alias)
-    people = [Person(node_id, name, tuple(called[node_id]), speaks) for node_id, name, speaks in rows]
-    return sorted(people, key=lambda person: (not person.is_speaker, names.key(person.name)))
+    return [Person(node_id, name, tuple(called[node_id]), speaks) for node_id, name, speaks in rows]
 
 
 def roster(database: Database, space_id: str, conversation_id: str | None = None) -> Roster:
@@ -113,6 +135,12 @@ def get_or_create_node(
     return node_id
 
 
+def find_node(session: Session, space_id: str, name: str, kind: str = "person") -> str | None:
+    """The id of the node that has exactly that name or alias; first names and nearness do not count."""
+    shown = names.clean(name)
+    return _by_key(session, space_id, kind, names.key(shown)) if shown else None
+
+
 def add_alias(session: Session, space_id: str, node_id: str, name: str) -> None:
     """Let the node go by one more name; a name it already has changes nothing."""
     shown = names.clean(name)
@@ -137,10 +165,13 @@ def _create(session: Session, space_id: str, name: str, kind: str, *, is_speaker
     return node.id
 
 
+_STANDING: ColumnElement[str] = func.coalesce(Node.merged_into, Node.id)  # who stands for the node now
+
+
 def _by_key(session: Session, space_id: str, kind: str, wanted: str) -> str | None:
-    by_name = select(Node.id).where(Node.space_id == space_id, Node.kind == kind, Node.name_key == wanted)
+    by_name = select(_STANDING).where(Node.space_id == space_id, Node.kind == kind, Node.name_key == wanted)
     by_alias = (
-        select(Node.id)
+        select(_STANDING)
         .join(Alias, Alias.node_id == Node.id)
         .where(Alias.space_id == space_id, Alias.name_key == wanted, Node.kind == kind)
         .order_by(Node.is_speaker.desc(), Node.created_at)
@@ -148,36 +179,59 @@ def _by_key(session: Session, space_id: str, kind: str, wanted: str) -> str | No
     return session.scalar(by_name) or session.scalars(by_alias).first()
 
 
-@dataclass(frozen=True, slots=True)
-class _Namesake:
-    id: str
-    name: str
-    is_speaker: bool
+def _sharing(session: Session, space_id: str, first: str, wanted: str) -> list[str]:
+    """Ids of the people who stand under a name with that first name; none where more than it was `wanted`."""
+    return _with_first_name(session, space_id, first) if first and first == wanted else []
+
+
+def _with_first_name(session: Session, space_id: str, first: str) -> list[str]:
+    """Ids of the people whom a name with that first name leads to, titles passed over."""
+    is_person = and_(Node.space_id == space_id, Node.kind == "person")
+    query = select(_STANDING, Node.name)
+    if session.get_bind().dialect.name == "sqlite":  # it orders keys by code points: "/" follows " " to "."
+        ranges = json.dumps([[form, f"{form}/"] for form in names.first_forms(first)])
+        begin = func.json_each(ranges).table_valued("value")
+        low, high = (func.json_extract(begin.c.value, f"$[{end}]") for end in (0, 1))
+        # outer, so that each range is sought in the index on keys, and not everybody in the ranges
+        is_within = and_(is_person, Node.name_key >= low, Node.name_key < high)
+        query = query.select_from(begin).outerjoin(Node, is_within)
+    else:  # an index on text in a language's order finds no beginnings
+        query = query.where(is_person, Node.name_key.contains(first, autoescape=True))
+    rows = session.execute(query)
+    return list(dict.fromkeys(node_id for node_id, name in rows if name and names.first(name) == first))
 
 
 def _by_first_name(session: Session, space_id: str, name: str, *, is_speaker: bool) -> str | None:
     first = names.first(name)
-    if not first:
-        return None
-    rows = session.execute(
-        select(Node.id, Node.name, Node.is_speaker).where(Node.space_id == space_id, Node.kind == "person")
-    )
-    sharing = [_Namesake(*row) for row in rows if names.first(row[1]) == first]
+    sharing = _with_first_name(session, space_id, first) if first else []
     if len(sharing) != 1:
         return None
-    (other,) = sharing
+    other = session.get_one(Node, sharing[0])
     if is_speaker and other.is_speaker:
         return None
-    if names.is_single(name):
-        return other.id
-    return _take_over(session, space_id, other, name)
+    return other.id if names.is_single(name) else _take_over(session, space_id, other, name)
 
 
-def _take_over(session: Session, space_id: str, other: _Namesake, name: str) -> str | None:
-    if not names.is_single(other.name) or other.is_speaker:
+def _take_over(session: Session, space_id: str, node: Node, name: str) -> str | None:
+    if not names.is_single(node.name) or node.is_speaker:
         return None
-    node = session.get_one(Node, other.id)
+    shorter = node.name
     node.name, node.name_key = name, names.key(name)
     session.flush()
-    add_alias(session, space_id, other.id, other.name)
-    return other.id
+    add_alias(session, space_id, node.id, shorter)
+    return node.id
+
+
+def _nearest(session: Session, space_id: str, name: str) -> list[str]:
+    """Names of the three people whose name or alias is most like this one."""
+    called = select(Node.name, Node.id).where(
+        Node.space_id == space_id, Node.kind == "person", Node.merged_into.is_(None)
+    )
+    aliases = (
+        select(Alias.name, Node.id)
+        .join(Node, Node.id == Alias.node_id)
+        .where(Alias.space_id == space_id, Node.kind == "person", Node.merged_into.is_(None))
+    )
+    forms = {form: node_id for query in (aliases, called) for form, node_id in session.execute(query)}
+    near = [forms[form] for form in names.nearest(name, forms, n=6)]
+    return [person.name for person in load_people(session, list(dict.fromkeys(near))[:3])]
