@@ -298,6 +298,21 @@ def _standing(row: FactRow, run: Resolved, at: datetime) -> dict[str, Any]:
     }
 
 
+def unsettled(session: Session, space_id: str, registry: Registry) -> list[str]:
+    """Accepted statements whose row is not what follows from all of them, as `restate` would write it."""
+    rows = {row.id: row for row in fact_rows.load(session, space_id, states=ACCEPTED)}
+    found = []
+    for run in _resolved(session, space_id, rows.values(), registry):
+        for member in run.members:
+            row = rows[member]
+            if fact_rows.is_retracted(row):
+                continue
+            wanted = _standing(row, run, row.retracted_at or row.recorded_at)
+            if any(getattr(row, column) != value for column, value in wanted.items()):
+                found.append(member)
+    return found
+
+
 _TIMES = frozenset({"valid_to", "stated_to", "retracted_at"})
 
 
