@@ -146,7 +146,7 @@ def make_engine(url: str) -> Engine:
 def _other_engine(url: URL) -> Engine:
     engine = create_engine(url, pool_pre_ping=True, json_serializer=_json)
     if engine.dialect.name == "postgresql":
-        import pgvector  # noqa: F401  (its absence is said here, not in the middle of a write)
+        import pgvector.sqlalchemy  # noqa: F401  (its absence is said here, not in the middle of a write)
 
         event.listen(engine, "connect", _prepare_postgres)
     return engine

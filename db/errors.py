@@ -61,7 +61,7 @@ class VectorMissing(DatabaseError):
 
     def __init__(self, why: str) -> None:
         super().__init__(
-            f"Postgres did not create the extension vector: {why}; install pgvector on the server and let an "
+            f"Postgres did not create the extension vector: {' '.join(why.split())}; install pgvector on the server and let an "
             "administrator run `CREATE EXTENSION vector` in this database"
         )
 

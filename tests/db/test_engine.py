@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import errno
+import multiprocessing
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta, timezone
+from multiprocessing.connection import Connection
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, StatementError
 
-from db.engine import Database, open_database, sqlite_url
-from db.errors import SchemaTooNew, StoreFull
+from db.engine import Database, known_revisions, make_engine, open_database, sqlite_url
+from db.errors import BadDatabaseUrl, SchemaTooNew, StoreFull, StoreUnusable
 from db.tables import Space
 
 
@@ -102,3 +106,65 @@ def test_times_are_kept_as_moments_and_come_back_in_utc(database: Database, now:
         kept = session.get_one(Space, space_id).created_at
     assert kept == now
     assert kept.tzinfo is UTC
+
+
+def test_a_plain_postgres_address_is_taken_as_psycopgs() -> None:
+    engine = make_engine("postgresql://me@localhost/graph")
+    assert (engine.dialect.name, engine.driver) == ("postgresql", "psycopg")
+    engine.dispose()
+
+
+def test_a_server_that_is_away_is_named_without_its_password(tmp_path: Path) -> None:
+    with pytest.raises(StoreUnusable, match="graph") as caught:
+        open_database(f"postgresql://me:s3cret@/graph?host={tmp_path}")
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["", "graph.db", "mysql://me@localhost/x", "postgresql+pg8000://me@localhost/x"]
+)
+def test_an_address_that_cannot_be_used_is_refused(url: str) -> None:
+    with pytest.raises(BadDatabaseUrl, match="postgresql://"):
+        open_database(url)
+
+
+def open_at_once(url: str, start: Barrier, answer: Connection) -> None:
+    start.wait()
+    try:
+        opened = open_database(url)
+        with opened.reading() as session:
+            answer.send(session.scalars(text("SELECT version_num FROM alembic_version")).all())
+        opened.close()
+    except Exception as error:
+        answer.send(repr(error))
+
+
+@pytest.mark.parametrize("kind", ["disk", "postgres"])
+def test_processes_that_open_a_new_store_at_once_migrate_it_once(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    context = multiprocessing.get_context("spawn")
+    with ExitStack() as stack:
+        url = sqlite_url(tmp_path / "graph.db")
+        if kind == "postgres":
+            url = stack.enter_context(request.getfixturevalue("new_postgres")("template0"))
+        start, pipes = context.Barrier(3), [context.Pipe() for _ in range(3)]
+        openers = [context.Process(target=open_at_once, args=(url, start, pipe[1])) for pipe in pipes]
+        for opener in openers:
+            opener.start()
+        answers = [pipe[0].recv() if pipe[0].poll(60) else "no answer" for pipe in pipes]
+        for opener in openers:
+            opener.join(30)
+        assert answers == [[known_revisions()[0]]] * 3
+
+
+def test_opening_waits_for_no_writer(shared_url: str, now: datetime) -> None:
+    first = open_database(shared_url)
+    with first.transaction() as session:
+        session.add(Space(name="default", created_at=now))
+        session.flush()
+        second = open_database(shared_url)
+        with second.reading() as reader:
+            assert reader.scalars(text("SELECT name FROM space")).all() == []
+        second.close()
+    first.close()

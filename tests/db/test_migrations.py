@@ -1,29 +1,58 @@
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect
+from sqlalchemy import inspect, text
 
 from db.engine import alembic_config, make_engine, open_database, sqlite_url
 from db.tables import Base
 
 
-def test_the_migrations_make_what_the_tables_say(tmp_path: Path) -> None:
-    opened = open_database(sqlite_url(tmp_path / "graph.db"))
+@pytest.fixture(params=["disk", "postgres"])
+def bare_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of a store that nobody has migrated."""
+    if request.param == "disk":
+        yield sqlite_url(tmp_path / "graph.db")
+        return
+    new_postgres: Callable[[str], Any] = request.getfixturevalue("new_postgres")
+    with new_postgres("template0") as url:
+        yield url
+
+
+def test_the_migrations_make_what_the_tables_say(bare_url: str) -> None:
+    opened = open_database(bare_url)
     command.check(alembic_config(opened.engine))  # raises where they differ
     opened.close()
 
 
-def test_the_revisions_make_every_table_and_can_be_taken_back(tmp_path: Path) -> None:
-    engine = make_engine(sqlite_url(tmp_path / "graph.db"))
+def test_the_revisions_make_every_table_and_can_be_taken_back(bare_url: str) -> None:
+    engine = make_engine(bare_url)
     config = alembic_config(engine)
     command.upgrade(config, "head")
     made = set(inspect(engine).get_table_names())
     assert made == {*Base.metadata.tables, "alembic_version"}
     command.downgrade(config, "base")
     assert set(inspect(engine).get_table_names()) == {"alembic_version"}
+    command.upgrade(config, "head")
+    engine.dispose()
+
+
+def test_vectors_are_kept_when_their_width_is_checked_from_now_on(tmp_path: Path) -> None:
+    engine = make_engine(sqlite_url(tmp_path / "graph.db"))
+    command.upgrade(alembic_config(engine), "0002")
+    with engine.begin() as connection:
+        connection.execute(text("INSERT INTO space VALUES ('s', 'default', 'UTC', '2026-01-01 00:00:00')"))
+        connection.execute(
+            text("INSERT INTO embedding VALUES ('fact', 'f', 'm', 's', 2, x'0000803f00000040')")
+        )
+    command.upgrade(alembic_config(engine), "0003")
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT vector FROM embedding")) == bytes.fromhex("0000803f00000040")
     engine.dispose()
 
 
