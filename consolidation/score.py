@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import Select, and_, case, func, or_, select
 from sqlalchemy.orm import Session
 
 from consolidation.stage import NightContext, Progress, StageResult
@@ -152,7 +152,12 @@ def _unscored(space_id: str) -> Select[str]:
     waiting = or_(Fact.state.in_(("candidate", "quarantined")), Fact.salience.is_(None))
     return (
         select(Fact.id)
-        .where(Fact.space_id == space_id, waiting, Fact.state != "rejected", Fact.retracted_at.is_(None))
+        .where(
+            Fact.space_id == space_id,
+            waiting,
+            Fact.state.not_in(("rejected", "merged")),
+            Fact.retracted_at.is_(None),
+        )
         .order_by(Fact.recorded_at, Fact.id)
     )
 
@@ -162,7 +167,7 @@ def _around(session: Session, space_id: str) -> Around:
     degree: Counter[str] = Counter()
     columns = (Fact.subject_id, Fact.predicate, Fact.object_key, Fact.object_id, Fact.state)
     live = select(*columns).where(
-        Fact.space_id == space_id, Fact.retracted_at.is_(None), Fact.state != "rejected"
+        Fact.space_id == space_id, Fact.retracted_at.is_(None), Fact.state.not_in(("rejected", "merged"))
     )
     for subject_id, predicate, object_key, object_id, state in session.execute(live):
         degree.update(node for node in (subject_id, object_id) if node)
@@ -185,11 +190,17 @@ def _score(session: Session, ids: Sequence[str], around: Around, registry: Regis
 
 
 def _voices(session: Session, ids: Sequence[str]) -> dict[str, list[Voice]]:
+    """Who said each fact, in its own words or in a statement that was merged into it."""
+    keeper = case((Fact.state == "merged", Fact.superseded_by), else_=Fact.id)
     rows = list(
         session.execute(
-            select(Evidence.fact_id, Episode.id, Episode.speaker_id, Episode.time)
+            select(keeper, Episode.id, Episode.speaker_id, Episode.time)
+            .join(Evidence, Evidence.fact_id == Fact.id)
             .join(Episode, Episode.id == Evidence.episode_id)
-            .where(Evidence.fact_id.in_(ids), Episode.origin == "observed")
+            .where(
+                or_(Fact.id.in_(ids), and_(Fact.state == "merged", Fact.superseded_by.in_(ids))),
+                Episode.origin == "observed",
+            )
         )
     )
     felt = _felt(session, {row.id for row in rows})

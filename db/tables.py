@@ -282,7 +282,7 @@ class Fact(Base):
     rule: Mapped[str] = mapped_column(Label(128))  # which rule or model found it
     asserted_by: Mapped[str | None] = mapped_column(ForeignKey("node.id"))
     is_contested: Mapped[bool] = mapped_column(default=False)
-    superseded_by: Mapped[str | None] = mapped_column(String(64))
+    superseded_by: Mapped[str | None] = mapped_column(String(64), index=True)
     salience: Mapped[float | None]
     salience_terms: Mapped[dict[str, Any] | None]
     check_result: Mapped[dict[str, Any] | None]
