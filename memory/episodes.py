@@ -76,6 +76,19 @@ def list_episodes(
         return sorted(_fetch(session, query), key=_order)
 
 
+def still_unread(session: Session, episode_ids: Sequence[str], extractor_name: str) -> set[str]:
+    """Those of the episodes that the extractor has not read; what another process read meanwhile is not among them."""
+    reader = tables.Episode.extracted_by
+    found: set[str] = set()
+    for start in range(0, len(episode_ids), _CHUNK):
+        query = select(tables.Episode.id).where(
+            tables.Episode.id.in_(episode_ids[start : start + _CHUNK]),
+            or_(reader.is_(None), reader != extractor_name),
+        )
+        found |= set(session.scalars(query))
+    return found
+
+
 def mark_read(session: Session, episode_ids: Sequence[str], extractor_name: str) -> None:
     """Record that the extractor has read these; part of the caller's transaction."""
     if not episode_ids:

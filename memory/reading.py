@@ -2,7 +2,8 @@
 
 Each conversation is read in time order, in stretches; before a stretch come a few messages as context, from which
 alone nothing is taken. What was found in a stretch and the mark that it was read are one transaction, so that a
-reading that was cut short goes on where it stopped. The models run outside of any transaction.
+reading that was cut short goes on where it stopped. The models run outside of any transaction; what another process
+has read while they ran is not taken twice.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Protocol
 from db.engine import Database
 from memory.candidates import add_candidates
 from memory.emotions import add_tags
-from memory.episodes import list_episodes, mark_read
+from memory.episodes import list_episodes, mark_read, still_unread
 from memory.people import roster
 from memory.ports import Clock, EmotionTagger, Extractor, utc_now
 from memory.registry import Registry
@@ -105,9 +106,12 @@ class _Reader:
         candidates = self._extract(context, stretch)
         tags = list(_tags(self.tagger, stretch))
         with self.database.transaction() as session:
+            unread = still_unread(session, [episode.id for episode in stretch], self.extractor.name)
+            candidates = [item for item in candidates if not unread.isdisjoint(item.episode_ids)]
+            tags = [tag for tag in tags if tag.episode_id in unread]
             fact_ids = add_candidates(session, self.space_id, candidates, self.registry, clock=self.clock)
             add_tags(session, self.space_id, tags)
-            mark_read(session, [episode.id for episode in stretch], self.extractor.name)
+            mark_read(session, sorted(unread), self.extractor.name)
         return ReadReport(len(stretch), len(fact_ids), len(tags))
 
     def _extract(self, context: Sequence[Episode], stretch: Sequence[Episode]) -> list[FactCandidate]:
