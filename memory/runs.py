@@ -76,6 +76,8 @@ class Run:
     confidence: float
     evidence: dict[str, None]
     conversations: frozenset[str]
+    said: Moment  # when it was first told of, and the day of that; a correction stands in the place of what it corrects
+    day: datetime
     last_said: Moment
     is_retracted: bool
     withdrawn_by: Assertion | None = None
@@ -86,19 +88,19 @@ class Run:
 
     @property
     def order(self) -> tuple[datetime, Moment, str]:
-        return (self.onset, self.first.said, self.first.id)
+        return (self.onset, self.said, self.first.id)
 
     @property
     def onset(self) -> datetime:
         """When it began, for ordering: as said, else the day of the first evidence (or its end, if earlier)."""
         if self.start is not None:
             return self.start
-        return min(self.first.day, self.stated_end) if self.stated_end else self.first.day
+        return min(self.day, self.stated_end) if self.stated_end else self.day
 
     @property
     def is_soft(self) -> bool:
         """Whether its start is no more than the day somebody first mentioned it in passing."""
-        return self.is_open and self.change == "state" and self.start in (None, self.first.day)
+        return self.is_open and self.change == "state" and self.start in (None, self.day)
 
     @property
     def is_open(self) -> bool:
@@ -107,7 +109,7 @@ class Run:
     @property
     def was_over(self) -> bool:
         """Whether it was told of only when it was over."""
-        return self.stated_end is not None and self.first.day >= self.stated_end
+        return self.stated_end is not None and self.day >= self.stated_end
 
     @property
     def is_void(self) -> bool:
@@ -168,6 +170,6 @@ def overturns(new: Run, old: Run) -> bool:
         old.is_soft
         and new.change in ("update", "correct")
         and new.is_open
-        and new.first.said > old.first.said
+        and new.said > old.said
         and new.onset <= old.onset
     )

@@ -78,12 +78,15 @@ class _Slot:
             return
         if target.start is not None and (by.start is None or target.start < by.start):
             by.start = target.start  # the right value held from when the wrong one was thought to
+        by.said, by.day = min(by.said, target.said), min(by.day, target.day)
+        if by.is_open and by.start is not None and is_before(by.start, target.stated_end):
+            by.stated_end = by.end = target.stated_end  # and until when
         if not target.is_retracted:
             target.is_retracted, target.withdrawn_by = True, by.first
 
     def _target(self, by: Run) -> Run | None:
-        """The value that a correction takes back: the one it names (over the same time, if it holds twice), else the nearest
-        one said before it."""
+        """The value that a correction takes back: the one it names (over the same time, if it holds twice), else
+        the nearest one said before it."""
         earlier = [
             run
             for run in sorted(self.runs, key=lambda run: (run.last_said, run.first.id))
@@ -142,7 +145,7 @@ class _Slot:
         if run.is_retracted:
             return new.change == "state"
         if new.stated_end is not None and new.stated_end < run.onset and run.start is not None:
-            return False
+            return new.change == "end" and run.is_soft
         if self._is_parted(new, run):
             return False
         if new.change == "end" or is_before(new.onset, run.end):
@@ -169,6 +172,10 @@ class _Slot:
                 is_unknown = run.start is None and run.stated_end is None
                 run.start = new.start if is_unknown or run.start is None else min(run.start, new.start)
             if new.stated_end is not None and is_before(run.onset, new.stated_end):
+                run.stated_end = new.stated_end
+            elif new.stated_end is not None and new.change == "end":
+                if new.stated_end < run.onset:
+                    run.start = None  # it was mentioned in passing when it was over already
                 run.stated_end = new.stated_end
             if is_before(new.onset, run.end):
                 # what corrects nothing any more still stands firmer than a mention in passing
@@ -284,6 +291,8 @@ def _as_run(row: Assertion) -> Run:
         confidence=row.confidence,
         evidence=dict.fromkeys(row.evidence),
         conversations=row.conversations,
+        said=row.said,
+        day=row.day,
         last_said=row.last_said,
         is_retracted=row.is_retracted,
         end=row.valid_to,

@@ -118,6 +118,21 @@ def test_an_end_of_an_unknown_beginning_is_kept() -> None:
     }
 
 
+def test_an_end_on_the_day_of_the_first_mention_ends() -> None:
+    ending = said("Pip", 1, position=1, predicate="dog", change="end", valid_from=None, valid_to=day(1))
+    assert intervals(said("Pip", 1, predicate="dog"), ending) == {"Pip": (1, 1)}
+
+
+def test_an_end_before_the_first_mention_overturns_it() -> None:
+    ending = said("Porto", 9, change="end", valid_from=None, valid_to=day(-20))
+    assert intervals(said("Porto", 1), ending) == {"Porto": (None, -20)}
+
+
+def test_a_corrected_value_ends_when_the_wrong_one_was_said_to() -> None:
+    claims = [said("Faro", 1, valid_to=day(20)), said("Braga", 5, change="correct", corrects="Faro")]
+    assert intervals(*claims) == {"Braga": (1, 20)}
+
+
 @pytest.mark.parametrize(
     ("first", "second", "kept"),
     [
