@@ -61,11 +61,6 @@ class Registry:
         for path in (Path(__file__).with_name("predicates.toml"), *([extra] if extra else [])):
             for name, entry in _read(path).items():
                 found[name] = _predicate(name, entry, path)
-            for name, predicate in found.items():
-                if predicate.inverse is not None and predicate.inverse not in found:
-                    raise BadPredicates(
-                        str(path), f"[{name}] has the inverse {predicate.inverse!r}, which is none"
-                    )
         return cls(found, is_strict=is_strict)
 
     def get(self, name: str) -> Predicate:
@@ -136,6 +131,8 @@ def _predicate(name: str, entry: Any, path: Path) -> Predicate:
             raise bad(f"sets {key!r}, which is no key; the keys are {', '.join(_KEYS)}")
         if not isinstance(value, str) or not value:
             raise bad(f"sets {key} to {value!r}, which is no text")
+        if key == "inverse" and value != as_name(value):
+            raise bad(f"sets inverse to {value!r}, which is no predicate's name")
         allowed = get_args(_CHOICES.get(key, str))
         if allowed and value not in allowed:
             raise bad(f"sets {key} to {value!r}, which is not one of {', '.join(allowed)}")
