@@ -9,6 +9,7 @@ has read while they ran is not taken twice.
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -17,6 +18,7 @@ from db.engine import Database
 from memory.candidates import add_candidates
 from memory.emotions import add_tags
 from memory.episodes import list_episodes, mark_read, still_unread
+from memory.exchange.told import told
 from memory.people import roster
 from memory.ports import Clock, EmotionTagger, Extractor, utc_now
 from memory.registry import Registry
@@ -62,13 +64,15 @@ def read_episodes(
     """Read every observed text that this extractor has not read. Reading twice adds nothing."""
     reader = _Reader(database, space_id, extractor, tagger, registry, clock)
     unread = list_episodes(database, space_id, unread_by=extractor.name)
+    new_ids: dict[str, set[str]] = defaultdict(set)
+    for episode in unread:
+        new_ids[episode.conversation_id].add(episode.id)
     report = ReadReport(0, 0, 0)
     if progress is not None:
         progress(0, len(unread))
-    for conversation_id in dict.fromkeys(episode.conversation_id for episode in unread):
-        new_ids = {episode.id for episode in unread if episode.conversation_id == conversation_id}
+    for conversation_id, new in new_ids.items():
         history = list_episodes(database, space_id, conversation_id=conversation_id)
-        for context, stretch in _stretches(history, new_ids):
+        for context, stretch in _stretches(history, new):
             report += reader.read(context, stretch)
             if progress is not None:
                 progress(report.n_episodes, len(unread))
@@ -119,9 +123,14 @@ class _Reader:
         known = roster(self.database, self.space_id, stretch[0].conversation_id)
         new_ids = {episode.id for episode in stretch}
         shown = new_ids | {episode.id for episode in context}
+        notes = told(self.database, self.space_id, [*context, *stretch])
+        if notes is None:
+            found = self.extractor.extract([*context, *stretch], known)
+        else:
+            found = notes.settle(self.extractor.extract(notes.episodes, notes.roster(known)))
         return [
             replace(candidate, episode_ids=tuple(item for item in candidate.episode_ids if item in shown))
-            for candidate in self.extractor.extract([*context, *stretch], known)
+            for candidate in found
             if not new_ids.isdisjoint(candidate.episode_ids)
         ]
 

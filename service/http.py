@@ -21,7 +21,7 @@ from sqlalchemy import func, select
 from starlette.exceptions import HTTPException
 
 from db.tables import Episode, Fact
-from service import http_facts, http_people, problems
+from service import http_exchange, http_facts, http_forgetting, http_people, problems
 from service.guard import Guard
 from service.http_app import App, Given, as_moment
 from service.metrics import Metrics
@@ -66,7 +66,7 @@ router = APIRouter()
 
 def routers() -> tuple[APIRouter, ...]:
     """Every router of the application; each is documented in docs/http.md."""
-    return (router, http_people.router, http_facts.router)
+    return (router, http_people.router, http_facts.router, http_exchange.router, http_forgetting.router)
 
 
 def create_app(services: Services, *, nights: Nights | None = None, token: str = "") -> FastAPI:

@@ -32,8 +32,12 @@ from memory.types import Answer, Fact, ImportReport, Person
 from service.settings import Settings
 
 if TYPE_CHECKING:
+    import networkx
+
     from agents.runtime.spec import ModelSpec
     from consolidation.night import NightReport, StageWatcher
+    from memory.exchange.network import View
+    from memory.exchange.picture import Part
     from memory.index import Index
     from memory.reading import ReadReport
     from simulator.session import Session
@@ -164,9 +168,26 @@ class Services:
 
         What reading needs is loaded first, so that a missing model is found before anything is written.
         """
+        from memory.exchange.detect import read_notebook
+        from memory.exchange.notes import import_notebook
         from memory.importing import import_file
+        from memory.reading import ReadReport
 
         _ = self.extractor, self.tagger, self.registry
+        raw = path.read_bytes()
+        notebook = read_notebook(raw, path.name)
+        if notebook is not None:
+            report, n_facts = import_notebook(
+                self.database,
+                self.space_id,
+                notebook,
+                self.registry,
+                raw=raw,
+                name=path.name,
+                clock=self.clock,
+                progress=import_step,
+            )
+            return report, ReadReport(0, n_facts, 0) + self.read(read_step)
         report = import_file(
             self.database,
             self.space_id,
@@ -219,6 +240,41 @@ class Services:
             as_of=as_of,
             clock=self.clock,
         )
+
+    def network(self, view: View) -> networkx.MultiDiGraph:
+        """The graph for export and analysis, as `view` says."""
+        from memory.exchange.network import to_networkx
+
+        return to_networkx(self.database, self.space_id, self.registry, view, clock=self.clock)
+
+    def graph_part(
+        self, *, person: str | None, as_of: datetime | None, known_to: str | None, is_history: bool
+    ) -> Part:
+        """What a picture shows: people and how they are related, or one person and what is known of them."""
+        from memory.exchange import picture
+
+        view = self.view(as_of, known_to, is_history=is_history, has_values=person is not None)
+        one = self.person(person) if person is not None else None
+        found = self.network(view)
+        if one is None:
+            title, part = f"People of {self.settings.space}", picture.among_people(found)
+        else:
+            title, part = one.name, picture.around(found, one.id)
+        return picture.Part(part, title, len(found))
+
+    def view(self, as_of: datetime | None, known_to: str | None, **shown: bool) -> View:
+        """A view of the graph as the named person knows it; `shown` as in memory.exchange.network.View."""
+        from memory.exchange.network import View
+
+        viewer = self.person(known_to).id if known_to else None
+        return View(as_of=as_of, known_to=viewer, **shown)
+
+    def missing_artifacts(self) -> list[str]:
+        """Paths of artifacts on record whose files are not in the home folder, relative to it."""
+        from memory.artifacts import list_artifacts
+
+        recorded = dict.fromkeys(item.path for item in list_artifacts(self.database, self.space_id))
+        return [path for path in recorded if not (self.settings.home / path).exists()]
 
     def sleep(
         self, *, settings: NightSettings | None = None, watch: StageWatcher | None = None, **options: Any

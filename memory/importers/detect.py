@@ -28,7 +28,7 @@ _DOCUMENTS: tuple[tuple[Callable[[dict[str, Any]], bool], Callable[..., list[Exp
 
 def read(raw: bytes, file_name: str, zone: tzinfo) -> list[Export]:
     """Every chat of the file, in file order. `zone` holds for times that carry none of their own."""
-    text, notes = _decode(raw, file_name)
+    text, notes = decode(raw, file_name)
     if not text.strip("\ufeff \t\r\n\0"):
         raise EmptyChat(file_name)
     stem = PurePath(file_name).stem
@@ -42,10 +42,10 @@ def _parse(text: str, file_name: str, stem: str, zone: tzinfo) -> list[Export]:
     if re.match(r"\s*(\{|\[\s*[{\"\]])", text):
         if jsonl.looks_like(text):
             return _named(jsonl.parse, text, file_name, stem, zone)
-        document = _document(text, file_name)
+        whole_document = document(text, file_name)
         for looks_like, parse in _DOCUMENTS:
-            if isinstance(document, dict) and looks_like(document):
-                return _guarded(parse, document, file_name, zone)
+            if isinstance(whole_document, dict) and looks_like(whole_document):
+                return _guarded(parse, whole_document, file_name, zone)
     elif whatsapp.looks_like(text):
         return whatsapp.parse(text, stem, zone)
     raise UnknownFormat(file_name)
@@ -71,7 +71,8 @@ def _named(
     ]
 
 
-def _document(text: str, file_name: str) -> Any:
+def document(text: str, file_name: str) -> Any:
+    """The one JSON value that the text is; raises UnknownFormat, or BrokenExport with the place of the damage."""
     try:
         return whole(json.loads(text)) if "\\ud" in text.lower() else json.loads(text)
     except json.JSONDecodeError as error:
@@ -83,7 +84,7 @@ def _document(text: str, file_name: str) -> Any:
         raise BrokenExport(file_name, "the JSON is nested too deeply") from error
 
 
-def _decode(raw: bytes, file_name: str) -> tuple[str, tuple[str, ...]]:
+def decode(raw: bytes, file_name: str) -> tuple[str, tuple[str, ...]]:
     """The text with plain line ends, and a note where bytes had to be replaced."""
     if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         text = raw.decode("utf-16", errors="replace")

@@ -12,6 +12,7 @@ import click
 from service.cli.output import Bars, Date, State, day, print_json
 
 if TYPE_CHECKING:
+    from memory.exchange.notes import Notebook
     from memory.types import Export
 
 
@@ -21,14 +22,15 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.pass_obj
 def import_(state: State, file: Path, preview: bool, as_json: bool) -> None:
-    """Import a chat export (WhatsApp, Telegram, Discord, JSONL) and read it."""
+    """Import a chat (WhatsApp, Telegram, Discord, JSONL) or another memory (mem0, MCP memory) and read it."""
+    from memory.exchange.detect import read_notebook
     from memory.importing import read_exports
 
-    exports = read_exports(
-        file, timezone=state.settings.timezone
-    )  # a bad file is refused before a home is made
+    # a bad file is refused before a home is made
+    notebook = read_notebook(file.read_bytes(), file.name)
+    exports = [] if notebook else read_exports(file, timezone=state.settings.timezone)
     if preview:
-        _preview(exports, as_json=as_json)
+        _preview([_notes_json(notebook)] if notebook else _chats_json(exports), as_json=as_json)
         return
     with state.services() as services, Bars() as bars:
         report, read = services.import_file(
@@ -51,7 +53,8 @@ def import_(state: State, file: Path, preview: bool, as_json: bool) -> None:
         click.echo(f"nothing new: all {report.n_messages} messages were here already")
     else:
         click.echo(
-            f"{report.kind}: {report.n_new} new of {report.n_messages} messages by {', '.join(report.people)}, "
+            f"{report.kind}: {report.n_new} new of {report.n_messages} "
+            f"{'notes about' if notebook else 'messages by'} {', '.join(report.people) or 'nobody'}, "
             f"{day(report.first)} to {day(report.last)}"
         )
     if read.n_episodes:  # also those that an earlier import stored but could not read
@@ -62,7 +65,20 @@ def import_(state: State, file: Path, preview: bool, as_json: bool) -> None:
         click.echo(f"  {note}")
 
 
-def _preview(exports: Sequence[Export], *, as_json: bool) -> None:
+def _notes_json(notebook: Notebook) -> dict[str, Any]:
+    times = [note.time for note in notebook.notes if note.time]
+    return {
+        "kind": notebook.kind,
+        "conversation": f"notes on {len(notebook.things)} things",
+        "messages": notebook.n_notes,
+        "people": sorted(notebook.people),
+        "first": day(min(times, default=None)),
+        "last": day(max(times, default=None)),
+        "notes": list(notebook.remarks),
+    }
+
+
+def _chats_json(exports: Sequence[Export]) -> list[dict[str, Any]]:
     chats: list[dict[str, Any]] = []
     for export in exports:
         if not export.messages:
@@ -79,6 +95,10 @@ def _preview(exports: Sequence[Export], *, as_json: bool) -> None:
                 "notes": list(export.notes),
             }
         )
+    return chats
+
+
+def _preview(chats: Sequence[dict[str, Any]], *, as_json: bool) -> None:
     if as_json:
         print_json(chats)
         return

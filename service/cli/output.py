@@ -34,8 +34,10 @@ class State:
         return replace(settings, space=self._space) if self._space else settings
 
     @contextmanager
-    def services(self) -> Iterator[Services]:
-        with Services(self.settings) as services:
+    def services(self, space: str | None = None) -> Iterator[Services]:
+        """The opened services, in this space where a command names one of its own."""
+        settings = replace(self.settings, space=space) if space else self.settings
+        with Services(settings) as services:
             yield services
 
 
