@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Select, select
 
 from db.engine import Database
-from db.tables import Consent
+from db.tables import Consent, Node
 from memory import ledger
 from memory.ports import Clock, utc_now
 
@@ -37,9 +37,10 @@ def record(
 
 
 def withdraw(database: Database, space_id: str, person_id: str, *, clock: Clock = utc_now) -> int:
-    """End every standing consent for the person; returns how many there were."""
+    """End every standing consent for the person and for who was merged into them; returns how many there were."""
     with database.transaction() as session:
-        rows = session.scalars(_standing(space_id, person_id)).all()
+        merged = session.scalars(select(Node.id).where(Node.merged_into == person_id)).all()
+        rows = [row for one in (person_id, *merged) for row in session.scalars(_standing(space_id, one))]
         for row in rows:
             row.withdrawn_at = clock()
             payload = {"consent": row.id, "person": person_id, "withdrawn": True}

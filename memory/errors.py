@@ -10,6 +10,12 @@ GraphError
 ├── UnknownTimezone   no time zone of that name
 ├── UnknownPerson     no such person; carries the nearest names (also a LookupError)
 │   └── NearlyKnown   nobody of that name, but somebody of one like it; a fact would make a new person
+├── NoName            a name of which nothing can be seen
+├── NameTaken         a name that is somebody's already
+├── NotTheirName      an alias that the person does not have
+├── UnknownMerge      no such merge id (also a LookupError)
+├── CannotMerge       the two are one already, or are shown to be two
+├── CannotUnmerge     the merge was undone before, or a later one rests on it
 ├── UnknownFact       no such fact id (also a LookupError)
 ├── UnknownDecision   no such decision id (also a LookupError)
 ├── UnknownArtifact   no such artifact id (also a LookupError)
@@ -108,6 +114,45 @@ class NearlyKnown(UnknownPerson):
         self.args = (f"nobody called {name} is known; {hint}",)
 
 
+class NoName(GraphError, ValueError):
+    def __init__(self) -> None:
+        super().__init__("nothing of that name can be seen; give one with a letter, a digit or a sign in it")
+
+
+class NameTaken(GraphError):
+    def __init__(self, name: str, owner: str, *, is_own: bool) -> None:
+        super().__init__(
+            f"{owner} goes by {name} already"
+            if is_own
+            else f"{name} is the name of {owner}; if they are one, `slowwave person merge` makes them one"
+        )
+
+
+class NotTheirName(GraphError):
+    def __init__(self, person: str, name: str, *, is_main: bool) -> None:
+        super().__init__(
+            f"{name} is the name that {person} is shown by; `slowwave person rename` gives another"
+            if is_main
+            else f"{person} has no alias {name}; `slowwave person show` lists their names, `slowwave person merges` "
+            "who was merged into them"
+        )
+
+
+class UnknownMerge(GraphError, LookupError):
+    def __init__(self, merge_id: str) -> None:
+        super().__init__(f"no merge has the id {merge_id}; `slowwave person merges` lists them")
+
+
+class CannotMerge(GraphError):
+    def __init__(self, kept: str, other: str, why: str) -> None:
+        super().__init__(f"{other} cannot be merged into {kept}: {why}")
+
+
+class CannotUnmerge(GraphError):
+    def __init__(self, merge_id: str, why: str) -> None:
+        super().__init__(f"merge {merge_id} cannot be undone: {why}")
+
+
 class UnknownFact(GraphError, LookupError):
     def __init__(self, fact_id: str) -> None:
         super().__init__(f"no fact has the id {fact_id}; `slowwave facts PERSON --json` lists ids")
@@ -148,7 +193,9 @@ class BadInterval(GraphError):
 
 class UnreadableTime(GraphError):
     def __init__(self, said: str, why: str) -> None:
-        super().__init__(f"{said} cannot be used as a time: {why}; write it as 2025-04-01 or 2025-04-01T09:30Z")
+        super().__init__(
+            f"{said} cannot be used as a time: {why}; write it as 2025-04-01 or 2025-04-01T09:30Z"
+        )
 
 
 class UnknownEpisode(GraphError, LookupError):
@@ -168,7 +215,9 @@ class UnknownCertificate(GraphError, LookupError):
 
 class PlanChanged(GraphError):
     def __init__(self) -> None:
-        super().__init__("the store has changed since that plan was shown; nothing was erased, look at it again")
+        super().__init__(
+            "the store has changed since that plan was shown; nothing was erased, look at it again"
+        )
 
 
 class TaintedArtifact(GraphError):

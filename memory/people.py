@@ -151,6 +151,11 @@ def add_alias(session: Session, space_id: str, node_id: str, name: str) -> None:
         session.flush()
 
 
+def retire_key(node: Node) -> None:
+    """Let a merged node's name lead nowhere, so that somebody else can have it."""
+    node.name_key = f"{node.name_key} {node.id}"
+
+
 def _create(session: Session, space_id: str, name: str, kind: str, *, is_speaker: bool, clock: Clock) -> str:
     node = Node(
         space_id=space_id,
