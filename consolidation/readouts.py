@@ -281,7 +281,7 @@ def write_readout(readout: Readout, root: Path) -> tuple[Path, str]:
     tensors = {f"layer_{layer}.vectors": readout.vectors[layer] for layer in readout.manifest.layers}
     vectors = save({name: np.ascontiguousarray(tensor, dtype=np.float32) for name, tensor in tensors.items()})
     manifest = json.dumps(asdict(readout.manifest), indent=1, sort_keys=True, ensure_ascii=False).encode()
-    sha256 = hashlib.sha256(hashlib.sha256(vectors).digest() + hashlib.sha256(manifest).digest()).hexdigest()
+    sha256 = _hash_of(vectors, manifest)
     folder = root / sha256[:12]
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in ((VECTORS_FILE, vectors), (MANIFEST_FILE, manifest)):
@@ -289,6 +289,15 @@ def write_readout(readout: Readout, root: Path) -> tuple[Path, str]:
         half.write_bytes(content)
         half.replace(folder / name)
     return folder, sha256
+
+
+def hash_of(folder: Path) -> str:
+    """The sha256 over both files of a readout, as `write_readout` gives it."""
+    return _hash_of((folder / VECTORS_FILE).read_bytes(), (folder / MANIFEST_FILE).read_bytes())
+
+
+def _hash_of(vectors: bytes, manifest: bytes) -> str:
+    return hashlib.sha256(hashlib.sha256(vectors).digest() + hashlib.sha256(manifest).digest()).hexdigest()
 
 
 def read_readout(folder: Path) -> Readout:

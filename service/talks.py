@@ -68,6 +68,11 @@ class Talks:
             raise failed[0]
         return _until_turn(pieces, gone)
 
+    def end(self) -> None:
+        """Close the session that is open; the next turn opens one anew."""
+        with self._lock:
+            self._session = self._key = None
+
     def _speak(
         self,
         says: Says,

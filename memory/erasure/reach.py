@@ -69,6 +69,10 @@ def find(session: Session, space_id: str, target: Target) -> Reach:
     if target.kind == "fact" and target.with_messages:
         reach.episodes |= set[str]().union(*evidence_of(session, reach.facts).values())
     _close(session, space_id, reach)
+    if notes := _notes(session, reach):
+        reach.episodes |= notes
+        reach.redacted -= notes
+        _close(session, space_id, reach)
     resting = set[str]().union(*evidence_of(session, reach.facts).values())
     reach.n_left = len(resting - reach.episodes)
     _empty_containers(session, space_id, reach)
@@ -178,6 +182,27 @@ def _close(session: Session, space_id: str, reach: Reach) -> None:
         if not (asserted or held[fact_id]) - reach.episodes:
             reach.facts.add(fact_id)
     reach.again = slot_mates(session, space_id, hit | reach.facts) - reach.facts
+
+
+def _notes(session: Session, reach: Reach) -> set[str]:
+    """Notes of facts stated by hand go with the last of their facts: they say nothing else."""
+    held = set[str]().union(*evidence_of(session, reach.facts).values()) - reach.episodes
+    notes = {
+        episode_id
+        for part in chunked(tables.Episode.id, held)
+        for episode_id in session.scalars(
+            select(tables.Episode.id).where(part, tables.Episode.kind == "note")
+        )
+    }
+    needed = {
+        episode_id
+        for part in chunked(tables.Evidence.episode_id, notes)
+        for fact_id, episode_id in session.execute(
+            select(tables.Evidence.fact_id, tables.Evidence.episode_id).where(part)
+        )
+        if fact_id not in reach.facts
+    }
+    return notes - needed
 
 
 def _asserters(session: Session, fact_ids: Collection[str]) -> Iterator[tuple[str, str | None]]:

@@ -33,6 +33,7 @@ from memory.registry import Registry
 
 Reason = Literal["request", "consent", "mistake", "retention", "law", "other"]
 REASONS: tuple[Reason, ...] = get_args(Reason)
+HASH_DIGITS = 12  # of a plan's hash that are enough
 LEASE_S = 900.0  # a killed erasure keeps others out for no longer
 # A night and an erasure of one space keep each other out by the same lease; an import, where it holds one, too.
 _LEASES = ("sleep:{}", "import:{}")
@@ -46,7 +47,10 @@ def unwatched(step: str) -> Progress:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """How an erasure is to be done. `expected` is the hash of the plan that was shown; None does what is there now."""
+    """How an erasure is to be done.
+
+    `expected` is the hash of the plan that was shown, or its first digits; None does what would be shown now.
+    """
 
     expected: str | None = None
     reason: Reason = "request"
@@ -92,7 +96,7 @@ def erase(
         with database.transaction() as session:
             store.overwrite_deleted(session)
             draft = plan.draft(session, space_id, home, target)
-            if wish.expected is not None and draft.plan.sha256 != wish.expected:
+            if wish.expected is not None and not _is_shown(draft.plan, wish.expected):
                 raise PlanChanged
             erasure_id = new_id()
             changed = store_rows.apply(session, space_id, draft, registry, clock)
@@ -141,6 +145,10 @@ def resume(
         ]
     finally:
         _release(database, space_id, wish.holder)
+
+
+def _is_shown(made: Plan, expected: str) -> bool:
+    return len(expected) >= HASH_DIGITS and made.sha256.startswith(expected)
 
 
 def _begun(draft: Draft, wish: Wish) -> dict[str, Any]:

@@ -1,0 +1,91 @@
+"""The pointer, the artifacts on record, and their files with their hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from db import tables
+from memory.verify.problems import Problem, several
+
+Hasher = Callable[
+    [Path], str
+]  # the identity of what is at a path, as its maker counts it; raises where it is broken
+SLEEP = "run `slowwave roll-back` or `slowwave sleep`"
+
+
+def pointers(session: Session, space_id: str) -> Iterator[Problem]:
+    """What serves is there and holds nothing that was erased."""
+    for row in session.scalars(select(tables.Pointer).where(tables.Pointer.space_id == space_id)):
+        for kind, artifact_id in (("recipe", row.recipe_id), ("readout", row.readout_id)):
+            if artifact_id is None:
+                continue
+            found = session.get(tables.Artifact, artifact_id)
+            if found is None or found.kind != kind:
+                yield Problem("pointer", f"{row.name} names {artifact_id}, which is no {kind}", SLEEP)
+            elif found.tainted_at is not None:
+                yield Problem(
+                    "pointer", f"{row.name} names the {kind} {artifact_id}, which is tainted", SLEEP
+                )
+
+
+def files(session: Session, space_id: str, home: Path, hashers: dict[str, Hasher]) -> Iterator[Problem]:
+    """Each artifact's files are there as recorded; those of tainted ones are gone."""
+    rows = session.scalars(
+        select(tables.Artifact)
+        .where(tables.Artifact.space_id == space_id)
+        .order_by(tables.Artifact.created_at, tables.Artifact.id)
+    ).all()
+    newest = {row.path: row for row in rows}  # a report that was written again is on record twice
+    usable = {row.path for row in rows if row.tainted_at is None}
+    for row in newest.values():
+        path = home / row.path
+        if row.tainted_at is not None and row.path not in usable:
+            if path.exists() and row.kind != "recipe":
+                what = f"{row.kind} {row.id} holds what was erased and is still on disk"
+                yield Problem("files", what, "run `slowwave forget resume`, or delete it")
+            continue
+        problem = _look_at(row, path, {"recipe": _hash_of_file, "report": _hash_of_file, **hashers})
+        if problem is not None:
+            remedy = (
+                "restore it from a backup"
+                if row.kind != "report"
+                else "it is only a page; ignore or restore it"
+            )
+            yield Problem("files", f"{row.kind} {row.id} {problem}", remedy)
+    yield from several("files", _lost_vectors(home, [row for row in rows if row.tainted_at is None]), SLEEP)
+
+
+def _look_at(row: tables.Artifact, path: Path, hashers: dict[str, Hasher]) -> str | None:
+    if not path.exists():
+        return "has no file"
+    hasher = hashers.get(row.kind)
+    if hasher is None:
+        return None
+    try:
+        return None if hasher(path) == row.sha256 else "is not what was recorded"
+    except Exception as error:  # whatever is wrong with a file, it is told like the rest
+        return f"cannot be read ({type(error).__name__})"
+
+
+def _hash_of_file(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _lost_vectors(home: Path, rows: list[tables.Artifact]) -> Iterator[str]:
+    """Recipes whose vectors are not in the home folder."""
+    for row in rows:
+        if row.kind != "recipe":
+            continue
+        try:
+            entries = json.loads((home / row.path).read_text(encoding="utf-8"))["entries"]
+            lost = [entry["path"] for entry in entries if not (home / entry["path"]).is_dir()]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue  # told above
+        if lost:
+            yield f"recipe {row.id} lists {len(lost)} vectors that are not there"

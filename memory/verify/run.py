@@ -1,0 +1,90 @@
+"""All proofs in turn, each named, with progress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import func, select
+
+from db import tables
+from db.engine import Database
+from memory import ledger
+from memory.erasure import unfinished
+from memory.erasure.residue import Progress
+from memory.erasure.run import Watch, unwatched
+from memory.registry import Registry
+from memory.verify import artifacts, rows, standing
+from memory.verify.artifacts import Hasher
+from memory.verify.problems import Problem, Report, several
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """What cannot be known here: how an artifact of a kind is hashed, and how the index is checked."""
+
+    hashers: dict[str, Hasher] = field(default_factory=dict)
+    index: Callable[[Progress], list[str]] | None = None
+
+
+def verify(
+    database: Database,
+    space_id: str,
+    home: Path,
+    registry: Registry,
+    checks: Checks | None = None,
+    *,
+    watch: Watch = unwatched,
+) -> Report:
+    """Every problem that is found; none means that tables, ledger, indexes and files agree."""
+    given = checks or Checks()
+    found: list[Problem] = []
+    with database.reading() as session:
+        proofs: dict[str, Callable[[], Iterator[Problem]]] = {
+            "store": lambda: rows.store(session, space_id),
+            "references": lambda: rows.references(session, space_id),
+            "intervals": lambda: rows.intervals(session, space_id),
+            "evidence": lambda: rows.evidence(session, space_id),
+            "slots": lambda: rows.slots(session, space_id, registry),
+            "vectors": lambda: rows.vectors(session, space_id),
+            "people": lambda: rows.people(session, space_id),
+            "participants": lambda: rows.participants(session, space_id),
+            "decisions": lambda: standing.decided(session, space_id),
+            "timeline": lambda: standing.settled(session, space_id, registry),
+            "ledger": lambda: standing.recorded(session, space_id),
+            "pointer": lambda: artifacts.pointers(session, space_id),
+            "files": lambda: artifacts.files(session, space_id, home, given.hashers),
+        }
+        progress = watch("tables")
+        for done, (name, proof) in enumerate(proofs.items()):
+            progress(done, len(proofs), name)
+            found += proof()
+            if name == "store" and found:  # what cannot be read proves nothing
+                return Report(tuple(found), {})
+        progress(len(proofs), len(proofs))
+        counts = {
+            name: session.scalar(select(func.count()).select_from(mapped).where(mapped.space_id == space_id))
+            or 0
+            for name, mapped in _COUNTED.items()
+        }
+    found += several("ledger", ledger.verify(database, space_id), rows.RESTORE)
+    found += several(
+        "erasure",
+        (f"erasure {item.seq} was cut off" for item in unfinished(database, space_id)),
+        "run `slowwave forget resume`",
+    )
+    if given.index is not None:
+        found += several("index", given.index(watch("index")), rows.REINDEX)
+    return Report(tuple(found), counts)
+
+
+_COUNTED: dict[str, Any] = {
+    "messages": tables.Episode,
+    "facts": tables.Fact,
+    "vectors": tables.Embedding,
+    "decisions": tables.Decision,
+    "ledger entries": tables.LedgerEntry,
+    "artifacts": tables.Artifact,
+}

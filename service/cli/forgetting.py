@@ -1,0 +1,225 @@
+"""`forget` and `verify`: erase for good, prove it, and prove that the store agrees with itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import click
+
+from memory.erasure import REASONS
+from service import forgetting
+from service.cli.output import Bars, State, print_json, print_table
+
+if TYPE_CHECKING:
+    from memory.erasure import Outcome, Plan, Scan, TargetKind
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+_SHOWN = 2  # ids of a line that a table shows; --json has them all
+
+
+@click.group(invoke_without_command=True)
+@click.option("--certificate", "seq", type=int, metavar="SEQ", help="Print the certificate of an erasure.")
+@click.pass_context
+def forget(context: click.Context, seq: int | None) -> None:
+    """Erase a person, a fact, a message or a source for good. Without --yes only what would go is shown."""
+    if seq is not None:
+        from memory.erasure import certificate
+
+        with context.obj.services() as services:
+            print_json(certificate(services.database, services.space_id, seq).as_json())
+    elif context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+def _how(command: _Command) -> _Command:
+    """The options that every kind of erasure has."""
+    options = (
+        click.option("--dry-run", is_flag=True, help="Only show what would go (this is the default)."),
+        click.option("--yes", is_flag=True, help="Erase."),
+        click.option("--plan", metavar="HASH", help="Erase only if what would go is still what was shown."),
+        click.option(
+            "--reason",
+            type=click.Choice(REASONS),
+            default="request",
+            show_default=True,
+            help="Kept in the certificate.",
+        ),
+        click.option("--json", "as_json", is_flag=True, help="Print JSON, with every id."),
+        click.pass_obj,
+    )
+    decorated: Any = command
+    for option in reversed(options):
+        decorated = option(decorated)
+    return cast(_Command, decorated)
+
+
+@forget.command()
+@click.argument("name")
+@click.option(
+    "--mentions",
+    type=click.Choice(["keep", "redact", "erase"]),
+    default="redact",
+    show_default=True,
+    help="What becomes of other people's messages that name the person.",
+)
+@click.option(
+    "--spare", multiple=True, metavar="WORD", help="A form of the name that is an ordinary word here."
+)
+@_how
+def person(state: State, name: str, mentions: str, spare: tuple[str, ...], **how: Any) -> None:
+    """Erase what NAME said and what is said about them."""
+    _run(state, "person", name, how, mentions=mentions, spare=spare)
+
+
+@forget.command()
+@click.argument("id_")
+@click.option("--with-messages", is_flag=True, help="Erase the messages that it rests on as well.")
+@_how
+def fact(state: State, id_: str, with_messages: bool, **how: Any) -> None:
+    """Erase the fact ID_ with all that was made of it; its messages stay."""
+    _run(state, "fact", id_, how, with_messages=with_messages)
+
+
+@forget.command()
+@click.argument("id_")
+@_how
+def episode(state: State, id_: str, **how: Any) -> None:
+    """Erase the message ID_ and what rests on it alone."""
+    _run(state, "episode", id_, how)
+
+
+@forget.command()
+@click.argument("id_")
+@_how
+def source(state: State, id_: str, **how: Any) -> None:
+    """Erase every message that the source ID_ brought; `forget sources` lists them."""
+    _run(state, "source", id_, how)
+
+
+def _run(state: State, kind: TargetKind, reference: str, how: dict[str, Any], **options: Any) -> None:
+    if how["dry_run"] and how["yes"]:
+        raise click.UsageError("--dry-run and --yes exclude each other")
+    with state.services() as services:
+        wanted = forgetting.target(services, kind, reference, **options)
+        if not how["yes"]:
+            shown = forgetting.plan(services, wanted)
+            if how["as_json"]:
+                print_json(shown.as_json())
+            else:
+                _print_plan(shown)
+            return
+        with Bars() as bars:
+            outcome = forgetting.erase(
+                services, wanted, expected=how["plan"], reason=how["reason"], watch=bars.step
+            )
+    _print_outcome(outcome, as_json=how["as_json"])
+
+
+def _print_plan(plan: Plan) -> None:
+    rows = [
+        [_called(line.kind), line.act, line.n, _some(line.kind, line.ids), line.why] for line in plan.lines
+    ]
+    print_table(["what", "", "n", "which", ""], rows)
+    for form, n in plan.named.items():
+        click.echo(f"others say {form!r} {n} times; --spare {form!r} leaves it where it is an ordinary word")
+    for form in plan.left_out:
+        click.echo(f"not looked for, because others have that name or it was spared: {form!r}")
+    click.echo(f"nothing was erased; to do exactly this, add: --yes --plan {plan.sha256[:16]}")
+
+
+def _called(kind: str) -> str:
+    """A kind of row as people call it."""
+    called = {"episode": "message", "embedding": "vector", "node": "person or thing", "person_merge": "merge"}
+    return called.get(kind, kind.replace("_", " "))
+
+
+def _some(kind: str, ids: tuple[str, ...]) -> str:
+    """The first ids, where they are ones that other commands take."""
+    if kind not in ("episode", "fact", "source", "artifact", "night", "path"):
+        return ""
+    return ", ".join(ids[:_SHOWN]) + (f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else "")
+
+
+def _print_outcome(outcome: Outcome, *, as_json: bool) -> None:
+    found = outcome.certificate
+    if as_json:
+        print_json(outcome.as_json())
+    else:
+        counted = (key.split(" ", 1) + [n] for key, n in found.begun["counts"].items())
+        print_table(["what", "", "n"], [[_called(kind), act, n] for kind, act, n in counted])
+        _print_scan(outcome.scan)
+        click.echo(f"certificate: `slowwave forget --certificate {found.seq}`")
+    if not outcome.scan.is_clean:
+        raise click.ClickException(
+            f"erased, but {len(outcome.scan.found) + len(outcome.scan.unread)} places hold words of it or could not "
+            "be read; look at them, and delete what slowwave did not make"
+        )
+
+
+def _print_scan(scan: Scan) -> None:
+    click.echo(
+        f"searched {scan.n_files} files, {scan.n_bytes / 1e6:.1f} MB, for {scan.n_needles} stretches and names; "
+        f"{scan.n_shared} more are said by others too"
+    )
+    rows = [[item.where, item.kind, item.n_texts, item.n_names] for item in scan.found]
+    rows += [[where, "could not be read", "", ""] for where in scan.unread]
+    if rows:
+        print_table(["where", "kind", "texts", "names"], rows)
+
+
+@forget.command()
+@click.option("--name", "names", multiple=True, help="Look for this name afterwards; the words are gone.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def resume(state: State, names: tuple[str, ...], as_json: bool) -> None:
+    """Finish erasures that were cut off."""
+    with state.services() as services, Bars() as bars:
+        outcomes = forgetting.finish(services, names, watch=bars.step)
+    if as_json:
+        print_json([outcome.as_json() for outcome in outcomes])
+        return
+    if not outcomes:
+        click.echo("no erasure waits to be finished")
+    for outcome in outcomes:
+        _print_outcome(outcome, as_json=False)
+
+
+@forget.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def sources(state: State, as_json: bool) -> None:
+    """List the sources: imports and live channels, with the ids that erasing one takes."""
+    from memory.sources import list_sources
+
+    with state.services() as services:
+        found = list_sources(services.database, services.space_id)
+    if as_json:
+        print_json([item.as_json() for item in found])
+        return
+    rows = [
+        [item.id, item.kind, item.name, item.n_episodes, f"{item.created_at:%Y-%m-%d %H:%M}"]
+        for item in found
+    ]
+    print_table(["source", "kind", "name", "messages", "imported"], rows)
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the problems as JSON.")
+@click.pass_obj
+def verify(state: State, as_json: bool) -> None:
+    """Prove that tables, indexes, ledger and files agree; exit 1 with a line for each problem."""
+    with state.services() as services, Bars() as bars:
+        report = forgetting.verify(services, watch=bars.step)
+    if as_json:
+        print_json(report.as_json())
+    else:
+        for problem in report.problems:
+            click.echo(f"{problem.check}: {problem.what}; {problem.remedy}")
+        if not report.problems:
+            click.echo(f"sound: {', '.join(f'{n} {what}' for what, n in report.counts.items())}")
+    if report.problems:
+        raise click.ClickException(f"{len(report.problems)} problems; each line above says what to do")
+
+
+COMMANDS = (forget, verify)

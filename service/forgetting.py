@@ -1,0 +1,119 @@
+"""Erasing and proving with an opened space: names become ids, the lease is freed of the dead, the index is made again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from consolidation.lease import free_if_dead, this_process
+from memory import erasure
+from memory.erasure import Outcome, Plan, Reason, Target, TargetKind, Wish
+from memory.erasure.residue import Progress
+from memory.erasure.run import Watch, unwatched
+from memory.errors import ModelMissing
+
+if TYPE_CHECKING:
+    from memory.verify import Report
+    from service.wiring import Services
+
+
+def target(services: Services, kind: TargetKind, reference: str, **options: Any) -> Target:
+    """What is meant: a person by name, anything else by id. `options` as in Target. Raises UnknownPerson."""
+    found = services.person(reference).id if kind == "person" else reference
+    return Target(kind, found, **options)
+
+
+def plan(services: Services, wanted: Target) -> Plan:
+    """What erasing would do; nothing is changed."""
+    return erasure.make_plan(services.database, services.space_id, services.settings.home, wanted)
+
+
+def erase(
+    services: Services,
+    wanted: Target,
+    *,
+    expected: str | None = None,
+    reason: Reason = "request",
+    watch: Watch = unwatched,
+) -> Outcome:
+    """Erase, and finish what was cut off before. Raises PlanChanged and LeaseHeld with nothing changed."""
+    finish(services, watch=watch)
+    return erasure.erase(
+        services.database,
+        services.space_id,
+        services.settings.home,
+        wanted,
+        services.registry,
+        _wish(services, watch, expected, reason),
+        clock=services.clock,
+        watch=watch,
+    )
+
+
+def finish(services: Services, names: Iterable[str] = (), *, watch: Watch = unwatched) -> list[Outcome]:
+    """Finish erasures that were cut off; `names` are looked for afterwards."""
+    free_if_dead(services.database, services.space_id)
+    return erasure.resume(
+        services.database,
+        services.space_id,
+        services.settings.home,
+        _wish(services, watch),
+        names=names,
+        clock=services.clock,
+        watch=watch,
+    )
+
+
+def _wish(services: Services, watch: Watch, expected: str | None = None, reason: Reason = "request") -> Wish:
+    """The index is made again where there is one and its encoder is installed; else the next question makes it."""
+    folder = services.settings.home / "index" / services.space_id
+    reindex = (lambda: _reindex(services, watch("index"))) if folder.exists() else None
+    return Wish(expected=expected, reason=reason, holder=this_process(), reindex=reindex)
+
+
+def _reindex(services: Services, progress: Progress) -> int:
+    opened = services.__dict__.pop("index", None)  # its files are gone
+    if opened is not None:
+        opened.close()
+    try:
+        return services.index.rebuild(progress)
+    except ModelMissing:
+        return 0
+
+
+def verify(services: Services, *, watch: Watch = unwatched) -> Report:
+    """Every problem of the space: its rows, decisions, ledger, artifacts and index."""
+    from memory.verify import Checks
+    from memory.verify import verify as prove
+
+    folder = services.settings.home / "index" / services.space_id
+    checks = Checks(
+        hashers={"adapter": _hash_of_adapter, "readout": _hash_of_readout},
+        index=(lambda progress: services.index.check(progress)) if _has_index(folder) else None,
+    )
+    return prove(
+        services.database,
+        services.space_id,
+        services.settings.home,
+        services.registry,
+        checks,
+        watch=watch,
+    )
+
+
+def _has_index(folder: Path) -> bool:
+    """Whether there is an index to check; one that is not there yet is made by the next question."""
+    return folder.is_dir() and any(folder.iterdir())
+
+
+def _hash_of_adapter(path: Path) -> str:
+    from agents.runtime.adapter import Adapter
+
+    return Adapter.load(path).sha256
+
+
+def _hash_of_readout(path: Path) -> str:
+    from consolidation.readouts import hash_of
+
+    return hash_of(path)
