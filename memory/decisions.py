@@ -29,8 +29,11 @@ from memory.timeline import Resolved, resolve
 
 KINDS = ("STORE", "MERGE", "CORRECT", "REJECT", "QUARANTINE")
 ACCEPTING = ("STORE", "MERGE", "CORRECT")
-_WAITING = ("candidate", "quarantined")
-_FITTING = {"REJECT": (*_WAITING, *ACCEPTED), "QUARANTINE": ("candidate", *ACCEPTED)}
+_FITTING = {
+    **dict.fromkeys(ACCEPTING, ("candidate", "quarantined", "rejected")),
+    "REJECT": ("candidate", "quarantined", *ACCEPTED),
+    "QUARANTINE": ("candidate", *ACCEPTED),
+}
 _TICK = timedelta(microseconds=1)
 
 
@@ -55,17 +58,24 @@ def decide(
     registry: Registry,
     *,
     run_id: str | None,
+    is_stated: bool = False,
     clock: Clock = utc_now,
 ) -> str:
     """The decision's id. Recorded is what accepting came to: STORE, MERGE into a fact, or CORRECT of others.
 
     Whichever of the three was asked for, the timeline of the accepted statements decides between them. REJECT of a
-    stored fact retracts it with every statement that it is made of. Raises UnknownFact, or CannotDecide where the
+    stored fact retracts it with every statement that it is made of. `is_stated` is for a statement that was made for
+    this decision: undone, it is rejected and no candidate. Raises UnknownFact, or CannotDecide where the
     fact's state does not fit.
     """
     if kind not in KINDS:
         raise ValueError(f"{kind} is no decision; one of {', '.join(KINDS)}")
     row = _load_one(session, space_id, fact_id)
+    if is_stated:
+        session.get_one(tables.Fact, fact_id).state = "rejected"
+        session.flush()
+    elif row.state == "rejected":
+        raise CannotDecide(fact_id, kind, row.state)
     at = _next_moment(session, space_id, row, clock)
     kind, effects = settle(session, space_id, fact_id, kind, registry, clock())
     decision = tables.Decision(
@@ -92,14 +102,19 @@ def decide(
 
 
 def settle(
-    session: Session, space_id: str, fact_id: str, kind: str, registry: Registry, at: datetime
+    session: Session,
+    space_id: str,
+    fact_id: str,
+    kind: str,
+    registry: Registry,
+    at: datetime,
 ) -> tuple[str, list[dict[str, Any]]]:
     """Change the facts as the decision asks, without recording it: what it came to, and every change made.
 
     Raises UnknownFact, or CannotDecide where the fact's state does not fit.
     """
     row = _load_one(session, space_id, fact_id)
-    if row.state not in _FITTING.get(kind, _WAITING) or row.retracted_at is not None:
+    if row.state not in _FITTING[kind] or row.retracted_at is not None:
         raise CannotDecide(fact_id, kind, "retracted" if row.retracted_at else row.state)
     effects = _Effects(session, space_id, at)
     if kind in ACCEPTING:

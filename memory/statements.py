@@ -253,7 +253,9 @@ def _store(
     added = add_candidates(session, space_id, [candidate], registry, clock=clock)
     if not added:
         raise BadStatement("fact", "could not be taken in; give a person, a predicate and an object")
-    decision_id = decide(session, space_id, added[0], "STORE", reasons, registry, run_id=None, clock=clock)
+    decision_id = decide(
+        session, space_id, added[0], "STORE", reasons, registry, run_id=None, is_stated=True, clock=clock
+    )
     kind = session.get_one(tables.Decision, decision_id).kind
     row = session.get_one(tables.Fact, added[0])
     return Stated((row.superseded_by or row.id) if kind == "MERGE" else row.id, decision_id, kind)
