@@ -49,7 +49,7 @@ KINDS: dict[str, TypeEngine[Any]] = {
     "number": Float(),
     "truth": Boolean(),
     "time": UtcDateTime(),
-    "json": JSON(),
+    "json": JSON(none_as_null=True),
     "vector": Float32Vector(),
 }
 _OUT: dict[str, Callable[[Any], Any]] = {

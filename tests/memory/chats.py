@@ -13,16 +13,18 @@ from memory.types import Episode, FactCandidate
 CITIES = ("Porto", "Lisbon", "Oslo", "Graz", "Turku")
 
 
-def write_chat(path: Path, speakers: Sequence[str], *, n_messages: int, conversation: str) -> Path:
-    """A JSONL export in which every tenth message names a new home of its speaker."""
+def write_chat(
+    path: Path, speakers: Sequence[str], *, n_messages: int, conversation: str, tells_every: int = 10
+) -> Path:
+    """A JSONL export in which every so many messages one names a new home of its speaker."""
     start = datetime(2025, 3, 1, 9, tzinfo=UTC)
     with path.open("w", encoding="utf-8") as file:
         for number in range(n_messages):
-            home = f"I live in {CITIES[number // 10 % len(CITIES)]}"
+            home = f"I live in {CITIES[number // tells_every % len(CITIES)]}"
             line = {
                 "time": (start + timedelta(hours=number)).isoformat(),
                 "speaker": speakers[number % len(speakers)],
-                "text": home if number % 10 == 0 else f"message number {number}",
+                "text": home if number % tells_every == 0 else f"message number {number}",
                 "conversation": conversation,
             }
             file.write(json.dumps(line) + "\n")
