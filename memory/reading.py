@@ -16,6 +16,7 @@ from typing import Protocol
 
 from db.engine import Database
 from memory.candidates import add_candidates
+from memory.descriptions import name_the_described
 from memory.emotions import add_tags
 from memory.episodes import list_episodes, mark_read, still_unread
 from memory.exchange.told import told
@@ -114,6 +115,7 @@ class _Reader:
             candidates = [item for item in candidates if not unread.isdisjoint(item.episode_ids)]
             tags = [tag for tag in tags if tag.episode_id in unread]
             fact_ids = add_candidates(session, self.space_id, candidates, self.registry, clock=self.clock)
+            name_the_described(session, self.space_id, fact_ids, self.registry, clock=self.clock)
             add_tags(session, self.space_id, tags)
             mark_read(session, sorted(unread), self.extractor.name)
         return ReadReport(len(stretch), len(fact_ids), len(tags))

@@ -169,6 +169,15 @@ def neutral(predicate: str) -> str:
     return _NEUTRAL.get(predicate, predicate)
 
 
+def counterparts(predicate: str) -> tuple[str, ...]:
+    """The predicates of the same relation that say another gender: `mother` gives `father`."""
+    return tuple(
+        word
+        for word, base in _NEUTRAL.items()
+        if base == neutral(predicate) and gender(word) not in (None, gender(predicate))
+    )
+
+
 def of_gender(predicate: str, known: str | None) -> str:
     """The neutral predicate as it is for somebody of that gender: `sibling`, "f" gives `sister`."""
     pair = _GENDERED.get(predicate)
