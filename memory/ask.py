@@ -1,44 +1,39 @@
 """Answer a question from the graph: facts first, then the best message, else say that nothing answers it.
 
 Everything an answer rests on is among its facts and evidence. `known_to` (a person id) limits facts and messages to
-what that person could know, up to `as_of`; without it `as_of` asks what held on that day. Thresholds were calibrated on
-development chats (docs/adr/0007-retrieval.md); whatever is below them is an abstention.
+what that person could know, up to `as_of`, and is who "I" means unless `asked_by` is somebody else; without it `as_of`
+asks what held on that day. What is below the calibrated thresholds of `memory.confidence` is an abstention.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import re
 from datetime import datetime
 from typing import Any
 
 from db.engine import Database
-from memory import names, replies, timing, values
+from memory import counts, fact_rows, matching, passages, replies, timing, values, verdicts
+from memory.asked import Asked
+from memory.confidence import CALIBRATED, FACT_WEIGHTS, Thresholds, probability
 from memory.episodes import get_episodes
-from memory.facts import ALL_STATUSES, fact_json, list_facts, sentence
+from memory.facts import fact_json
+from memory.gathering import gather
 from memory.index import Index
-from memory.lookup import ENDING, Match, Reading, Scorer, best_first, objects_in, readings
+from memory.lookup import Match
 from memory.people import get_person
-from memory.ports import Clock, FloatMatrix, utc_now
-from memory.questions import STAND_IN, Question, parse
+from memory.ports import Clock, utc_now
+from memory.questions import STAND_IN, Question, parse, speaking_for
 from memory.registry import Registry
-from memory.search import embeddings
-from memory.search.predicates import PredicateMatcher
+from memory.scoring import ENDING, is_date
+from memory.search.timephrases import find_times
 from memory.search.words import words
-from memory.types import Answer, Episode, Fact
+from memory.types import Answer, Fact
 from memory.wordings import Wordings
-from memory.wordings import content_words as stems
 
-FACT_THRESHOLD = 0.6  # of a match's score
 SLOT_MARGIN = 0.08  # how far below the best match a slot may be and still answer for its time
-PASSAGE_THRESHOLD = 0.5  # of the probability below
-# logistic regression on LoCoMo: is the first hit evidence? Share and number of asked words said, lead, is a question
-PASSAGE_WEIGHTS = (0.84, 0.37, 0.67, -0.68, -2.43)
-MAX_LEAD = 3.0  # in a small store one message may stand alone
-SURE, STEEP = 0.6, 12.0  # the score that is as likely right as wrong, and how fast that changes
-SAID_OBJECT = 0.2  # added to a match whose value the question says
 MAX_LISTED = 6
+N_HITS = 20  # facts of the search whose subjects are considered as well
+_HIDDEN = ("quarantined", "rejected")
 
 
 def ask(
@@ -49,29 +44,65 @@ def ask(
     question: str,
     *,
     known_to: str | None = None,
+    asked_by: str | None = None,
     as_of: datetime | None = None,
     clock: Clock = utc_now,
+    thresholds: Thresholds = CALIBRATED,
 ) -> Answer:
     """The answer with its facts and messages, or an abstention. `index` must have been refreshed."""
-    understood = index.understand(question)
-    parsed = parse(question, understood.mentions, understood.times)
-    every = list_facts(
-        database, space_id, registry, as_of=as_of, known_to=known_to, statuses=ALL_STATUSES, clock=clock
+    speaker = asked_by or known_to
+    text = speaking_for(question, get_person(database, space_id, speaker).name) if speaker else question
+    now = as_of or clock()
+    understood = index.understand(text)
+    with database.reading() as session:
+        zone = fact_rows.timezone(session, space_id)
+    parsed = parse(text, understood.mentions, find_times(text, now, zone))
+    hits = index.search(text, N_HITS, as_of=as_of, known_to=known_to, kinds=("fact",))
+    facts = gather(
+        database,
+        space_id,
+        registry,
+        parsed.mentions,
+        hits,
+        as_of=as_of,
+        known_to=known_to,
+        clock=clock,
     )
-    asker = _Asker(
+    asked = Asked(
         database,
         space_id,
         index,
         registry,
+        Wordings.load(),
         parsed,
         understood.words,
-        every,
+        [fact for fact in facts if fact.status not in _HIDDEN],
         known_to,
         as_of,
-        as_of or clock(),
+        now,
+        thresholds,
+        {"understood": _understood(parsed), "kind": parsed.kind},
     )
-    answer = asker.from_facts() or asker.from_messages() or asker.abstain()
-    return replace(answer, evidence=tuple(get_episodes(database, space_id, [e.id for e in answer.evidence])))
+    return from_facts(asked) or from_messages(asked) or abstain(asked)
+
+
+def _understood(question: Question) -> dict[str, Any]:
+    return {
+        "asked": question.text,
+        "names": [{"text": m.text, "nodes": list(m.node_ids)} for m in question.mentions],
+        "unknown_names": list(question.strangers),
+        "times": [
+            {
+                "text": t.text,
+                "relation": t.relation,
+                "from": t.start.isoformat() if t.start else None,
+                "to": t.end.isoformat() if t.end else None,
+            }
+            for t in question.times
+        ],
+        "order": question.order,
+        "event": question.anchor.text if question.anchor else None,
+    }
 
 
 def answer_json(answer: Answer) -> dict[str, Any]:
@@ -92,259 +123,163 @@ def answer_json(answer: Answer) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True, slots=True)
-class _Vectors:
-    readings: FloatMatrix  # one row per reading: the question about the stand-in
-    question: FloatMatrix  # the question as it is, times left out
-    anchor: FloatMatrix | None
+# From facts
 
 
-class _Asker:
-    def __init__(
-        self,
-        database: Database,
-        space_id: str,
-        index: Index,
-        registry: Registry,
-        question: Question,
-        words: Sequence[str],
-        facts: list[Fact],
-        known_to: str | None,
-        as_of: datetime | None,
-        now: datetime,
-    ) -> None:
-        self.database, self.space_id, self.index, self.registry = database, space_id, index, registry
-        self.words = words  # that the index looks for
-        self.question, self.known_to, self.as_of, self.now = question, known_to, as_of, now
-        self.facts = [fact for fact in facts if fact.status not in ("quarantined", "rejected")]
-        self.live = [fact for fact in self.facts if fact.status not in timing.TIMELESS]
-        self.wordings = Wordings.load()
-        self.explain: dict[str, Any] = {"kind": question.kind}
+def from_facts(asked: Asked) -> Answer | None:
+    """What the best facts say, where they are sure enough."""
+    matches = matching.match(asked)
+    asked.explain["facts"] = [
+        {"fact": m.fact.id, "predicate": m.fact.predicate, "score": round(m.score, 3), **m.parts}
+        for m in matches[:5]
+    ]
+    asked.explain["threshold"] = asked.thresholds.fact
+    if not matches:
+        return None
+    if asked.question.kind == "yes_no":
+        return verdicts.decide(asked, matches)
+    matches = [match for match in matches if match.fact.status not in timing.TIMELESS]
+    known = _identity(asked) or counts.count(asked, matches)
+    if known is not None:
+        return known
+    if not matches:
+        return None
+    sure = asked.explain["confidence"] = fact_confidence(asked, matches)
+    if sure < asked.thresholds.fact:
+        return None
+    if asked.question.kind == "duration":
+        return counts.duration(asked, matches[0])
+    if asked.question.kind == "when":
+        return _day(asked, matches, sure)
+    return _value(asked, matches, sure)
 
-    # From facts
 
-    def from_facts(self) -> Answer | None:
-        matches = self._matches()
-        self.explain["facts"] = [
-            {"fact": m.fact.id, "predicate": m.fact.predicate, "score": round(m.score, 3), **m.parts}
-            for m in matches[:5]
-        ]
-        if not matches:
-            return None
-        if self.question.kind == "yes_no":
-            return self._decide(matches)
-        matches = [match for match in matches if match.fact.status not in timing.TIMELESS]
-        if not matches or matches[0].score < FACT_THRESHOLD:
-            return None
-        if self.question.kind == "when":
-            return self._day(matches)
-        return self._value(matches)
+def fact_features(asked: Asked, matches: list[Match]) -> dict[str, float]:
+    """What the model of facts looks at: the terms of the best match, and how far ahead it is."""
+    top = matches[0]
+    rival = next((match.score for match in matches if match.slot != top.slot), 0.0)
+    return {
+        "score": top.score,
+        **top.parts,
+        "ahead": min(top.score - rival, 0.5),
+        "reverse": float(top.reading.is_reverse),
+        "anybody": float(top.reading.subjects is None),
+        "strangers": float(bool(asked.question.strangers)),
+    }
 
-    def _matches(self) -> list[Match]:
-        if not self.facts:
-            return []
-        scorer = Scorer(self.question, self.registry, self.wordings)
-        found = readings(self.question, self.live, self.wordings)
-        chosen = {i: scorer.candidates(reading, self.facts) for i, reading in enumerate(found)}
-        involved = {fact.id: fact for group in chosen.values() for fact in group}
-        if not involved:
-            return []
-        matcher = PredicateMatcher(self.index.embedder, self.index.folder / "wordings.npz", STAND_IN)
-        matcher.prepare({*self.wordings.names(), *(fact.predicate for fact in involved.values())})
-        rows = self._rows(list(involved.values()))
-        vectors = self._encode(found)
-        self._vectors, self._fact_rows = vectors, rows
-        matches = []
-        for i, reading in enumerate(found):
-            near = matcher.nearness(vectors.readings[i])
-            best = max(near.values())
-            for fact in chosen[i]:
-                said = float(vectors.question @ rows[fact.id])
-                matches.append(scorer.score(fact, reading, (near[fact.predicate], best), said))
-        return best_first(matches)
 
-    def _rows(self, facts: Sequence[Fact]) -> dict[str, FloatMatrix]:
-        texts = {fact.id: sentence(fact) for fact in facts}
-        made = embeddings.ensure(self.database, self.space_id, self.index.embedder, "fact", texts)
-        return dict(zip(texts, made, strict=True))
+def fact_confidence(asked: Asked, matches: list[Match]) -> float:
+    found = fact_features(asked, matches)
+    asked.explain["features"] = {name: round(value, 3) for name, value in found.items()}
+    return probability(FACT_WEIGHTS, found)
 
-    def _encode(self, found: Sequence[Reading]) -> _Vectors:
-        anchor = self.question.anchor
-        texts = [reading.asked for reading in found] + [self.question.masked()]
-        made = self.index.embedder.encode(texts + ([anchor.text] if anchor else []))
-        n = len(found)
-        return _Vectors(made[:n], made[n], made[n + 1] if anchor else None)
 
-    def _value(self, matches: list[Match]) -> Answer | None:
-        best = matches[0]
-        for slot in dict.fromkeys(match.slot for match in matches if match.score >= best.score - SLOT_MARGIN):
-            top = next(match for match in matches if match.slot == slot)
-            if top.reading.is_reverse and self.question.kind == "who":
-                chosen = self._timed([top.fact])
-            else:
-                chosen = self._timed(self._same_slot(top))
+_WHO_IS = re.compile(rf"^(?:who|what)(?:'s|’s| is| was)\s+{STAND_IN}\s*(?:again)?\W*$", re.IGNORECASE)
+_TO_WHOM = re.compile(
+    rf"^(?:who|what)(?:'s|’s| is| was)\s+{STAND_IN}\s+(?:to|for)\b|\brelat(?:ed|ive|ion)", re.IGNORECASE
+)
+
+
+def _identity(asked: Asked) -> Answer | None:
+    """ "Who is Femi?", "What is Femi to Idris?": whose relation somebody is."""
+    mentions = asked.question.main_mentions
+    if not mentions:
+        return None
+    masked = asked.question.masked(mentions[0].begin, mentions[0].stop)
+    if not _WHO_IS.search(masked) and not (len(mentions) > 1 and _TO_WHOM.search(masked)):
+        return None
+    ends = [frozenset(mention.node_ids) for mention in mentions[:2]]
+    found = [fact for fact in asked.live if _links(asked, fact, ends) or _links(asked, fact, ends[::-1])]
+    found = [fact for fact in found if timing.holds(fact, asked.now)] or found
+    if not found:
+        return None
+    return asked.answer(
+        replies.who_is(found[:MAX_LISTED], asked.wordings, asked.now), counts.SURE, found[:MAX_LISTED]
+    )
+
+
+def _links(asked: Asked, fact: Fact, ends: list[frozenset[str]]) -> bool:
+    """Whether the fact says that the first is a relation of the second, or of anybody where there is no second."""
+    is_theirs = len(ends) == 1 or fact.subject_id in ends[1]
+    return is_theirs and fact.object_id in ends[0] and asked.registry.get(fact.predicate).object == "person"
+
+
+def _value(asked: Asked, matches: list[Match], sure: float) -> Answer | None:
+    best = matches[0]
+    for slot in dict.fromkeys(match.slot for match in matches if match.score >= best.score - SLOT_MARGIN):
+        top = next(match for match in matches if match.slot == slot)
+        if top.reading.is_reverse and asked.question.kind == "who":
+            chosen = asked.timed([top.fact])
+        else:
+            chosen = asked.timed(asked.slot(top))
+        if chosen:
+            return _tell(asked, top, chosen, sure)
+    return None
+
+
+def _tell(asked: Asked, top: Match, chosen: list[Fact], sure: float) -> Answer:
+    shown = chosen[:MAX_LISTED]
+    is_reverse = top.reading.is_reverse and asked.question.kind == "who"
+    text = replies.of_facts(shown, asked.now, is_subject_asked=is_reverse)
+    return asked.answer(text, sure, [*top.reading.hops, *shown])
+
+
+def _day(asked: Asked, matches: list[Match], sure: float) -> Answer | None:
+    """The date that a fact has as its value, or on which it began or ended."""
+    said = set(words(asked.question.text))
+    for match in matches:
+        if match.score < matches[0].score - SLOT_MARGIN:
+            break
+        fact = match.fact
+        if values.as_day(fact.object) or is_date(fact, asked.registry.get(fact.predicate).object):
+            chosen = asked.timed(asked.slot(match))
             if chosen:
-                return self._tell(top, chosen)
+                return _tell(asked, match, chosen, sure)
+        elif said & ENDING and fact.valid_to is not None:
+            return asked.answer(
+                replies.of_day(fact, fact.valid_to, asked.now), sure, [*match.reading.hops, fact]
+            )
+        elif fact.valid_from is not None and not said & ENDING:
+            return asked.answer(
+                replies.of_day(fact, fact.valid_from, asked.now), sure, [*match.reading.hops, fact]
+            )
+    return None
+
+
+# From messages
+
+
+def from_messages(asked: Asked) -> Answer | None:
+    """The message that the search puts first, quoted, where it is likely to answer."""
+    if asked.question.kind == "yes_no":
+        return None  # a quotation decides nothing
+    hits = asked.index.search(
+        asked.question.text, 2, as_of=asked.as_of, known_to=asked.known_to, kinds=("episode",)
+    )
+    if not hits:
         return None
-
-    def _same_slot(self, top: Match) -> list[Fact]:
-        return [fact for fact in self.live if (fact.subject_id, fact.predicate) == top.slot]
-
-    def _timed(self, facts: list[Fact]) -> list[Fact]:
-        """The facts of one slot that the question's words of time choose."""
-        order, phrase = self.question.order, self.question.time
-        if order == "earliest":
-            return timing.earliest(facts)
-        if self.question.anchor is not None:
-            return self._anchored(facts)
-        if phrase is not None:
-            return timing.during(facts, phrase, self.registry)
-        if order == "previous":
-            return timing.latest_past(facts, self.now)
-        holding = timing.at(facts, self.now, self.registry)
-        if holding:
-            return holding
-        return (
-            timing.latest_past(facts, self.now)
-            or [fact for fact in facts if timing.start(fact) > self.now][:1]
-        )
-
-    def _anchored(self, facts: list[Fact]) -> list[Fact]:
-        """ "before Paula", "before she moved": the value before another value, or before an event."""
-        anchor = self.question.anchor
-        assert anchor is not None
-        step = timing.after if anchor.relation == "after" else timing.before
-        named = [fact for fact in facts if self._says(anchor.text, fact.object)]
-        if named:
-            instead = step(facts, named[0])
-            if instead or anchor.relation == "after":
-                return instead
-            return [fact for fact in facts if fact not in named and timing.holds(fact, self.now)]
-        event = self._event()
-        if event is not None and event.valid_from is not None:
-            marked = replace(event, id="")
-            return step(facts, marked) or timing.at(facts, event.valid_from, self.registry)
-        if anchor.relation == "before":
-            held = timing.at(facts, self.now, self.registry) if self.as_of else []
-            return held or timing.latest_past(facts, self.now)
-        return timing.at(facts, self.now, self.registry)
-
-    def _says(self, text: str, value: str) -> bool:
-        said = set(names.key(text).split())
-        wanted = [word for word in values.normal(value).split() if len(word) > 2]
-        return any(word in said for word in wanted)
-
-    def _event(self) -> Fact | None:
-        """The dated fact that the anchor's words tell of: the nearest in meaning."""
-        row = self._vectors.anchor
-        if row is None:
-            return None
-        dated = [fact for fact in self.live if fact.id in self._fact_rows and fact.valid_from is not None]
-        scored = [(float(row @ self._fact_rows[fact.id]), fact.id, fact) for fact in dated]
-        best = max(scored, key=lambda item: item[:2], default=None)
-        return best[2] if best is not None and best[0] >= 0.45 else None
-
-    def _tell(self, top: Match, chosen: list[Fact]) -> Answer:
-        shown = chosen[:MAX_LISTED]
-        is_reverse = top.reading.is_reverse and self.question.kind == "who"
-        text = replies.of_facts(shown, self.now, is_subject_asked=is_reverse)
-        return self._answer(text, top.score, [*top.reading.hops, *shown])
-
-    def _day(self, matches: list[Match]) -> Answer | None:
-        """The date that a fact has as its value, or on which it began or ended."""
-        asked = set(words(self.question.text))
-        for match in matches:
-            if match.score < max(FACT_THRESHOLD, matches[0].score - SLOT_MARGIN):
-                break
-            fact = match.fact
-            if values.as_day(fact.object) or self.registry.get(fact.predicate).object == "date":
-                chosen = self._timed(self._same_slot(match))
-                if chosen:
-                    return self._tell(match, chosen)
-            elif asked & ENDING and fact.valid_to is not None:
-                return self._answer(replies.of_day(fact, fact.valid_to), match.score, [fact])
-            elif fact.valid_from is not None and not asked & ENDING:
-                return self._answer(replies.of_day(fact, fact.valid_from), match.score, [fact])
+    (first,) = get_episodes(asked.database, asked.space_id, [hits[0].id])
+    found = passages.features(asked.question, asked.words, hits, first)
+    sure = passages.confidence(found)
+    asked.explain["passage"] = {
+        "episode": first.id,
+        "confidence": sure,
+        "threshold": asked.thresholds.passage,
+        "parts": hits[0].parts,
+        "features": {name: round(value, 3) for name, value in found.items()},
+    }
+    if sure < asked.thresholds.passage:
         return None
-
-    def _decide(self, matches: list[Match]) -> Answer | None:
-        """Yes or no, where a fact about the question's value or slot decides it."""
-        moment = self.question.time.moment if self.question.time else None
-        moment = moment or self.now
-        said = [
-            (match.score + SAID_OBJECT * share, match)
-            for match in matches
-            if (share := objects_in(self.question, match.fact)) >= 0.5
-        ]
-        score, match = max(said, key=lambda item: (item[0], item[1].fact.id), default=(0.0, matches[0]))
-        if score >= max(FACT_THRESHOLD + SAID_OBJECT / 2, matches[0].score):
-            return self._verdict(match, score, moment)
-        return self._other_value(matches, moment)
-
-    def _verdict(self, match: Match, score: float, moment: datetime) -> Answer | None:
-        slot = self._same_slot(match)
-        holding = timing.at(slot, moment, self.registry)
-        same = [fact for fact in holding if objects_in(self.question, fact) >= 0.5]
-        if same:
-            return self._answer(replies.yes(same[0]), score, [*match.reading.hops, same[0]])
-        if match.fact.status == "retracted":
-            return self._answer(replies.taken_back(match.fact, holding), score, holding or [match.fact])
-        if match.fact.valid_to is not None and match.fact.valid_to <= moment:
-            return self._answer(replies.no_longer(match.fact, holding), score, [match.fact, *holding])
-        return None
-
-    def _other_value(self, matches: list[Match], moment: datetime) -> Answer | None:
-        """ "Does she live in Rome?" where she lives in Turin; only for what can have one value at a time."""
-        top = next((match for match in matches if match.fact.status not in timing.TIMELESS), None)
-        if top is None or top.score < FACT_THRESHOLD or top.reading.is_reverse:
-            return None
-        if self.registry.get(top.fact.predicate).cardinality != "one":
-            return None
-        holding = timing.at(self._same_slot(top), moment, self.registry)
-        return self._answer(replies.no_but(holding), top.score, holding) if holding else None
-
-    def _answer(self, text: str, score: float, facts: Sequence[Fact]) -> Answer:
-        unique = list({fact.id: fact for fact in facts}.values())
-        ids = [episode_id for fact in unique for episode_id in fact.evidence]
-        evidence = get_episodes(self.database, self.space_id, ids)
-        return Answer(text, False, _confidence(score), tuple(unique), tuple(evidence), self.explain)
-
-    # From messages
-
-    def from_messages(self) -> Answer | None:
-        hits = self.index.search(
-            self.question.text, 2, as_of=self.as_of, known_to=self.known_to, kinds=("episode",)
-        )
-        if not hits or self.question.kind == "yes_no":
-            return None  # a quotation decides nothing
-        (first,) = get_episodes(self.database, self.space_id, [hits[0].id])
-        lead = hits[0].score - hits[1].score if len(hits) > 1 else 0.0
-        confidence = self._passage_confidence(first, lead)
-        self.explain["passage"] = {"episode": first.id, "confidence": confidence, "lead": round(lead, 3)}
-        if confidence < PASSAGE_THRESHOLD:
-            return None
-        return Answer(replies.quoted([first]), False, confidence, (), (first,), self.explain)
-
-    def _passage_confidence(self, episode: Episode, lead: float) -> float:
-        """How likely the message answers: by the asked words it says, and its lead over the next."""
-        named = {word for mention in self.question.mentions for word in words(mention.text)}
-        asked = stems(" ".join(word for word in self.words if word not in named))
-        covered = len(asked & stems(episode.text))
-        if not covered:
-            return 0.0
-        is_question = episode.text.rstrip().endswith("?")
-        share, each, ahead, asks, bias = PASSAGE_WEIGHTS
-        lead = min(lead, MAX_LEAD)
-        logit = share * covered / len(asked) + each * covered + ahead * lead + asks * is_question + bias
-        return round(1 / (1 + math.exp(-logit)), 4)
-
-    def abstain(self) -> Answer:
-        who = None
-        if self.known_to is not None:
-            who = get_person(self.database, self.space_id, self.known_to).name
-        confidence = float(self.explain.get("passage", {}).get("confidence", 0.0))
-        return Answer(replies.unknown(self.question, who), True, confidence, (), (), self.explain)
+    return Answer(replies.quoted([first]), False, sure, (), (first,), asked.explain)
 
 
-def _confidence(score: float) -> float:
-    return round(1 / (1 + math.exp(-STEEP * (score - SURE))), 4)
+def abstain(asked: Asked) -> Answer:
+    """Say that nothing answers it, and why as far as that is known."""
+    who = None
+    if asked.known_to is not None:
+        who = get_person(asked.database, asked.space_id, asked.known_to).name
+    confidence = max(
+        float(asked.explain.get("passage", {}).get("confidence", 0.0)),
+        float(asked.explain.get("confidence", 0.0)),
+    )
+    return Answer(replies.unknown(asked.question, who), True, confidence, (), (), asked.explain)

@@ -1,6 +1,6 @@
 """What a question asks, as far as its words tell: kind of answer, tense, time, order, and whom it is about.
 
-English rules over whole words; no model and no database. Which predicate is meant is decided in `memory.asking`, by
+English rules over whole words; no model and no database. Which predicate is meant is decided in `memory.matching`, by
 meaning. `masked` is the question with its time phrases cut out and the asked-about name replaced, so that it can be
 compared with the wordings of a predicate whoever it is about.
 """
@@ -8,14 +8,14 @@ compared with the wordings of a predicate whoever it is about.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from memory.search.mentions import Mention
 from memory.search.timephrases import TimePhrase
 
-Kind = Literal["who", "where", "when", "number", "yes_no", "what"]
+Kind = Literal["who", "where", "when", "number", "duration", "yes_no", "what"]
 Order = Literal["earliest", "previous", "before", "after"]
 
 STAND_IN = "Alex"  # the name under which every subject is compared; wordings are filled with it too
@@ -31,7 +31,8 @@ _POLITE = re.compile(
     re.IGNORECASE,
 )
 _KIND_PATTERNS: tuple[tuple[Kind, str], ...] = (
-        ("when", r"^(?:since |until |by |from |on |in |at )?(?:when|what (?:date|day|year|month|time)|which (?:date|day|year|month|weekday)|what day|how long ago)\b"),
+        ("duration", r"^(?:for |since )?how long\b(?! ago| is the | are the)"),
+        ("when", r"^(?:since |until |till |by |from |on |in |at |up to )?(?:when|what (?:date|day|year|month|time)|which (?:date|day|year|month|weekday)|what day|how long ago)\b"),
         ("number", r"^(?:at |for |to )?how (?:many|much|old|tall|heavy|long|big|often|far)\b|^(?:at )?what (?:age|number)\b"),
         ("where", r"^(?:from |to |in |at |on |near )?(?:where|wherea?bouts|(?:what|which) (?:city|town|village|country|place|street|part|area|school|university|company|port|island|region))\b"),
         ("who", r"^(?:to |with |for |from |by |of )?(?:who|whom|whose|who's|which person|which people)\b"),
@@ -44,7 +45,47 @@ _ORDER_PATTERNS: tuple[tuple[Order, str], ...] = (
         ("previous", r"\b(?:previous(?:ly)?|former(?:ly)?|used? to|ex-?|old (?=job|boss|flat|house|home|phone|number|car|address|dog|cat|school|workplace|employer)|last one before|until recently)\b"),
 )  # fmt: skip
 _ORDERS = tuple((order, re.compile(pattern, re.IGNORECASE)) for order, pattern in _ORDER_PATTERNS)
-_ANCHOR = re.compile(r"\b(before|after|until|instead of|since|prior to)\s+([^?.,;]+)", re.IGNORECASE)
+_ANCHOR = re.compile(
+    r"\b(before|after|until|instead of|since|prior to|when|while|during)\s+(?!when\b|which\b|what\b|(?:do|does|did|is|was|are|were|"
+    r"will|has|had|can|should)\b)([^?.,;]+)",
+    re.IGNORECASE,
+)
+_STRANGER = re.compile(r"(?<=[\s(])[A-ZÀ-Þ][^\W\d_]+(?:-[^\W\d_]+)*")
+_CALENDAR = frozenset(
+    [
+        "january",
+        "february",
+        "march",
+        "april",
+        "may",
+        "june",
+        "july",
+        "august",
+        "september",
+        "october",
+        "november",
+        "december",
+        "monday",
+        "tuesday",
+        "wednesday",
+        "thursday",
+        "friday",
+        "saturday",
+        "sunday",
+        "christmas",
+        "easter",
+        "i",
+        "god",
+        "english",
+        "mum",
+        "mom",
+        "mam",
+        "dad",
+        "grandma",
+        "grandpa",
+    ]
+)
+_ME = r"(?<!tell )(?<!remind )(?<!give )(?<!show )(?<!ask )(?<!let )\b"
 _NOISE = re.compile(
     r"\b(?:still|any ?more|now|nowadays|currently|current|latest|at the time|back then|then|"
     r"according to [^?.,;]+|as (?:first |originally )?(?:planned|known|said|told)|originally|initially|previously)\b",
@@ -58,15 +99,24 @@ _IDIOMS = (
         re.compile(r"\b(?:seeing|dating|going out with)(?=\s*(?:\?|$|these|at ))", re.IGNORECASE),
         "together with",
     ),
+    (re.compile(r"\bdo(?=\s*(?:now)?\s*\?*$)", re.IGNORECASE), "do for work"),
     (re.compile(r"\bget(?:s|ting)? (?:around|about|to work)\b", re.IGNORECASE), "travel"),
 )
+
+
+_RELATIONS: Mapping[str, Literal["before", "after", "during"]] = {
+    "after": "after",
+    "when": "during",
+    "while": "during",
+    "during": "during",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
     """ "before she moved": the relation and the words of the event or of the other value."""
 
-    relation: Literal["before", "after"]
+    relation: Literal["before", "after", "during"]
     text: str
     begin: int
     stop: int
@@ -82,6 +132,7 @@ class Question:
     times: tuple[TimePhrase, ...]
     anchor: Anchor | None
     mentions: tuple[Mention, ...]  # those of the question proper, then those of the anchor
+    strangers: tuple[str, ...] = ()  # names that the graph does not know
 
     @property
     def time(self) -> TimePhrase | None:
@@ -110,7 +161,7 @@ def parse(text: str, mentions: Sequence[Mention], times: Sequence[TimePhrase]) -
     bare = _POLITE.sub("", tidy(_cut(text, [(p.begin, p.stop, "") for p in times])))
     kind = next((kind for kind, pattern in _KINDS if pattern.search(bare)), None) or _inner_kind(bare)
     order = next((order for order, pattern in _ORDERS if pattern.search(text)), None)
-    if anchor and order is None:
+    if anchor and order is None and anchor.relation != "during":
         order = anchor.relation
     return Question(
         text=text,
@@ -121,6 +172,39 @@ def parse(text: str, mentions: Sequence[Mention], times: Sequence[TimePhrase]) -
         times=tuple(times),
         anchor=anchor,
         mentions=tuple(mentions),
+        strangers=_strangers(text, mentions, times),
+    )
+
+
+def speaking_for(text: str, name: str) -> str:
+    """The question with its asker named: "Where do I live?" asked by Ana becomes "Where does Ana live?"."""
+    bare = _POLITE.sub("", text)
+    named = re.sub(rf"{_ME}(?:my|mine)\b", f"{name}'s", bare, flags=re.IGNORECASE)
+    named = re.sub(
+        r"\b(?:do|have|am|was) I\b|\bI(?: am|'m|'ve| have)\b", lambda m: _agree(m[0], name), named, flags=re.I
+    )
+    named = re.sub(rf"\bI\b|{_ME}(?:me|myself)\b", name, named)
+    return text if named == bare else named
+
+
+def _agree(said: str, name: str) -> str:
+    verb = re.sub(r"\bI\b|'", " ", said, flags=re.IGNORECASE).strip().casefold()
+    third = {"do": "does", "have": "has", "ve": "has", "am": "is", "m": "is", "was": "was"}[verb]
+    return (
+        f"{name} {third}"
+        if said[:1] in "iI"
+        else f"{third if said[0].islower() else third.capitalize()} {name}"
+    )
+
+
+def _strangers(text: str, mentions: Sequence[Mention], times: Sequence[TimePhrase]) -> tuple[str, ...]:
+    """Words written as names, inside the sentence, that are no known name and no word of the calendar."""
+    taken = [(m.begin, m.stop) for m in mentions] + [(t.begin, t.stop) for t in times]
+    return tuple(
+        match[0]
+        for match in _STRANGER.finditer(text)
+        if match[0].casefold() not in _CALENDAR
+        and not any(begin < match.end() and match.start() < stop for begin, stop in taken)
     )
 
 
@@ -142,9 +226,10 @@ def _anchor(text: str, times: Sequence[TimePhrase]) -> Anchor | None:
         if any(phrase.begin < match.end() and match.start() < phrase.stop for phrase in times):
             continue
         word = match[1].lower()
-        if word == "since":
+        if word == "since" or (word in ("when", "while", "during") and match.start() < 2):
             continue
-        return Anchor("after" if word == "after" else "before", match[2].strip(), match.start(), match.end())
+        relation = _RELATIONS.get(word, "before")
+        return Anchor(relation, match[2].strip(), match.start(), match.end())
     return None
 
 

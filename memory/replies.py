@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 
@@ -9,7 +10,7 @@ from memory import values
 from memory.facts import sentence
 from memory.questions import Question
 from memory.types import Episode, Fact
-from memory.wordings import spoken
+from memory.wordings import Wordings, possessive, spoken
 
 MAX_QUOTE = 400  # characters of a message
 
@@ -40,24 +41,101 @@ def of_facts(facts: Sequence[Fact], now: datetime, *, is_subject_asked: bool = F
 
 
 def _with_time(fact: Fact, now: datetime) -> str:
-    statement = sentence(fact)
-    is_over = fact.valid_to is not None and fact.valid_to <= now
-    if not is_over:
-        return statement
+    """The fact as a statement; what is over is told in the past, with when it held."""
+    if not is_over(fact, now):
+        return sentence(fact)
     since = f"from {say_day(fact.valid_from)} " if fact.valid_from else ""
-    return f"{statement.rstrip('.')} ({since}until {say_day(fact.valid_to)})." if fact.valid_to else statement
+    return f"{in_the_past(sentence(fact)).rstrip('.')} ({since}until {say_day(fact.valid_to or now)})."
+
+
+def is_over(fact: Fact, now: datetime) -> bool:
+    return fact.valid_to is not None and fact.valid_to <= now
+
+
+_PAST = {
+    "is": "was",
+    "has": "had",
+    "lives": "lived",
+    "works": "worked",
+    "comes": "came",
+    "goes": "went",
+    "gets": "got",
+    "does": "did",
+    "takes": "took",
+    "plays": "played",
+    "likes": "liked",
+    "dislikes": "disliked",
+    "speaks": "spoke",
+    "teaches": "taught",
+    "studies": "studied",
+    "owns": "owned",
+    "sings": "sang",
+    "opens": "opened",
+    "closes": "closed",
+    "starts": "started",
+    "arrives": "arrived",
+    "visits": "visited",
+    "plans": "planned",
+    "wants": "wanted",
+}
+_VERB = re.compile(rf"\b({'|'.join(_PAST)})\b")
+
+
+def in_the_past(statement: str) -> str:
+    """The statement with its first verb in the past tense: "Ana lives in Kotor." becomes "Ana lived in Kotor."."""
+    return _VERB.sub(lambda match: _PAST[match[1]], statement, count=1)
 
 
 def _listed(items: list[str]) -> str:
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
 
 
-def of_day(fact: Fact, day: datetime) -> str:
-    return f"{say_day(day)}. {sentence(fact)}"
+def of_day(fact: Fact, day: datetime, now: datetime) -> str:
+    return f"{say_day(day)}. {_with_time(fact, now)}"
 
 
-def yes(fact: Fact) -> str:
-    return f"Yes. {sentence(fact)}"
+def yes(fact: Fact, now: datetime) -> str:
+    return f"Yes. {_with_time(fact, now)}"
+
+
+def counted(facts: Sequence[Fact], noun: str) -> str:
+    """ "Two: Zaatar and Senf." """
+    n = len(facts)
+    word = _NUMBERS[n] if n < len(_NUMBERS) else str(n)
+    return f"{word} ({n}) {noun}: {_listed([spoken(fact.object) for fact in facts])}."
+
+
+def lasted(fact: Fact, length: str, now: datetime) -> str:
+    """ "3 years (since 1 May 2022). Ana lives in Kotor." """
+    assert fact.valid_from is not None
+    if is_over(fact, now):
+        return f"About {length}. {_with_time(fact, now)}"
+    return f"About {length} (since {say_day(fact.valid_from)}). {sentence(fact)}"
+
+
+def who_is(relations: Sequence[Fact], wordings: Wordings, now: datetime) -> str:
+    """Whose relation somebody is: "Femi is Idris Bello's wife." """
+    return " ".join(
+        f"{fact.object} {'was' if is_over(fact, now) else 'is'} {possessive(fact.subject)} {wordings.noun(fact.predicate)}."
+        for fact in relations
+    )
+
+
+_NUMBERS = [
+    "No",
+    "One",
+    "Two",
+    "Three",
+    "Four",
+    "Five",
+    "Six",
+    "Seven",
+    "Eight",
+    "Nine",
+    "Ten",
+    "Eleven",
+    "Twelve",
+]
 
 
 def no_longer(fact: Fact, now: list[Fact]) -> str:
@@ -89,4 +167,6 @@ def unknown(question: Question, who: str | None) -> str:
     """What an abstaining answer says; `who` is the person whose knowledge was asked."""
     if who is not None:
         return f"{who} cannot know: nothing that they said or heard by then answers this."
+    if question.strangers and not question.mentions:
+        return f"Unknown: nobody called {question.strangers[0]} is known here."
     return "Unknown: nothing in the messages answers this."

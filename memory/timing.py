@@ -14,11 +14,11 @@ from memory.search.timephrases import TimePhrase
 from memory.types import Fact
 
 TIMELESS = ("retracted", "quarantined", "rejected")
-_DAWN = datetime.min.replace(tzinfo=UTC)
+DAWN = datetime.min.replace(tzinfo=UTC)
 
 
 def start(fact: Fact) -> datetime:
-    return fact.valid_from or _DAWN
+    return fact.valid_from or DAWN
 
 
 def holds(fact: Fact, moment: datetime) -> bool:
@@ -43,8 +43,12 @@ def at(facts: Sequence[Fact], moment: datetime, registry: Registry) -> list[Fact
 
 
 def during(facts: Sequence[Fact], phrase: TimePhrase, registry: Registry) -> list[Fact]:
-    """What held at the phrase's moment, or else at any time within it."""
+    """What held at the phrase's moment, or else at any time within it; between two days, all that held."""
     moment = phrase.moment
+    if phrase.is_span and phrase.start is not None and phrase.end is not None:
+        return [
+            f for f in facts if start(f) < phrase.end and (f.valid_to is None or f.valid_to > phrase.start)
+        ]
     if moment is None:
         return []
     found = at(facts, moment, registry)
@@ -71,7 +75,12 @@ def after(facts: Sequence[Fact], fact: Fact) -> list[Fact]:
 def latest_past(facts: Sequence[Fact], now: datetime) -> list[Fact]:
     """The value that ended last."""
     ended = [fact for fact in facts if fact.valid_to is not None and fact.valid_to <= now]
-    return [max(ended, key=lambda fact: (fact.valid_to or _DAWN, fact.id))] if ended else []
+    return [max(ended, key=lambda fact: (fact.valid_to or DAWN, fact.id))] if ended else []
+
+
+def next_after(facts: Sequence[Fact], now: datetime) -> list[Fact]:
+    """The value that is to begin next."""
+    return sorted((fact for fact in facts if start(fact) > now), key=lambda fact: (start(fact), fact.id))[:1]
 
 
 def _contested(facts: Sequence[Fact]) -> bool:
