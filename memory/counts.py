@@ -8,7 +8,7 @@ from datetime import datetime
 from memory import names, replies, timing
 from memory.asked import Asked
 from memory.lookup import Match
-from memory.relations import Relations, singular
+from memory.nouns import Relations, singular
 from memory.scoring import is_number
 from memory.types import Answer, Fact
 

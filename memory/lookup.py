@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from memory import names
 from memory.questions import Question
-from memory.relations import Relations, forms
+from memory.nouns import Relations, forms
 from memory.types import Fact
 from memory.wordings import Wordings
 

@@ -15,7 +15,7 @@ from memory import names, values
 from memory.lookup import Match, Reading
 from memory.questions import Question, tidy
 from memory.registry import Registry
-from memory.relations import forms, is_relation
+from memory.nouns import forms, is_relation
 from memory.search.words import STOP, words
 from memory.types import Fact
 from memory.wordings import Wordings, content_words

@@ -10,7 +10,7 @@ from memory import replies, timing
 from memory.asked import Asked
 from memory.confidence import probability
 from memory.lookup import Match
-from memory.relations import is_relation
+from memory.nouns import is_relation
 from memory.scoring import objects_in, share_said
 from memory.types import Answer, Fact
 
