@@ -192,14 +192,18 @@ def _other_lines(home: Path, reached: Reach, tainted: Tainted, removed: list[Pat
         _line("artifact", "tainted", tainted.artifacts, "never served again"),
         _line("night", "removed", tainted.runs, "its folder: curriculum, training, report"),
         Line("path", "removed", len(removed), tuple(path.relative_to(home).as_posix() for path in removed)),
-        Line(
-            "message", "stays", reached.n_left, why="a fact rested on them; --with-messages erases them too"
-        ),
+        Line("message", "stays", reached.n_left, why=_why_messages_stay(reached.target)),
         Line("backup", "stays", len(backups), why="may hold all of it; delete them, or keep them knowingly"),
     ]
     if reached.target.mentions == "keep" and reached.named:
         lines.append(Line("mention", "stays", sum(reached.named.values()), why="--mentions keep"))
     return [line for line in lines if line.n]
+
+
+def _why_messages_stay(target: Target) -> str:
+    if target.kind == "fact":
+        return "the fact rested on them; --with-messages erases them too"
+    return "others' messages on which an erased fact rested"
 
 
 def _line(kind: str, act: str, ids: Iterable[str], why: str) -> Line:

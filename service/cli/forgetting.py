@@ -146,7 +146,7 @@ def _print_outcome(outcome: Outcome, *, as_json: bool) -> None:
     if as_json:
         print_json(outcome.as_json())
     else:
-        counted = (key.split(" ", 1) + [n] for key, n in found.begun["counts"].items())
+        counted = ([*key.split(" ", 1), n] for key, n in found.begun["counts"].items())
         print_table(["what", "", "n"], [[_called(kind), act, n] for kind, act, n in counted])
         _print_scan(outcome.scan)
         click.echo(f"certificate: `slowwave forget --certificate {found.seq}`")
