@@ -64,7 +64,7 @@ class _Intake:
         self.nodes: dict[tuple[str, str], str] = {}
 
     def add(self, candidate: FactCandidate) -> str:
-        value = " ".join(candidate.object.replace("\x00", "").split())
+        value = clean_value(candidate.object)
         predicate = as_name(candidate.predicate)[:MAX_NAME]
         evidence = sorted(set(candidate.episode_ids))
         origins = {self.episodes[item][1] if item in self.episodes else "unknown" for item in evidence}
@@ -74,7 +74,8 @@ class _Intake:
             return _REFUSED
         if self.registry.is_strict and not self.registry.get(predicate).is_known:
             return _REFUSED
-        interval = self._interval(candidate, min(self.episodes[item][0] for item in evidence))
+        first = min(self.episodes[item][0] for item in evidence)
+        interval = told_interval(candidate, day_of(first, self.zone))
         if interval is None:
             return _REFUSED
         subject_id = self._node(candidate.subject, candidate.subject_kind)
@@ -106,22 +107,6 @@ class _Intake:
         self.session.flush()
         return fact.id
 
-    def _interval(
-        self, candidate: FactCandidate, first: datetime
-    ) -> tuple[datetime | None, datetime | None] | None:
-        """[from, to): from the day of the first evidence where no date was said; None if it cannot be.
-
-        An end says until when: its own date, else the day it was said; since when stays open.
-        """
-        day = day_of(first, self.zone)
-        start, end = candidate.valid_from, candidate.valid_to
-        if candidate.change == "end":
-            if end is None:
-                start, end = None, start or day
-        elif start is None and (end is None or end > day):
-            start = day
-        return None if start and end and end < start else (start, end)
-
     def _node(self, name: str, kind: str) -> str | None:
         if not names.clean(name):
             return None
@@ -152,6 +137,25 @@ class _Intake:
             evidence <= set(self.session.scalars(held.where(tables.Evidence.fact_id == fact_id)))
             for fact_id in known
         )
+
+
+def told_interval(candidate: FactCandidate, day: datetime) -> tuple[datetime | None, datetime | None] | None:
+    """[from, to): from `day`, that of the first evidence, where no date was said; None if it cannot be.
+
+    An end says until when: its own date, else the day it was said; since when stays open.
+    """
+    start, end = candidate.valid_from, candidate.valid_to
+    if candidate.change == "end":
+        if end is None:
+            start, end = None, start or day
+    elif start is None and (end is None or end > day):
+        start = day
+    return None if start and end and end < start else (start, end)
+
+
+def clean_value(value: str) -> str:
+    """The form in which an object is stored."""
+    return " ".join(value.replace("\x00", "").split())
 
 
 def _episodes(session: Session, space_id: str, ids: set[str]) -> dict[str, tuple[datetime, str]]:

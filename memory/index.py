@@ -2,7 +2,7 @@
 
 An index is a cache under `home/index/<space id>/`, made from the tables and the vectors kept there. A missing, damaged
 or outdated one is made again without a word; `refresh` takes in what the feed of changes says. How it stays quick
-with a million facts: docs/adr/0011-an-index-for-a-million.md; what weighs how much: docs/adr/0007-retrieval.md.
+with a million facts: docs/adr/0012-an-index-for-a-million.md; what weighs how much: docs/adr/0007-retrieval.md.
 """
 
 from __future__ import annotations
@@ -295,17 +295,19 @@ class Index:
         kinds = build.columns.kind[numbers]
         ids = {"episode": build.columns.ids(numbers[kinds == EPISODE])}
         ids["fact"] = build.columns.ids(numbers[kinds == FACT])
-        found = units.still_there(self.database, self.space_id, ids)
-        if known_to is None:
-            return found
-        visible = visible_query(self.space_id, known_to, as_of)
-        seen: set[str] = set()
+        visible = visible_query(self.space_id, known_to, as_of) if known_to is not None else None
         with self.database.reading() as session:
+            found = units.still_there(session, ids)
+            if visible is None:
+                return found
+            seen: set[str] = set()
             for part in units.in_chunks(ids["episode"]):
                 seen.update(session.scalars(visible.where(Episode.id.in_(part))))
             for part in units.in_chunks(ids["fact"]):
-                heard = select(Evidence.fact_id).where(
-                    Evidence.fact_id.in_(part), Evidence.episode_id.in_(visible)
+                heard = select(Evidence.fact_id, Evidence.episode_id).where(Evidence.fact_id.in_(part))
+                rests_on = session.execute(heard).all()
+                known = set(
+                    session.scalars(visible.where(Episode.id.in_({episode for _, episode in rests_on})))
                 )
-                seen.update(session.scalars(heard))
+                seen.update(fact for fact, episode in rests_on if episode in known)
         return found & seen

@@ -64,10 +64,10 @@ class Build:
         if manifest.has_graph:
             graph = nearest.open_graph(self.folder / f"graph-{manifest.base}.usearch", manifest.width)
             n_base = manifest.n_base
-        mean = np.load(self.folder / f"mean-{manifest.base}.npy")
+        scale = np.load(self.folder / f"scale-{manifest.base}.npy")
         since = np.flatnonzero(self.columns.of_kind(EPISODE, FACT)[n_base:]) + n_base
         recent = np.concatenate([self.recent.revised[self.recent.revised < n_base], since])
-        self.nearest = Nearest(self.columns, graph, mean, recent)
+        self.nearest = Nearest(self.columns, graph, scale, recent)
         self.forget_caches()
 
     def forget_caches(self) -> None:
@@ -134,7 +134,7 @@ class Build:
             facts = set(changes.of("fact"))
             with database.reading() as session:
                 for node_id in writer.renamed(changes.of("node")) if changes.of("node") else ():
-                    facts.update(units.facts_about(session, space_id, node_id))
+                    facts.update(units.facts_about(session, node_id))
                 places = units.places(session, space_id, sorted(changes.of("episode")))
             nodes, node_links = writer.put_nodes(changes.of("node"))
             touched = writer.add_episodes(places)
@@ -275,15 +275,15 @@ def _write_graph(
     numbers = nearest.searched_units(columns)
     is_wanted = len(numbers) > nearest.EXACT
     path = folder / f"graph-{base}.usearch"
-    mean = held.mean if held is not None and is_wanted else nearest.mean_of(columns, numbers)
-    np.save(folder / f"mean-{base}.npy", mean)
+    scale = held.scale if held is not None and is_wanted else nearest.scale_of(columns, numbers)
+    np.save(folder / f"scale-{base}.npy", scale)
     if not is_wanted:
         return False
     if held is None:
-        nearest.build_graph(columns, numbers, mean, path, step)
+        nearest.build_graph(columns, numbers, scale, path, step)
     else:
         graph = nearest.open_graph(folder / f"graph-{base - 1}.usearch", columns.width, view=False)
-        nearest.add_to_graph(graph, columns, np.sort(held.recent), mean, step)
+        nearest.add_to_graph(graph, columns, np.sort(held.recent), scale, step)
         graph.save(str(path))
     return True
 

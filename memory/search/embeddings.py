@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
-from sqlalchemy import delete, insert, select
+from sqlalchemy import bindparam, delete, insert, or_, select
 from sqlalchemy.orm import Session
 
 from db import tables
@@ -17,23 +17,39 @@ _CHUNK = 500  # texts per call of the encoder and per transaction; also ids per 
 
 
 def check_model(database: Database, space_id: str, embedder: Embedder) -> None:
-    """Raises WrongEmbedder when the space's vectors come from other encoders only."""
+    """Raises WrongEmbedder when the space's vectors come from other encoders only, or have another width."""
+    stored = select(tables.Embedding.model, tables.Embedding.width).where(
+        tables.Embedding.space_id == space_id
+    )
     with database.reading() as session:
-        models = set(
-            session.scalars(
-                select(tables.Embedding.model).where(tables.Embedding.space_id == space_id).distinct()
-            )
-        )
-    if models and embedder.name not in models:
-        raise WrongEmbedder(", ".join(sorted(models)), embedder.name)
+        own = session.execute(stored.where(tables.Embedding.model == embedder.name).limit(1)).first()
+        found = own or session.execute(stored.limit(1)).first()
+    if found is not None and tuple(found) != (embedder.name, embedder.width):
+        raise WrongEmbedder(_described(*found), _described(embedder.name, embedder.width))
+
+
+def check_vectors(embedder: Embedder, vectors: Iterable[FloatMatrix]) -> None:
+    """Raises WrongEmbedder for a vector of another width, or with numbers that are not finite."""
+    every = list(vectors)
+    for vector in every:
+        if len(vector) != embedder.width:
+            raise WrongEmbedder(f"a model of width {len(vector)}", _described(embedder.name, embedder.width))
+    if every and not np.isfinite(np.stack(every)).all():
+        raise WrongEmbedder("a model whose numbers are not finite", embedder.name)
+
+
+def _described(model: str, width: int) -> str:
+    return f"{model} of width {width}"
 
 
 def forget_others(database: Database, space_id: str, embedder: Embedder) -> None:
     """Delete the space's vectors of every other encoder."""
+    embedding = tables.Embedding
     with database.transaction() as session:
         session.execute(
-            delete(tables.Embedding).where(
-                tables.Embedding.space_id == space_id, tables.Embedding.model != embedder.name
+            delete(embedding).where(
+                embedding.space_id == space_id,
+                or_(embedding.model != embedder.name, embedding.width != embedder.width),
             )
         )
 
@@ -82,15 +98,19 @@ def _store(
         session.execute(insert(tables.Embedding), rows)
 
 
+_STORED = select(tables.Embedding.owner_id, tables.Embedding.vector).where(
+    tables.Embedding.owner_kind == bindparam("kind"),
+    tables.Embedding.model == bindparam("model"),
+    tables.Embedding.width == bindparam("width"),
+    tables.Embedding.owner_id.in_(bindparam("ids", expanding=True)),
+)
+
+
 def load(session: Session, embedder: Embedder, kind: str, ids: Sequence[str]) -> dict[str, FloatMatrix]:
+    """The stored vectors of these owners."""
     found: dict[str, FloatMatrix] = {}
+    wanted = {"kind": kind, "model": embedder.name, "width": embedder.width}
     for start in range(0, len(ids), _CHUNK):
-        query = select(tables.Embedding.owner_id, tables.Embedding.vector).where(
-            tables.Embedding.owner_kind == kind,
-            tables.Embedding.model == embedder.name,
-            tables.Embedding.width == embedder.width,
-            tables.Embedding.owner_id.in_(ids[start : start + _CHUNK]),
-        )
-        for owner_id, vector in session.execute(query):
+        for owner_id, vector in session.execute(_STORED, {**wanted, "ids": ids[start : start + _CHUNK]}):
             found[owner_id] = np.frombuffer(vector, np.float32)
     return found

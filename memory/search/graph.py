@@ -137,6 +137,7 @@ class Walk:
         if len(moved):
             self._forget(moved)
         self._rank, self._rest = np.zeros(self.n_places), np.zeros(self.n_places)
+        self._met = np.zeros(self.n_places, bool)
 
     def rank(self, places: Ints, mass: Floats, max_steps: int = MAX_STEPS) -> tuple[Ints, Floats, float]:
         """(places, rank, bound) of a walker who returns to the seeds half of the time.
@@ -147,27 +148,32 @@ class Walk:
         if total <= 0:
             return np.zeros(0, np.int64), np.zeros(0), 0.0
         np.add.at(self._rest, places, mass / total)
-        touched = [np.unique(places)]
+        reached = self._first_met(places)
         left = max_steps
         for level in LEVELS:
             while left > 0:
-                waiting = np.unique(np.concatenate(touched)) if len(touched) > 1 else touched[0]
-                touched = [waiting]
-                ready = waiting[self._rest[waiting] > level * np.maximum(self._count[waiting], 1)]
-                if not len(ready):
-                    break
+                ready = reached[self._rest[reached] > level * np.maximum(self._count[reached], 1)]
                 ready = ready[self._count[ready] <= left]
                 cost = np.cumsum(np.maximum(self._count[ready], 1))
                 ready = ready[: int(np.searchsorted(cost, left, side="right"))]
                 if not len(ready):
                     break
                 left -= int(cost[len(ready) - 1])
-                touched += self._push(ready)
-        reached = np.unique(np.concatenate(touched))
-        ranks = self._rank[reached].copy()
+                new = [self._first_met(targets) for targets in self._push(ready)]
+                reached = np.concatenate([reached, *new])
+        ranks = self._rank[reached]
         bound = float((self._rest[reached] / np.maximum(self.degree[reached], 1e-12)).max())
         self._rank[reached] = self._rest[reached] = 0.0
+        self._met[reached] = False
         return reached, ranks, bound
+
+    def _first_met(self, places: Ints) -> Ints:
+        """Those that this walk has not met, each once; they are met now."""
+        new = np.sort(places[~self._met[places]])
+        if len(new):
+            new = new[np.concatenate([[True], new[1:] != new[:-1]])]
+            self._met[new] = True
+        return new
 
     def _push(self, ready: Ints) -> list[Ints]:
         """Keep half of what waits at these places, pass the other half on along their links."""

@@ -1,8 +1,9 @@
 """The dense side of an index: the units nearest to a question's vector.
 
 Up to `EXACT` units are compared one by one. Of more, the bulk stands in an HNSW graph (Malkov, Yashunin 2016,
-https://arxiv.org/abs/1603.09320; usearch) over binary codes - the signs of the vectors less their mean - and what it
-finds is compared again by the true vectors; what came since is compared one by one. Measured in docs/adr/0011.
+https://arxiv.org/abs/1603.09320; usearch) over binary codes, and what it finds is compared again by the true vectors;
+what came since is compared one by one. A code says of every number which quarter of its distribution it lies in, by
+three bits, so that the Hamming distance of two codes counts quarters. Measured in docs/adr/0012.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from memory.search.columns import EPISODE, FACT, Bools, Columns, Floats, Ints
 
 EXACT = 20_000  # units that are compared one by one
 CONNECTIVITY = 16  # links of a code in the graph
-EXPANSION_ADD = 64
-EXPANSION_SEARCH = 256
-RESCORED = 200  # codes whose true vectors are compared
+EXPANSION_ADD = 48
+RESCORED = 512  # codes whose true vectors are compared
+QUARTILES = (-0.6745, 0.0, 0.6745)  # of a normal distribution
 _MOST_RESCORED = 12_800
 _ROWS = 8192  # vectors that are held as float32 at a time
 
@@ -31,8 +32,9 @@ Step = Callable[[int, int], None]
 class Nearest:
     """Reads `columns` of a build; `recent` are the numbers that the graph lacks or has under an old vector."""
 
-    def __init__(self, columns: Columns, graph: Graph | None, mean: FloatMatrix, recent: Ints) -> None:
-        self.columns, self.graph, self.mean = columns, graph, mean
+    def __init__(self, columns: Columns, graph: Graph | None, scale: FloatMatrix, recent: Ints) -> None:
+        """`scale` (2, width) are mean and standard deviation of each number when the graph was made."""
+        self.columns, self.graph, self.scale = columns, graph, scale
         self._recent = np.zeros(0, np.int64)
         self._matrix: FloatMatrix = np.zeros((0, columns.width), np.float32)
         self._slot: dict[int, int] = {}
@@ -64,7 +66,8 @@ class Nearest:
     def centre(self) -> FloatMatrix:
         """The mean vector: of all units where they are few, else of those at the last full build."""
         if self.graph is not None or not len(self._recent):
-            return self.mean
+            mean: FloatMatrix = self.scale[0]
+            return mean
         made: FloatMatrix = self._matrix[: len(self._recent)].mean(axis=0)
         return made
 
@@ -98,40 +101,39 @@ class Nearest:
         assert self.graph is not None
         if allowed is not None and int(allowed.sum()) <= EXACT:
             return np.flatnonzero(allowed)
-        code = codes(np.asarray(vector)[None, :], self.mean)[0]
-        count = max(RESCORED, min(wanted, RESCORED))
+        code = codes(np.asarray(vector)[None, :], self.scale)[0]
+        count = RESCORED
         while True:
-            self.graph.expansion_search = max(EXPANSION_SEARCH, count)  # type: ignore[misc]
+            self.graph.expansion_search = count  # type: ignore[misc]
             keys = self.graph.search(code, count).keys.astype(np.int64)
             keys = keys[keys < self.columns.n]
-            if allowed is None:
-                return keys
-            kept = keys[allowed[keys]]
+            kept = keys if allowed is None else keys[allowed[keys]]
             if len(kept) >= min(wanted, RESCORED) // 2 or count >= min(_MOST_RESCORED, len(self.graph)):
                 return kept
             count *= 4
 
 
-def codes(vectors: FloatMatrix, mean: FloatMatrix) -> npt.NDArray[np.uint8]:
-    """(N, width / 8) signs of the vectors less the mean, packed."""
-    return np.packbits(vectors - mean > 0, axis=1)
+def codes(vectors: FloatMatrix, scale: FloatMatrix) -> npt.NDArray[np.uint8]:
+    """(N, bytes) which of three thresholds each number is above, packed: first all of the lowest threshold."""
+    above = [np.packbits(vectors > scale[0] + level * scale[1], axis=1) for level in QUARTILES]
+    return np.concatenate(above, axis=1)
 
 
-def build_graph(columns: Columns, numbers: Ints, mean: FloatMatrix, path: Path, step: Step) -> None:
+def build_graph(columns: Columns, numbers: Ints, scale: FloatMatrix, path: Path, step: Step) -> None:
     """Write the graph over these units' codes."""
     graph = _empty(columns.width)
-    add_to_graph(graph, columns, numbers, mean, step)
+    add_to_graph(graph, columns, numbers, scale, step)
     graph.save(str(path))
 
 
-def add_to_graph(graph: Graph, columns: Columns, numbers: Ints, mean: FloatMatrix, step: Step) -> None:
+def add_to_graph(graph: Graph, columns: Columns, numbers: Ints, scale: FloatMatrix, step: Step) -> None:
     """Add these units; those that are there are replaced."""
     held = numbers[graph.contains(numbers.astype(np.uint64))] if len(graph) else numbers[:0]
     for number in held.tolist():
         graph.remove(number)
     for start in range(0, len(numbers), _ROWS):
         part = numbers[start : start + _ROWS]
-        made = codes(columns.vector[part].astype(np.float32), mean)
+        made = codes(columns.vector[part].astype(np.float32), scale)
         graph.add(part.astype(np.uint64), made, threads=0)
         step(start + len(part), len(numbers))
 
@@ -151,12 +153,12 @@ def open_graph(path: Path, width: int, *, view: bool = True) -> Graph:
 
 def _empty(width: int) -> Graph:
     return Graph(
-        ndim=-(-width // 8) * 8,
+        ndim=len(QUARTILES) * -(-width // 8) * 8,
         metric="hamming",
         dtype="b1",
         connectivity=CONNECTIVITY,
         expansion_add=EXPANSION_ADD,
-        expansion_search=EXPANSION_SEARCH,
+        expansion_search=RESCORED,
     )
 
 
@@ -165,9 +167,13 @@ def searched_units(columns: Columns) -> Ints:
     return np.flatnonzero(columns.of_kind(EPISODE, FACT))
 
 
-def mean_of(columns: Columns, numbers: Ints) -> FloatMatrix:
-    """The mean vector of these units."""
-    total = np.zeros(columns.width, np.float64)
+def scale_of(columns: Columns, numbers: Ints) -> FloatMatrix:
+    """(2, width) mean and standard deviation of every number of these units' vectors."""
+    total, squares = np.zeros(columns.width), np.zeros(columns.width)
     for start in range(0, len(numbers), _ROWS):
-        total += columns.vector[numbers[start : start + _ROWS]].sum(axis=0, dtype=np.float64)
-    return (total / max(len(numbers), 1)).astype(np.float32)
+        part = columns.vector[numbers[start : start + _ROWS]].astype(np.float32)
+        total += part.sum(axis=0, dtype=np.float64)
+        squares += np.square(part).sum(axis=0, dtype=np.float64)
+    mean = total / max(len(numbers), 1)
+    spread = np.sqrt(np.maximum(squares / max(len(numbers), 1) - mean**2, 0.0))
+    return np.stack([mean, spread]).astype(np.float32)

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import BindParameter, bindparam, select
 from sqlalchemy.orm import Session
 
-from db.engine import Database
 from db.tables import Conversation, Edge, Episode, Evidence, Fact, Node
 from memory.perspective import HEARD
 from memory.wordings import Wordings, fill
@@ -82,7 +82,7 @@ def in_chunks(ids: Iterable[str]) -> Iterator[list[str]]:
 
 
 def seconds(time: datetime) -> float:
-    return time.astimezone(UTC).timestamp()
+    return time.timestamp()
 
 
 def node_ids(session: Session, space_id: str) -> list[str]:
@@ -116,25 +116,58 @@ def places(session: Session, space_id: str, ids: Iterable[str]) -> list[Place]:
     """Those of the ids that are units."""
     found: list[Place] = []
     for part in in_chunks(ids):
-        query = select(*_PLACE).where(
-            Episode.space_id == space_id,
-            Episode.origin.in_(HEARD),
-            Episode.kind == "text",
-            Episode.id.in_(part),
-        )
-        found += [Place(row[0], row[1], row[2], seconds(row[3])) for row in session.execute(query)]
+        query = select(*_PLACE, Episode.space_id, Episode.origin, Episode.kind).where(Episode.id.in_(part))
+        found += [
+            Place(row[0], row[1], row[2], seconds(row[3]))
+            for row in session.execute(query)
+            if row[4] == space_id and row[5] in HEARD and row[6] == "text"
+        ]
     return found
+
+
+_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
+_SAID = (
+    select(Episode.id, Episode.speaker_id, Node.name, Episode.text)
+    .join(Node, Node.id == Episode.speaker_id)
+    .where(Episode.id.in_(_IDS))
+)
+_NODE = select(Node.id, Node.name, Node.merged_into, Node.space_id).where(Node.id.in_(_IDS))
+_EDGE = select(Edge.src_id, Edge.dst_id, Edge.weight).where(Edge.src_id.in_(_IDS))
+_FACT = (
+    select(
+        Fact.id,
+        Fact.subject_id,
+        Fact.object_id,
+        Node.name,
+        Fact.predicate,
+        Fact.object,
+        Fact.state,
+        Fact.retracted_at,
+        Fact.recorded_at,
+        Fact.space_id,
+        Fact.origin,
+    )
+    .join(Node, Node.id == Fact.subject_id)
+    .where(Fact.id.in_(_IDS))
+)
+_HEARD = (
+    select(
+        Evidence.fact_id,
+        Episode.id,
+        Episode.conversation_id,
+        Episode.speaker_id,
+        Episode.time,
+        Episode.origin,
+    )
+    .join(Episode, Episode.id == Evidence.episode_id)
+    .where(Evidence.fact_id.in_(_IDS))
+)
 
 
 def said(session: Session, ids: Iterable[str]) -> dict[str, Said]:
     found: dict[str, Said] = {}
     for part in in_chunks(ids):
-        query = (
-            select(Episode.id, Episode.speaker_id, Node.name, Episode.text)
-            .join(Node, Node.id == Episode.speaker_id)
-            .where(Episode.id.in_(part))
-        )
-        found.update((row[0], Said(*row)) for row in session.execute(query))
+        found.update((row[0], Said(*row)) for row in session.execute(_SAID, {"ids": part}))
     return found
 
 
@@ -143,16 +176,11 @@ def nodes(session: Session, space_id: str, ids: Iterable[str]) -> list[NodeUnit]
     found = []
     for part in in_chunks(ids):
         edges: dict[str, list[tuple[str, float]]] = defaultdict(list)
-        for source, target, weight in session.execute(
-            select(Edge.src_id, Edge.dst_id, Edge.weight).where(
-                Edge.space_id == space_id, Edge.src_id.in_(part)
-            )
-        ):
+        for source, target, weight in session.execute(_EDGE, {"ids": part}):
             edges[source].append((target, weight))
-        query = select(Node.id, Node.name, Node.merged_into).where(
-            Node.space_id == space_id, Node.id.in_(part)
-        )
-        found += [NodeUnit(*row, tuple(edges[row[0]])) for row in session.execute(query)]
+        for node_id, name, merged_into, space in session.execute(_NODE, {"ids": part}):
+            if space == space_id:
+                found.append(NodeUnit(node_id, name, merged_into, tuple(edges[node_id])))
     return found
 
 
@@ -162,75 +190,58 @@ def facts(session: Session, space_id: str, ids: Iterable[str]) -> list[FactUnit]
     found = []
     for part in in_chunks(ids):
         heard = _heard(session, part)
-        query = (
-            select(
-                Fact.id,
-                Fact.subject_id,
-                Fact.object_id,
-                Node.name,
-                Fact.predicate,
-                Fact.object,
-                Fact.state,
-                Fact.retracted_at,
-                Fact.recorded_at,
-            )
-            .join(Node, Node.id == Fact.subject_id)
-            .where(Fact.space_id == space_id, Fact.origin.in_(HEARD), Fact.id.in_(part))
-        )
-        for row in session.execute(query):
-            fact_id, subject_id, object_id, subject, predicate, value, state, retracted_at, recorded_at = row
-            template = wordings.statements(predicate)[0]
-            text = fill(template, subject=subject, object=value, predicate=predicate)
-            rests_on = tuple(heard.get(fact_id, ()))
-            first = min((item.time for item in rests_on), default=None)
-            found.append(
-                FactUnit(
-                    fact_id,
-                    subject_id,
-                    object_id,
-                    text,
-                    state not in _LIVE or retracted_at is not None,
-                    seconds(recorded_at) if first is None else first,
-                    rests_on,
-                )
-            )
+        for row in session.execute(_FACT, {"ids": part}):
+            if row.space_id == space_id and row.origin in HEARD:
+                template = wordings.statements(row.predicate)[0]
+                text = fill(template, subject=row.name, object=row.object, predicate=row.predicate)
+                found.append(_fact(row, text, tuple(heard.get(row.id, ()))))
     return found
+
+
+def _fact(row: Any, text: str, heard: tuple[Heard, ...]) -> FactUnit:
+    first = min((item.time for item in heard), default=None)
+    return FactUnit(
+        row.id,
+        row.subject_id,
+        row.object_id,
+        text,
+        row.state not in _LIVE or row.retracted_at is not None,
+        seconds(row.recorded_at) if first is None else first,
+        heard,
+    )
 
 
 def _heard(session: Session, ids: Sequence[str]) -> dict[str, list[Heard]]:
-    query = (
-        select(Evidence.fact_id, Episode.id, Episode.conversation_id, Episode.speaker_id, Episode.time)
-        .join(Episode, Episode.id == Evidence.episode_id)
-        .where(Evidence.fact_id.in_(ids), Episode.origin.in_(HEARD))
-        .order_by(Episode.id)
-    )
     found: dict[str, list[Heard]] = defaultdict(list)
-    for fact_id, episode_id, conversation_id, speaker_id, time in session.execute(query):
-        found[fact_id].append(Heard(episode_id, conversation_id, speaker_id, seconds(time)))
+    for fact_id, episode_id, conversation_id, speaker_id, time, origin in session.execute(
+        _HEARD, {"ids": ids}
+    ):
+        if origin in HEARD:
+            found[fact_id].append(Heard(episode_id, conversation_id, speaker_id, seconds(time)))
     return found
 
 
-def facts_about(session: Session, space_id: str, node_id: str) -> list[str]:
+def facts_about(session: Session, node_id: str) -> list[str]:
     """Facts whose subject the node is: their sentences change with its name."""
-    return list(session.scalars(select(Fact.id).where(Fact.space_id == space_id, Fact.subject_id == node_id)))
+    return list(session.scalars(select(Fact.id).where(Fact.subject_id == node_id)))
 
 
-def still_there(database: Database, space_id: str, ids: Mapping[str, Sequence[str]]) -> set[str]:
-    """Which of these episodes and facts the tables hold now, rejected and retracted facts left out."""
+_STATE = select(Fact.id, Fact.state, Fact.retracted_at).where(Fact.id.in_(_IDS))
+_THERE = select(Episode.id).where(Episode.id.in_(_IDS))
+
+
+def still_there(session: Session, ids: Mapping[str, Sequence[str]]) -> set[str]:
+    """Which of these episodes and facts the tables hold now, rejected and retracted facts left out.
+
+    By their ids alone: a condition on the state leads SQLite to an index over a whole state.
+    """
     found: set[str] = set()
-    with database.reading() as session:
-        for part in in_chunks(ids.get("episode", ())):
-            found.update(
-                session.scalars(select(Episode.id).where(Episode.space_id == space_id, Episode.id.in_(part)))
-            )
-        for part in in_chunks(ids.get("fact", ())):
-            query = select(Fact.id).where(
-                Fact.space_id == space_id,
-                Fact.id.in_(part),
-                Fact.state.in_(_LIVE),
-                Fact.retracted_at.is_(None),
-            )
-            found.update(session.scalars(query))
+    for part in in_chunks(ids.get("episode", ())):
+        found.update(session.scalars(_THERE, {"ids": part}))
+    for part in in_chunks(ids.get("fact", ())):
+        for fact_id, state, retracted_at in session.execute(_STATE, {"ids": part}):
+            if state in _LIVE and retracted_at is None:
+                found.add(fact_id)
     return found
 
 
@@ -238,13 +249,6 @@ def existing(session: Session, space_id: str, kind: str, ids: Iterable[str]) -> 
     """Which of these episodes, facts or nodes the tables hold as such."""
     if kind == "episode":
         return {place.id for place in places(session, space_id, ids)}
-    found: set[str] = set()
-    for part in in_chunks(ids):
-        if kind == "fact":
-            query = select(Fact.id).where(
-                Fact.space_id == space_id, Fact.origin.in_(HEARD), Fact.id.in_(part)
-            )
-        else:
-            query = select(Node.id).where(Node.space_id == space_id, Node.id.in_(part))
-        found.update(session.scalars(query))
-    return found
+    if kind == "node":
+        return {node.id for node in nodes(session, space_id, ids)}
+    return {fact.id for fact in facts(session, space_id, ids)}

@@ -26,7 +26,10 @@ STOP = frozenset(_STOP.split())
 
 def words(text: str) -> list[str]:
     """Words in lower case, possessive and shortened endings cut off."""
-    return [_POSSESSIVE.sub("", word).casefold() for word in _WORD.findall(text)]
+    found: list[str] = _WORD.findall(text.casefold())
+    if "'" in text or "’" in text:
+        return [_POSSESSIVE.sub("", word) for word in found]
+    return found
 
 
 def content_words(text: str) -> list[str]:
