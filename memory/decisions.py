@@ -13,6 +13,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Select, func, select
@@ -214,7 +215,7 @@ def _turn_away(effects: _Effects, row: FactRow, kind: str, registry: Registry) -
     if row.state in ACCEPTED and kind == "REJECT":
         _retract(effects, row, registry)
     else:
-        effects.decide(row.id, state="rejected" if kind == "REJECT" else "quarantined", superseded_by=None)
+        effects.decide(row.id, **_as_said(row), state="rejected" if kind == "REJECT" else "quarantined")
     if row.state in ACCEPTED:
         effects.follow(row.subject_id, row.predicate, registry)
 
@@ -232,8 +233,8 @@ def _retract(effects: _Effects, row: FactRow, registry: Registry) -> None:
             effects.decide(member, state="rejected")
         elif not fact_rows.is_retracted(slot[member]):
             keeper = None if member == row.id else row.id
-            state = "stored" if keeper is None else "merged"
-            effects.decide(member, state=state, retracted_at=effects.at, superseded_by=keeper)
+            standing = {"state": "merged" if keeper else "stored", "superseded_by": keeper}
+            effects.decide(member, **_as_said(slot[member]) | standing | {"retracted_at": effects.at})
 
 
 def restate(
@@ -290,18 +291,22 @@ class _Effects:
                     self._set(member, columns, is_derived=True)
 
 
+def _as_said(row: FactRow | tables.Fact) -> dict[str, Any]:
+    """The columns in which others leave their mark, without it."""
+    return {
+        "valid_to": fact_rows.said_to(row),
+        "stated_to": None,
+        "is_contested": False,
+        "retracted_at": None,
+        "superseded_by": None,
+    }
+
+
 def _standing(row: FactRow, run: Resolved, at: datetime) -> dict[str, Any]:
     """The derived columns of one accepted statement of the run."""
-    said_to = fact_rows.said_to(row)
     if row.id != run.id:
-        return {
-            "state": "merged",
-            "valid_to": said_to,
-            "stated_to": None,
-            "is_contested": False,
-            "retracted_at": None,
-            "superseded_by": run.id,
-        }
+        return _as_said(row) | {"state": "merged", "superseded_by": run.id}
+    said_to = fact_rows.said_to(row)
     is_cut = run.superseded_by is not None
     return {
         "state": "stored",
@@ -356,6 +361,9 @@ def undo(
         later = _resting_on(session, decision, fact)
         if later is not None:
             raise CannotUndo(decision_id, f"decision {later} rests on it; undo that one first")
+        for about in map(partial(session.get_one, tables.Fact), _decided(decision)):
+            if about.state in ACCEPTED and not fact_rows.is_retracted(about):
+                _assign(about, _as_said(about))
         for effect in reversed(decision.effects):
             _take_back(session, effect)
         session.flush()
@@ -390,6 +398,11 @@ def put_back(session: Session, space_id: str, effects: Sequence[Mapping[str, Any
         if fact is not None and fact.space_id == space_id:
             setattr(fact, effect["column"], _typed(effect["column"], effect["old"]))
     session.flush()
+
+
+def _assign(fact: tables.Fact, columns: Mapping[str, Any]) -> None:
+    for column, value in columns.items():
+        setattr(fact, column, value)
 
 
 def _take_back(session: Session, effect: Mapping[str, Any]) -> None:

@@ -78,6 +78,7 @@ class Run:
     conversations: frozenset[str]
     said: Moment  # when it was first told of, and the day of that; a correction stands in the place of what it corrects
     day: datetime
+    was_over: bool  # it was told of only when it was over
     last_said: Moment
     is_retracted: bool
     withdrawn_by: Assertion | None = None
@@ -105,11 +106,6 @@ class Run:
     @property
     def is_open(self) -> bool:
         return self.stated_end is None
-
-    @property
-    def was_over(self) -> bool:
-        """Whether it was told of only when it was over."""
-        return self.stated_end is not None and self.day >= self.stated_end
 
     @property
     def is_void(self) -> bool:

@@ -79,6 +79,7 @@ class _Slot:
         if target.start is not None and (by.start is None or target.start < by.start):
             by.start = target.start  # the right value held from when the wrong one was thought to
         by.said, by.day = min(by.said, target.said), min(by.day, target.day)
+        by.was_over = by.was_over or target.was_over
         if by.is_open and by.start is not None and is_before(by.start, target.stated_end):
             by.stated_end = by.end = target.stated_end  # and until when
         if not target.is_retracted:
@@ -293,6 +294,7 @@ def _as_run(row: Assertion) -> Run:
         conversations=row.conversations,
         said=row.said,
         day=row.day,
+        was_over=row.valid_to is not None and row.day >= row.valid_to,
         last_said=row.last_said,
         is_retracted=row.is_retracted,
         end=row.valid_to,

@@ -185,6 +185,15 @@ def test_an_interlude_told_afterwards_does_not_end_what_held_around_it() -> None
     assert intervals(*claims) == {"Porto": (1, None), "Faro": (10, 20)}
 
 
+def test_what_was_told_as_a_change_and_ended_later_is_no_interlude() -> None:
+    claims = [
+        said("Porto", 30, valid_from=day(1)),
+        said("Lisbon", 30, position=1, valid_from=day(10)),
+        said("Lisbon", 30, position=2, change="end", valid_from=None, valid_to=day(20)),
+    ]
+    assert intervals(*claims) == {"Porto": (1, 10), "Lisbon": (10, 20)}
+
+
 def test_news_of_an_earlier_change_overturns_a_passing_mention() -> None:
     claims = [
         said("Porto", 10, asserted_by="ben"),
