@@ -113,6 +113,8 @@ def _run(state: State, kind: TargetKind, reference: str, how: dict[str, Any], **
             outcome = forgetting.erase(
                 services, wanted, expected=how["plan"], reason=how["reason"], watch=bars.step
             )
+            if not outcome.scan.is_clean:
+                bars.erase()
     _print_outcome(outcome, as_json=how["as_json"])
 
 
@@ -211,6 +213,8 @@ def verify(state: State, as_json: bool) -> None:
     """Prove that tables, indexes, ledger and files agree; exit 1 with a line for each problem."""
     with state.services() as services, Bars() as bars:
         report = forgetting.verify(services, watch=bars.step)
+        if report.problems:
+            bars.erase()
     if as_json:
         print_json(report.as_json())
     else:
