@@ -123,6 +123,23 @@ def answer_json(answer: Answer) -> dict[str, Any]:
     }
 
 
+def explain_json(answer: Answer) -> dict[str, Any]:
+    """Why it is this answer: what was understood, the best facts and the message with their terms, the thresholds."""
+    return {"confidence": round(answer.confidence, 3), "abstained_because": _why(answer), **answer.explain}
+
+
+def _why(answer: Answer) -> str | None:
+    if not answer.abstained:
+        return None
+    if answer.explain.get("understood", {}).get("unknown_names"):
+        return "a name of the question is nobody's"
+    if answer.explain.get("kind") == "yes_no":
+        return "no fact decides between yes and no"
+    if "confidence" in answer.explain or "passage" in answer.explain:
+        return "the best fact and the best message are below their thresholds"
+    return "nothing that may be seen is about it"
+
+
 # From facts
 
 

@@ -53,7 +53,7 @@ def _subjects(session: Session, space_id: str, named: Sequence[str], hits: Seque
         at = [node for node in _objects(session, space_id, list(at)) if node not in found]
         found |= dict.fromkeys(at)
     facts = [hit.id for hit in hits if hit.kind == "fact"]
-    found |= dict.fromkeys(_of_facts(session, space_id, facts))
+    found |= dict.fromkeys(subjects_of(session, space_id, facts))
     found |= dict.fromkeys(_possessed(session, space_id, named))
     return list(found)[:MAX_SUBJECTS]
 
@@ -91,7 +91,8 @@ def _objects(session: Session, space_id: str, nodes: Sequence[str]) -> list[str]
     return list(dict.fromkeys((*linked, *called)))
 
 
-def _of_facts(session: Session, space_id: str, ids: Collection[str]) -> list[str]:
+def subjects_of(session: Session, space_id: str, ids: Collection[str]) -> list[str]:
+    """Whom these facts are about, in their order."""
     if not ids:
         return []
     fact = tables.Fact

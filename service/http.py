@@ -10,7 +10,6 @@ import json
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,9 +20,9 @@ from sqlalchemy import func, select
 from starlette.exceptions import HTTPException
 
 from db.tables import Episode, Fact
-from service import http_exchange, http_facts, http_forgetting, http_people, problems
+from service import http_ask, http_exchange, http_facts, http_forgetting, http_people, problems
 from service.guard import Guard
-from service.http_app import App, Given, as_moment
+from service.http_app import App, Given
 from service.metrics import Metrics
 from service.nights import Nights, night_settings
 from service.talks import Says, Talks
@@ -32,13 +31,6 @@ from service.wiring import Services
 # FastAPI can hand requests to OpenTelemetry; nothing leaves this daemon but its answers
 _NO_TELEMETRY: Any = dict.fromkeys(("tracing", "metrics", "logs", "operation_spans", "auto_configure"), False)
 STOP_TIMEOUT_S = 60.0  # how long a night may take to reach its next step when the daemon ends
-
-
-class Question(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-    question: str = Field(min_length=1, max_length=2000)
-    known_to: str | None = None
-    as_of: datetime | date | None = None
 
 
 class Turn(BaseModel):
@@ -66,7 +58,7 @@ router = APIRouter()
 
 def routers() -> tuple[APIRouter, ...]:
     """Every router of the application; each is documented in docs/http.md."""
-    return (router, http_people.router, http_facts.router, http_exchange.router, http_forgetting.router)
+    return (router, http_ask.router, http_people.router, http_facts.router, http_exchange.router, http_forgetting.router)
 
 
 def create_app(services: Services, *, nights: Nights | None = None, token: str = "") -> FastAPI:
@@ -121,17 +113,6 @@ def metrics(app: Given) -> PlainTextResponse:
         "slowwave_night_running": float(app.nights.is_running),
     }
     return PlainTextResponse(app.metrics.render(gauges), media_type="text/plain; version=0.0.4")
-
-
-@router.post("/v1/ask")
-def ask(app: Given, asked: Question) -> dict[str, Any]:
-    """Answer a question from the graph, with facts and messages, or abstain."""
-    from memory.ask import answer_json
-
-    with app.lock:
-        answer = app.services.ask(asked.question, known_to=asked.known_to, as_of=as_moment(asked.as_of))
-    app.metrics.count("slowwave_questions_total", abstained=str(answer.abstained).lower())
-    return answer_json(answer)
 
 
 @router.post("/v1/chat", response_model=None)

@@ -7,6 +7,7 @@ CLI and the HTTP app are given.
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from dataclasses import asdict
 from datetime import datetime
 from functools import cached_property
@@ -225,21 +226,46 @@ class Services:
             self.database, self.space_id, self.registry, person_id=self.person(name).id, **query
         )
 
-    def ask(self, question: str, *, known_to: str | None = None, as_of: datetime | None = None) -> Answer:
+    def ask(
+        self,
+        question: str,
+        *,
+        known_to: str | None = None,
+        asked_by: str | None = None,
+        as_of: datetime | None = None,
+    ) -> Answer:
+        """The answer; people by name. "I" in the question is `asked_by`, else `known_to`."""
         from memory.ask import ask
 
         self.index.refresh()
-        viewer = self.person(known_to).id if known_to else None
         return ask(
             self.database,
             self.space_id,
             self.index,
             self.registry,
             question,
-            known_to=viewer,
+            known_to=self.person(known_to).id if known_to else None,
+            asked_by=self.person(asked_by).id if asked_by else None,
             as_of=as_of,
             clock=self.clock,
         )
+
+    def search(
+        self,
+        query: str,
+        k: int = 10,
+        *,
+        kinds: Collection[str] = ("episode", "fact"),
+        known_to: str | None = None,
+        as_of: datetime | None = None,
+    ) -> list[dict[str, Any]]:
+        """What the search finds, told as `memory.hits.describe` does; people by name."""
+        from memory.hits import describe
+
+        self.index.refresh()
+        limits: dict[str, Any] = {"known_to": self.person(known_to).id if known_to else None, "as_of": as_of}
+        hits = self.index.search(query, k, kinds=kinds, **limits)
+        return describe(self.database, self.space_id, self.registry, hits, clock=self.clock, **limits)
 
     def network(self, view: View) -> networkx.MultiDiGraph:
         """The graph for export and analysis, as `view` says."""

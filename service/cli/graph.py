@@ -1,15 +1,14 @@
-"""`import`, `ask`: the graph by day."""
+"""`import`: chats and other memories come in."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from service.cli.output import Bars, Date, State, day, print_json
+from service.cli.output import Bars, State, day, print_json
 
 if TYPE_CHECKING:
     from memory.exchange.notes import Notebook
@@ -111,34 +110,4 @@ def _preview(chats: Sequence[dict[str, Any]], *, as_json: bool) -> None:
             click.echo(f"  {note}")
 
 
-@click.command()
-@click.argument("question")
-@click.option("--as-of", type=Date(), help="As it was on that day.")
-@click.option("--known-to", metavar="NAME", help="As that person could answer.")
-@click.option("--explain", is_flag=True, help="Show what the answer rests on.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.pass_obj
-def ask(
-    state: State, question: str, as_of: datetime | None, known_to: str | None, explain: bool, as_json: bool
-) -> None:
-    """Answer a QUESTION from the graph, with its facts and messages; abstain where it knows nothing."""
-    from memory.ask import answer_json
-
-    with state.services() as services:
-        answer = services.ask(question, known_to=known_to, as_of=as_of)
-    if as_json:
-        print_json(answer_json(answer))
-        return
-    click.echo(answer.text)
-    for fact in answer.facts:
-        click.echo(
-            f"  fact     {fact.subject} · {fact.predicate.replace('_', ' ')} · {fact.object}  ({fact.status}, {fact.id})"
-        )
-    for episode in answer.evidence:
-        text = " ".join(episode.text.split())
-        click.echo(f"  message  {episode.time:%Y-%m-%d %H:%M} {episode.speaker}: {text[:110]}")
-    if explain:
-        print_json({"confidence": round(answer.confidence, 3), **answer.explain})
-
-
-COMMANDS = (import_, ask)
+COMMANDS = (import_,)
