@@ -7,8 +7,9 @@ from datetime import timedelta
 import pytest
 
 from db import tables
-from memory.errors import UnknownFact
-from memory.facts import ALL_STATUSES, candidates, fact_json, get_fact, sentence, undo
+from memory.errors import UnknownFact, UnreadableTime
+from memory.fact_story import tell
+from memory.facts import ALL_STATUSES, candidates, fact_json, get_fact, page_facts, sentence, undo
 
 
 def test_a_candidate_holds_from_the_day_it_was_first_said(world) -> None:
@@ -229,3 +230,95 @@ def test_fact_json_has_the_documented_keys(world) -> None:
 def test_a_fact_is_said_as_a_sentence(world) -> None:
     world.claim("Porto", 4)
     assert sentence(world.facts()[0]) == "Ana Reis lives in Porto."
+
+
+def test_a_viewer_sees_no_date_that_only_others_were_told(world) -> None:
+    world.store("Porto", 9, to="Ben Ode")
+    world.store("Porto", 12, to="Cleo Ray", valid_from=world.day(-700), valid_to=world.day(20))
+    world.store("Porto", 13, by="Cleo Ray", to="Dan Ito", confidence=0.5)
+    (fact,) = world.facts(known_to=world.person("Ben Ode"), statuses=ALL_STATUSES)
+    assert (fact.valid_from, fact.valid_to, fact.confidence) == (world.day(9), None, 0.8)
+    assert (len(fact.evidence), fact.asserted_by, fact.salience) == (1, "Ana Reis", None)
+    (whole,) = world.facts(statuses=ALL_STATUSES)
+    assert (whole.valid_from, whole.valid_to, len(whole.evidence)) == (world.day(-700), world.day(20), 3)
+
+
+def test_a_statement_of_two_messages_begins_for_a_viewer_when_they_heard_it(world) -> None:
+    ids = (world.say("Ana Reis", 1, to="Ben Ode"), world.say("Ana Reis", 6, to="Cleo Ray"))
+    world.decide(world.claim("Porto", 1, episode_ids=ids))
+    (fact,) = world.facts(known_to=world.person("Cleo Ray"))
+    assert (fact.valid_from, fact.evidence) == (world.day(6), ids[1:])
+
+
+def test_get_fact_is_limited_to_what_a_viewer_knows(world) -> None:
+    mine = world.store("Porto", 1, to="Ben Ode")
+    theirs = world.store("Lisbon", 9, change="update", to="Cleo Ray")
+    viewer = world.person("Ben Ode")
+    seen = get_fact(world.database, world.space_id, mine, world.registry, known_to=viewer)
+    assert (seen.valid_to, seen.superseded_by, seen.status) == (None, None, "current")
+    with pytest.raises(UnknownFact):
+        get_fact(world.database, world.space_id, theirs, world.registry, known_to=viewer)
+
+
+def test_known_to_and_as_recorded_hold_together(world) -> None:
+    world.store("Porto", 1)
+    before = world.now + timedelta(hours=1)
+    world.now += timedelta(hours=2)
+    world.store("Lisbon", 9, change="update")
+    viewer = world.person("Ben Ode")
+    assert world.held(known_to=viewer) == ["Lisbon"]
+    assert world.held(known_to=viewer, recorded_as_of=before) == ["Porto"]
+    assert world.held(known_to=viewer, recorded_as_of=before, as_of=world.day(1)) == []
+
+
+@pytest.mark.parametrize(
+    ("predicate", "fresh_days"), [("plans", 30), ("wants", 365), ("likes", 3650), ("hometown", 30_000)]
+)
+def test_what_nobody_has_said_for_long_is_stale(world, predicate: str, fresh_days: int) -> None:
+    world.store("Porto", 1, predicate=predicate)
+    (fact,) = world.facts(as_of=world.day(1 + fresh_days))
+    assert (fact.status, fact.is_stale) == ("current", False)
+    (fact,) = world.facts(as_of=world.day(3 + fresh_days))
+    assert (fact.status, fact.is_stale) == ("current", fresh_days < 30_000)
+
+
+def test_what_is_said_again_is_fresh_again(world) -> None:
+    world.store("a boat", 1, predicate="plans")
+    world.store("a boat", 200, predicate="plans")
+    assert [fact.is_stale for fact in world.facts(as_of=world.day(210))] == [False]
+
+
+def test_a_time_without_a_zone_is_refused(world) -> None:
+    with pytest.raises(UnreadableTime):
+        world.facts(as_of=world.day(1).replace(tzinfo=None))
+
+
+def test_pages_hold_what_the_list_holds(world) -> None:
+    for number in range(20):
+        world.claim(f"place {number}", 1, about=f"Person{number % 11}", predicate="likes")
+    where = world.database, world.space_id, world.registry
+    found, after = [], None
+    while True:
+        page = page_facts(*where, limit=3, after=after, clock=world.clock)
+        assert len(page.facts) <= 3
+        found += page.facts
+        if page.next is None:
+            break
+        after = page.next
+    assert found == world.facts()
+
+
+def test_the_story_of_a_fact_names_its_statements_neighbours_and_decisions(world) -> None:
+    porto = world.store("Porto", 1)
+    again = world.store("Porto", 2, to="Cleo Ray")
+    lisbon = world.store("Lisbon", 9, change="update")
+    where = world.database, world.space_id, world.registry
+    told = tell(*where, again)
+    assert (told.fact.id, told.superseded_by.id) == (porto, lisbon)
+    assert [said.id for said in told.statements] == [porto, again]
+    assert [row.kind for row in told.decisions] == ["STORE", "MERGE"]
+    assert [fact.id for fact in tell(*where, lisbon).supersedes] == [porto]
+    seen = tell(*where, again, known_to=world.person("Cleo Ray"))
+    assert (seen.fact.id, seen.superseded_by, seen.decisions) == (again, None, ())
+    assert [episode.id for episode in seen.evidence] == list(seen.fact.evidence)
+    assert len(seen.statements) == 1
