@@ -101,6 +101,9 @@ def run(context: NightContext, progress: Progress) -> StageResult:
 
 
 def _settle(context: NightContext, session: Session, fact: Fact, proposal: Proposal) -> None:
+    row = session.get(FactTable, fact.id)
+    if row is None or row.state != fact.state:
+        return  # erased, or decided by hand, since it was read
     kind, reasons = proposal.kind, list(proposal.reasons)
     if kind == "QUARANTINE" and fact.state == "quarantined":
         return

@@ -144,8 +144,8 @@ def _move(context: NightContext) -> PointerRow:
     readout_id = context.output("readout").get("readout_id")
     if recipe_id is None:
         raise StageFailed("publish", "the merge left no recipe; run `slowwave sleep` again")
-    serving = artifacts.pointer(context.database, context.space_id)
     with context.database.transaction() as session:
+        serving = artifacts.pointer_in(session, context.space_id)
         run = session.get_one(SleepRun, context.run_id)
         if run.is_published and serving is not None:
             return serving

@@ -74,6 +74,7 @@ class Database:
 
 WRITERS = 0x51077A7E  # the advisory lock before which writers of a Postgres store queue
 PATIENCE_S = 60  # how long a writer waits for the one before it
+APPLICATION = "slowwave"  # under which Postgres knows our sessions
 
 
 def _queue_as_writer(connection: Connection) -> None:
@@ -191,6 +192,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
 def _prepare_postgres(connection: Any, _record: object) -> None:
     was_autocommit, connection.autocommit = connection.autocommit, True
     connection.execute(f"SET lock_timeout = '{PATIENCE_S}s'")
+    connection.execute(f"SET application_name = '{APPLICATION}'")
     connection.autocommit = was_autocommit
 
 

@@ -122,10 +122,13 @@ def _artifact(row: tables.Artifact) -> Artifact:
 def pointer(database: Database, space_id: str, name: str = "current") -> PointerRow | None:
     """What the pointer names; None before the first publish."""
     with database.reading() as session:
-        row = session.get(tables.Pointer, (space_id, name))
-        if row is None:
-            return None
-        return PointerRow(row.run_id, row.recipe_id, row.readout_id, row.moved_at)
+        return pointer_in(session, space_id, name)
+
+
+def pointer_in(session: Session, space_id: str, name: str = "current") -> PointerRow | None:
+    """The same within a transaction, for whoever moves it from where it stands."""
+    row = session.get(tables.Pointer, (space_id, name))
+    return None if row is None else PointerRow(row.run_id, row.recipe_id, row.readout_id, row.moved_at)
 
 
 def move_pointer(
@@ -139,7 +142,13 @@ def move_pointer(
     reason: str = "publish",
     clock: Clock = utc_now,
 ) -> PointerRow:
-    """Point to these artifacts. The ledger entry keeps what was pointed to before. `reason`: publish | roll_back | erasure."""
+    """Point to these artifacts. The ledger entry keeps what was pointed to before. `reason`: publish | roll_back | erasure.
+
+    Raises TaintedArtifact: an erasure may have come between the choice and the move.
+    """
+    for artifact_id in (recipe_id, readout_id):
+        if artifact_id is not None and session.get_one(tables.Artifact, artifact_id).tainted_at is not None:
+            raise TaintedArtifact(artifact_id)
     row = session.get(tables.Pointer, (space_id, name))
     before = None
     if row is None:

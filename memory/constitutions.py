@@ -53,7 +53,7 @@ def write(
 
 def current(database: Database, space_id: str, person_id: str) -> list[Principle]:
     """The newest version: values, principles, habits, speech, limits, each by its text."""
-    with database.transaction() as session:
+    with database.reading() as session:
         return _principles(session, space_id, person_id, _version(session, space_id, person_id))
 
 

@@ -28,6 +28,7 @@ from sqlalchemy.exc import StatementError
 
 from db.copying import KINDS, drop_everything, load_rows, quiet_feed
 from db.engine import (
+    APPLICATION,
     Database,
     is_at_head,
     is_disk_full,
@@ -208,11 +209,22 @@ def _store(url: str, archive: zipfile.ZipFile, manifest: Manifest, progress: Pro
             is_at_head(engine)  # refuses a store that is newer than the code
             with engine.begin() as connection:
                 migrate(connection)  # takes the writers' lock, and says whether pgvector is there
+                if _others_are_connected(connection):
+                    raise HomeInUse(engine.url.database or "the database")
                 drop_everything(connection)
                 _fill(connection, archive, manifest, progress)
                 yield
     finally:
         engine.dispose()
+
+
+def _others_are_connected(connection: Connection) -> bool:
+    """Whether another slowwave has the database open: its indexes would not notice that everything is another."""
+    others = text(
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+        "AND application_name = :name AND pid <> pg_backend_pid()"
+    )
+    return bool(connection.scalar(others, {"name": APPLICATION}))
 
 
 @contextmanager

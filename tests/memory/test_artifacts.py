@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 
+from db.tables import Artifact
 from memory import ledger
 from memory.artifacts import get_artifact, list_artifacts, move_pointer, pointer, record_artifact
-from memory.errors import UnknownArtifact
+from memory.errors import TaintedArtifact, UnknownArtifact
 
 
 def record(world, path: str = "recipes/a.json", kind: str = "recipe") -> str:
@@ -91,3 +92,15 @@ def move_and_die(world) -> None:
     with world.database.transaction() as session:
         move_pointer(session, world.space_id, run_id="r2", recipe_id=None, readout_id=None)
         raise RuntimeError("killed")
+
+
+def test_what_was_tainted_since_it_was_chosen_is_not_pointed_to(world) -> None:
+    first, second = record(world), record(world, "recipes/b.json")
+    move(world, first)
+    with world.database.transaction() as session:
+        session.get_one(Artifact, second).tainted_at = world.now
+    with pytest.raises(TaintedArtifact):
+        move(world, second)
+    now = pointer(world.database, world.space_id)
+    assert now is not None
+    assert now.recipe_id == first

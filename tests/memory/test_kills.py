@@ -127,16 +127,14 @@ def yard(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     yard = Yard(new_file if request.param == "disk" else new_database, chat)
     with yard.new_store() as url:
         database = open_database(url)
-        event.listen(database.engine, "before_cursor_execute", lambda *_: _count(yard))
+        executed: list[str] = []
+        event.listen(database.engine, "before_cursor_execute", lambda *given: executed.append(given[2]))
         space_id = work(database, chat)
+        yard.n_statements = len(executed)
         yard.expected = summary(database)
         assert_it_fits_together(database, space_id)
         database.close()
     return yard
-
-
-def _count(yard: Yard) -> None:
-    yard.n_statements += 1
 
 
 def kill_once(yard: Yard, seed: int) -> None:
@@ -148,6 +146,8 @@ def kill_once(yard: Yard, seed: int) -> None:
         child = context.Process(target=work_until_killed, args=(url, yard.chat, n_statements, wait_s))
         child.start()
         child.join(60)
+        if child.is_alive():
+            child.kill()
         assert child.exitcode == -signal.SIGKILL
         database = open_database(url)
         space_id = ensure_space(database, clock=lambda: NOW)
