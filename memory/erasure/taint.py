@@ -23,6 +23,7 @@ from memory.erasure.reach import Reach, chunked
 from memory.erasure.words import Scrub
 from memory.ports import Clock
 
+_CHUNK = 2000  # examples looked at together
 _PAGES = (".html", ".json", ".jsonl", ".txt", ".md")  # files of a run's folder that quote
 
 
@@ -63,13 +64,15 @@ def _look_at_examples(session: Session, space_id: str, reach: Reach, scrub: Scru
         example.messages,
         example.accepted,
     ).where(example.space_id == space_id)
-    for example_id, run_id, split, fact_id, meta, *said in session.execute(query).yield_per(1000):
-        taught = {fact_id, *meta.get("facts", ())} & reach.facts
-        if taught or scrub.holds("\n".join(_strings(said))):
-            tainted.examples.add(example_id)
-            tainted.runs.add(run_id)
-            if split == "train":
-                tainted.trained.add(run_id)
+    for rows in session.execute(query).partitions(_CHUNK):
+        quoting = scrub.hits(["\n".join(_strings([row.messages, row.accepted])) for row in rows])
+        for place, row in enumerate(rows):
+            taught = {row.fact_id, *row.meta.get("facts", ())} & reach.facts
+            if taught or place in quoting:
+                tainted.examples.add(row.id)
+                tainted.runs.add(row.run_id)
+                if row.split == "train":
+                    tainted.trained.add(row.run_id)
     for part in chunked(example.run_id, tainted.trained):  # others quote an erased fact without naming it
         tainted.examples |= set(session.scalars(select(example.id).where(part)))
 
