@@ -8,6 +8,7 @@ asks what held on that day. What is below the calibrated thresholds of `memory.c
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -24,7 +25,7 @@ from memory.people import get_person
 from memory.ports import Clock, utc_now
 from memory.questions import STAND_IN, Question, parse, speaking_for
 from memory.registry import Registry
-from memory.scoring import ENDING, is_date
+from memory.scoring import ENDING, is_date, objects_in
 from memory.search.timephrases import find_times
 from memory.search.words import words
 from memory.types import Answer, Fact
@@ -32,6 +33,7 @@ from memory.wordings import Wordings
 
 SLOT_MARGIN = 0.08  # how far below the best match a slot may be and still answer for its time
 MAX_LISTED = 6
+SOURCED = 1.3  # of a match's score and the share of its value that the question says
 N_HITS = 20  # facts of the search whose subjects are considered as well
 _HIDDEN = ("quarantined", "rejected")
 
@@ -57,6 +59,10 @@ def ask(
     with database.reading() as session:
         zone = fact_rows.timezone(session, space_id)
     parsed = parse(text, understood.mentions, find_times(text, now, zone))
+    if speaker is None and not parsed.mentions and speaking_for(question, STAND_IN) != question:
+        return Answer(
+            replies.WHO_ASKS, True, 0.0, (), (), {"understood": _understood(parsed), "kind": parsed.kind}
+        )
     hits = index.search(text, N_HITS, as_of=as_of, known_to=known_to, kinds=("fact",))
     facts = gather(
         database,
@@ -161,6 +167,8 @@ def from_facts(asked: Asked) -> Answer | None:
         return known
     if not matches:
         return None
+    if asked.question.kind == "source":
+        return _source(asked, matches)
     sure = asked.explain["confidence"] = fact_confidence(asked, matches)
     if sure < asked.thresholds.fact:
         return None
@@ -223,6 +231,9 @@ def _links(asked: Asked, fact: Fact, ends: list[frozenset[str]]) -> bool:
 
 def _value(asked: Asked, matches: list[Match], sure: float) -> Answer | None:
     best = matches[0]
+    several = _namesakes(asked, matches, sure)
+    if several is not None:
+        return several
     for slot in dict.fromkeys(match.slot for match in matches if match.score >= best.score - SLOT_MARGIN):
         top = next(match for match in matches if match.slot == slot)
         if top.reading.is_reverse and asked.question.kind == "who":
@@ -232,6 +243,36 @@ def _value(asked: Asked, matches: list[Match], sure: float) -> Answer | None:
         if chosen:
             return _tell(asked, top, chosen, sure)
     return None
+
+
+def _namesakes(asked: Asked, matches: list[Match], sure: float) -> Answer | None:
+    """Where several people share the name that was asked about, what is known of each: none is guessed."""
+    top = matches[0]
+    if top.reading.hops or top.reading.is_reverse or top.reading.is_near:
+        return None
+    mention = next((m for m in asked.question.mentions if m.begin == top.reading.begin), None)
+    if mention is None or len(mention.node_ids) < 2:
+        return None
+    of_each = {
+        match.fact.subject_id: asked.timed(asked.slot(match))[:MAX_LISTED]
+        for match in reversed(matches)
+        if match.fact.predicate == top.fact.predicate and match.fact.subject_id in mention.node_ids
+    }
+    known = [facts for _, facts in sorted(of_each.items()) if facts]
+    if len(known) < 2:
+        return None
+    text = replies.of_namesakes(mention.text, known, asked.now)
+    return asked.answer(text, sure, [fact for facts in known for fact in facts])
+
+
+def _source(asked: Asked, matches: list[Match]) -> Answer | None:
+    """ "Who told us that Ana lives in Kotor?": who said the messages that the fact rests on."""
+    said = [(match.score + objects_in(asked.question, match.fact), match.fact.id, match) for match in matches]
+    score, _, match = max(said, key=lambda item: item[:2], default=(0.0, "", None))
+    if match is None or score < SOURCED:
+        return None
+    answer = asked.answer("", counts.SURE, [match.fact])
+    return replace(answer, text=replies.told_by(match.fact, answer.evidence)) if answer.evidence else None
 
 
 def _tell(asked: Asked, top: Match, chosen: list[Fact], sure: float) -> Answer:
@@ -268,7 +309,7 @@ def _day(asked: Asked, matches: list[Match], sure: float) -> Answer | None:
 
 def from_messages(asked: Asked) -> Answer | None:
     """The message that the search puts first, quoted, where it is likely to answer."""
-    if asked.question.kind == "yes_no":
+    if asked.question.kind in ("yes_no", "source"):
         return None  # a quotation decides nothing
     hits = asked.index.search(
         asked.question.text, 2, as_of=asked.as_of, known_to=asked.known_to, kinds=("episode",)

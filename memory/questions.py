@@ -15,7 +15,7 @@ from typing import Literal
 from memory.search.mentions import Mention
 from memory.search.timephrases import TimePhrase
 
-Kind = Literal["who", "where", "when", "number", "duration", "yes_no", "what"]
+Kind = Literal["who", "where", "when", "number", "duration", "source", "yes_no", "what"]
 Order = Literal["earliest", "previous", "before", "after"]
 
 STAND_IN = "Alex"  # the name under which every subject is compared; wordings are filled with it too
@@ -31,6 +31,7 @@ _POLITE = re.compile(
     re.IGNORECASE,
 )
 _KIND_PATTERNS: tuple[tuple[Kind, str], ...] = (
+        ("source", r"^who (?:has |have )?(?:told|said|says|say|mentioned|claims|claimed|wrote)\b"),
         ("duration", r"^(?:for |since )?how long\b(?! ago| is the | are the)"),
         ("when", r"^(?:since |until |till |by |from |on |in |at |up to )?(?:when|what (?:date|day|year|month|time)|which (?:date|day|year|month|weekday)|what day|how long ago)\b"),
         ("number", r"^(?:at |for |to )?how (?:many|much|old|tall|heavy|long|big|often|far)\b|^(?:at )?what (?:age|number)\b"),

@@ -12,6 +12,7 @@ from memory.questions import Question
 from memory.types import Episode, Fact
 from memory.wordings import Wordings, possessive, spoken
 
+WHO_ASKS = 'Unknown: say who "I" is, with --asked-by NAME or --known-to NAME.'
 MAX_QUOTE = 400  # characters of a message
 
 
@@ -38,6 +39,21 @@ def of_facts(facts: Sequence[Fact], now: datetime, *, is_subject_asked: bool = F
         )
         return f"That is contested: {by}. {said}"
     return f"{head[:1].upper()}{head[1:]}. {said}"
+
+
+def of_namesakes(name: str, known: Sequence[Sequence[Fact]], now: datetime) -> str:
+    """ "Several people are called Sam. Sam Okafor lives in Leeds. Sam Petrie lives in Hove." """
+    said = " ".join(_with_time(fact, now) for facts in known for fact in facts)
+    return f"Several are called {name}. {said}"
+
+
+def told_by(fact: Fact, evidence: Sequence[Episode]) -> str:
+    """ "Idris Bello, on 3 May 2024. Ana lives in Kotor." """
+    first: dict[str, Episode] = {}
+    for episode in evidence:
+        first.setdefault(episode.speaker, episode)
+    said = "; ".join(f"{speaker}, on {say_day(episode.time)}" for speaker, episode in first.items())
+    return f"{said}. {sentence(fact)}"
 
 
 def _with_time(fact: Fact, now: datetime) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from db.engine import Database, open_database
-from memory.ask import answer_json, ask
+from memory.ask import answer_json, ask, explain_json
 from memory.embedders.minilm import MiniLM
 from memory.episodes import append_turn
 from memory.facts import add_candidates
@@ -29,6 +29,13 @@ FACTS: list[dict[str, Any]] = [
     {"day": "2024-04-01", "who": "Bengt", "text": "the wedding is on 3 August 2024", "s": "Bengt Aune", "p": "wedding_date", "o": "2024-08-03"},
     {"day": "2024-05-02", "who": "Bengt", "text": "I bought a tandem", "s": "Bengt Aune", "p": "transport", "o": "tandem"},
     {"day": "2024-07-07", "who": "Bengt", "chat": "Solveig", "text": "don't tell Mirela: I am allergic to walnuts", "s": "Bengt Aune", "p": "allergy", "o": "walnuts"},
+    {"day": "2024-11-01", "who": "Mirela", "text": "Dorin has a parrot called Kiki", "s": "Dorin", "p": "parrot", "o": "Kiki", "kind": "thing"},
+    {"day": "2024-11-02", "who": "Mirela", "text": "Bengt, meet my cats Ash and Oak", "s": "Mirela Popa", "p": "cat", "o": "Ash", "kind": "thing"},
+    {"day": "2024-11-02", "who": "Mirela", "text": "Oak is the loud one", "s": "Mirela Popa", "p": "cat", "o": "Oak", "kind": "thing"},
+    {"day": "2024-11-03", "who": "Bengt", "text": "Tove Ness lives in Hamar", "s": "Tove Ness", "p": "lives_in", "o": "Hamar"},
+    {"day": "2024-11-03", "who": "Bengt", "text": "Tove Dahl lives in Molde", "s": "Tove Dahl", "p": "lives_in", "o": "Molde"},
+    {"day": "2024-11-04", "who": "Bengt", "text": "my clinic is in Larvik, no: Drammen", "s": "Bengt Aune", "p": "clinic_town", "o": "Drammen", "change": "correct", "corrects": "Larvik"},
+    {"day": "2024-11-05", "who": "Bengt", "text": "my mother's knee is bad", "s": "Bengt Aune's mother", "p": "injury", "o": "bad knee"},
     {"day": "2024-10-10", "who": "Bengt", "text": "our meeting point is the copper fountain behind the library", "s": None},
 ]  # fmt: skip
 SPEAKERS = {"Mirela": "Mirela Popa", "Bengt": "Bengt Aune", "Solveig": "Solveig"}
@@ -43,7 +50,7 @@ class Graph:
                 short: get_or_create_node(session, self.space_id, name, is_speaker=True)
                 for short, name in SPEAKERS.items()
             }
-        for entry in FACTS:
+        for entry in sorted(FACTS, key=lambda entry: str(entry["day"])):
             self.add(entry)
         self.index = Index.open(database, self.space_id, home, MiniLM.load())
         self.index.refresh()
@@ -74,6 +81,7 @@ class Graph:
             valid_from=_day(entry["day"]),
             valid_to=_day(entry["to"]) if "to" in entry else None,
             change=entry.get("change", "state"),
+            corrects=entry.get("corrects"),
         )
         with self.database.transaction() as session:
             add_candidates(session, self.space_id, [candidate], self.registry)
@@ -122,6 +130,20 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
         ("Does Mirela still live in Kotor?", "No"),
         ("Does Mirela live in Piran?", "Yes"),
         ("Where is the copper fountain, the meeting point?", "behind the library"),
+        ("What is Mirela's brother's parrot called?", "Kiki"),
+        ("How many cats does Mirela have?", "Two"),
+        ("What are Mirela's cats called?", "Ash and Oak"),
+        ("Since when has Mirela lived in Piran?", "14 September 2024"),
+        ("How long did Mirela live in Kotor?", "7 months"),
+        ("Until when did Mirela live in Kotor?", "14 September 2024"),
+        ("Who is Dorin?", "Mirela Popa's brother"),
+        ("What is Dorin to Mirela?", "Mirela Popa's brother"),
+        ("Who said that Mirela lives in Piran?", "Mirela Popa, on 14 September 2024"),
+        ("In which town is Bengt's clinic?", "Drammen"),
+        ("Is Bengt's clinic town Larvik?", "corrected"),
+        ("Did Mirela ever live in Kotor?", "Yes"),
+        ("Does Mirela have a brother?", "Yes"),
+        ("What injury does Bengt's mother have?", "bad knee"),
     ],
 )
 def test_answers_say_the_right_value(graph: Graph, question: str, says: str) -> None:
@@ -139,6 +161,11 @@ def test_answers_say_the_right_value(graph: Graph, question: str, says: str) -> 
         "What is Ulla's phone number?",
         "Does Mirela own a parrot?",
         "Who painted the ceiling?",
+        "What is Dorin's phone number?",
+        "What is Mirela's sister called?",
+        "Does Mirela have a sister?",
+        "What does Gudrun do for a living?",
+        "How much did Bengt pay for the tandem?",
         "",
     ],
 )
@@ -151,6 +178,45 @@ def test_what_the_graph_does_not_know_is_not_answered(graph: Graph, question: st
 
 def test_a_value_before_its_first_change_is_not_answered_by_a_later_one(graph: Graph) -> None:
     assert "Piran" not in graph.ask("Where did Mirela live in March 2024?").text
+
+
+def test_what_is_over_is_told_in_the_past(graph: Graph) -> None:
+    text = graph.ask("Where did Mirela live before Piran?").text
+    assert text == "Kotor. Mirela Popa lived in Kotor (from 1 February 2024 until 14 September 2024)."
+
+
+def test_nobody_is_guessed_where_two_share_a_name(graph: Graph) -> None:
+    answer = graph.ask("Where does Tove live?")
+    assert "Tove Ness lives in Hamar" in answer.text
+    assert "Tove Dahl lives in Molde" in answer.text
+    assert "Hamar" not in graph.ask("Where does Tove Dahl live?").text
+
+
+def test_i_am_who_asks(graph: Graph) -> None:
+    assert "Piran" in graph.ask("Where do I live?", known_to="Mirela").text
+    assert "Frode" in graph.ask("Who is my boss?", known_to="Bengt").text
+    assert graph.ask("Where do I live?").abstained
+
+
+def test_an_unknown_name_is_said_to_be_unknown(graph: Graph) -> None:
+    answer = graph.ask("What does Gudrun do for a living?")
+    assert answer.text == "Unknown: nobody called Gudrun is known here."
+    assert explain_json(answer)["abstained_because"] == "a name of the question is nobody's"
+
+
+def test_an_explanation_tells_names_times_terms_and_thresholds(graph: Graph) -> None:
+    why = explain_json(graph.ask("Where was Mirela living in May 2024?"))
+    assert why["understood"]["names"][0]["text"] == "Mirela"
+    assert why["understood"]["times"][0]["from"] == "2024-05-01T00:00:00+00:00"
+    assert why["confidence"] >= why["threshold"]
+    best = why["facts"][0]
+    terms = [part for name, part in best.items() if name not in ("fact", "predicate", "score")]
+    assert sum(terms) == pytest.approx(best["score"], abs=0.01)
+
+
+def test_evidence_is_what_the_viewer_may_know(graph: Graph) -> None:
+    answer = graph.ask("What is Bengt allergic to?", known_to="Solveig")
+    assert [episode.text for episode in answer.evidence] == ["don't tell Mirela: I am allergic to walnuts"]
 
 
 def test_an_answer_names_its_facts_and_messages(graph: Graph) -> None:
