@@ -129,7 +129,7 @@ class _Reader:
         if notes is None:
             found = self.extractor.extract([*context, *stretch], known)
         else:
-            found = notes.settle(self.extractor.extract(notes.episodes, notes.roster(known)))
+            found = notes.settle(self.extractor.extract(notes.episodes, notes.roster(known)), self.registry)
         return [
             replace(candidate, episode_ids=tuple(item for item in candidate.episode_ids if item in shown))
             for candidate in found

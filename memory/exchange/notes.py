@@ -91,7 +91,12 @@ def conversation_name(kind: str, about: str) -> str:
 
 def written(about: str, text: str) -> str:
     """The note as a message: led by the name of what it is about, unless it begins with it."""
-    return text if not about or names.key(text).startswith(names.key(about)) else f"{about}: {text}"
+    return text if not about or begins_with(text, about) else f"{about}: {text}"
+
+
+def begins_with(text: str, name: str) -> bool:
+    """Whether the text begins with the name, however both are written."""
+    return names.key(text[: 4 * names.MAX_LENGTH]).startswith(names.key(name))
 
 
 def relation_rule(kind: str) -> str:

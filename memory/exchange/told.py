@@ -7,7 +7,7 @@ reading alone; the stored words stay. What is found is asserted by nobody, and n
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import select
@@ -15,8 +15,10 @@ from sqlalchemy import select
 from db.engine import Database
 from db.tables import Alias, Conversation, Evidence, Fact, Node
 from memory import names
-from memory.exchange.notes import NOTEBOOK, NOTES, OUTRIGHT, PERSON
+from memory.exchange.notes import NOTEBOOK, NOTES, OUTRIGHT, PERSON, begins_with
+from memory.exchange.plain import plain_fact
 from memory.ports import Roster
+from memory.registry import Registry
 from memory.types import Episode, FactCandidate
 
 
@@ -53,10 +55,24 @@ class Told:
         """Who may be meant: a person whom the notes are about speaks where they say "I"."""
         return replace(known, speakers=(self.speaker,)) if self.kind == PERSON else known
 
-    def settle(self, candidates: Iterable[FactCandidate]) -> list[FactCandidate]:
-        """The candidates as nobody's assertion, about the thing under its own kind; none about the notebook."""
-        settled = (self._settled(candidate) for candidate in candidates)
-        return [candidate for candidate in settled if candidate is not None]
+    def settle(self, candidates: Iterable[FactCandidate], registry: Registry) -> list[FactCandidate]:
+        """The candidates as nobody's assertion, about the thing under its own kind; none about the notebook.
+
+        A note in which the extractor found nothing is taken at its word, where it states one thing outright.
+        """
+        settled = [self._settled(candidate) for candidate in candidates]
+        found = [candidate for candidate in settled if candidate is not None]
+        read = {episode_id for candidate in found for episode_id in candidate.episode_ids}
+        return found + [
+            candidate for candidate in self._plain(registry) if read.isdisjoint(candidate.episode_ids)
+        ]
+
+    def _plain(self, registry: Registry) -> Iterator[FactCandidate]:
+        for episode in self.episodes if self.kind == PERSON else ():
+            stand_in = episode.text.replace(STAND_IN, self.about)
+            candidate = plain_fact(self.about, self.kind, stand_in, episode, registry)
+            if candidate is not None:
+                yield candidate
 
     def _settled(self, candidate: FactCandidate) -> FactCandidate | None:
         subject = names.key(candidate.subject)
@@ -125,12 +141,14 @@ def stated(about: str, text: str) -> str:
 def sentence(about: str, note: str) -> str:
     """The note with a subject where it has none: "Speaks Spanish" becomes "Ada Lund speaks Spanish."."""
     said = note.strip()
-    if not about or _FIRST_PERSON.match(said) or names.key(said).startswith(names.key(about)):
+    if not about or _FIRST_PERSON.match(said) or begins_with(said, about):
         return said
     if match := _USER.match(said):
         return about + said[match.end() :]
     first, _, rest = said.partition(" ")
     word = first.casefold()
+    if re.match(r"\d+ years? old\b", said):
+        return f"{about} is {said}"
     if word == "born":
         return f"{about} was born {rest}"
     if word.strip(",.") in _STATES:
