@@ -57,6 +57,11 @@ def current(database: Database, space_id: str, person_id: str) -> list[Principle
         return _principles(session, space_id, person_id, _version(session, space_id, person_id))
 
 
+def current_version(session: Session, space_id: str, person_id: str) -> int:
+    """The number of the version that holds; 0 where there is none."""
+    return _version(session, space_id, person_id)
+
+
 def _version(session: Session, space_id: str, person_id: str) -> int:
     query = select(func.max(tables.Principle.version)).where(
         tables.Principle.space_id == space_id, tables.Principle.person_id == person_id

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
@@ -19,7 +20,7 @@ from db import tables
 from db.engine import Database
 from memory import families, ledger, names, values
 from memory.errors import CannotMerge, CannotUnmerge, UnknownMerge
-from memory.facts import list_facts
+from memory.facts import fact_json, list_facts
 from memory.moves import Moves, counts, put_back, touched
 from memory.people import add_alias, load_people
 from memory.ports import Clock, utc_now
@@ -50,7 +51,6 @@ class MergeRow:
     id: str
     kept: Person
     merged: str  # the name they had
-    n_effects: int
     merged_at: datetime
     undone_at: datetime | None
     moved: dict[str, int] = field(default_factory=dict)
@@ -151,7 +151,6 @@ def list_merges(database: Database, space_id: str) -> list[MergeRow]:
             row.id,
             people[row.kept_id],
             name,
-            len(row.effects),
             row.merged_at,
             row.undone_at,
             counts(row.effects),
@@ -267,3 +266,33 @@ def _restore_names(session: Session, space_id: str, row: tables.PersonMerge) -> 
     kept = session.get_one(tables.Node, row.kept_id)
     kept.is_speaker = kept.is_speaker or session.scalar(spoken) is not None
     session.flush()
+
+
+def report_json(report: MergeReport) -> dict[str, Any]:
+    """What a merge did, or would do: `merge` is null where it was only tried."""
+    return {
+        "merge": report.merge_id,
+        "kept": report.kept.name,
+        "merged": report.other.name,
+        "moved": report.moved,
+        "disagree": [
+            {
+                "predicate": clash.kept.predicate,
+                "kept": fact_json(clash.kept),
+                "merged": fact_json(clash.other),
+            }
+            for clash in report.disagreements
+        ],
+        "consent_left": report.is_consent_left,
+    }
+
+
+def merge_json(row: MergeRow) -> dict[str, Any]:
+    return {
+        "merge": row.id,
+        "kept": row.kept.name,
+        "merged": row.merged,
+        "moved": row.moved,
+        "at": row.merged_at.isoformat(),
+        "undone": row.undone_at.isoformat() if row.undone_at else None,
+    }

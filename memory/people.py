@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import Any
 
 from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import Session
@@ -88,6 +89,16 @@ def _people(rows: Iterable[tuple[str, str, bool]], aliases: Iterable[tuple[str, 
     for node_id, alias in aliases:
         called[node_id].append(alias)
     return [Person(node_id, name, tuple(called[node_id]), speaks) for node_id, name, speaks in rows]
+
+
+def person_json(person: Person) -> dict[str, Any]:
+    """The person as other programs get them."""
+    return {
+        "id": person.id,
+        "name": person.name,
+        "aliases": list(person.aliases),
+        "speaks": person.is_speaker,
+    }
 
 
 def roster(database: Database, space_id: str, conversation_id: str | None = None) -> Roster:

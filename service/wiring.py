@@ -40,7 +40,10 @@ if TYPE_CHECKING:
     from memory.exchange.network import View
     from memory.exchange.picture import Part
     from memory.index import Index
+    from memory.merging import MergeReport
+    from memory.profile import Profile
     from memory.reading import ReadReport
+    from memory.relations import Relation
     from simulator.session import Session
 
 
@@ -217,6 +220,55 @@ class Services:
         from memory.people import find_person
 
         return find_person(self.database, self.space_id, name)
+
+    def profile(self, name: str, *, as_of: datetime | None = None, known_to: str | None = None) -> Profile:
+        """The card of a person, as `known_to` could make it."""
+        from memory.profile import profile
+
+        viewer = self.person(known_to).id if known_to else None
+        person_id = self.person(name).id
+        return profile(
+            self.database,
+            self.space_id,
+            person_id,
+            self.registry,
+            as_of=as_of,
+            known_to=viewer,
+            clock=self.clock,
+        )
+
+    def relations(
+        self, name: str, *, as_of: datetime | None = None, known_to: str | None = None
+    ) -> tuple[str, list[Relation]]:
+        """The person's name, and who is what to them."""
+        from memory.relations import relations
+
+        person, viewer = self.person(name), self.person(known_to).id if known_to else None
+        found = relations(
+            self.database,
+            self.space_id,
+            person_id=person.id,
+            as_of=as_of,
+            known_to=viewer,
+            registry=self.registry,
+            clock=self.clock,
+        )
+        return person.name, found
+
+    def merge(self, kept: str, other: str, *, force: bool = False, dry_run: bool = False) -> MergeReport:
+        """Make two people one; see memory.merging.merge_people."""
+        from memory.merging import merge_people
+
+        return merge_people(
+            self.database,
+            self.space_id,
+            self.person(kept).id,
+            self.person(other).id,
+            self.registry,
+            force=force,
+            dry_run=dry_run,
+            clock=self.clock,
+        )
 
     def facts(self, name: str, **query: Any) -> list[Fact]:
         """Facts about a person; `query` as in memory.facts.list_facts."""

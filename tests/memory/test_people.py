@@ -1,11 +1,29 @@
 from __future__ import annotations
 
-import pytest
+import shutil
+import subprocess
+import sys
+import unicodedata
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 
-from db.engine import Database
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from db.engine import Database, open_database, sqlite_url
 from memory.episodes import append_turn
 from memory.errors import UnknownPerson
-from memory.people import add_alias, find_person, get_or_create_node, list_people, roster
+from memory.names import clean
+from memory.people import (
+    add_alias,
+    find_person,
+    get_or_create_node,
+    get_person,
+    list_people,
+    roster,
+)
 from memory.ports import utc_now
 from memory.spaces import ensure_space
 
@@ -96,3 +114,76 @@ def test_the_roster_of_a_conversation_holds_its_speakers(database: Database, spa
     assert roster(database, space, turn.conversation_id).speakers == ("Ana Reis",)
     assert set(roster(database, space).known) == {"Ana Reis", "Bo Ek", "Cy"}
     assert bo
+
+
+@pytest.fixture(scope="module")
+def shared(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Database, str]]:
+    """One store for many examples."""
+    path = tmp_path_factory.mktemp("shared") / "graph.db"
+    shutil.copy(migrated, path)
+    with closing(open_database(sqlite_url(path))) as opened:
+        yield opened, ensure_space(opened)
+
+
+_ODD = st.text(
+    st.one_of(
+        st.characters(),
+        st.characters(min_codepoint=0xD800, max_codepoint=0xDFFF, categories=["Cs"]),
+        st.sampled_from(list("ıİßςΣﬁ’\u200d\u200e\ufe0f\u0301é\x00 \u3164‐がｶﾞ😀")),
+    ),
+    max_size=30,
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=_ODD)
+@example(name="Ana " * 2500)
+@example(name="e" + "\u0301" * 2000)
+def test_an_exact_name_never_makes_two_nodes(shared: tuple[Database, str], name: str) -> None:
+    opened, space = shared
+    if not clean(name):
+        with pytest.raises(ValueError, match="needs a name"):
+            make(opened, space, name)
+        return
+    spellings = (name, clean(name), f" {name}\u200f ", unicodedata.normalize("NFC", clean(name)))
+    (node,) = set(make(opened, space, *spellings, is_speaker=True))
+    assert find_person(opened, space, name).id == node
+    assert get_person(opened, space, node).id == node
+
+
+def test_a_title_is_passed_over_when_a_first_name_is_sought(database: Database, space: str) -> None:
+    (node,) = make(database, space, "Dr. Ana-Lena Reis")
+    assert make(database, space, "Ana-Lena") == [node]
+    assert make(database, space, "Ana") != [node]
+
+
+ROOT = Path(__file__).parents[2]
+_MAKER = """
+import sys
+from db.engine import open_database
+from memory.people import get_or_create_node
+opened = open_database(sys.argv[1])
+for number in range(40):
+    with opened.transaction() as session:
+        print(get_or_create_node(session, sys.argv[2], f"Name {number} Here", is_speaker=True))
+opened.close()
+"""
+
+
+def test_two_processes_that_make_one_name_at_once_make_one_node(migrated: Path, tmp_path: Path) -> None:
+    path = tmp_path / "graph.db"
+    shutil.copy(migrated, path)
+    with closing(open_database(sqlite_url(path))) as opened:
+        space = ensure_space(opened)
+        command = [sys.executable, "-c", _MAKER, sqlite_url(path), space]
+        both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) for _ in range(2)]
+        first, second = (process.communicate(timeout=60)[0].split() for process in both)
+        assert first == second
+        assert len(first) == 40
+        assert len(list_people(opened, space)) == 40
+
+
+def test_an_unknown_name_with_broken_bytes_is_one_clean_line(database: Database, space: str) -> None:
+    with pytest.raises(UnknownPerson) as caught:
+        find_person(database, space, "In\udceas\x00\n")
+    str(caught.value).encode()
