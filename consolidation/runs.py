@@ -70,10 +70,9 @@ def stage_records(database: Database, run_id: str) -> dict[str, StageRecord]:
 
 def reap(database: Database, space_id: str) -> list[str]:
     """Mark nights as interrupted that say `running` although nobody works on them. Returns their ids."""
+    # listed before the lease is looked at, so that a night that begins just now is not among them
     dead = [run.id for run in list_runs(database, space_id) if run.status == "running"]
-    if (
-        not dead or free_if_dead(database, space_id) is not None
-    ):  # after the list: a night that begins now is not in it
+    if free_if_dead(database, space_id) is not None:
         return []
     with database.transaction() as session:
         session.execute(

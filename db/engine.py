@@ -183,10 +183,15 @@ def _begin_sqlite(connection: Connection) -> None:
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # SQLAlchemy's "begin" event above opens transactions
+    connection.create_function("lower", 1, _lower, deterministic=True)  # its own knows ASCII alone
     cursor = connection.cursor()
     for pragma in ("journal_mode=WAL", "foreign_keys=ON", "synchronous=NORMAL"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
 
 
 def _prepare_postgres(connection: Any, _record: object) -> None:

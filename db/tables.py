@@ -85,14 +85,22 @@ class Words(TypeDecorator[str]):
 
 
 class Label(TypeDecorator[str]):
-    """A short text from outside. One that is too long is refused by every store, not by Postgres alone."""
+    """A short text from outside. One that is too long is refused by every store, not by Postgres alone.
+
+    A name is compared and ordered by code points on every store, whatever language a Postgres database is in.
+    """
 
     impl = String
     cache_ok = True
 
-    def __init__(self, length: int) -> None:
+    def __init__(self, length: int, *, is_name: bool = False) -> None:
         super().__init__(length)
         self.length = length
+        self.is_name = is_name
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        collation = "C" if self.is_name and dialect.name == "postgresql" else None
+        return dialect.type_descriptor(String(self.length, collation=collation))
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         if value is None:
@@ -145,6 +153,10 @@ def _space() -> Mapped[str]:
     return mapped_column(ForeignKey("space.id"), index=True)
 
 
+def _name() -> Mapped[str]:
+    return mapped_column(Label(255, is_name=True))
+
+
 class Space(Base):
     __tablename__ = "space"
     id: Mapped[str] = _id()
@@ -173,7 +185,7 @@ class Conversation(Base):
     __table_args__ = (UniqueConstraint("space_id", "name"),)
     id: Mapped[str] = _id()
     space_id: Mapped[str] = _space()
-    name: Mapped[str]
+    name: Mapped[str] = _name()
 
 
 class Node(Base):
@@ -184,8 +196,8 @@ class Node(Base):
     id: Mapped[str] = _id()
     space_id: Mapped[str] = _space()
     kind: Mapped[str] = mapped_column(String(32))
-    name: Mapped[str]
-    name_key: Mapped[str]  # memory.names.key(name): case-folded, accents stripped
+    name: Mapped[str] = _name()
+    name_key: Mapped[str] = _name()  # memory.names.key(name): case-folded, accents stripped
     is_speaker: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[datetime]
     merged_into: Mapped[str | None] = mapped_column(String(64))  # the node that took this one's place
@@ -213,8 +225,8 @@ class Alias(Base):
     id: Mapped[str] = _id()
     space_id: Mapped[str] = _space()
     node_id: Mapped[str] = mapped_column(ForeignKey("node.id"), index=True)
-    name: Mapped[str]
-    name_key: Mapped[str]
+    name: Mapped[str] = _name()
+    name_key: Mapped[str] = _name()
 
 
 class Edge(Base):

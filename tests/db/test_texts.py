@@ -7,11 +7,11 @@ import math
 from datetime import datetime
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.exc import StatementError
 
 from db.engine import Database
-from db.tables import Conversation, SleepRun, Source, Space, clean_text
+from db.tables import Conversation, Node, SleepRun, Source, Space, clean_text
 from memory.spaces import ensure_space
 
 ODD = {
@@ -68,3 +68,26 @@ def test_json_keeps_every_text_and_no_number_that_is_none(database: Database, no
         "loss": None,
         "inner": [{"best": None, "n": 1.5}],
     }
+
+
+def test_letters_of_every_alphabet_have_a_lower_case(database: Database, now: datetime) -> None:
+    space_id = ensure_space(database)
+    with database.transaction() as session:
+        session.add(
+            Source(space_id=space_id, kind="chat", name="ÅSA und ЖЕНЯ", sha256="0" * 64, created_at=now)
+        )
+    with database.reading() as session:
+        assert session.scalar(select(Source.id).where(func.lower(Source.name).contains("åsa und женя")))
+
+
+def test_names_stand_in_the_order_of_code_points(database: Database, now: datetime) -> None:
+    space_id = ensure_space(database)
+    names = ["a b", "A", "ab", "a-b", "Ä", "a's", "z", "é", "_", "😀", "\uffee"]
+    with database.transaction() as session:
+        session.add_all(
+            Node(space_id=space_id, kind="thing", name=name, name_key=name, created_at=now) for name in names
+        )
+    with database.reading() as session:
+        assert session.scalars(select(Node.name_key).order_by(Node.name_key)).all() == sorted(names)
+        begun = select(Node.name_key).where(Node.name_key >= "a", Node.name_key < "b")
+        assert sorted(session.scalars(begun)) == sorted(name for name in names if name.startswith("a"))
