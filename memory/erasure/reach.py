@@ -18,6 +18,7 @@ from db import tables
 from memory import families
 from memory.erasure.mentions import Forms, forms_of
 from memory.errors import UnknownEpisode, UnknownFact, UnknownPerson, UnknownSource
+from memory.exchange.told import notebook_ids, noted_nodes
 
 TargetKind = Literal["person", "fact", "episode", "source"]
 Mentions = Literal["keep", "redact", "erase"]
@@ -136,10 +137,14 @@ def _begin_person(session: Session, space_id: str, reach: Reach) -> None:
     spoken = select(tables.Episode.id, tables.Episode.speaker_id, tables.Episode.text).where(
         tables.Episode.space_id == space_id
     )
+    notebooks = set(notebook_ids(session, space_id))
     for episode_id, speaker_id, text in session.execute(spoken).yield_per(2000):
         if speaker_id in reach.people:
             reach.episodes.add(episode_id)
         elif places := reach.forms.find(text):
+            if speaker_id in notebooks and min(start for start, _, _ in places) == 0:
+                reach.episodes.add(episode_id)  # another program's note about them, which their name leads
+                continue
             reach.redacted.add(episode_id)
             reach.named.update(key for _, _, key in places)
     if target.mentions == "erase":
@@ -285,6 +290,7 @@ def _orphans(session: Session, space_id: str, reach: Reach) -> None:
     kept |= _referring(
         session, tables.Participant.node_id, tables.Participant.conversation_id, touched, reach.conversations
     )
+    kept |= noted_nodes(session, space_id, touched, reach.conversations)
     for column in (tables.Principle.person_id, tables.Consent.person_id, tables.Node.merged_into):
         kept |= _referring(session, column, column, touched, ())
     for near, far in ((tables.Edge.src_id, tables.Edge.dst_id), (tables.Edge.dst_id, tables.Edge.src_id)):

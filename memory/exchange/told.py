@@ -7,11 +7,13 @@ reading alone; the stored words stay. What is found is asserted by nobody, and n
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
+from db import tables
 from db.engine import Database
 from db.tables import Alias, Conversation, Evidence, Fact, Node
 from memory import names
@@ -125,6 +127,36 @@ def _called(about: str, called: str, note: str) -> str:
     """The sentence, with a name in it that reads as one: "alex_91" and "“Bo”" would be taken for no names."""
     said = sentence(about, note)
     return said if called == about else said.replace(about, called)
+
+
+def notebook_ids(session: Session, space_id: str) -> Sequence[str]:
+    """The nodes under which notes stand."""
+    return session.scalars(select(Node.id).where(Node.space_id == space_id, Node.kind == NOTEBOOK)).all()
+
+
+def noted_nodes(
+    session: Session, space_id: str, node_ids: Collection[str], without: Collection[str] = ()
+) -> set[str]:
+    """Those of the nodes that notes are about, conversations `without` left aside."""
+    notebooks = notebook_ids(session, space_id)
+    if not notebooks or not node_ids:
+        return set()
+    rows = session.execute(
+        select(Conversation.id, Conversation.name)
+        .where(
+            Conversation.id.in_(
+                select(tables.Episode.conversation_id).where(tables.Episode.speaker_id.in_(notebooks))
+            )
+        )
+        .where(Conversation.space_id == space_id)
+    )
+    about = {names.key(about_of(row.name)) for row in rows if row.id not in without}
+    called = session.execute(
+        select(Node.id, Node.name_key, Alias.name_key)
+        .outerjoin(Alias, Alias.node_id == Node.id)
+        .where(Node.space_id == space_id)
+    )
+    return {node_id for node_id, *keys in called if node_id in node_ids and not about.isdisjoint(keys)}
 
 
 def about_of(conversation: str) -> str:

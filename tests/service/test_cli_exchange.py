@@ -128,6 +128,24 @@ def test_memories_of_another_program_come_in_by_import(slowwave: Any, tmp_path: 
     assert "Faro" in slowwave("facts", "Cleo Ott").out
 
 
+def test_forgetting_a_person_takes_the_notes_about_them_and_no_others(slowwave: Any, tmp_path: Path) -> None:
+    office = {
+        "type": "entity",
+        "name": "Quay Office",
+        "entityType": "company",
+        "observations": ["Opens at 9"],
+    }
+    works = {"type": "relation", "from": "Cleo_Ott", "to": "Quay Office", "relationType": "works_at"}
+    slowwave("import", write(tmp_path / "m.jsonl", ENTITY, office, works))
+    assert slowwave("forget", "person", "Cleo Ott", "--yes").code == 0
+    rows = slowwave.rows()
+    notes = [str(row) for row in rows["episode"] if "notes" in str(row) or "Quay" in str(row)]
+    assert len(notes) == 1
+    assert "Quay Office: Opens at 9" in notes[0]
+    assert any("Quay Office" in str(row) for row in rows["node"])
+    assert not any("[erased]" in str(row) for row in rows["conversation"])
+
+
 def test_relations_count_among_what_an_import_found(slowwave: Any, tmp_path: Path) -> None:
     knows = {"type": "relation", "from": "Cleo_Ott", "to": "Ada Lund", "relationType": "sister_of"}
     assert slowwave("import", write(tmp_path / "m.jsonl", ENTITY, knows), "--json").json["candidates"] == 2
