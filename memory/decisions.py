@@ -390,21 +390,6 @@ def _decided(decision: tables.Decision) -> set[str]:
     return {decision.fact_id, *(item["fact"] for item in decision.effects if not item.get("derived"))}
 
 
-def put_back(session: Session, space_id: str, effects: Sequence[Mapping[str, Any]]) -> None:
-    """Put back what the effects changed, newest first, whatever became of it since; facts that are gone are
-    passed over. Records nothing: for an erasure, which decides anew from there."""
-    for effect in reversed(effects):
-        fact = session.get(tables.Fact, effect["fact"])
-        if fact is not None and fact.space_id == space_id:
-            setattr(fact, effect["column"], _typed(effect["column"], effect["old"]))
-    session.flush()
-
-
-def _assign(fact: tables.Fact, columns: Mapping[str, Any]) -> None:
-    for column, value in columns.items():
-        setattr(fact, column, value)
-
-
 def _take_back(session: Session, effect: Mapping[str, Any]) -> None:
     """Put the old value back. A consequence that a later decision changed since is left to be settled anew."""
     fact, column = session.get_one(tables.Fact, effect["fact"]), effect["column"]

@@ -90,7 +90,7 @@ def verify(services: Services, *, watch: Watch = unwatched) -> Report:
     folder = services.settings.home / "index" / services.space_id
     checks = Checks(
         hashers={"adapter": _hash_of_adapter, "readout": _hash_of_readout},
-        index=(lambda progress: services.index.check(progress)) if _has_index(folder) else None,
+        index=(lambda progress: _check_index(services, progress)) if _has_index(folder) else None,
     )
     return prove(
         services.database,
@@ -100,6 +100,12 @@ def verify(services: Services, *, watch: Watch = unwatched) -> Report:
         checks,
         watch=watch,
     )
+
+
+def _check_index(services: Services, progress: Progress) -> list[str]:
+    """What is wrong with the index once it has taken in what was written since it was last asked."""
+    services.index.refresh()
+    return services.index.check(progress)
 
 
 def _has_index(folder: Path) -> bool:

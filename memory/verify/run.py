@@ -76,7 +76,8 @@ def verify(
         "run `slowwave forget resume`",
     )
     if given.index is not None:
-        found += several("index", given.index(watch("index")), rows.REINDEX)
+        lines = (line.removeprefix("index: ") for line in given.index(watch("index")))
+        found += several("index", lines, rows.REINDEX)
     return Report(tuple(found), counts)
 
 

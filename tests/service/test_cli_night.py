@@ -17,6 +17,8 @@ from consolidation import runs
 from consolidation.lease import lease_name, this_process
 from consolidation.stage import STAGES
 from db import leases
+from memory.erasure.needles import Needle, Scanner
+from memory.erasure.residue import scan
 from memory.facts import candidates, decide
 from memory.ports import utc_now
 from service.settings import load_settings
@@ -253,3 +255,35 @@ def test_undo_brings_back_what_was_before(slowwave: Any) -> None:
     assert slowwave("facts", "Ada", "--history", "--json").json == before
     assert f"decision {decision} cannot be undone" in slowwave("undo", decision).refusal
     assert slowwave("ledger", "verify").code == 0
+
+
+def test_an_erased_person_is_in_no_file_and_no_weights_of_a_night(slept: Any) -> None:
+    (slept.home / "chat.jsonl").unlink()
+    assert slept("verify").code == 0
+    shown = slept("forget", "person", "Ada", "--json").json
+    acts = {(line["kind"], line["act"]): line["n"] for line in shown["lines"]}
+    assert acts["artifact", "tainted"] >= 3
+    done = slept("forget", "person", "Ada", "--yes", "--plan", shown["plan"], "--json")
+    assert done.code == 0, done.err
+    scanner = Scanner([Needle("Ada Lund", is_name=True), Needle("Ada", is_name=True)])
+    with Services(load_settings(slept.home)) as services:
+        assert scan(services.database, slept.home, scanner).is_clean
+    assert list((slept.home / "adapters").iterdir()) == list((slept.home / "runs").iterdir()) == []
+    assert slept("recipe", "log").out.startswith("no recipe yet")
+    assert slept("verify").code == 0
+
+
+@pytest.mark.slow
+def test_the_night_after_an_erasure_begins_from_what_is_left(slept: Any) -> None:
+    assert slept("forget", "person", "Ada", "--yes").code == 1  # the chat's own file lies in the home
+    night = slept("sleep", "--json", "--seed", "2")
+    assert night.json["status"] in ("done", "refused")
+    assert "Lund" not in (slept.home / "runs" / night.json["run"] / "report.html").read_text()
+    assert slept("verify").code == 0
+
+
+def test_a_night_that_taught_an_erased_fact_serves_no_more(slept: Any) -> None:
+    (fact, *_) = slept("facts", "Ada", "--json").json
+    assert slept("forget", "fact", fact["id"], "--yes", "--json").code in (0, 1)
+    assert slept("recipe", "log").out.startswith("no recipe yet")
+    assert slept("verify").code == 0
