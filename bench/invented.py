@@ -1,10 +1,11 @@
 """Invented people and what they tell: facts, messages, questions and their vectors, as many as wanted.
 
 Every sentence is made from the product's own wordings. Vectors are composed from real MiniLM vectors: a fact's is that
-of its sentence about nobody in particular, plus 0.6 of that of the person's name, plus a small vector of noise that
-makes each its own; a message's is the mean of its facts', with noise; a question's is that of its wording plus 0.6 of
-the name's. So facts about one person lie together, facts of one kind lie together, and neighbours are near. What real
-texts do beyond that is not in it.
+of its sentence about nobody in particular, plus 1.2 of that of the person's name, plus a small vector of noise that
+makes each its own; a message's is the mean of its facts', with noise; a question's is that of its wording plus 1.2 of
+the name's. The share is such that names and contents part the variance about as they do in vectors of whole sentences
+(measured on 576 of them: names 0.43, contents 0.55, rest 0.03; composed: 0.46, 0.49, 0.05). So facts about one person
+lie together, facts of one kind lie together, and neighbours are near. What real texts do beyond that is not in it.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from memory.wordings import Wordings, fill
 
 FACTS_PER_PERSON = 100
 FACTS_PER_MESSAGE = 4
-NAME_SHARE, NOISE = 0.6, 0.25
+NAME_SHARE, NOISE = 1.2, 0.25
 BEGIN = datetime(2015, 1, 1, tzinfo=UTC)
 
 # fmt: off

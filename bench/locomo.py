@@ -51,7 +51,7 @@ def _dialogue(entry: dict[str, Any]) -> Dialogue:
     turns: list[Turn] = []
     for key in sessions:
         said_when = conversation.get(f"{key}_date_time", "")
-        start = _time(said_when) or (
+        start = read_time(said_when) or (
             turns[-1].time + timedelta(days=1) if turns else datetime(2023, 1, 1, tzinfo=UTC)
         )
         turns += [
@@ -76,7 +76,7 @@ def _evidence(item: dict[str, Any], position: dict[str, int]) -> frozenset[int]:
     return frozenset(position[name] for name in found if name in position)
 
 
-def _time(words: str) -> datetime | None:
+def read_time(words: str) -> datetime | None:
     """ "1:56 pm on 8 May, 2023" """
     match = re.search(r"(\d+):(\d+)\s*([ap])m on (\d+) (\w+),? (\d{4})", words, re.IGNORECASE)
     if match is None:

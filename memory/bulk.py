@@ -80,14 +80,9 @@ def add_facts(
     `source` names where they come from; the same name continues it. Given vectors count as made by `embedder`.
     Raises WrongEmbedder for a vector of another width, with the batch unwritten.
     """
-    total = report or BulkReport()
-    writer = _Writer(database, space_id, registry, embedder, clock, source)
-    rest = iter(rows)
-    while batch := list(islice(rest, BATCH)):
-        check_vectors(embedder, _given(batch))
-        with database.transaction() as session:
-            writer.write(session, batch, total)
-    return total
+    return BulkWriter(database, space_id, registry, source=source, embedder=embedder, clock=clock).add(
+        rows, report
+    )
 
 
 def _given(batch: Sequence[Told]) -> Iterator[FloatMatrix]:
@@ -154,23 +149,37 @@ def _converted(kind: TypeEngine[Any], connection: Connection, cells: list[Any]) 
     return [None if cell is None else convert(cell) for cell in cells]
 
 
-class _Writer:
+class BulkWriter:
+    """Keeps its place in a source, for callers who add again and again. One per source at a time."""
+
     def __init__(
         self,
         database: Database,
         space_id: str,
         registry: Registry,
-        embedder: Embedder,
-        clock: Clock,
+        *,
         source: str,
+        embedder: Embedder,
+        clock: Clock = utc_now,
     ) -> None:
-        self.space_id, self.registry, self.embedder, self.clock = space_id, registry, embedder, clock
-        self.ids, self.now = _Ids(), clock()
+        self.database, self.space_id, self.registry = database, space_id, registry
+        self.embedder, self.clock = embedder, clock
+        self.ids, self.now, self.rows = _Ids(), clock(), _Rows()
         with database.transaction() as session:
             self.zone: tzinfo = timezone(session, space_id)
             self.source_id, self.position = self._source(session, source)
 
-    def write(self, session: Session, batch: Sequence[Told], report: BulkReport) -> None:
+    def add(self, rows: Iterable[Told], report: BulkReport | None = None) -> BulkReport:
+        """As `add_facts`; counts go into `report` as batches are written."""
+        total = report or BulkReport()
+        rest = iter(rows)
+        while batch := list(islice(rest, BATCH)):
+            check_vectors(self.embedder, _given(batch))
+            with self.database.transaction() as session:
+                self._write(session, batch, total)
+        return total
+
+    def _write(self, session: Session, batch: Sequence[Told], report: BulkReport) -> None:
         self.rows, self.now = _Rows(), self.clock()
         usable = [row for row in batch if row.text.replace("\0", "").strip() and names.clean(row.speaker)]
         report.n_empty += len(batch) - len(usable)

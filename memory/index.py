@@ -8,7 +8,8 @@ with a million facts: docs/adr/0012-an-index-for-a-million.md; what weighs how m
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import RLock
@@ -30,7 +31,7 @@ from memory.search.mentions import Gazetteer
 from memory.search.ranking import Limits, Query, Ranking, nodes_of, rank_sessions, rank_units
 from memory.search.recent import heard_by
 from memory.search.text import Scope
-from memory.search.timephrases import find_times
+from memory.search.timephrases import TimePhrase, find_times
 from memory.search.words import content_words, words
 from memory.types import Hit
 
@@ -92,17 +93,21 @@ class Index:
         known_to: str | None = None,
         kinds: Collection[str] = ("episode", "fact"),
         vector: FloatMatrix | None = None,
+        times: Sequence[TimePhrase] | None = None,
     ) -> list[Hit]:
         """The k best units, best first. `known_to` is a person id; `as_of` leaves out what was said later.
 
         Kinds are episode, fact and session; a session is a hit under the id of its first episode. `vector` is the
-        question's own, where it is at hand. What the tables do not hold any more is never among the hits.
+        question's own, where it is at hand; `times` are what its words of time mean, where that is known better than
+        from the words ("before she moved"). What the tables do not hold any more is never among the hits.
         """
         with self._lock:
             build = self._current()
             if vector is None:
                 vector = self._vector(query)
             understood = self._understand(build, query)
+            if times is not None:
+                understood = replace(understood, times=tuple(times))
             until = None if as_of is None else as_of.timestamp()
             found: list[Hit] = []
             wanted = frozenset(KIND_NAMES.index(kind) for kind in kinds if kind in ("episode", "fact"))

@@ -18,8 +18,8 @@ import numpy.typing as npt
 from memory.search.columns import Bools, Floats, Ints
 
 DAMPING = 0.5
-MAX_STEPS = 60_000  # links followed in one walk
-LEVELS = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8)  # mass per link from which a place passes it on, coarse first
+MAX_STEPS = 20_000  # links followed in one walk
+LEVELS = (1e-4, 1e-5, 1e-6, 1e-7, 1e-8)  # mass per link from which a place passes it on, coarse first
 
 # How strongly each kind of link leads on.
 NEXT = 1.0  # to the neighbouring message of a session
@@ -85,7 +85,8 @@ class Rows:
 
     @classmethod
     def load(cls, folder: Path, name: str) -> Rows:
-        return cls(*(np.load(folder / f"{name}.{array}.npy", mmap_mode="r") for array in _ARRAYS))
+        mapped = (np.load(folder / f"{name}.{array}.npy", mmap_mode="r") for array in _ARRAYS)
+        return cls(*(np.asarray(array) for array in mapped))
 
     def save(self, folder: Path, name: str) -> None:
         for array in _ARRAYS:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -44,14 +45,11 @@ class PredicateMatcher:
         return [fill(template, subject=self._name, predicate=predicate) for template in asked]
 
     def _key(self) -> str:
-        digest = hashlib.sha256(f"{self._embedder.name}\0{self._name}".encode())
-        digest.update(Path(__file__).parent.parent.joinpath("wordings.toml").read_bytes())
-        return digest.hexdigest()
+        return hashlib.sha256(f"{self._embedder.name}\0{self._name}\0{_wordings_hash()}".encode()).hexdigest()
 
     def _load(self) -> dict[str, FloatMatrix]:
         try:
-            with np.load(self._cache, allow_pickle=False) as stored:
-                found = {name: stored[name] for name in stored.files}
+            found = dict(_read(self._cache, self._cache.stat().st_mtime_ns))
         except (OSError, ValueError, EOFError, KeyError):
             return {}
         if str(found.pop("__key__", "")) != self._key():
@@ -62,3 +60,15 @@ class PredicateMatcher:
         temporary = self._cache.with_suffix(".tmp.npz")
         np.savez(temporary, __key__=np.array(self._key()), **self._vectors)  # type: ignore[arg-type]
         temporary.replace(self._cache)
+
+
+@lru_cache(maxsize=8)
+def _read(path: Path, _changed_ns: int) -> dict[str, FloatMatrix]:
+    """The file's arrays; read once for each time it was written."""
+    with np.load(path, allow_pickle=False) as stored:
+        return {name: stored[name] for name in stored.files}
+
+
+@lru_cache(maxsize=1)
+def _wordings_hash() -> str:
+    return hashlib.sha256(Path(__file__).parent.parent.joinpath("wordings.toml").read_bytes()).hexdigest()

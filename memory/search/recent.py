@@ -49,7 +49,8 @@ class Audience:
 
     @classmethod
     def load(cls, folder: Path, name: str) -> Audience:
-        return cls(*(np.load(folder / f"{name}.{part}.npy", mmap_mode="r") for part in _AUDIENCE))
+        mapped = (np.load(folder / f"{name}.{part}.npy", mmap_mode="r") for part in _AUDIENCE)
+        return cls(*(np.asarray(part) for part in mapped))
 
     def save(self, folder: Path, name: str) -> None:
         for part in _AUDIENCE:

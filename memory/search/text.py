@@ -137,7 +137,9 @@ class TextWriter:
         self._writer(which).add_document(made)
 
     def remove(self, which: Literal["unit", "session"], number: int) -> None:
-        self._writer(which).delete_documents_by_term("number", number)
+        # by query: a term made from a Python int is a signed one, and deletes nothing
+        query = Query.term_query(self._indexes[which].schema, "number", number)
+        self._writer(which).delete_documents_by_query(query)
 
     def commit(self) -> None:
         for which, writer in self._writers.items():

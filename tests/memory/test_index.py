@@ -10,11 +10,14 @@ from db import tables
 from db.engine import Database
 from memory.embedders.hashing import HashingEmbedder
 from memory.episodes import append_turn
-from memory.errors import WrongEmbedder
+from memory.errors import UnusableId, WrongEmbedder
 from memory.facts import add_candidates
 from memory.index import Index
 from memory.people import get_or_create_node
 from memory.registry import Registry
+from memory.search import nearest
+from memory.search.columns import Columns
+from memory.search.recent import Recent
 from memory.spaces import ensure_space
 from memory.types import Episode, FactCandidate, Hit
 
@@ -182,3 +185,168 @@ def test_an_empty_space_has_no_hits(database: Database, tmp_path: Path) -> None:
     index = Index.open(database, ensure_space(database), tmp_path, HashingEmbedder(16))
     assert index.refresh() == 0
     assert index.search("anything") == []
+
+
+def claim(store: Store, value: str, *episodes: Episode, predicate: str = "lives_in") -> str:
+    fact = FactCandidate("Otto", predicate, value, tuple(e.id for e in episodes), "Otto", 0.9, "test")
+    with store.database.transaction() as session:
+        (fact_id,) = add_candidates(session, store.space_id, [fact], Registry.load())
+    return fact_id
+
+
+def ids(hits: list[Hit]) -> list[str]:
+    return [hit.id for hit in hits]
+
+
+def test_nothing_new_costs_one_small_query_and_writes_nothing(store: Store) -> None:
+    before = (store.index.folder / "manifest.json").stat().st_mtime_ns
+    assert store.index.refresh() == 0
+    assert (store.index.folder / "manifest.json").stat().st_mtime_ns == before
+
+
+def test_a_session_is_found_under_its_first_message(store: Store) -> None:
+    hits = store.index.search("lighthouse keeper barometer", kinds=("session",))
+    assert hits[0].kind == "session"
+    assert store.texts([Hit("episode", hits[0].id, 0.0)]) == ["I repaired the barometer"]
+    assert store.index.units == {"episode": 5, "fact": 0, "session": 3}
+
+
+def test_a_session_that_goes_on_after_as_of_is_not_found(store: Store) -> None:
+    inside = MAY + timedelta(seconds=70)
+    hits = store.index.search("lighthouse keeper barometer", kinds=("session",), as_of=inside)
+    assert not hits
+
+
+def test_a_session_of_others_is_not_found(store: Store) -> None:
+    hits = store.index.search("barometer surprise", kinds=("session",), known_to=store.people["Otto"])
+    firsts = store.texts([Hit("episode", hit.id, 0.0) for hit in hits])
+    assert sorted(firsts) == ["I repaired the barometer", "my allotment grows only rhubarb"]
+
+
+def test_a_fact_is_known_by_any_of_its_messages(store: Store) -> None:
+    secret = store.say("Nadia", "Otto moves to Bergen", MAY, chat="Pavel")
+    fact_id = claim(store, "Bergen", secret)
+    store.index.refresh()
+    asked = "Where does Otto live?"
+    assert not store.index.search(asked, kinds=("fact",), known_to=store.people["Otto"])
+    told = store.say("Otto", "I moved to Bergen", AUTUMN)
+    with store.database.transaction() as session:
+        session.add(tables.Evidence(fact_id=fact_id, episode_id=told.id, space_id=store.space_id))
+    store.index.refresh()
+    assert ids(store.index.search(asked, kinds=("fact",), known_to=store.people["Otto"])) == [fact_id]
+    earlier = MAY + timedelta(days=1)
+    assert not store.index.search(asked, kinds=("fact",), known_to=store.people["Otto"], as_of=earlier)
+    assert ids(store.index.search(asked, kinds=("fact",), known_to=store.people["Pavel"], as_of=earlier))
+    assert store.index.check() == []
+
+
+def test_a_fact_withdrawn_since_the_refresh_is_not_found(store: Store) -> None:
+    fact_id = claim(store, "Trondheim", store.say("Otto", "we moved to Trondheim", AUTUMN))
+    store.index.refresh()
+    with store.database.transaction() as session:
+        session.get_one(tables.Fact, fact_id).retracted_at = AUTUMN
+    assert not store.index.search("Where does Otto live?", kinds=("fact",))
+
+
+def test_a_new_name_is_found_and_changes_the_sentences_of_its_facts(store: Store) -> None:
+    claim(store, "Trondheim", store.say("Otto", "we moved to Trondheim", AUTUMN))
+    store.index.refresh()
+    with store.database.transaction() as session:
+        node = session.get_one(tables.Node, store.people["Otto"])
+        node.name, node.name_key = "Ottokar", "ottokar"
+    store.index.refresh()
+    assert store.index.understand("And Ottokar?").named == {store.people["Otto"]}
+    assert store.index.search("Ottokar", 1, kinds=("fact",))[0].parts["fulltext"] > 0
+    assert store.index.check() == []
+
+
+def test_a_merged_person_counts_as_the_one_who_was_kept(store: Store) -> None:
+    with store.database.transaction() as session:
+        session.get_one(tables.Node, store.people["Pavel"]).merged_into = store.people["Otto"]
+    store.say("Pavel", "a kite on the beach", AUTUMN, chat="Pavel")
+    store.index.refresh()
+    assert store.index.understand("What did Pavel say?").named == {store.people["Otto"]}
+    best = store.index.search("What did Otto say of the kite?", 1)
+    assert best[0].parts["speaker"] > 0
+
+
+def test_accents_make_no_difference(store: Store) -> None:
+    store.say("Otto", "o cafe\u0301 da manhã", AUTUMN)
+    store.index.refresh()
+    assert store.texts(store.index.search("café manha", 1)) == ["o cafe\u0301 da manhã"]
+
+
+def test_another_process_sees_what_this_one_wrote(store: Store) -> None:
+    other = store.open()
+    assert other.refresh() == 0
+    store.say("Otto", "a heron stood in the rhubarb", AUTUMN + timedelta(minutes=1))
+    assert store.index.refresh() == 1
+    assert other.refresh() == 0
+    assert store.texts(other.search("heron", 1)) == ["a heron stood in the rhubarb"]
+
+
+@pytest.mark.parametrize("stage", ["encode", "flush", "save"])
+def test_a_refresh_that_breaks_off_is_repeated(
+    store: Store, stage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    claim(store, "Trondheim", store.say("Otto", "we moved to Trondheim", AUTUMN + timedelta(minutes=2)))
+    where = {"encode": HashingEmbedder, "flush": Columns, "save": Recent}[stage]
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(where, stage, killed)
+        with pytest.raises(KeyboardInterrupt):
+            store.index.refresh()
+    store.say("Nadia", "with a gasket", MAY + timedelta(seconds=30))
+    for index in (store.index, store.open()):
+        index.refresh()
+        assert index.check() == []
+        assert store.texts(index.search("gasket", 1)) == ["with a gasket"]
+
+
+def test_a_store_put_back_to_an_earlier_state_is_read_anew(store: Store) -> None:
+    with store.database.transaction() as session:
+        last = session.scalars(select(tables.Change).order_by(tables.Change.seq.desc())).first()
+        session.delete(last)
+    assert store.index.refresh() == 0
+    assert store.index.check() == []
+
+
+def test_a_trimmed_feed_leads_to_a_full_read(store: Store) -> None:
+    store.say("Otto", "a heron stood in the rhubarb", AUTUMN + timedelta(minutes=1))
+    with store.database.transaction() as session:
+        session.execute(delete(tables.Change))
+    assert store.index.refresh() == 1
+    assert store.index.check() == []
+
+
+def test_growing_into_the_graph_of_vectors_loses_nothing(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nearest, "EXACT", 12)
+    for i in range(60):
+        store.say("Otto", f"heron number {i} by {'the lake' * (i % 3)}", AUTUMN + timedelta(hours=i))
+        if i % 7 == 0:
+            claim(store, f"lake {i}", store.say("Otto", f"lake {i}", AUTUMN + timedelta(hours=i, minutes=5)))
+            store.index.refresh()
+            assert store.index.check() == []
+    store.index.refresh()
+    assert store.index.check() == []
+    assert list(store.index.folder.glob("build-*/graph-*.usearch"))
+    assert store.texts(store.index.search("heron number 44", 1)) == ["heron number 44 by the lakethe lake"]
+    grown = ids(store.index.search("heron by the lake", 5))
+    store.index.rebuild()
+    assert set(grown) & set(ids(store.index.search("heron by the lake", 5)))
+
+
+def test_an_id_that_is_no_hex_number_is_refused_by_name(store: Store) -> None:
+    with store.database.transaction() as session:
+        session.add(
+            tables.Node(
+                id="node-1", space_id=store.space_id, kind="person", name="X", name_key="x", created_at=MAY
+            )
+        )
+    with pytest.raises(UnusableId, match="node-1"):
+        store.index.refresh()
