@@ -390,6 +390,11 @@ def _decided(decision: tables.Decision) -> set[str]:
     return {decision.fact_id, *(item["fact"] for item in decision.effects if not item.get("derived"))}
 
 
+def _assign(fact: tables.Fact, columns: Mapping[str, Any]) -> None:
+    for column, value in columns.items():
+        setattr(fact, column, value)
+
+
 def _take_back(session: Session, effect: Mapping[str, Any]) -> None:
     """Put the old value back. A consequence that a later decision changed since is left to be settled anew."""
     fact, column = session.get_one(tables.Fact, effect["fact"]), effect["column"]
