@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -146,7 +147,16 @@ def decode(kind: str, record: Mapping[str, Any]) -> dict[str, Any]:
             raise BadRecord(f"{kind} lacks {column.name}")
     if kind == VECTORS:
         _check_vector(row)
+    elif kind == "artifact":
+        _check_path(row["path"])
     return row
+
+
+def _check_path(path: str) -> None:
+    """Files of artifacts lie in the home folder: an export of somebody else's must not name any other."""
+    parts = PurePosixPath(path.replace("\\", "/")).parts
+    if not parts or ".." in parts or parts[0] == "/" or ":" in parts[0]:
+        raise BadRecord("path leads out of the home folder")
 
 
 def _check_vector(row: Mapping[str, Any]) -> None:

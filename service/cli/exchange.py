@@ -40,6 +40,10 @@ def export(state: State, file: Path, space: str | None, format_: str, vectors: b
             step = bars.step("export")
             written = sum(dump(database, space_id, output, vectors=vectors, progress=step).values())
         bars.finish("export")
+        if not written:
+            raise click.ClickException(
+                f"the space {services.settings.space} holds nothing; check its name, nothing was written"
+            )
     if str(file) != "-":
         click.echo(f"{written} records of the space {services.settings.space} written to {file}")
 

@@ -60,6 +60,13 @@ def test_a_load_goes_into_the_space_that_is_named(slowwave: Any, tmp_path: Path,
     assert len(again.read_bytes().splitlines()) == len(file.read_bytes().splitlines())
 
 
+@pytest.mark.parametrize("format_", ["jsonl", "mcp-memory"])
+def test_a_space_without_anything_is_not_exported(slowwave: Any, tmp_path: Path, format_: str) -> None:
+    refusal = slowwave("export", tmp_path / "a", "--space", "defualt", "--format", format_).refusal
+    assert "the space defualt holds nothing" in refusal
+    assert list(tmp_path.glob("a*")) == []
+
+
 def test_a_used_space_refuses_a_load(slowwave: Any, tmp_path: Path) -> None:
     slowwave("export", tmp_path / "a.jsonl")
     before = slowwave.rows()
