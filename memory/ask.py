@@ -240,9 +240,16 @@ def _value(asked: Asked, matches: list[Match], sure: float) -> Answer | None:
             chosen = asked.timed([top.fact])
         else:
             chosen = asked.timed(asked.slot(top))
-        if chosen:
+        if chosen and not _echoes(asked, top, chosen):
             return _tell(asked, top, chosen, sure)
     return None
+
+
+def _echoes(asked: Asked, top: Match, chosen: list[Fact]) -> bool:
+    """Whether the answer would only say back what the question says: "What colour is her van?" - "A van." """
+    if top.reading.is_reverse or top.reading.subjects is None or asked.question.kind == "who":
+        return False
+    return all(objects_in(asked.question, fact) == 1.0 for fact in chosen)
 
 
 def _namesakes(asked: Asked, matches: list[Match], sure: float) -> Answer | None:
@@ -259,7 +266,7 @@ def _namesakes(asked: Asked, matches: list[Match], sure: float) -> Answer | None
         if match.fact.predicate == top.fact.predicate and match.fact.subject_id in mention.node_ids
     }
     known = [facts for _, facts in sorted(of_each.items()) if facts]
-    if len(known) < 2:
+    if len(known) < 2 or objects_in(asked.question, top.fact) >= 0.5:
         return None
     text = replies.of_namesakes(mention.text, known, asked.now)
     return asked.answer(text, sure, [fact for facts in known for fact in facts])
@@ -312,7 +319,12 @@ def from_messages(asked: Asked) -> Answer | None:
     if asked.question.kind in ("yes_no", "source"):
         return None  # a quotation decides nothing
     hits = asked.index.search(
-        asked.question.text, 2, as_of=asked.as_of, known_to=asked.known_to, kinds=("episode",)
+        asked.question.text,
+        2,
+        as_of=asked.as_of,
+        known_to=asked.known_to,
+        kinds=("episode",),
+        times=asked.times,
     )
     if not hits:
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from db.engine import Database
@@ -15,9 +15,11 @@ from memory.index import Index
 from memory.lookup import Match
 from memory.questions import Question
 from memory.registry import Registry
+from memory.search.timephrases import TimePhrase
 from memory.types import Answer, Fact
 from memory.wordings import Wordings
 
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 NEAR_EVENT = 0.45  # cosine from which on a fact is the event that "before she moved" speaks of
 
 
@@ -43,6 +45,20 @@ class Asked:
 
     def __post_init__(self) -> None:
         self.live = [fact for fact in self.facts if fact.status not in timing.TIMELESS]
+
+    @property
+    def times(self) -> list[TimePhrase]:
+        """What the question's words of time mean, the event of "before she moved" resolved through its fact."""
+        found = list(self.question.times)
+        anchor, event = self.question.anchor, self.event
+        if anchor is None or event is None or event.valid_from is None:
+            return found
+        begun, ended = event.valid_from, event.valid_to or self.now
+        spans = {"before": (_EARLIEST, begun), "after": (begun, self.now), "during": (begun, ended)}
+        return [
+            *found,
+            TimePhrase("in", *spans[anchor.relation], anchor.begin, anchor.stop, anchor.text, is_span=True),
+        ]
 
     def slot(self, top: Match) -> list[Fact]:
         return [fact for fact in self.live if (fact.subject_id, fact.predicate) == top.slot]

@@ -113,7 +113,10 @@ def _possessed(session: Session, space_id: str, named: Sequence[str]) -> list[st
     for key in {form for name in keys for form in (name, names.first(name)) if form}:
         begins = f"{key}'s "
         query = select(node.id).where(
-            node.space_id == space_id, node.name_key >= begins, node.name_key < f"{key}'s!"
+            node.space_id == space_id,
+            node.kind == "person",
+            node.name_key >= begins,
+            node.name_key < f"{key}'s!",
         )
         found += session.scalars(query.order_by(node.id).limit(MAX_OWNERS))
     return found

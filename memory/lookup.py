@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from memory import names
-from memory.questions import Question
 from memory.nouns import Relations, forms
+from memory.questions import Question
 from memory.types import Fact
 from memory.wordings import Wordings
 

@@ -60,7 +60,11 @@ _GROUPS = {
     "supervisor": "boss supervisor manager",
 }
 _KIN = {noun: frozenset(members.split()) for noun, members in _GROUPS.items()}
-_NOT_PEOPLE = frozenset(("pet", "animal", "employer", "workplace"))
+
+
+def groups_of(predicate: str) -> tuple[str, ...]:
+    """The wider nouns that people use for it: "pet" and "animal" for a parrot."""
+    return tuple(noun for noun, members in _KIN.items() if predicate in members)
 
 
 def singular(noun: str) -> str:

@@ -13,9 +13,9 @@ from types import MappingProxyType
 
 from memory import names, values
 from memory.lookup import Match, Reading
+from memory.nouns import forms, groups_of, is_relation
 from memory.questions import Question, tidy
 from memory.registry import Registry
-from memory.nouns import forms, is_relation
 from memory.search.words import STOP, words
 from memory.types import Fact
 from memory.wordings import Wordings, content_words
@@ -173,7 +173,8 @@ class Scorer:
 
     def fact_words(self, fact: Fact) -> frozenset[str]:
         noun = self.wordings.noun(fact.predicate)
-        own = stems(f"{fact.predicate.replace('_', ' ')} {noun} {fact.object}")
+        wider = " ".join(groups_of(fact.predicate))
+        own = stems(f"{fact.predicate.replace('_', ' ')} {noun} {wider} {fact.object}")
         return own | self.wordings.head(fact.predicate)
 
     def fitting(self, fact: Fact, reading: Reading) -> float:
@@ -190,9 +191,11 @@ class Scorer:
                 return 1.0
             if kind in ("person", "date", "number"):
                 return -1.0
-            return 0.6 if re.search(r"\b(?:at|in|for|near|own)\b", fact.object) else 0.0
+            if re.search(r"\b(?:at|in|for|near|own)\b", fact.object):
+                return 0.6
+            return 0.0 if re.search(r"[A-ZÀ-Þ]", fact.object) else -0.5  # places have names
         if wants == "number":
-            return 1.0 if kind == "number" or is_number(fact.object) else -0.3
+            return 1.0 if kind == "number" or is_number(fact.object) else -0.8
         return 0.0
 
     def _fits_when(self, fact: Fact, kind: str, reading: Reading) -> float:

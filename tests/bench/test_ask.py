@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from bench.ask import is_right
+from bench.ask import Bench, is_right
+from memory.embedders.minilm import MiniLM
 from memory.types import Answer
 
 
@@ -23,3 +26,15 @@ def test_an_answer_is_judged_by_the_gold_it_says(
 ) -> None:
     answer = Answer(text, is_abstained, 0.5, (), ())
     assert is_right({"kind": kind, "answer": gold, "answer_aliases": []}, answer) is expected
+
+
+def test_a_chat_of_our_own_passes_the_bars(tmp_path: Path) -> None:
+    folder = Path(__file__).parents[1] / "memory" / "fixtures" / "chats" / "ledger"
+    bench = Bench(folder, tmp_path, "gold", MiniLM.load())
+    for question in bench.questions:
+        bench.run(question)
+    result = bench.result()
+    bench.close()
+    assert result["accuracy"] >= 0.8
+    assert result["abstained_unanswerable"] >= 0.9
+    assert result["perspective_leaks"] == 0
