@@ -120,6 +120,14 @@ def is_disk_full(error: BaseException) -> bool:
     return False
 
 
+def without_password(url: str) -> str:
+    """The address as it may be shown; raises BadDatabaseUrl."""
+    try:
+        return make_url(url).render_as_string() if url else ""
+    except ArgumentError as error:
+        raise BadDatabaseUrl("it is no address of a database that SQLAlchemy knows") from error
+
+
 def sqlite_url(path: Path) -> str:
     return f"sqlite:///{path}"
 

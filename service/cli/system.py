@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 import click
 
+from db.engine import without_password
 from service.cli.output import Bars, State, print_json, print_table
 
 
@@ -85,7 +86,8 @@ def index_rebuild(state: State) -> None:
 def config(state: State) -> None:
     """Print every setting with its value; config.toml in the home folder changes them."""
     settings = state.settings
-    print_json({**asdict(settings), "home": str(settings.home)})
+    shown = {"home": str(settings.home), "database_url": without_password(settings.database_url)}
+    print_json({**asdict(settings), **shown})
 
 
 @click.command()

@@ -63,3 +63,10 @@ def test_a_home_goes_to_postgres_and_back(
         assert slowwave("--home", tmp_path / "other", "backup", tmp_path / "c.zip").code == 0
     assert slowwave("restore", tmp_path / "c.zip", "--into", tmp_path / "third").code == 0
     assert people(slowwave, tmp_path / "third") == expected
+
+
+def test_the_settings_are_shown_without_the_password(empty: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLOWWAVE_DATABASE_URL", "postgresql://ana:s3cret@db.example.org/graph")
+    assert empty("config").json["database_url"] == "postgresql://ana:***@db.example.org/graph"
+    monkeypatch.setenv("SLOWWAVE_DATABASE_URL", "no address")
+    assert "postgresql://" in empty("config").refusal
