@@ -77,6 +77,8 @@ def plain_fact(
     about: str, kind: str, sentence: str, episode: Episode, registry: Registry
 ) -> FactCandidate | None:
     """The one fact that the sentence about `about` states outright, or None."""
+    if len(sentence) > len(about) + 3 * _LONGEST:
+        return None
     said = re.sub(rf"^{re.escape(about)}(?:['’]s)?\s+", "", sentence.strip(), flags=re.IGNORECASE)
     found = _verb(said) or _value(said, registry)
     if found is None or not _is_one_thing(found[1]):

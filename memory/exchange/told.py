@@ -77,11 +77,17 @@ class Told:
                 yield candidate
 
     def _settled(self, candidate: FactCandidate) -> FactCandidate | None:
-        subject = names.key(candidate.subject)
-        if subject == names.key(NOTES):
+        subject = candidate.subject.replace(STAND_IN, self.about)
+        if names.key(subject) == names.key(NOTES):
             return None
-        said = replace(candidate, asserted_by="", object=candidate.object.replace(STAND_IN, self.about))
-        if self.about and subject in (names.key(self.about), names.key(STAND_IN)):
+        said = replace(
+            candidate,
+            asserted_by="",
+            subject=subject,
+            object=candidate.object.replace(STAND_IN, self.about),
+            corrects=candidate.corrects and candidate.corrects.replace(STAND_IN, self.about),
+        )
+        if self.about and names.key(subject) == names.key(self.about):
             return replace(said, subject=self.about, subject_kind=self.kind)
         return said
 

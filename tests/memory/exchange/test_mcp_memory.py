@@ -17,6 +17,7 @@ from memory.episodes import list_episodes
 from memory.errors import BrokenExport
 from memory.exchange.detect import read_notebook
 from memory.exchange.mcp_memory import write_mcp_memory
+from memory.exchange.told import STAND_IN
 from memory.people import find_person, list_people
 from memory.types import ImportReport
 
@@ -232,6 +233,23 @@ def test_a_name_that_does_not_look_like_one_has_facts_too(
         (person.id, "allergy", "nuts"),
         (person.id, "workplace", "Harbour Office"),
     }
+
+
+def test_a_stand_in_for_a_name_leaves_no_trace(world: Any, bring_in: BringIn, lines: Lines) -> None:
+    said = [
+        "Has a sister named Emma who lives in Boston",
+        "His mother works at Harbour Office",
+        "user_91's brother moved to Faro",
+        "Used to live in Paris, now in Lyon",
+        "Sister of Tomas",
+        "Met Zed in Faro; Zed likes user_91",
+    ]
+    bring_in(lines({"type": "entity", "name": "user_91", "entityType": "user", "observations": said}))
+    stored = (
+        json.dumps(written(world)) + str(list_people(world.database, world.space_id)) + str(world.facts())
+    )
+    assert STAND_IN.split()[0] not in stored
+    assert "Emma" in stored
 
 
 @pytest.mark.parametrize(
