@@ -61,6 +61,10 @@ class Index:
 
     def close(self) -> None:
         with self._lock:
+            if self._build is not None and self._build.manifest.boot:
+                with self._home.locked():
+                    if self._home.read() == self._build.manifest:  # nobody wrote since
+                        self._build.settle()
             self._build = None
             self._names = None
 

@@ -31,7 +31,7 @@ from memory.search.columns import (
 )
 from memory.search.feed import Changes
 from memory.search.graph import Links, Rows, Walk
-from memory.search.manifest import Folder, Manifest
+from memory.search.manifest import Folder, Manifest, boot_id
 from memory.search.nearest import Nearest
 from memory.search.recent import Audience, Recent
 from memory.search.text import Texts
@@ -128,7 +128,7 @@ class Build:
         if gone:
             raise MustRebuild
         was_cut, n_before = self.manifest.dirty, self.columns.n
-        self.home.write(replace(self.manifest, dirty=True))
+        self.home.write(replace(self.manifest, dirty=True, boot=boot_id()))
         with self.texts.writing() as texts:
             writer = Writer(database, space_id, embedder, self.columns, texts)
             facts = set(changes.of("fact"))
@@ -149,8 +149,9 @@ class Build:
         put = np.concatenate([nodes, episodes, numbers])
         self.recent = self.recent.set(put, links, audience, self.manifest.n_base)
         self.recent = self.recent.revise(np.concatenate([episodes, numbers]), self.manifest.n_base)
-        self.columns.flush()
         self.recent.save(self.folder / f"recent-{self.manifest.base}.npz")
+        if not boot_id():
+            self.columns.flush()
         self._sign(changes)
         self.nearest.add(np.unique(np.concatenate([episodes, numbers])))
         self.forget_caches()
@@ -167,8 +168,16 @@ class Build:
             seen=changes.seen,
             seen_owner=changes.seen_owner,
             dirty=False,
+            boot=boot_id(),
         )
         self.home.write(self.manifest)
+
+    def settle(self) -> None:
+        """Force everything to the disk, and say so."""
+        if self.manifest.boot:
+            self.columns.flush()
+            self.manifest = replace(self.manifest, boot="")
+            self.home.write(self.manifest)
 
     @property
     def is_ripe(self) -> bool:
@@ -189,8 +198,9 @@ class Build:
         has_graph = _write_graph(
             self.columns, self.folder, base, None, self.nearest if old.has_graph else None
         )
+        self.columns.flush()
         made = replace(
-            old, generation=old.generation + 1, base=base, n_base=self.columns.n, has_graph=has_graph
+            old, generation=old.generation + 1, base=base, n_base=self.columns.n, has_graph=has_graph, boot=""
         )
         self.home.write(made)
         self.manifest = made

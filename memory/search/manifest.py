@@ -5,7 +5,9 @@
     <build>/          one folder per full build: columns, vectors, text, links, graph
 
 A full build makes a new folder, so that readers of the old one keep what they have mapped. Smaller changes are made
-in place; while they are, the manifest says `dirty`, and whoever finds that without the lock held repeats them.
+in place; while they are, the manifest says `dirty`, and whoever finds that without the lock held repeats them. Such
+changes are not forced to the disk one by one: the manifest says under which start of the machine they were made, and
+after another start without `Index.close` in between the index is made again.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 
 FORMAT = 2  # raise it when the layout changes; an index of another format is made again
@@ -36,6 +39,7 @@ class Manifest:
     n_base: int  # rows that they cover
     has_graph: bool
     dirty: bool = False
+    boot: str = ""  # the start of the machine since which not all is on the disk; "" where all is
     format: int = FORMAT
 
 
@@ -62,7 +66,8 @@ class Folder:
             manifest = Manifest(**found)
         except (OSError, ValueError, TypeError):
             return None
-        usable = manifest.format == FORMAT and (self.path / manifest.build).is_dir()
+        is_whole = manifest.boot in ("", boot_id())
+        usable = is_whole and manifest.format == FORMAT and (self.path / manifest.build).is_dir()
         return manifest if usable else None
 
     def write(self, manifest: Manifest) -> None:
@@ -70,7 +75,8 @@ class Folder:
         with temporary.open("w", encoding="utf-8") as file:
             json.dump(asdict(manifest), file)
             file.flush()
-            os.fsync(file.fileno())
+            if not manifest.boot:
+                os.fsync(file.fileno())
         temporary.replace(self._manifest)
 
     @contextmanager
@@ -80,3 +86,12 @@ class Folder:
         with (self.path / "lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+
+@lru_cache(maxsize=1)
+def boot_id() -> str:
+    """Which start of the machine this is; "" where it does not say, and everything is forced to the disk."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""

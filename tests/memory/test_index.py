@@ -15,7 +15,7 @@ from memory.facts import add_candidates
 from memory.index import Index
 from memory.people import get_or_create_node
 from memory.registry import Registry
-from memory.search import nearest
+from memory.search import manifest, nearest
 from memory.search.columns import Columns
 from memory.search.recent import Recent
 from memory.spaces import ensure_space
@@ -285,14 +285,14 @@ def test_another_process_sees_what_this_one_wrote(store: Store) -> None:
     assert store.texts(other.search("heron", 1)) == ["a heron stood in the rhubarb"]
 
 
-@pytest.mark.parametrize("stage", ["encode", "flush", "save"])
+@pytest.mark.parametrize("stage", ["encode", "extend", "save"])
 def test_a_refresh_that_breaks_off_is_repeated(
     store: Store, stage: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     claim(store, "Trondheim", store.say("Otto", "we moved to Trondheim", AUTUMN + timedelta(minutes=2)))
-    where = {"encode": HashingEmbedder, "flush": Columns, "save": Recent}[stage]
+    where = {"encode": HashingEmbedder, "extend": Columns, "save": Recent}[stage]
 
-    def killed(*_: object) -> None:
+    def killed(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -304,6 +304,27 @@ def test_a_refresh_that_breaks_off_is_repeated(
         index.refresh()
         assert index.check() == []
         assert store.texts(index.search("gasket", 1)) == ["with a gasket"]
+
+
+def test_what_was_not_forced_to_the_disk_before_a_restart_is_made_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.say("Otto", "a heron stood in the rhubarb", AUTUMN + timedelta(minutes=1))
+    store.index.refresh()
+    (before,) = store.index.folder.glob("build-*")
+    monkeypatch.setattr(manifest, "boot_id", lambda: "another start")
+    store.open().refresh()
+    assert not before.exists()
+
+
+def test_after_a_close_a_restart_costs_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.say("Otto", "a heron stood in the rhubarb", AUTUMN + timedelta(minutes=1))
+    store.index.refresh()
+    store.index.close()
+    (before,) = store.index.folder.glob("build-*")
+    monkeypatch.setattr(manifest, "boot_id", lambda: "another start")
+    assert store.open().refresh() == 0
+    assert before.exists()
 
 
 def test_a_store_put_back_to_an_earlier_state_is_read_anew(store: Store) -> None:
