@@ -131,18 +131,24 @@ class Scanner:
         cells[keys >> shift] = True
         return cells, keys, shift
 
-    def find(self, block: bytes, counts: Callable[[Needle], bool] = lambda _: True) -> Iterator[Found]:
-        """Every place of the needles that count; overlapping places of one needle are all given."""
+    def find(
+        self, block: bytes, counts: Callable[[Needle], bool] = lambda _: True, *, is_packed: bool = False
+    ) -> Iterator[Found]:
+        """Every place of the needles that count; overlapping places of one needle are all given.
+
+        `is_packed` says that values follow each other without anything between them, as in the pages of a store: there
+        a name of several words counts wherever it stands.
+        """
         folded = block.translate(_LOWER)
         for offset in self._anchored(folded):
             for form, number in self._by_anchor.get(folded[offset : offset + _ANCHOR], ()):
                 if folded.startswith(form, offset) and counts(self.needles[number]):
-                    yield from self._if_word(block, number, offset, len(form), form)
+                    yield from self._if_word(block, number, offset, form, is_packed)
         for form, number in self._short:
             if counts(self.needles[number]):
                 offset = folded.find(form)
                 while offset >= 0:
-                    yield from self._if_word(block, number, offset, len(form), form)
+                    yield from self._if_word(block, number, offset, form, is_packed)
                     offset = folded.find(form, offset + 1)
 
     def _anchored(self, folded: bytes) -> list[int]:
@@ -161,15 +167,34 @@ class Scanner:
                 places += (near[is_there] * _WORD + start).tolist()
         return sorted(places)
 
-    def _if_word(self, block: bytes, number: int, offset: int, length: int, form: bytes) -> Iterator[Found]:
-        needle = self.needles[number]
-        if needle.is_name:
+    def _if_word(
+        self, block: bytes, number: int, offset: int, form: bytes, is_packed: bool
+    ) -> Iterator[Found]:
+        needle, stop = self.needles[number], offset + len(form)
+        if needle.is_name and not (is_packed and not needle.is_single):
             wide = _width(form)
-            if _is_inside_word(block, offset, offset + length, wide):
+            if _is_inside_word(block, offset, stop, wide):
                 return
             if needle.is_cased and not _text(block[offset : offset + 2 * wide.size], wide)[:1].isupper():
                 return
+            if len(form) <= _SHORT and not _is_text_around(block, offset, stop):
+                return
         yield Found(number, offset)
+
+
+_SHORT = 4  # bytes of a name that come up by chance in some megabytes of numbers
+_CONTROL = bytes(set(range(32)) - set(b"\t\n\r"))
+
+
+def _is_text_around(block: bytes, start: int, stop: int) -> bool:
+    """Whether the bytes next to the place are text, and not numbers that happen to spell a name."""
+    before, after = block[max(0, start - 4) : start], block[stop : stop + 4]
+    if any(byte in _CONTROL for byte in before[-2:] + after[:2]):
+        return False
+    around = before.decode("utf-8", "replace").lstrip("\ufffd") + after.decode("utf-8", "replace").rstrip(
+        "\ufffd"
+    )
+    return "\ufffd" not in around
 
 
 def _key(first: npt.NDArray[np.uint64], second: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:

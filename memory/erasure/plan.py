@@ -84,6 +84,7 @@ class Draft:
     tainted: Tainted
     doomed: dict[type[tables.Base], list[Key]]
     needles: tuple[Needle, ...]  # of names and texts, without what others say as well
+    elsewhere: frozenset[Needle]  # names among them that another space has too
     n_shared: int
 
     def scrub(self) -> Scrub:
@@ -105,7 +106,8 @@ def draft(session: Session, space_id: str, home: Path, target: Target) -> Draft:
     lines = [*_row_lines(doomed), *_other_lines(home, reached, tainted, removed)]
     plan = Plan(target, tuple(lines), dict(sorted(reached.named.items())), reached.forms.left_out)
     names = reached.forms.needles() if target.mentions != "keep" else []
-    return Draft(plan, reached, tainted, doomed, (*names, *own), len(common))
+    elsewhere = residue.elsewhere(session, space_id, names)
+    return Draft(plan, reached, tainted, doomed, (*names, *own), frozenset(elsewhere), len(common))
 
 
 def _texts(session: Session, reached: Reach) -> list[str]:

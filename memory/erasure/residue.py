@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from sqlalchemy import inspect, select
+from sqlalchemy import func, inspect, select
 from sqlalchemy.orm import Session
 
 from db import tables
@@ -88,11 +88,19 @@ def scan(
     home: Path,
     scanner: Scanner,
     *,
+    space_id: str | None = None,
+    elsewhere: Collection[Needle] = (),
     n_shared: int = 0,
     left_out: Collection[Path] = (),
     progress: Progress = no_progress,
 ) -> Scan:
-    """Every file under home but those in `left_out` (backups, which are listed by themselves), and every row."""
+    """Every file under home but those in `left_out` (backups, which are listed by themselves), and every row.
+
+    `elsewhere` are names that another space has as well: they are looked for in the rows of `space_id` only.
+    """
+    in_rows = scanner
+    if elsewhere:
+        scanner = Scanner(needle for needle in scanner.needles if needle not in elsewhere)
     paths = [path for path in sorted(home.rglob("*")) if path.is_file() or path.is_symlink()]
     paths = [path for path in paths if path not in left_out]
     total = sum(_size(path) for path in paths)
@@ -113,9 +121,9 @@ def scan(
             unread.append(_shown(scanner, name))
         if counts:
             found.append(_residue(scanner, _shown(scanner, name), kind, counts))
-    if len(scanner):
-        found += _scan_rows(database, scanner)
-    return Scan(len(paths), seen.done, len(scanner), n_shared, tuple(found), tuple(unread))
+    if len(in_rows):
+        found += _scan_rows(database, in_rows, space_id)
+    return Scan(len(paths), seen.done, len(in_rows), n_shared + len(elsewhere), tuple(found), tuple(unread))
 
 
 def _shown(scanner: Scanner, name: str) -> str:
@@ -146,7 +154,8 @@ def _scan_file(path: Path, scanner: Scanner, kind: str, counts: Counter[int], se
     with path.open("rb") as file:
         head = file.read(8)
         file.seek(0)
-        _scan_stream(file, scanner, counts, relevant, seen.read)
+        is_packed = kind in ("database", "index")
+        _scan_stream(file, scanner, counts, relevant, seen.read, is_packed=is_packed)
     if path.suffix == ".safetensors" and kind != "base model":
         _scan_header(path, scanner, counts)
     for inner in _inside(path, head):
@@ -176,6 +185,8 @@ def _scan_stream(
     counts: Counter[int],
     relevant: Callable[[Needle], bool],
     seen: Callable[[int], None],
+    *,
+    is_packed: bool = False,
 ) -> None:
     tail, block = b"", stream.read(BLOCK)
     while block:
@@ -183,7 +194,7 @@ def _scan_stream(
         whole = tail + block
         # what begins in the last stretch is counted with the next block, which begins with it
         edge = len(whole) - OVERLAP if following else len(whole)
-        for found in scanner.find(whole, relevant):
+        for found in scanner.find(whole, relevant, is_packed=is_packed):
             if found.offset < edge and (not tail or found.offset >= _MARGIN):
                 counts[found.needle] += 1
         tail = whole[max(0, edge - _MARGIN) :]
@@ -221,14 +232,15 @@ def _residue(scanner: Scanner, where: str, kind: str, counts: Counter[int]) -> R
     return Residue(where, kind, sum(counts.values()) - n_names, n_names)
 
 
-def _scan_rows(database: Database, scanner: Scanner) -> list[Residue]:
-    """The same over every column with words in it, of every space: for stores that are no files of the home."""
+def _scan_rows(database: Database, scanner: Scanner, space_id: str | None) -> list[Residue]:
+    """The same over every column with words in it, of one space or all: for stores that are no files of the home."""
     found = []
     with database.reading() as session:
         for mapped, columns in WORDS.items():
             for column in columns:
                 counts: Counter[int] = Counter()
-                for block in _blocks(session, mapped, column):
+                here = None if space_id is None else mapped.space_id == space_id  # type: ignore[attr-defined]
+                for block in _blocks(session, mapped, column, where=here):
                     _in_block(scanner, block, counts)
                 if counts:
                     where = f"{mapped.__tablename__}.{column}"
@@ -236,11 +248,15 @@ def _scan_rows(database: Database, scanner: Scanner) -> list[Residue]:
     return found
 
 
-def _blocks(session: Session, mapped: Any, column: str, gone: Collection[str] = ()) -> Iterator[bytes]:
+def _blocks(
+    session: Session, mapped: Any, column: str, gone: Collection[str] = (), where: Any = None
+) -> Iterator[bytes]:
     """The column's values as UTF-8 (JSON as JSON), many to a block, parted by zeros; without the rows in `gone`."""
     parts: list[bytes] = []
     size = 0
     query = select(inspect(mapped).primary_key[0], getattr(mapped, column))
+    if where is not None:
+        query = query.where(where)
     for key, value in session.execute(query).yield_per(1000):
         if value is None or key in gone:
             continue
@@ -262,5 +278,20 @@ def shared(session: Session, needles: Iterable[Needle], gone: Collection[str] = 
     return {
         scanner.needles[found.needle]
         for block in _blocks(session, tables.Episode, "text", gone)
+        for found in scanner.find(block)
+    }
+
+
+def elsewhere(session: Session, space_id: str, needles: Iterable[Needle]) -> set[Needle]:
+    """Names that rows of another space of this store hold too: they stay in its files, rightly."""
+    scanner = Scanner(needles)
+    n_spaces = session.scalar(select(func.count()).select_from(tables.Space)) or 0
+    if not len(scanner) or n_spaces < 2:
+        return set()
+    return {
+        scanner.needles[found.needle]
+        for mapped, columns in WORDS.items()
+        for column in columns
+        for block in _blocks(session, mapped, column, where=mapped.space_id != space_id)  # type: ignore[attr-defined]
         for found in scanner.find(block)
     }

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from sqlalchemy import select
 
@@ -31,6 +31,7 @@ from memory.errors import PlanChanged
 from memory.ports import Clock, utc_now
 from memory.registry import Registry
 
+_T = TypeVar("_T")
 Reason = Literal["request", "consent", "mistake", "retention", "law", "other"]
 REASONS: tuple[Reason, ...] = get_args(Reason)
 HASH_DIGITS = 12  # of a plan's hash that are enough
@@ -56,6 +57,15 @@ class Wish:
     reason: Reason = "request"
     holder: str = field(default_factory=lambda: f"{os.getpid()}@{socket.gethostname()}")
     reindex: Callable[[], int] | None = None  # makes the search index again; the number of its units
+
+
+@dataclass(frozen=True, slots=True)
+class _Sought:
+    """What the scan looks for. `n_shared` stretches are others' words too; None where the erased ones are lost."""
+
+    needles: tuple[Needle, ...] = ()
+    elsewhere: frozenset[Needle] = frozenset()
+    n_shared: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +121,8 @@ def erase(
             }
             proof.begin(session, space_id, erasure_id, payload, clock)
         watch("rows")(1, 1)
-        return _finish(
-            database, space_id, home, erasure_id, draft.needles, draft.n_shared, wish, clock, watch
-        )
+        sought = _Sought(draft.needles, draft.elsewhere, draft.n_shared)
+        return _Work(database, space_id, home, wish, clock, watch).finish(erasure_id, sought)
     finally:
         _release(database, space_id, wish.holder)
 
@@ -133,16 +142,14 @@ def resume(
     The words to search for went with the rows: only `names`, given once more, can be looked for.
     """
     wish = wish or Wish()
-    needles = [Needle(name, is_name=True) for name in names]
+    sought = _Sought(tuple(Needle(name, is_name=True) for name in names))
     waiting = proof.unfinished(database, space_id)
     if not waiting:
         return []
     _hold(database, space_id, wish.holder)
     try:
-        return [
-            _finish(database, space_id, home, found.erasure_id, needles, None, wish, clock, watch)
-            for found in waiting
-        ]
+        work = _Work(database, space_id, home, wish, clock, watch)
+        return [work.finish(found.erasure_id, sought) for found in waiting]
     finally:
         _release(database, space_id, wish.holder)
 
@@ -165,52 +172,56 @@ def _begun(draft: Draft, wish: Wish) -> dict[str, Any]:
     }
 
 
-def _finish(
-    database: Database,
-    space_id: str,
-    home: Path,
-    erasure_id: str,
-    needles: Collection[Needle],
-    n_shared: int | None,
-    wish: Wish,
-    clock: Clock,
-    watch: Watch,
-) -> Outcome:
-    """The repeatable half; renews the lease before what takes long. `n_shared` is None where the words are lost."""
-    found = next(item for item in proof.certificates(database, space_id) if item.erasure_id == erasure_id)
-    watch("files")(0, 1)
-    n_files = files.remove(_paths(database, space_id, home, found.begun))
-    watch("files")(1, 1)
-    _hold(database, space_id, wish.holder)
-    watch("store")(0, 1)
-    compacted = store.compact(database)
-    watch("store")(1, 1)
-    n_units = None
-    if wish.reindex is not None:
-        watch("index")(0, 1)
-        n_units = wish.reindex()
-        watch("index")(1, 1)
-    _hold(database, space_id, wish.holder)
-    backups = files.backups_that_hold(home)
-    seen = residue.scan(
-        database,
-        home,
-        Scanner(needles),
-        n_shared=n_shared or 0,
-        left_out=[record.path for record in backups],
-        progress=watch("scan"),
-    )
-    payload = {
-        "began_seq": found.seq,
-        "files_removed": n_files,
-        "store": compacted,
-        "index_units": n_units,
-        "scan": _scan_json(seen, is_complete=n_shared is not None),
-        "backups": [{"sha256": item.sha256, "made_at": item.made_at.isoformat()} for item in backups],
-    }
-    with database.transaction() as session:
-        proof.finish(session, space_id, erasure_id, payload, clock)
-    return Outcome(proof.certificate(database, space_id, found.seq), seen)
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """The half that can be repeated: files, store, index, scan, and the ledger's "done"."""
+
+    database: Database
+    space_id: str
+    home: Path
+    wish: Wish
+    clock: Clock
+    watch: Watch
+
+    def finish(self, erasure_id: str, sought: _Sought) -> Outcome:
+        """Renews the lease before what takes long."""
+        every = proof.certificates(self.database, self.space_id)
+        begun = next(item for item in every if item.erasure_id == erasure_id)
+        paths = _paths(self.database, self.space_id, self.home, begun.begun)
+        n_files = self._step("files", lambda: files.remove(paths))
+        compacted = self._step("store", lambda: store.compact(self.database))
+        reindex = self.wish.reindex
+        n_units = self._step("index", reindex) if reindex is not None else None
+        _hold(self.database, self.space_id, self.wish.holder)
+        backups = files.backups_that_hold(self.home)
+        seen = residue.scan(
+            self.database,
+            self.home,
+            Scanner(sought.needles),
+            space_id=self.space_id,
+            elsewhere=sought.elsewhere,
+            n_shared=sought.n_shared or 0,
+            left_out=[record.path for record in backups],
+            progress=self.watch("scan"),
+        )
+        payload = {
+            "began_seq": begun.seq,
+            "files_removed": n_files,
+            "store": compacted,
+            "index_units": n_units,
+            "scan": _scan_json(seen, is_complete=sought.n_shared is not None),
+            "backups": [{"sha256": item.sha256, "made_at": item.made_at.isoformat()} for item in backups],
+        }
+        with self.database.transaction() as session:
+            proof.finish(session, self.space_id, erasure_id, payload, self.clock)
+        return Outcome(proof.certificate(self.database, self.space_id, begun.seq), seen)
+
+    def _step(self, name: str, do: Callable[[], _T]) -> _T:
+        _hold(self.database, self.space_id, self.wish.holder)
+        self.watch(name)(0, 1)
+        result = do()
+        self.watch(name)(1, 1)
+        return result
 
 
 def _scan_json(seen: Scan, *, is_complete: bool) -> dict[str, Any]:

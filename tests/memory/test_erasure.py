@@ -318,6 +318,17 @@ def test_another_space_is_out_of_reach(world: Any, erase: Any, world_class: Any)
     assert other.held() == ["Lisbon"]
 
 
+def test_a_name_that_another_space_has_too_is_no_residue(world: Any, erase: Any, world_class: Any) -> None:
+    from memory.spaces import ensure_space
+
+    other = world_class(world.database, ensure_space(world.database, "other"), world.registry, world.now)
+    other.say(ANA, 0)
+    world.say(ANA, 0)
+    outcome = erase("person", world.person(ANA))
+    assert outcome.scan.is_clean
+    assert outcome.scan.n_shared > 0
+
+
 def test_the_certificate_holds_counts_and_no_words(world: Any, erase: Any) -> None:
     world.store("Lisbon", 0, text="the ferry leaves at seven from the old pier")
     ana = world.person(ANA)

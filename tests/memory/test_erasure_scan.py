@@ -232,6 +232,22 @@ def test_words_of_base_models_are_not_held_against_anybody(home: Path, look: Any
     assert [item.kind for item in look().found] == ["base model"]
 
 
+def test_a_name_in_the_pages_of_a_store_counts_without_a_gap(home: Path, look: Any) -> None:
+    with closing(sqlite3.connect(home / "graph.db")) as store:
+        store.execute("CREATE TABLE t (a TEXT, b TEXT, c TEXT)")
+        store.execute("INSERT INTO t VALUES ('person', 'Inês Carvalho', 'ines carvalho')")
+        store.commit()
+    (item,) = look().found
+    assert item.n_names == 2
+
+
+def test_a_short_name_that_numbers_spell_by_chance_does_not_count(home: Path, look: Any) -> None:
+    (home / "index" / "s" / "vectors").write_bytes(b"\x91\x02.\x00Ines\x00\x17\x88\x03")
+    assert look().is_clean
+    (home / "index" / "s" / "words").write_bytes(b"so says Ines, and \x00")
+    assert [item.where for item in look().found] == ["index/s/words"]
+
+
 def test_what_cannot_be_read_is_named(home: Path, look: Any) -> None:
     (home / "broken.gz").write_bytes(b"\x1f\x8b\x08\x00 no gzip")
     (home / "packed.zst").write_bytes(b"\x28\xb5\x2f\xfd")
