@@ -19,11 +19,11 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from db.engine import Database
-from db.tables import Conversation, Episode, Node, Participant, Source, new_id
+from db.tables import Conversation, Episode, Participant, Source, new_id
 from memory import names
 from memory.episodes import add_participants, ensure_conversation, message_key
 from memory.importers import detect
-from memory.people import get_or_create_node
+from memory.people import find_node, get_or_create_node
 from memory.ports import Clock, utc_now
 from memory.spaces import zone
 from memory.types import Export, ImportReport, Message
@@ -180,19 +180,20 @@ def _known_chat(session: Session, space_id: str, export: Export) -> str | None:
     chats = _chats_of(session, space_id, export.kind) if export.kind in ("whatsapp", "jsonl") else []
     if not chats:
         return None
-    speakers = {names.key(message.speaker) for message in export.messages if message.speaker}
+    # by who a name leads to: they may have been renamed, or merged into somebody, since
+    nodes = {
+        name: find_node(session, space_id, name) or names.key(name)
+        for name in {message.speaker for message in export.messages if message.speaker}
+    }
+    speakers = set(nodes.values())
     said = {
-        (names.key(message.speaker or ""), message.time.astimezone(UTC), message.text)
+        (nodes.get(message.speaker or "", ""), message.time.astimezone(UTC), message.text)
         for message in export.messages
         if message.kind == "text"
     }
     for conversation_id in chats:
         people = set(
-            session.scalars(
-                select(Node.name_key)
-                .join(Participant, Participant.node_id == Node.id)
-                .where(Participant.conversation_id == conversation_id)
-            )
+            session.scalars(select(Participant.node_id).where(Participant.conversation_id == conversation_id))
         )
         if (people <= speakers or speakers <= people) and _overlaps(session, conversation_id, said):
             return conversation_id
@@ -211,8 +212,7 @@ def _chats_of(session: Session, space_id: str, kind: str) -> list[str]:
 
 def _overlaps(session: Session, conversation_id: str, said: set[tuple[str, datetime, str]]) -> bool:
     query = (
-        select(Node.name_key, Episode.time, Episode.text)
-        .join(Node, Node.id == Episode.speaker_id)
+        select(Episode.speaker_id, Episode.time, Episode.text)
         .where(Episode.conversation_id == conversation_id, Episode.kind == "text")
         .limit(_N_COMPARED)
     )

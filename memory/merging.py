@@ -126,7 +126,8 @@ def unmerge(
                 merge_id, f"merge {later} rests on it; `slowwave person unmerge {later}` first"
             )
         put_back(session, space_id, row.effects)
-        _restore_names(session, space_id, row)
+        _restore_name(session, space_id, row)
+        _restore_voice(session, row.kept_id)
         row.undone_at = clock()
         payload = {"merge": row.id, "kept": row.kept_id, "merged": row.merged_id}
         ledger.append(session, space_id, "person_unmerge", payload, clock=clock)
@@ -253,8 +254,8 @@ def _resting_on(session: Session, row: tables.PersonMerge) -> str | None:
     return None
 
 
-def _restore_names(session: Session, space_id: str, row: tables.PersonMerge) -> None:
-    """Who was merged goes by their name again unless somebody has it; who speaks by themselves still speaks."""
+def _restore_name(session: Session, space_id: str, row: tables.PersonMerge) -> None:
+    """Who was merged goes by their name again, unless somebody has it."""
     node = session.get_one(tables.Node, row.merged_id)
     wanted = names.key(node.name)
     query = select(tables.Node.id).where(
@@ -262,10 +263,18 @@ def _restore_names(session: Session, space_id: str, row: tables.PersonMerge) -> 
     )
     if node.name_key != wanted and session.scalar(query) is None:
         node.name_key = wanted
-    spoken = select(tables.Episode.id).where(tables.Episode.speaker_id == row.kept_id).limit(1)
-    kept = session.get_one(tables.Node, row.kept_id)
-    kept.is_speaker = kept.is_speaker or session.scalar(spoken) is not None
     session.flush()
+
+
+def _restore_voice(session: Session, kept_id: str) -> None:
+    """Whoever spoke only through those who were merged into them speaks as long as any of their words are theirs."""
+    query = select(tables.PersonMerge.effects).where(tables.PersonMerge.kept_id == kept_id)
+    if any(effect.get("column") == "is_speaker" for effects in session.scalars(query) for effect in effects):
+        spoken = select(tables.Episode.id).where(
+            tables.Episode.speaker_id == kept_id, tables.Episode.origin != "simulated"
+        )
+        session.get_one(tables.Node, kept_id).is_speaker = session.scalar(spoken.limit(1)) is not None
+        session.flush()
 
 
 def report_json(report: MergeReport) -> dict[str, Any]:

@@ -213,6 +213,25 @@ def resolve_reference(
     return start if start is not None or not rest else follow.named(text)
 
 
+def find_by_description(
+    database: Database, space_id: str, text: str, registry: Registry, *, clock: Clock = utc_now
+) -> Person | None:
+    """Who "Ana's sister" is, said by nobody in particular; None where the text is no such phrase, or leads to nobody.
+
+    Raises UnknownPerson with the names of those it can mean, where they are several.
+    """
+    described = names.described(names.clean(text))
+    if described is None or relation_word(described[1]) is None:
+        return None
+    try:
+        found = resolve_reference(database, space_id, text, "", registry=registry, clock=clock)
+    except UnknownPerson:  # it sets out from "my" or "mum", and nobody speaks
+        return None
+    if isinstance(found, Ambiguous):
+        raise UnknownPerson(names.clean(text), [person.name for person in found.people])
+    return found
+
+
 _POSSESSIVE = re.compile(r"(my|our|her|his|their)\s+(.+)", re.IGNORECASE)
 
 

@@ -217,9 +217,12 @@ class Services:
         )
 
     def person(self, name: str) -> Person:
+        """Somebody by name, or by what they are to somebody: "Ana's sister". Raises UnknownPerson."""
         from memory.people import find_person
+        from memory.relations import find_by_description
 
-        return find_person(self.database, self.space_id, name)
+        found = find_by_description(self.database, self.space_id, name, self.registry, clock=self.clock)
+        return found or find_person(self.database, self.space_id, name)
 
     def profile(self, name: str, *, as_of: datetime | None = None, known_to: str | None = None) -> Profile:
         """The card of a person, as `known_to` could make it."""

@@ -12,6 +12,8 @@ from memory.merging import list_merges, unmerge
 from memory.people import find_person
 
 ANA = "Ana Reis"
+# what follows is the same over every store; one is enough
+ONE_STORE = pytest.mark.parametrize("database", ["memory"], indirect=True)
 
 
 def tell(world: Any, about: str, predicate: str, value: str, day: int, **rest: Any) -> list[str]:
@@ -40,6 +42,7 @@ def test_a_sister_gets_her_name_when_it_is_told(world: Any) -> None:
     assert world.held(person_id=find_person(world.database, world.space_id, "Joana Reis").id) == []
 
 
+@ONE_STORE
 def test_a_description_after_the_name_is_hers_at_once(world: Any) -> None:
     tell(world, ANA, "sister", "Joana Reis", 1)
     assert len(tell(world, f"{ANA}'s sister", "job", "vet", 5)) == 1
@@ -49,11 +52,13 @@ def test_a_description_after_the_name_is_hers_at_once(world: Any) -> None:
     assert len(list_merges(world.database, world.space_id)) == 1
 
 
+@ONE_STORE
 def test_a_description_by_another_word_or_alias_counts(world: Any) -> None:
     tell(world, f"{ANA}'s mum", "job", "vet", 1)
     assert len(tell(world, ANA, "mother", "Rita Melo", 5)) == 1
 
 
+@ONE_STORE
 def test_a_second_sister_leaves_the_first_description_open(world: Any) -> None:
     tell(world, ANA, "sister", "Joana Reis", 1)
     tell(world, ANA, "sister", "Marta Reis", 2)
@@ -71,12 +76,14 @@ def test_a_second_sister_later_frees_the_description(world: Any) -> None:
     assert who(world, f"{ANA}'s sister") == f"{ANA}'s sister"
 
 
+@ONE_STORE
 def test_a_sister_told_from_the_other_side_counts(world: Any) -> None:
     tell(world, ANA, "sister", "Joana Reis", 1)
     tell(world, "Marta Reis", "sister", ANA, 2)
     assert tell(world, f"{ANA}'s sister", "job", "vet", 5) == []
 
 
+@ONE_STORE
 def test_the_father_told_from_his_side_is_no_second_mother(world: Any) -> None:
     tell(world, ANA, "father", "Luis Reis", 1)
     tell(world, "Luis Reis", "daughter", ANA, 2)
@@ -94,6 +101,7 @@ def test_the_father_told_from_his_side_is_no_second_mother(world: Any) -> None:
         ("one of my younger sisters", False),
     ],
 )
+@ONE_STORE
 def test_words_that_speak_of_two_keep_the_description_open(world: Any, text: str, is_one: bool) -> None:
     world.say(ANA, 1, text=text)
     tell(world, f"{ANA}'s sister", "job", "vet", 2)
@@ -101,27 +109,32 @@ def test_words_that_speak_of_two_keep_the_description_open(world: Any, text: str
 
 
 @pytest.mark.parametrize("predicate", ["friend", "cousin", "grandmother", "colleague"])
+@ONE_STORE
 def test_of_some_relations_another_is_always_possible(world: Any, predicate: str) -> None:
     tell(world, f"{ANA}'s {predicate}", "job", "vet", 1)
     assert tell(world, ANA, predicate, "Joana Reis", 5) == []
 
 
+@ONE_STORE
 def test_a_new_boss_is_not_the_one_who_was_meant_before(world: Any) -> None:
     tell(world, f"{ANA}'s boss", "job", "chemist", 1)
     assert tell(world, ANA, "boss", "Ken Ito", 40, change="update") == []
 
 
+@ONE_STORE
 def test_the_boss_in_passing_is_the_one_who_was_meant(world: Any) -> None:
     tell(world, f"{ANA}'s boss", "job", "chemist", 1)
     assert len(tell(world, ANA, "boss", "Ken Ito", 3)) == 1
 
 
+@ONE_STORE
 def test_a_name_is_not_told_to_whom_only_the_description_was(world: Any) -> None:
     tell(world, f"{ANA}'s sister", "job", "vet", 1, to="Ben Ode")
     assert tell(world, ANA, "sister", "Joana Reis", 5, to="Cy Duarte") == []
     assert len(tell(world, ANA, "sister", "Joana Reis", 6, to="Ben Ode")) == 1
 
 
+@ONE_STORE
 def test_nobody_is_left_twice(world: Any) -> None:
     tell(world, f"{ANA}'s sister", "job", "vet", 1)
     tell(world, ANA, "sister", "Joana Reis", 5)

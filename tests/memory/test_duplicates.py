@@ -6,6 +6,9 @@ import pytest
 
 from memory.duplicates import is_short_form, likely_duplicates
 
+# what follows is the same over every store; one is enough
+ONE_STORE = pytest.mark.parametrize("database", ["memory"], indirect=True)
+
 
 def suggested(world: Any) -> list[tuple[str, str]]:
     return [
@@ -41,6 +44,7 @@ def test_short_forms(short: str, full: str) -> None:
         ("Ana Reis", "Ana", "the same first name"),
     ],
 )
+@ONE_STORE
 def test_pairs_that_may_be_one_come_with_a_reason(world: Any, one: str, other: str, reason: str) -> None:
     world.person(one), world.person(other), world.person("Cy Duarte")
     (pair,) = likely_duplicates(world.database, world.space_id, world.registry)
@@ -48,11 +52,13 @@ def test_pairs_that_may_be_one_come_with_a_reason(world: Any, one: str, other: s
     assert reason in pair.reasons
 
 
+@ONE_STORE
 def test_two_in_one_conversation_are_two(world: Any) -> None:
     world.say("Thomas Berg", 1, to="Tom Berg")
     assert suggested(world) == []
 
 
+@ONE_STORE
 def test_never_in_one_conversation_speaks_for_it(world: Any) -> None:
     world.say("Thomas Berg", 1, to="Ben Ode")
     world.say("Tom Berg", 1, to="Cy Duarte")
@@ -68,6 +74,7 @@ def test_a_shared_relation_speaks_for_it(world: Any) -> None:
     assert "both are Ana Reis's brother" in pair.reasons
 
 
+@ONE_STORE
 def test_other_last_names_speak_against_it(world: Any) -> None:
     for name in ("Thomas Berg", "Tom Hale", "Ana Reis", "Ana Holm", "Ana Reis's sister"):
         world.person(name)

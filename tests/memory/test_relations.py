@@ -8,6 +8,9 @@ from memory.relation_words import relation_word, words_for
 from memory.relations import Ambiguous, relations, resolve_reference
 from memory.types import Person
 
+# what follows is the same over every store; one is enough
+ONE_STORE = pytest.mark.parametrize("database", ["memory"], indirect=True)
+
 
 def say(world: Any, about: str, predicate: str, value: str, day: int = 1, **rest: Any) -> str:
     return world.store(value, day, predicate=predicate, about=about, object_kind="person", **rest)
@@ -40,6 +43,7 @@ def test_a_gender_that_a_fact_gives_away_names_the_inverse(world: Any) -> None:
     assert edges(world, "Ana Reis") == [("brother", "Tom Hale"), ("spouse", "Cy Duarte")]
 
 
+@ONE_STORE
 def test_a_relation_told_from_both_sides_is_one(world: Any) -> None:
     say(world, "Ana Reis", "partner", "Cy Duarte")
     say(world, "Cy Duarte", "partner", "Ana Reis", by="Cy Duarte")
@@ -70,6 +74,7 @@ def test_a_gender_told_elsewhere_stays_unseen(world: Any) -> None:
     assert edges(world, "Tom Hale", known_to=world.person("Ben Ode")) == [("sibling", "Ana Reis")]
 
 
+@ONE_STORE
 @pytest.mark.parametrize(
     "phrase",
     [
@@ -90,6 +95,7 @@ def test_phrases_that_mean_the_sister(world: Any, phrase: str) -> None:
     assert meant(world, phrase) == expected
 
 
+@ONE_STORE
 def test_two_steps_and_three(world: Any) -> None:
     say(world, "Ana Reis", "sister", "Joana Reis")
     say(world, "Joana Reis", "husband", "Luis Paz")
@@ -99,6 +105,7 @@ def test_two_steps_and_three(world: Any) -> None:
     assert meant(world, "Joana's mother-in-law") == "Vera Paz"
 
 
+@ONE_STORE
 def test_a_word_without_a_fact_is_followed_over_others(world: Any) -> None:
     say(world, "Ana Reis", "mother", "Rita Melo")
     say(world, "Rita Melo", "mother", "Olga Melo")
@@ -108,6 +115,7 @@ def test_a_word_without_a_fact_is_followed_over_others(world: Any) -> None:
     assert meant(world, "mum") == "Rita Melo"
 
 
+@ONE_STORE
 def test_two_who_fit_are_ambiguous_and_a_pronoun_is_never_guessed(world: Any) -> None:
     say(world, "Ana Reis", "sister", "Joana Reis")
     say(world, "Ana Reis", "sister", "Marta Reis", 2)
@@ -120,6 +128,7 @@ def test_two_who_fit_are_ambiguous_and_a_pronoun_is_never_guessed(world: Any) ->
     assert meant(world, "Nobody's sister") is None
 
 
+@ONE_STORE
 def test_a_former_husband_is_past(world: Any) -> None:
     say(world, "Ana Reis", "husband", "Cy Duarte", 1, valid_from=world.day(-900), valid_to=world.day(-20))
     assert meant(world, "my husband") is None

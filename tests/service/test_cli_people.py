@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,13 @@ def test_relations_stand_on_both_sides(slowwave: Any) -> None:
     assert (back["predicate"], back["object"], back["inverse"]) == ("sibling", "Ada Lund", True)
     assert "sibling" in slowwave("person", "relations", "Marta").out
     assert "no relation" in slowwave("person", "relations", "Bo").out
+
+
+def test_somebody_is_found_by_what_they_are_to_somebody(slowwave: Any) -> None:
+    assert slowwave("person", "show", "Ada's sister", "--json").json["name"] == "Marta"
+    assert slowwave("person", "show", "Marta's sibling", "--json").json["name"] == "Ada Lund"
+    assert "nobody called Ada's brother" in slowwave("person", "show", "Ada's brother").refusal
+    assert "nobody called my sister" in slowwave("person", "show", "my sister").refusal
 
 
 def test_names_are_given_taken_and_changed(slowwave: Any) -> None:
@@ -119,3 +127,23 @@ def test_duplicates_are_suggested_and_not_merged(slowwave: Any) -> None:
     assert pair["reasons"] == ["names one letter apart"]
     assert "one letter apart" in slowwave("people", "--duplicates").out
     assert len(slowwave("people", "--json").json) == 3
+
+
+def write(path: Path, rows: list[dict[str, str]]) -> Path:
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("act", [("merge", "Zed Ny", "Bo"), ("rename", "Bo", "Zed Rask")])
+def test_a_chat_goes_on_as_the_same_after_its_people_got_other_names(
+    slowwave: Any, chat: Path, tmp_path: Path, act: tuple[str, ...]
+) -> None:
+    said = [json.loads(line) for line in chat.read_text(encoding="utf-8").splitlines()]
+    slowwave("import", write(tmp_path / "other.jsonl", [{**said[0], "speaker": "Zed Ny", "text": "hello?"}]))
+    assert slowwave("person", *act).code == 0
+    later = [
+        {"time": "2025-06-06T10:00:00", "speaker": "Bo Rask", "text": "Nice!"},
+        {"time": "2025-06-07T10:00:00", "speaker": "Cy Ek", "text": "Hi all"},
+    ]
+    report = slowwave("import", write(tmp_path / "longer.jsonl", said + later), "--json").json
+    assert (report["messages"], report["new"]) == (7, 2)
