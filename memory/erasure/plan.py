@@ -191,6 +191,7 @@ def _other_lines(home: Path, reached: Reach, tainted: Tainted, removed: list[Pat
     lines = [
         _line("episode", "redacted", reached.redacted, "others' messages lose the name"),
         _line("fact", "stated again", reached.again, "intervals and standing from what is left"),
+        _line("episode", "stays", reached.repeated, "a later import brought them again"),
         _line("artifact", "tainted", tainted.artifacts, "never served again"),
         _line("night", "removed", tainted.runs, "its folder: curriculum, training, report"),
         Line("path", "removed", len(removed), tuple(path.relative_to(home).as_posix() for path in removed)),

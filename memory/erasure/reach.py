@@ -17,6 +17,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from db import tables
 from memory import families
 from memory.erasure.mentions import Forms, forms_of
+from memory.erasure.repeats import Place, repeated
 from memory.errors import UnknownEpisode, UnknownFact, UnknownPerson, UnknownSource
 from memory.exchange.told import notebook_ids, noted_nodes
 
@@ -53,6 +54,7 @@ class Reach:
     nodes: set[str] = field(default_factory=set)
     conversations: set[str] = field(default_factory=set)
     sources: set[str] = field(default_factory=set)
+    repeated: dict[str, Place] = field(default_factory=dict)  # episodes that stay with a later source
     n_left: int = 0  # messages on which an erased fact rested and that stay
 
 
@@ -97,7 +99,8 @@ def _begin(session: Session, space_id: str, reach: Reach) -> None:
         reach.episodes = {target.id}
     else:
         of_source = select(tables.Episode.id).where(tables.Episode.source_id == target.id)
-        reach.episodes = set(session.scalars(of_source))
+        reach.repeated = repeated(session, target.id)
+        reach.episodes = set(session.scalars(of_source)) - set(reach.repeated)
         reach.sources = {target.id}
 
 

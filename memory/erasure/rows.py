@@ -23,6 +23,10 @@ def apply(session: Session, space_id: str, draft: Draft, registry: Registry, clo
     first = again.first_said(session, reached.again)
     for part in chunked(tables.Node.merged_into, reached.nodes):
         session.execute(update(tables.Node).where(part).values(merged_into=None))
+    for episode_id, (source_id, position) in reached.repeated.items():
+        moved = session.get_one(tables.Episode, episode_id)
+        moved.source_id, moved.position = source_id, position
+    session.flush()
     for mapped, keys in draft.doomed.items():
         _delete(session, mapped, keys)
     session.expire_all()

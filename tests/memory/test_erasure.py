@@ -17,6 +17,7 @@ from memory.constitutions import write as write_constitution
 from memory.emotions import add_tags
 from memory.erasure import Target, Wish
 from memory.errors import PlanChanged, UnknownEpisode, UnknownFact, UnknownPerson, UnknownSource
+from memory.importing import import_file
 from memory.people import add_alias, list_people
 from memory.types import EmotionTag, Principle
 
@@ -264,6 +265,43 @@ def test_a_source_takes_its_messages_and_who_spoke_only_there(world: Any, erase:
     erase("source", source)
     assert {person.name for person in list_people(world.database, world.space_id)} == {ANA, BEN}
     assert len(rows(world, tables.Conversation)) == len(rows(world, tables.Source)) == 1
+
+
+def write_chat(path: Path, days: range) -> Path:
+    rows = [
+        {"time": f"2025-03-{day:02}T10:00:00", "speaker": (ANA, BEN)[day % 2], "text": f"day {day}"}
+        for day in days
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    return path
+
+
+def positions(world: Any) -> list[tuple[str, int]]:
+    found = rows(world, tables.Episode, tables.Episode.text, tables.Episode.position)
+    return sorted((row.text, row.position) for row in found)
+
+
+@pytest.mark.parametrize(("first", "second"), [(range(1, 6), range(1, 9)), (range(4, 7), range(1, 9))])
+def test_messages_that_a_later_import_brought_again_stay_with_it(
+    world: Any, plan: Any, erase: Any, tmp_path: Path, first: range, second: range
+) -> None:
+    parts = [
+        import_file(world.database, world.space_id, write_chat(tmp_path / f"{i}.jsonl", days))
+        for i, days in enumerate((first, second))
+    ]
+    (line,) = [line for line in plan("source", parts[0].source_id).lines if line.act == "stays"]
+    assert (line.kind, line.n) == ("episode", len(first))
+    erase("source", parts[0].source_id)
+    assert positions(world) == [(f"day {day}", place) for place, day in enumerate(second)]
+    erase("source", parts[1].source_id)
+    assert rows(world, tables.Episode) == []
+
+
+def test_messages_that_no_later_import_is_known_to_hold_go(world: Any, erase: Any, tmp_path: Path) -> None:
+    first = import_file(world.database, world.space_id, write_chat(tmp_path / "1.jsonl", range(1, 6)))
+    import_file(world.database, world.space_id, write_chat(tmp_path / "2.jsonl", range(3, 9)))
+    erase("source", first.source_id)
+    assert [text for text, _ in positions(world)] == ["day 6", "day 7", "day 8"]
 
 
 def test_nothing_is_done_that_was_not_shown(world: Any, plan: Any, erase: Any) -> None:
