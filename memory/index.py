@@ -2,7 +2,7 @@
 
 An index is a cache under `home/index/<space id>/`, made from the tables and the vectors kept there. A missing, damaged
 or outdated one is made again without a word; `refresh` takes in what the feed of changes says. How it stays quick
-with a million facts: docs/adr/0012-an-index-for-a-million.md; what weighs how much: docs/adr/0007-retrieval.md.
+with a million facts: docs/adr/0016-an-index-for-a-million.md; what weighs how much: docs/adr/0007-retrieval.md.
 """
 
 from __future__ import annotations

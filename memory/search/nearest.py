@@ -3,7 +3,7 @@
 Up to `EXACT` units are compared one by one. Of more, the bulk stands in an HNSW graph (Malkov, Yashunin 2016,
 https://arxiv.org/abs/1603.09320; usearch) over binary codes, and what it finds is compared again by the true vectors;
 what came since is compared one by one. A code says of every number which quarter of its distribution it lies in, by
-three bits, so that the Hamming distance of two codes counts quarters. Measured in docs/adr/0012.
+three bits, so that the Hamming distance of two codes counts quarters. Measured in docs/adr/0016.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class Nearest:
         count = RESCORED
         while True:
             self.graph.expansion_search = count  # type: ignore[misc]
-            keys = self.graph.search(code, count).keys.astype(np.int64)
+            keys = self.graph.search(code, count, threads=1).keys.astype(np.int64)
             keys = keys[keys < self.columns.n]
             kept = keys if allowed is None else keys[allowed[keys]]
             if len(kept) >= min(wanted, RESCORED) // 2 or count >= min(_MOST_RESCORED, len(self.graph)):
