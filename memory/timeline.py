@@ -9,9 +9,12 @@ the night's decisions, and what is taken out leaves no trace.
 
 from __future__ import annotations
 
+from bisect import insort
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import UTC
+from datetime import UTC, timedelta
+from functools import lru_cache
+from itertools import islice
 
 from memory import families, values
 from memory.registry import Registry
@@ -19,6 +22,9 @@ from memory.runs import Assertion, Moment, Resolved, Run, is_before, overturns
 
 __all__ = ["Assertion", "Resolved", "resolve"]
 
+# a passing mention that can be overturned was made no later than what overturns it, whatever the time zone
+_OVERTURNABLE = timedelta(days=2)
+_is_same = lru_cache(maxsize=65536)(values.is_same)
 _RANK = {"end": 0, "state": 1, "update": 2, "correct": 3}
 
 
@@ -49,6 +55,13 @@ class _Slot:
     def __init__(self, registry: Registry) -> None:
         self.registry = registry
         self.runs: list[Run] = []
+        self._live: list[Run] = []  # by order: those that were closed, and can be
+        self._void: list[Run] = []
+        self._is_closed = True
+        self._saying: dict[str, set[int]] = defaultdict(set)  # word -> numbers of the runs that say it
+        self._named: dict[str, set[int]] = defaultdict(
+            set
+        )  # what a run can be found by, its rarest word among it
 
     def take_in(self, row: Assertion) -> None:
         run = _as_run(row)
@@ -56,7 +69,9 @@ class _Slot:
             self._withdraw(run)
         home = None if run.is_retracted else self._home(run)
         if home is None:
+            self._note(run, len(self.runs))
             self.runs.append(run)
+            self._place(run)
         else:
             self._fold(home, run)
 
@@ -82,6 +97,7 @@ class _Slot:
         by.was_over = by.was_over or target.was_over
         if by.is_open and by.start is not None and is_before(by.start, target.stated_end):
             by.stated_end = by.end = target.stated_end  # and until when
+        self._is_closed = False
         if not target.is_retracted:
             target.is_retracted, target.withdrawn_by = True, by.first
 
@@ -116,13 +132,34 @@ class _Slot:
     # Restatements
 
     def _home(self, new: Run) -> Run | None:
-        """The run that `new` restates, if it does."""
-        same = [run for run in self.runs if self._restates(new, run)]
+        """The run that `new` restates, if it does: the nearest of those that it fits."""
+        same = [run for run in self._alike(new) if self._restates(new, run)]
         if not same:
             return None
         self.close()
-        fitting = [run for run in same if self._fits(new, run)]
-        return min(fitting, key=lambda run: self._distance(new, run), default=None)
+        nearest_first = sorted(same, key=lambda run: self._distance(new, run))
+        return next((run for run in nearest_first if self._fits(new, run)), None)
+
+    def _alike(self, new: Run) -> Iterable[Run]:
+        """The runs that `new` might restate. Where many values hold, one of the two must hold all words of the other."""
+        if self._is_one(new.first.predicate):
+            return self.runs
+        words = set(values.tokens(new.object))
+        saying = sorted((self._saying.get(word, set()) for word in words), key=len)
+        fuller = set.intersection(*saying) if saying else set()
+        barer = {number for word in words | _names(new) for number in self._named.get(word, ())}
+        return [self.runs[number] for number in sorted(fuller | barer)]
+
+    def _note(self, run: Run, number: int) -> None:
+        """Let a value be found by those that hold it, and by those that it holds."""
+        words = set(values.tokens(run.object))
+        if words:
+            rarest = min(words, key=lambda word: (len(self._saying[word]), word))
+            self._named[rarest].add(number)
+        for name in _names(run):
+            self._named[name].add(number)
+        for word in words:
+            self._saying[word].add(number)
 
     def _restates(self, new: Run, run: Run) -> bool:
         predicate = new.first.predicate
@@ -139,7 +176,7 @@ class _Slot:
             return False
         is_strict = not self._is_one(predicate) or new.change in ("update", "correct")
         kind = self.registry.get(predicate).object
-        return values.is_same(new.object, run.object, kind=kind, is_strict=is_strict)
+        return _is_same(new.object, run.object, kind=kind, is_strict=is_strict)
 
     def _fits(self, new: Run, run: Run) -> bool:
         """Whether `new` speaks of that run's stretch of time, and not of another one of the same value."""
@@ -157,7 +194,7 @@ class _Slot:
 
     def _is_parted(self, new: Run, run: Run) -> bool:
         """Whether another value held between the two."""
-        return any(
+        return new.onset < run.onset and any(
             new.onset <= other.onset < run.onset and not other.is_soft
             for other in self.runs
             if other is not run and not other.is_retracted and self._conflicts(other, run)
@@ -168,6 +205,14 @@ class _Slot:
         return (run.is_retracted, not is_inside, abs(run.onset - new.onset), run.order)
 
     def _fold(self, run: Run, new: Run) -> None:
+        before = _shape(run)
+        self._extend(run, new)
+        if _shape(run) != before:
+            self._is_closed = False
+        if run.object != before[0]:
+            self._note(run, self.runs.index(run))
+
+    def _extend(self, run: Run, new: Run) -> None:
         if not run.is_retracted:
             if new.start is not None and is_before(new.start, run.end):
                 is_unknown = run.start is None and run.stated_end is None
@@ -201,6 +246,8 @@ class _Slot:
 
         A run that is left without any time ends nothing else.
         """
+        if self._is_closed:
+            return
         live = [run for run in self.runs if not run.is_retracted and self._can_end(run)]
         live.sort(key=lambda run: run.order)
         void: list[Run] = []
@@ -208,13 +255,41 @@ class _Slot:
             for run in self.runs:
                 run.reset()
             for position, a in enumerate(live):
-                for b in live[position + 1 :]:
-                    if self._conflicts(a, b) and a.is_said_to_overlap(b):
+                for b in islice(live, position + 1, None):
+                    if self._is_done(a, b):
+                        break
+                    if a.is_said_to_overlap(b) and self._conflicts(a, b):
                         self._part(a, b, void)
             new_void = [run for run in live if run.is_void and run not in void]
             if not new_void:
-                return
+                break
             void += new_void
+        self._live, self._void, self._is_closed = live, void, True
+
+    def _place(self, new: Run) -> None:
+        """Close one more run among those that are closed, where that is all that changes."""
+        if not self._is_closed or new.is_retracted or not self._can_end(new):
+            return
+        new.reset()
+        touched = [new]
+        for other in self._live:
+            a, b = (other, new) if other.order < new.order else (new, other)
+            if self._is_done(a, b) or not a.is_said_to_overlap(b) or not self._conflicts(a, b):
+                continue
+            if new.onset in (other.end, new.end) or other.onset in (other.end, new.end):
+                self._is_closed = False  # which of two closes a third is for the whole to say
+                return
+            self._part(a, b, self._void)
+            touched.append(other)
+        insort(self._live, new, key=lambda run: run.order)
+        self._is_closed = not any(run.is_void and run not in self._void for run in touched)
+
+    def _is_done(self, a: Run, b: Run) -> bool:
+        """Whether `a` ended before `b` and everything after it began, and cannot unsay any of them."""
+        if a.end is None or b.onset < a.end or b.onset <= a.day + _OVERTURNABLE:
+            return False
+        predicate = a.first.predicate
+        return families.slot(predicate) == predicate and self.registry.get(predicate).volatility != "never"
 
     def _part(self, a: Run, b: Run, void: list[Run]) -> None:
         if self._is_contested(a, b):
@@ -252,7 +327,7 @@ class _Slot:
         if a.object_id and a.object_id == b.object_id:
             return True
         kind = self.registry.get(a.first.predicate).object
-        return values.is_same(a.object, b.object, kind=kind)
+        return _is_same(a.object, b.object, kind=kind)
 
     def _is_stage_of_same(self, a: Run, b: Run) -> bool:
         stages = families.stage(a.first.predicate), families.stage(b.first.predicate)
@@ -278,6 +353,19 @@ class _Slot:
         if overturns(a, b):
             return False
         return overturns(b, a) or a.order < b.order
+
+
+def _names(run: Run) -> set[str]:
+    """What equal values have in common however they are worded."""
+    day = values.as_day(run.object)
+    found = {f"value {values.normal(run.object)}"}
+    found |= {f"node {run.object_id}"} if run.object_id else set()
+    return found | ({f"day {day[1:]}"} if day else set())
+
+
+def _shape(run: Run) -> tuple[object, ...]:
+    """What other runs are closed by."""
+    return run.object, run.object_id, run.start, run.stated_end, run.change, run.conversations
 
 
 def _as_run(row: Assertion) -> Run:
