@@ -63,7 +63,6 @@ class Row:
     passage: Mapping[str, float] | None
     is_passage_right: bool
     is_decided: bool  # by a rule without a threshold; then `is_fact_right` stands
-    is_right_unanswered: bool
 
 
 def collect(folder: Path, embedder: MiniLM) -> list[Row]:
@@ -87,7 +86,6 @@ def _row(chat: str, bench: Bench, question: dict[str, Any]) -> Row:
         passage=by_passage.explain["passage"]["features"] if "passage" in by_passage.explain else None,
         is_passage_right=not by_passage.abstained and is_right(question, by_passage),
         is_decided=not by_fact.abstained and features is None,
-        is_right_unanswered=question.get("kind") == UNANSWERABLE,
     )
 
 
@@ -139,7 +137,7 @@ def outcome(row: Row, sure: tuple[float, float], at: Thresholds) -> tuple[bool, 
         return row.is_fact_right, False
     if sure[1] >= at.passage:
         return row.is_passage_right, False
-    return row.is_right_unanswered, True
+    return row.is_unanswerable, True
 
 
 def measure(rows: Sequence[Row], sure: Sequence[tuple[float, float]], at: Thresholds) -> dict[str, float]:

@@ -7,14 +7,12 @@ asks what held on that day. What is below the calibrated thresholds of `memory.c
 
 from __future__ import annotations
 
-import re
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from db.engine import Database
-from memory import counts, fact_rows, matching, passages, replies, timing, values, verdicts
-from memory.asked import Asked
+from memory import counts, fact_rows, matching, passages, people_asked, replies, timing, values, verdicts
+from memory.asked import MAX_LISTED, Asked
 from memory.confidence import CALIBRATED, FACT_WEIGHTS, Thresholds, probability
 from memory.episodes import get_episodes
 from memory.facts import fact_json
@@ -32,8 +30,6 @@ from memory.types import Answer, Fact
 from memory.wordings import Wordings
 
 SLOT_MARGIN = 0.08  # how far below the best match a slot may be and still answer for its time
-MAX_LISTED = 6
-SOURCED = 1.3  # of a match's score and the share of its value that the question says
 N_HITS = 20  # facts of the search whose subjects are considered as well
 _HIDDEN = ("quarantined", "rejected")
 
@@ -131,7 +127,7 @@ def answer_json(answer: Answer) -> dict[str, Any]:
 
 def explain_json(answer: Answer) -> dict[str, Any]:
     """Why it is this answer: what was understood, the best facts and the message with their terms, the thresholds."""
-    return {"confidence": round(answer.confidence, 3), "abstained_because": _why(answer), **answer.explain}
+    return {**answer.explain, "confidence": round(answer.confidence, 3), "abstained_because": _why(answer)}
 
 
 def _why(answer: Answer) -> str | None:
@@ -162,13 +158,13 @@ def from_facts(asked: Asked) -> Answer | None:
     if asked.question.kind == "yes_no":
         return verdicts.decide(asked, matches)
     matches = [match for match in matches if match.fact.status not in timing.TIMELESS]
-    known = _identity(asked) or counts.count(asked, matches)
+    known = people_asked.identity(asked) or counts.count(asked, matches)
     if known is not None:
         return known
     if not matches:
         return None
     if asked.question.kind == "source":
-        return _source(asked, matches)
+        return people_asked.source(asked, matches)
     sure = asked.explain["confidence"] = fact_confidence(asked, matches)
     if sure < asked.thresholds.fact:
         return None
@@ -199,39 +195,9 @@ def fact_confidence(asked: Asked, matches: list[Match]) -> float:
     return probability(FACT_WEIGHTS, found)
 
 
-_WHO_IS = re.compile(rf"^(?:who|what)(?:'s|’s| is| was)\s+{STAND_IN}\s*(?:again)?\W*$", re.IGNORECASE)
-_TO_WHOM = re.compile(
-    rf"^(?:who|what)(?:'s|’s| is| was)\s+{STAND_IN}\s+(?:to|for)\b|\brelat(?:ed|ive|ion)", re.IGNORECASE
-)
-
-
-def _identity(asked: Asked) -> Answer | None:
-    """ "Who is Femi?", "What is Femi to Idris?": whose relation somebody is."""
-    mentions = asked.question.main_mentions
-    if not mentions:
-        return None
-    masked = asked.question.masked(mentions[0].begin, mentions[0].stop)
-    if not _WHO_IS.search(masked) and not (len(mentions) > 1 and _TO_WHOM.search(masked)):
-        return None
-    ends = [frozenset(mention.node_ids) for mention in mentions[:2]]
-    found = [fact for fact in asked.live if _links(asked, fact, ends) or _links(asked, fact, ends[::-1])]
-    found = [fact for fact in found if timing.holds(fact, asked.now)] or found
-    if not found:
-        return None
-    return asked.answer(
-        replies.who_is(found[:MAX_LISTED], asked.wordings, asked.now), counts.SURE, found[:MAX_LISTED]
-    )
-
-
-def _links(asked: Asked, fact: Fact, ends: list[frozenset[str]]) -> bool:
-    """Whether the fact says that the first is a relation of the second, or of anybody where there is no second."""
-    is_theirs = len(ends) == 1 or fact.subject_id in ends[1]
-    return is_theirs and fact.object_id in ends[0] and asked.registry.get(fact.predicate).object == "person"
-
-
 def _value(asked: Asked, matches: list[Match], sure: float) -> Answer | None:
     best = matches[0]
-    several = _namesakes(asked, matches, sure)
+    several = people_asked.namesakes(asked, matches, sure)
     if several is not None:
         return several
     for slot in dict.fromkeys(match.slot for match in matches if match.score >= best.score - SLOT_MARGIN):
@@ -250,36 +216,6 @@ def _echoes(asked: Asked, top: Match, chosen: list[Fact]) -> bool:
     if top.reading.is_reverse or top.reading.subjects is None or asked.question.kind == "who":
         return False
     return all(objects_in(asked.question, fact) == 1.0 for fact in chosen)
-
-
-def _namesakes(asked: Asked, matches: list[Match], sure: float) -> Answer | None:
-    """Where several people share the name that was asked about, what is known of each: none is guessed."""
-    top = matches[0]
-    if top.reading.hops or top.reading.is_reverse or top.reading.is_near:
-        return None
-    mention = next((m for m in asked.question.mentions if m.begin == top.reading.begin), None)
-    if mention is None or len(mention.node_ids) < 2:
-        return None
-    of_each = {
-        match.fact.subject_id: asked.timed(asked.slot(match))[:MAX_LISTED]
-        for match in reversed(matches)
-        if match.fact.predicate == top.fact.predicate and match.fact.subject_id in mention.node_ids
-    }
-    known = [facts for _, facts in sorted(of_each.items()) if facts]
-    if len(known) < 2 or objects_in(asked.question, top.fact) >= 0.5:
-        return None
-    text = replies.of_namesakes(mention.text, known, asked.now)
-    return asked.answer(text, sure, [fact for facts in known for fact in facts])
-
-
-def _source(asked: Asked, matches: list[Match]) -> Answer | None:
-    """ "Who told us that Ana lives in Kotor?": who said the messages that the fact rests on."""
-    said = [(match.score + objects_in(asked.question, match.fact), match.fact.id, match) for match in matches]
-    score, _, match = max(said, key=lambda item: item[:2], default=(0.0, "", None))
-    if match is None or score < SOURCED:
-        return None
-    answer = asked.answer("", counts.SURE, [match.fact])
-    return replace(answer, text=replies.told_by(match.fact, answer.evidence)) if answer.evidence else None
 
 
 def _tell(asked: Asked, top: Match, chosen: list[Fact], sure: float) -> Answer:

@@ -20,6 +20,7 @@ from memory.types import Answer, Fact
 from memory.wordings import Wordings
 
 _EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+MAX_LISTED = 6  # values of one answer
 NEAR_EVENT = 0.45  # cosine from which on a fact is the event that "before she moved" speaks of
 
 

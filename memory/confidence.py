@@ -38,6 +38,10 @@ PASSAGE_WEIGHTS: Mapping[str, float] = {
 }
 
 
+# of a verdict between yes and no, by its match's score alone: rules have decided that it is one
+VERDICT_WEIGHTS: Mapping[str, float] = {"bias": -7.2, "score": 12.0}
+
+
 @dataclass(frozen=True, slots=True)
 class Thresholds:
     """The least probability at which a fact, or a quoted message, is given as the answer."""

@@ -9,12 +9,13 @@ from memory import names, replies, timing
 from memory.asked import Asked
 from memory.lookup import Match
 from memory.nouns import Relations, singular
-from memory.scoring import is_number
+from memory.scoring import UNSAID, is_number
 from memory.types import Answer, Fact
 
 _MANY = re.compile(
     r"\bhow many\s+((?:\w+\s+)??)(\w+)\s+(?:do|does|did|has|have|had|are|were|is)\b", re.IGNORECASE
 )
+LEAST = 0.6  # of a match's score, for a fact that says the number itself
 SURE = 0.9  # of a count over facts whose predicate the question names
 
 
@@ -23,12 +24,7 @@ def count(asked: Asked, matches: list[Match]) -> Answer | None:
     found = _MANY.search(asked.question.text)
     if found is None or not asked.question.main_mentions:
         return None
-    if (
-        matches
-        and matches[0].score >= 0.6
-        and is_number(matches[0].fact.object)
-        and matches[0].parts["unsaid"] > -0.06
-    ):
+    if matches and _says_the_number(matches[0]):
         return None
     subjects = set(asked.question.main_mentions[0].node_ids)
     predicates = Relations(asked.live, asked.wordings).of(singular(found[2]))
@@ -42,6 +38,11 @@ def count(asked: Asked, matches: list[Match]) -> Answer | None:
     if not different:
         return None
     return asked.answer(replies.counted(different, found[2]), SURE, different)
+
+
+def _says_the_number(match: Match) -> bool:
+    """Whether a fact such as number_of_children is what the question asks for."""
+    return match.score >= LEAST and is_number(match.fact.object) and match.parts["unsaid"] > UNSAID / 2
 
 
 def duration(asked: Asked, match: Match) -> Answer | None:

@@ -107,6 +107,7 @@ _IDIOMS = (
 
 _RELATIONS: Mapping[str, Literal["before", "after", "during"]] = {
     "after": "after",
+    "since": "after",
     "when": "during",
     "while": "during",
     "during": "during",
@@ -227,7 +228,7 @@ def _anchor(text: str, times: Sequence[TimePhrase]) -> Anchor | None:
         if any(phrase.begin < match.end() and match.start() < phrase.stop for phrase in times):
             continue
         word = match[1].lower()
-        if word == "since" or (word in ("when", "while", "during") and match.start() < 2):
+        if word in ("when", "while", "during") and match.start() < 2:
             continue
         relation = _RELATIONS.get(word, "before")
         return Anchor(relation, match[2].strip(), match.start(), match.end())

@@ -8,10 +8,10 @@ from datetime import datetime
 
 from memory import replies, timing
 from memory.asked import Asked
-from memory.confidence import probability
+from memory.confidence import VERDICT_WEIGHTS, probability
 from memory.lookup import Match
 from memory.nouns import is_relation
-from memory.scoring import objects_in, share_said
+from memory.scoring import UNSAID, objects_in, share_said
 from memory.types import Answer, Fact
 
 LEAST = 0.6  # of a match's score
@@ -96,7 +96,7 @@ def _other_value(asked: Asked, matches: list[Match], moment: datetime) -> Answer
         return None
     if asked.registry.get(top.fact.predicate).cardinality != "one" or not _names_a_value(asked):
         return None
-    if top.parts["unsaid"] < -0.06:
+    if top.parts["unsaid"] < UNSAID / 2:
         return None
     holding = timing.at(asked.slot(top), moment, asked.registry)
     return asked.answer(replies.no_but(holding), _sure(top.score), holding) if holding else None
@@ -122,4 +122,4 @@ def _has(asked: Asked, matches: list[Match], moment: datetime) -> Answer | None:
 
 
 def _sure(score: float) -> float:
-    return probability({"bias": -7.2, "score": 12.0}, {"score": score})
+    return probability(VERDICT_WEIGHTS, {"score": score})

@@ -26,7 +26,6 @@ def rows() -> list[Row]:
                 passage=None,
                 is_passage_right=False,
                 is_decided=False,
-                is_right_unanswered=is_unanswerable,
             )
         )
     return made
