@@ -108,7 +108,7 @@ class Nearest:
             keys = self.graph.search(code, count, threads=1).keys.astype(np.int64)
             keys = keys[keys < self.columns.n]
             kept = keys if allowed is None else keys[allowed[keys]]
-            if len(kept) >= min(wanted, RESCORED) // 2 or count >= min(_MOST_RESCORED, len(self.graph)):
+            if len(kept) >= min(wanted, RESCORED) or count >= min(_MOST_RESCORED, len(self.graph)):
                 return kept
             count *= 4
 
