@@ -14,14 +14,11 @@ import math
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event, text
+from sqlalchemy import URL, Connection, Engine, StaticPool, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import (
     ArgumentError,
@@ -35,6 +32,9 @@ from sqlalchemy.exc import (
 from sqlalchemy.orm import Session, sessionmaker
 
 from db.errors import BadDatabaseUrl, SchemaTooNew, StoreFull, StoreUnusable
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 
 class Database:
@@ -209,10 +209,15 @@ def _prepare_postgres(connection: Any, _record: object) -> None:
     connection.autocommit = was_autocommit
 
 
+MIGRATIONS = Path(__file__).parent / "migrations"
+
+
 def alembic_config(engine: Engine | None = None, connection: Connection | None = None) -> Config:
     """For Alembic's commands: on the engine, in a transaction of their own, or within the connection's."""
+    from alembic.config import Config
+
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("script_location", str(MIGRATIONS))
     if engine is not None:
         config.attributes["engine"] = engine
     if connection is not None:
@@ -238,27 +243,29 @@ def open_database(url: str) -> Database:
 def is_at_head(engine: Engine) -> bool:
     """Whether nothing is to be migrated; raises SchemaTooNew. Waits for no writer."""
     with engine.execution_options(**_reading(engine)).connect() as connection:
-        return _revision(connection) == _script().get_current_head()
+        return _revision(connection) == known_revisions()[0]
 
 
 def migrate(connection: Connection, revision: str = "head") -> None:
     """Bring the store to the revision within the caller's transaction, alone among writers."""
+    from alembic import command  # a store that is at the newest revision opens without Alembic
+
     _queue_as_writer(connection)
     _revision(connection)  # another process may have migrated it since, to one that is too new
     command.upgrade(alembic_config(connection=connection), revision)
 
 
 def _revision(connection: Connection) -> str | None:
-    revision = MigrationContext.configure(connection).get_current_revision()
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    revision: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
     if revision is not None and revision not in known_revisions():
         raise SchemaTooNew(revision)
     return revision
 
 
-def known_revisions() -> list[str]:
-    """Every revision of the schema that this code knows, newest first."""
-    return [item.revision for item in _script().walk_revisions()]
-
-
-def _script() -> ScriptDirectory:
-    return ScriptDirectory.from_config(alembic_config())
+@cache
+def known_revisions() -> tuple[str, ...]:
+    """Every revision of the schema that this code knows, newest first: what its files' names begin with."""
+    files = (MIGRATIONS / "versions").glob("[0-9]*_*.py")
+    return tuple(sorted((file.name.partition("_")[0] for file in files), reverse=True))

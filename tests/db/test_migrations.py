@@ -9,7 +9,7 @@ from alembic import command
 from alembic.script import ScriptDirectory
 from sqlalchemy import inspect, text
 
-from db.engine import alembic_config, make_engine, open_database, sqlite_url
+from db.engine import alembic_config, known_revisions, make_engine, open_database, sqlite_url
 from db.tables import Base
 
 
@@ -60,3 +60,4 @@ def test_revisions_are_one_line() -> None:
     script = ScriptDirectory.from_config(alembic_config())
     assert len(script.get_heads()) == 1
     assert script.get_bases() == ["0001"]
+    assert [item.revision for item in script.walk_revisions()] == list(known_revisions())
