@@ -141,7 +141,8 @@ def _write(
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL) as archive:
         with database.reading() as session:
             tables = tuple(_tables(session, archive, progress))
-            named = sorted(set(session.scalars(select(Artifact.path))))
+            usable = select(Artifact.path).where(Artifact.tainted_at.is_(None))  # an erasure deletes the others
+            named = sorted(set(session.scalars(usable)))
         paths, missing = _files_of(home, named)
         files = tuple(_files(archive, home, paths, progress))
         manifest = Manifest(made_at, known_revisions()[0], tables, files, missing)

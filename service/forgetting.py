@@ -114,9 +114,13 @@ def _has_index(folder: Path) -> bool:
 
 
 def _hash_of_adapter(path: Path) -> str:
+    from agents.errors import BrokenAdapter
     from agents.runtime.adapter import Adapter
 
-    return Adapter.load(path).sha256
+    try:
+        return Adapter.load(path).sha256
+    except BrokenAdapter as error:
+        raise ValueError(str(error)) from error
 
 
 def _hash_of_readout(path: Path) -> str:

@@ -354,7 +354,8 @@ class Services:
         """Paths of artifacts on record whose files are not in the home folder, relative to it."""
         from memory.artifacts import list_artifacts
 
-        recorded = dict.fromkeys(item.path for item in list_artifacts(self.database, self.space_id))
+        every = list_artifacts(self.database, self.space_id)
+        recorded = dict.fromkeys(item.path for item in every if item.tainted_at is None)
         return [path for path in recorded if not (self.settings.home / path).exists()]
 
     def sleep(

@@ -13,6 +13,7 @@ import hashlib
 import json
 import lzma
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -115,7 +116,7 @@ def scan(
         try:
             if path.is_file() and not path.is_symlink():
                 _scan_file(path, scanner, kind, counts, seen)
-        except (OSError, EOFError, zipfile.BadZipFile, lzma.LZMAError, RuntimeError):
+        except (OSError, EOFError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, RuntimeError):
             unread.append(_shown(scanner, name))
         if path.suffix in _PACKED:
             unread.append(_shown(scanner, name))

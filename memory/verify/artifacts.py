@@ -13,9 +13,8 @@ from sqlalchemy.orm import Session
 from db import tables
 from memory.verify.problems import Problem, several
 
-Hasher = Callable[
-    [Path], str
-]  # the identity of what is at a path, as its maker counts it; raises where it is broken
+# the identity of what is at a path, as its maker counts it; raises OSError or ValueError
+Hasher = Callable[[Path], str]
 SLEEP = "run `slowwave roll-back` or `slowwave sleep`"
 
 
@@ -69,7 +68,7 @@ def _look_at(row: tables.Artifact, path: Path, hashers: dict[str, Hasher]) -> st
         return None
     try:
         return None if hasher(path) == row.sha256 else "is not what was recorded"
-    except Exception as error:  # whatever is wrong with a file, it is told like the rest
+    except (OSError, ValueError) as error:
         return f"cannot be read ({type(error).__name__})"
 
 
