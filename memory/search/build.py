@@ -17,7 +17,7 @@ import numpy as np
 
 from db.engine import Database
 from memory.ports import Embedder
-from memory.search import nearest, units
+from memory.search import embeddings, nearest, units
 from memory.search.columns import (
     EPISODE,
     FACT,
@@ -31,6 +31,7 @@ from memory.search.columns import (
 )
 from memory.search.feed import Changes
 from memory.search.graph import Links, Rows, Walk
+from memory.search.grapher import Grapher
 from memory.search.manifest import Folder, Manifest, boot_id
 from memory.search.nearest import Nearest
 from memory.search.recent import Audience, Recent
@@ -40,6 +41,8 @@ from memory.search.writer import Writer
 Progress = Callable[[int, int, str], None]  # done, of how many, and of what
 
 MAX_RECENT_LINKS = 200_000
+BESIDE = 50_000  # units from which their graph is built in a process of its own
+SAMPLE = 5_000  # vectors of either kind that its codes are scaled by
 
 
 class MustRebuild(Exception):
@@ -224,10 +227,12 @@ def make(
     folder.mkdir(parents=True)
     try:
         columns = Columns.create(folder, embedder.width)
-        links, audience = _fill(database, space_id, embedder, columns, folder, tell)
+        links, audience, has_graph = _fill(database, space_id, embedder, columns, folder, tell)
         Rows.of(links, 2 * columns.n).save(folder, "links-0")
         audience.save(folder, "audience-0")
-        has_graph = _write_graph(columns, folder, 0, lambda done, total: tell(done, total, "vectors"), None)
+        if not has_graph:
+            watch = lambda done, total: tell(done, total, "vectors")  # noqa: E731
+            has_graph = _write_graph(columns, folder, 0, watch, None)
         columns.flush()
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
@@ -257,20 +262,57 @@ def make(
 
 def _fill(
     database: Database, space_id: str, embedder: Embedder, columns: Columns, folder: Path, tell: Progress
-) -> tuple[Links, Audience]:
-    with Texts(folder / "text", is_new=True).writing(is_build=True) as texts:
-        writer = Writer(database, space_id, embedder, columns, texts)
-        with database.reading() as session:
-            nodes = units.node_ids(session, space_id)
-            facts = units.fact_ids(session, space_id)
-            places = [place for part in units.all_places(session, space_id) for place in part]
-        _, node_links = writer.put_nodes(nodes)
-        episodes, heads, _ = writer.mend(writer.add_episodes(places))
-        del places
-        episode_links = writer.put_episodes(episodes, lambda done, total: tell(done, total, "messages"))
-        writer.put_sessions(heads, lambda done, total: tell(done, total, "sessions"))
-        _, fact_links, audience = writer.put_facts(facts, lambda done, total: tell(done, total, "facts"))
-    return Links.joined([node_links, episode_links, fact_links]), audience
+) -> tuple[Links, Audience, bool]:
+    """Everything but the graph of vectors; that too, in a process beside, where there are many: then True."""
+    with database.reading() as session:
+        nodes = units.node_ids(session, space_id)
+        facts = units.fact_ids(session, space_id)
+        places = [place for part in units.all_places(session, space_id) for place in part]
+    grapher = None
+    if len(facts) + len(places) >= BESIDE:
+        grapher = _grapher(database, embedder, folder, facts, [place.id for place in places])
+    try:
+        with Texts(folder / "text", is_new=True).writing(is_build=True) as texts:
+            writer = Writer(database, space_id, embedder, columns, texts)
+            _, node_links = writer.put_nodes(nodes)
+            episodes, heads, _ = writer.mend(writer.add_episodes(places))
+            del places
+
+            def message_step(done: int, total: int) -> None:
+                tell(done, total, "messages")
+                if grapher is not None:
+                    grapher.ready(int(episodes[done - 1]) + 1)
+
+            def fact_step(done: int, total: int) -> None:
+                tell(done, total, "facts")
+                if grapher is not None:
+                    grapher.ready(columns.n)
+
+            episode_links = writer.put_episodes(episodes, message_step)
+            writer.put_sessions(heads, lambda done, total: tell(done, total, "sessions"))
+            _, fact_links, audience = writer.put_facts(facts, fact_step)
+        if grapher is not None:
+            tell(0, 0, "vectors")
+        has_graph = grapher is not None and grapher.finish(columns.n)
+    except BaseException:
+        if grapher is not None:
+            grapher.stop()
+        raise
+    return Links.joined([node_links, episode_links, fact_links]), audience, has_graph
+
+
+def _grapher(
+    database: Database, embedder: Embedder, folder: Path, facts: list[str], episodes: list[str]
+) -> Grapher | None:
+    """A process that builds the graph; None where too few vectors are there already to scale its codes by."""
+    with database.reading() as session:
+        sample = {
+            **embeddings.load(session, embedder, "fact", facts[:: len(facts) // SAMPLE + 1]),
+            **embeddings.load(session, embedder, "episode", episodes[:: len(episodes) // SAMPLE + 1]),
+        }
+    if len(sample) < SAMPLE // 2:
+        return None
+    return Grapher(folder, embedder.width, nearest.scale_from(np.stack(list(sample.values()))))
 
 
 def _write_graph(

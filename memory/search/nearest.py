@@ -121,7 +121,7 @@ def codes(vectors: FloatMatrix, scale: FloatMatrix) -> npt.NDArray[np.uint8]:
 
 def build_graph(columns: Columns, numbers: Ints, scale: FloatMatrix, path: Path, step: Step) -> None:
     """Write the graph over these units' codes."""
-    graph = _empty(columns.width)
+    graph = empty_graph(columns.width)
     add_to_graph(graph, columns, numbers, scale, step)
     graph.save(str(path))
 
@@ -133,14 +133,18 @@ def add_to_graph(graph: Graph, columns: Columns, numbers: Ints, scale: FloatMatr
         graph.remove(number)
     for start in range(0, len(numbers), _ROWS):
         part = numbers[start : start + _ROWS]
-        made = codes(columns.vector[part].astype(np.float32), scale)
-        graph.add(part.astype(np.uint64), made, threads=0)
+        add_codes(graph, part, codes(columns.vector[part].astype(np.float32), scale))
         step(start + len(part), len(numbers))
+
+
+def add_codes(graph: Graph, numbers: Ints, made: npt.NDArray[np.uint8], threads: int = 0) -> None:
+    """Add these units under their codes; 0 threads are as many as there are cores."""
+    graph.add(numbers.astype(np.uint64), made, threads=threads)
 
 
 def open_graph(path: Path, width: int, *, view: bool = True) -> Graph:
     """Map the graph, or load it to add to it. Raises ValueError or OSError for a damaged file."""
-    graph = _empty(width)
+    graph = empty_graph(width)
     try:
         if view:
             graph.view(str(path))
@@ -151,7 +155,7 @@ def open_graph(path: Path, width: int, *, view: bool = True) -> Graph:
     return graph
 
 
-def _empty(width: int) -> Graph:
+def empty_graph(width: int) -> Graph:
     return Graph(
         ndim=len(QUARTILES) * -(-width // 8) * 8,
         metric="hamming",
@@ -168,12 +172,22 @@ def searched_units(columns: Columns) -> Ints:
 
 
 def scale_of(columns: Columns, numbers: Ints) -> FloatMatrix:
-    """(2, width) mean and standard deviation of every number of these units' vectors."""
+    """`scale_from` these units' vectors, in steps that bound memory."""
     total, squares = np.zeros(columns.width), np.zeros(columns.width)
     for start in range(0, len(numbers), _ROWS):
         part = columns.vector[numbers[start : start + _ROWS]].astype(np.float32)
         total += part.sum(axis=0, dtype=np.float64)
         squares += np.square(part).sum(axis=0, dtype=np.float64)
-    mean = total / max(len(numbers), 1)
-    spread = np.sqrt(np.maximum(squares / max(len(numbers), 1) - mean**2, 0.0))
+    return _scale(total, squares, len(numbers))
+
+
+def scale_from(vectors: FloatMatrix) -> FloatMatrix:
+    """(2, width) mean and standard deviation of every number of these vectors."""
+    total = vectors.sum(axis=0, dtype=np.float64)
+    return _scale(total, np.square(vectors).sum(axis=0, dtype=np.float64), len(vectors))
+
+
+def _scale(total: Floats, squares: Floats, n: int) -> FloatMatrix:
+    mean = total / max(n, 1)
+    spread = np.sqrt(np.maximum(squares / max(n, 1) - mean**2, 0.0))
     return np.stack([mean, spread]).astype(np.float32)

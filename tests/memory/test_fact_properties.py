@@ -29,7 +29,7 @@ REGISTRY = Registry.load()
 DAY_0 = datetime(2025, 3, 1, tzinfo=UTC)
 LAST_DAY = 14
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
-QUICK = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def day(number: int) -> datetime:
@@ -127,7 +127,7 @@ def told(events: list[Event]) -> list[Assertion]:
     return claims
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(lives(), st.randoms(use_true_random=False))
 def test_on_each_day_the_timeline_says_where_they_lived(events: list[Event], random: Any) -> None:
     claims = told(events)

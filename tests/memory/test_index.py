@@ -15,7 +15,7 @@ from memory.facts import add_candidates
 from memory.index import Index
 from memory.people import get_or_create_node
 from memory.registry import Registry
-from memory.search import manifest, nearest
+from memory.search import build, manifest, nearest
 from memory.search.columns import Columns
 from memory.search.recent import Recent
 from memory.spaces import ensure_space
@@ -371,3 +371,17 @@ def test_an_id_that_is_no_hex_number_is_refused_by_name(store: Store) -> None:
         )
     with pytest.raises(UnusableId, match="node-1"):
         store.index.refresh()
+
+
+def test_the_graph_is_built_beside_the_reading_of_the_tables(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for i in range(40):
+        store.say("Otto", f"heron number {i}", AUTUMN + timedelta(hours=i))
+    store.index.refresh()
+    for name, value in (("BESIDE", 30), ("SAMPLE", 20)):
+        monkeypatch.setattr(build, name, value)
+    store.index.rebuild()
+    assert list(store.index.folder.glob("build-*/graph-0.usearch"))
+    assert store.texts(store.index.search("heron number 31", 1)) == ["heron number 31"]
+    assert store.index.check() == []

@@ -1,4 +1,4 @@
-"""SIGKILL in the middle of importing, reading and deciding, on SQLite and on Postgres.
+"""SIGKILL in the middle of bulk writing, importing, reading and deciding, on SQLite and on Postgres.
 
 A child process does the work and kills itself somewhere within or after its n-th statement. Whatever the moment, the store
 opens again, fits together, and doing the work once more gives what an undisturbed run gives.
@@ -20,34 +20,52 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from sqlalchemy import event, func, select, text
 
 from db.engine import Database, open_database, sqlite_url
-from db.tables import Change, Decision, EmotionTag, Episode, Evidence, Fact, Node, Source
+from db.tables import Change, Decision, Embedding, EmotionTag, Episode, Evidence, Fact, Node, Source
 from memory import ledger
+from memory.bulk import Told, add_facts
 from memory.decisions import decide
+from memory.embedders.hashing import HashingEmbedder
 from memory.facts import candidates
 from memory.importing import import_file
 from memory.reading import read_episodes
 from memory.registry import Registry
 from memory.spaces import ensure_space
+from memory.types import FactCandidate
 from tests.memory.chats import HomeReader, LengthTagger, write_chat
 
 N_MESSAGES = 420  # three stretches of reading
+N_TOLD = 60
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 MAX_WAIT_S = 0.004  # from the chosen statement to the kill: within it, or within one of the next
 
 
 def work(database: Database, chat: Path) -> str:
-    """Import, read and decide: every write is repeatable. Returns the space's id."""
+    """Write in bulk, import, read and decide: every write is repeatable. Returns the space's id."""
     space_id, registry = ensure_space(database, clock=lambda: NOW), Registry.load()
+    add_facts(
+        database, space_id, bulk(), registry, source="b", embedder=HashingEmbedder(16), clock=lambda: NOW
+    )
     import_file(database, space_id, chat, clock=lambda: NOW)
     read_episodes(database, space_id, HomeReader(), LengthTagger(), registry, clock=lambda: NOW)
     for fact in candidates(database, space_id):
         with database.transaction() as session:
             decide(session, space_id, fact.id, "STORE", ["told"], registry, run_id=None, clock=lambda: NOW)
     return space_id
+
+
+def bulk() -> Iterator[Told]:
+    for number in range(N_TOLD):
+        about = {"subject": "Cleo Faro", "object": f"hobby {number}", "asserted_by": "", "episode_ids": ()}
+        fact = FactCandidate(**about, predicate="likes", confidence=0.8, rule="bulk")
+        vector = np.full(16, 0.25, np.float32)
+        yield Told(
+            "Cleo Faro", "b", NOW, f"told {number}", (fact,) if number % 10 == 0 else (), vector=vector
+        )
 
 
 def work_until_killed(url: str, chat: Path, n_statements: int, wait_s: float) -> None:
@@ -82,11 +100,15 @@ def assert_it_fits_together(database: Database, space_id: str) -> None:
         if database.engine.dialect.name == "sqlite":
             assert session.execute(text("PRAGMA foreign_key_check")).all() == []
             assert session.scalar(text("PRAGMA integrity_check")) == "ok"
-        of_source = Counter(session.scalars(select(Episode.source_id)))
-        assert of_source == dict.fromkeys(session.scalars(select(Source.id)), N_MESSAGES)
-        read = set(session.scalars(select(Episode.id).where(Episode.extracted_by.is_not(None))))
-        assert set(session.scalars(select(EmotionTag.episode_id))) == read
-        assert set(session.scalars(select(Evidence.episode_id))) <= read
+        sizes = Counter(session.scalars(select(Source.name).join(Episode, Episode.source_id == Source.id)))
+        whole = {"chat.jsonl": N_MESSAGES, "b": N_TOLD}
+        assert sizes == {name: whole[name] for name in session.scalars(select(Source.name))}
+        read = select(Episode.id).where(Episode.extracted_by == HomeReader.name)
+        assert set(session.scalars(select(EmotionTag.episode_id))) == set(session.scalars(read))
+        found = select(Evidence.episode_id).join(Fact).where(Fact.rule == HomeReader.name)
+        assert set(session.scalars(found)) <= set(session.scalars(read))
+        given = session.scalars(select(Embedding.owner_id).where(Embedding.owner_kind == "episode"))
+        assert len(given.all()) == sizes["b"]
         decided = set(session.scalars(select(Decision.fact_id)))
         assert decided == set(session.scalars(select(Fact.id).where(Fact.state != "candidate")))
         told = set(session.scalars(select(Change.owner_id)))

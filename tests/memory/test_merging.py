@@ -102,13 +102,13 @@ def test_everything_points_at_the_kept_one(two: Any) -> None:
 
 
 @ONE_STORE
-@pytest.mark.parametrize("name", ["Bia C", "bia c", "Bibi", "Bia", "Beatriz"])
-def test_every_name_leads_to_the_kept_one(two: Any, name: str) -> None:
+def test_every_name_leads_to_the_kept_one(two: Any) -> None:
     beatriz = two.person("Beatriz Costa")
     merge(two, "Beatriz Costa", "Bia C")
-    assert find_person(two.database, two.space_id, name).id == beatriz
-    with two.database.transaction() as session:
-        assert get_or_create_node(session, two.space_id, name) == beatriz
+    for name in ("Bia C", "bia c", "Bibi", "Bia", "Beatriz"):
+        assert find_person(two.database, two.space_id, name).id == beatriz
+        with two.database.transaction() as session:
+            assert get_or_create_node(session, two.space_id, name) == beatriz
     assert get_person(two.database, two.space_id, two.person("Bia C")).id == beatriz
     assert [person.name for person in list_people(two.database, two.space_id)].count("Bia C") == 0
 
@@ -262,7 +262,7 @@ def test_a_merge_long_ago_is_listed_with_what_it_moved(two: Any) -> None:
 
 
 @ONE_STORE
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(4))
 def test_merges_in_any_order_are_undone_to_the_last_row(two: Any, seed: int) -> None:
     chance = random.Random(seed)
     named = ["Beatriz Costa", "Bia C", "Ben Ode", "Eva Lind", "Cy Duarte"]

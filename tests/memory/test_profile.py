@@ -12,6 +12,7 @@ from memory.profile import Felt, Month, Profile, profile, profile_json, sparklin
 from memory.types import EmotionTag, Principle
 
 ANA = "Ana Reis"
+ONE_STORE = pytest.mark.parametrize("database", ["memory"], indirect=True)  # no query of its own
 
 
 def card(world: Any, known_to: str | None = None, as_of: datetime | None = None) -> Profile:
@@ -52,6 +53,7 @@ def told(world: Any) -> Any:
     return world
 
 
+@ONE_STORE
 def test_the_card_holds_everything_in_order(told: Any) -> None:
     whole = card(told)
     assert {topic: [fact.object for fact in facts] for topic, facts in whole.topics.items()} == {
@@ -106,6 +108,7 @@ def test_the_card_of_an_earlier_day(told: Any) -> None:
     assert [item.text for item in then.constitution] == ["keeps her word"]
 
 
+@ONE_STORE
 def test_what_two_people_dispute_stands_apart(told: Any) -> None:
     told.store("Faro", 1, by="Ben Ode", to=ANA)
     whole = card(told)
@@ -113,6 +116,7 @@ def test_what_two_people_dispute_stands_apart(told: Any) -> None:
     assert "home" not in whole.topics
 
 
+@ONE_STORE
 def test_consent_is_part_of_the_card(told: Any) -> None:
     consent.record(told.database, told.space_id, told.person(ANA), agreed_by="self", clock=told.clock)
     assert card(told).has_consent is True
@@ -120,6 +124,7 @@ def test_consent_is_part_of_the_card(told: Any) -> None:
     assert card(told, known_to="Ben Ode").has_consent is None
 
 
+@ONE_STORE
 def test_the_card_is_plain_json(told: Any) -> None:
     said = json.loads(json.dumps(profile_json(card(told))))
     assert said["emotions"][0] == {
