@@ -30,11 +30,8 @@ from memory.timeline import Resolved, resolve
 
 KINDS = ("STORE", "MERGE", "CORRECT", "REJECT", "QUARANTINE")
 ACCEPTING = ("STORE", "MERGE", "CORRECT")
-_FITTING = {
-    **dict.fromkeys(ACCEPTING, ("candidate", "quarantined", "rejected")),
-    "REJECT": ("candidate", "quarantined", *ACCEPTED),
-    "QUARANTINE": ("candidate", *ACCEPTED),
-}
+_WAITING = ("candidate", "quarantined")
+_FITTING = {"REJECT": (*_WAITING, *ACCEPTED), "QUARANTINE": ("candidate", *ACCEPTED)}
 _TICK = timedelta(microseconds=1)
 
 
@@ -72,20 +69,25 @@ def decide(
     if kind not in KINDS:
         raise ValueError(f"{kind} is no decision; one of {', '.join(KINDS)}")
     row = _load_one(session, space_id, fact_id)
+    if row.state not in _FITTING.get(kind, _WAITING) or row.retracted_at is not None:
+        raise CannotDecide(fact_id, kind, "retracted" if row.retracted_at else row.state)
     if is_stated:
         session.get_one(tables.Fact, fact_id).state = "rejected"
         session.flush()
-    elif row.state == "rejected":
-        raise CannotDecide(fact_id, kind, row.state)
+        row = replace(row, state="rejected")
     at = _next_moment(session, space_id, row, clock)
-    kind, effects = settle(session, space_id, fact_id, kind, registry, clock())
+    effects = _Effects(session, space_id, clock())
+    if kind in ACCEPTING:
+        kind = _accept(effects, row, registry)
+    else:
+        _turn_away(effects, row, kind, registry)
     decision = tables.Decision(
         space_id=space_id,
         run_id=run_id,
         fact_id=fact_id,
         kind=kind,
         reasons=list(reasons),
-        effects=effects,
+        effects=effects.made,
         decided_at=at,
     )
     session.add(decision)
@@ -95,34 +97,11 @@ def decide(
         "fact": fact_id,
         "kind": kind,
         "run": run_id,
-        "n_effects": len(effects),
+        "n_effects": len(effects.made),
         "sha256": digest(decision),
     }
     ledger.append(session, space_id, "decision", payload, clock=clock)
     return decision.id
-
-
-def settle(
-    session: Session,
-    space_id: str,
-    fact_id: str,
-    kind: str,
-    registry: Registry,
-    at: datetime,
-) -> tuple[str, list[dict[str, Any]]]:
-    """Change the facts as the decision asks, without recording it: what it came to, and every change made.
-
-    Raises UnknownFact, or CannotDecide where the fact's state does not fit.
-    """
-    row = _load_one(session, space_id, fact_id)
-    if row.state not in _FITTING[kind] or row.retracted_at is not None:
-        raise CannotDecide(fact_id, kind, "retracted" if row.retracted_at else row.state)
-    effects = _Effects(session, space_id, at)
-    if kind in ACCEPTING:
-        kind = _accept(effects, row, registry)
-    else:
-        _turn_away(effects, row, kind, registry)
-    return kind, effects.made
 
 
 def _next_moment(session: Session, space_id: str, row: FactRow, clock: Clock) -> datetime:
@@ -340,7 +319,8 @@ def _plain(value: Any) -> Any:
     return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else value
 
 
-def _typed(column: str, value: Any) -> Any:
+def typed(column: str, value: Any) -> Any:
+    """The column's value out of an effect, where it is kept as JSON."""
     return datetime.fromisoformat(value) if column in _TIMES and value is not None else value
 
 
@@ -399,7 +379,7 @@ def _take_back(session: Session, effect: Mapping[str, Any]) -> None:
     """Put the old value back. A consequence that a later decision changed since is left to be settled anew."""
     fact, column = session.get_one(tables.Fact, effect["fact"]), effect["column"]
     if not effect.get("derived") or _plain(getattr(fact, column)) == effect["new"]:
-        setattr(fact, column, _typed(column, effect["old"]))
+        setattr(fact, column, typed(column, effect["old"]))
 
 
 def list_decisions(
@@ -432,43 +412,3 @@ def list_decisions(
             )
             for row in rows
         ]
-
-
-_REWOUND = ("state", "superseded_by", "retracted_at")
-
-
-def rewind(session: Session, space_id: str, rows: Sequence[FactRow], at: datetime) -> list[FactRow]:
-    """The rows as the store stood to them at that time; rows recorded later are left out.
-
-    `rows` must hold whole slots: all that is read beside them are the decisions about them.
-    """
-    effects: dict[str, list[tuple[bool, Mapping[str, Any]]]] = {row.id: [] for row in rows}
-    for decision in _about(session, space_id, sorted(effects)):
-        is_standing = decision.decided_at <= at and (decision.undone_at is None or decision.undone_at > at)
-        for effect in decision.effects:
-            if effect["column"] in _REWOUND and effect["fact"] in effects:
-                effects[effect["fact"]].append((is_standing, effect))
-    return [_rewound(row, effects[row.id]) for row in rows if row.recorded_at <= at]
-
-
-def _about(session: Session, space_id: str, fact_ids: Sequence[str]) -> list[tables.Decision]:
-    found: list[tables.Decision] = []
-    for chunk in fact_rows.chunks(fact_ids):
-        query = select(tables.Decision).where(
-            tables.Decision.space_id == space_id, tables.Decision.fact_id.in_(chunk)
-        )
-        found += session.scalars(query)
-    return sorted(found, key=lambda decision: (decision.decided_at, decision.id))
-
-
-def _rewound(row: FactRow, effects: Sequence[tuple[bool, Mapping[str, Any]]]) -> FactRow:
-    """Replay the standing decisions; a consequence counts only for a statement that was accepted then."""
-    values: dict[str, Any] = {column: getattr(row, column) for column in _REWOUND}
-    for _, effect in reversed(effects):
-        if not effect.get("derived") or effect["column"] != "state":
-            values[effect["column"]] = _typed(effect["column"], effect["old"])
-    for is_standing, effect in effects:
-        is_accepted = values["state"] in ACCEPTED
-        if is_standing and (is_accepted or not effect.get("derived")):
-            values[effect["column"]] = _typed(effect["column"], effect["new"])
-    return replace(row, valid_to=fact_rows.said_to(row), stated_to=fact_rows.said_to(row), **values)

@@ -13,11 +13,11 @@ from typing import Any, cast
 from sqlalchemy.orm import Session
 
 from memory import fact_rows, families, moments, names
-from memory.decisions import rewind
 from memory.fact_rows import ACCEPTED, FactRow
 from memory.perspective import visible_among
 from memory.ports import Clock
 from memory.registry import Registry
+from memory.rewind import rewind
 from memory.timeline import Resolved, resolve
 from memory.types import Change, Fact, FactStatus
 
