@@ -182,7 +182,9 @@ def _holds_something(home: Path, url: str) -> bool:
             kept = (Source, Node, Fact, LedgerEntry, SleepRun)
             return any(session.scalar(select(func.count()).select_from(item)) for item in kept)
     except StoreUnusable:
-        return True
+        if path is None:  # a server out of reach
+            raise
+        return True  # a damaged file
     finally:
         database.close()
 

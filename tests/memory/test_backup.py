@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
+import signal
 import stat
 import zipfile
 from collections.abc import Callable, Iterator
@@ -18,6 +20,7 @@ from sqlalchemy import func, select
 
 from db.copying import copied_tables
 from db.engine import Database, open_database, sqlite_url
+from db.errors import StoreUnusable
 from db.tables import Change, Embedding, Episode, Node, SleepRun
 from memory import ledger
 from memory.artifacts import record_artifact
@@ -251,6 +254,41 @@ def test_an_error_at_the_last_moment_brings_everything_back(
         restore(archive, other, target_url, force=True)
     assert files(other) == {"recipes/r1.json": b"of before", "adapters": b"a file where a folder has to be"}
     assert people(target_url) == ["Zoe Lund"]
+
+
+def restore_and_die(archive: Path, home: Path, url: str, step: str) -> None:
+    def die(done: int, total: int, note: str = "") -> None:
+        if note == step and done == total:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    restore(archive, home, url, force=True, progress=die)
+
+
+@on_disk
+def test_a_restore_that_is_killed_leaves_what_was_there_and_can_be_done_again(
+    archive: Path, target_url: str, tmp_path: Path
+) -> None:
+    home = tmp_path / "restored"
+    (home / "recipes").mkdir(parents=True)
+    (home / "recipes/r1.json").write_text("of before")
+    tell(target_url, "Zoe Lund")
+    child = multiprocessing.get_context("spawn").Process(
+        target=restore_and_die, args=(archive, home, target_url, "rows")
+    )
+    child.start()
+    child.join(60)
+    assert child.exitcode == -signal.SIGKILL
+    assert people(target_url) == ["Zoe Lund"]
+    assert (home / "recipes/r1.json").read_text() == "of before"
+    restore(archive, home, target_url, force=True)
+    assert people(target_url) == ["Ana Reis", "Ben Ode"]
+    assert not [name for name in files(home) if "restoring" in name]
+
+
+@on_disk
+def test_a_server_out_of_reach_is_no_home_that_holds_something(archive: Path, tmp_path: Path) -> None:
+    with pytest.raises(StoreUnusable):
+        restore(archive, tmp_path / "other", f"postgresql://ana@/graph?host={tmp_path}")
 
 
 def rewritten(archive: Path, target: Path, change: Callable[[dict[str, Any]], Any]) -> Path:
