@@ -9,7 +9,7 @@ does not carry over to somebody who had none.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -53,7 +53,7 @@ class MergeRow:
     merged: str  # the name they had
     merged_at: datetime
     undone_at: datetime | None
-    moved: dict[str, int] = field(default_factory=dict)
+    moved: dict[str, int]  # rows by table
 
 
 def merge_people(
@@ -74,8 +74,10 @@ def merge_people(
     disagreements = _disagreements(database, space_id, kept_id, other_id, registry)
     with database.transaction() as session, session.begin_nested() as attempt:
         other, kept = load_people(session, [other_id]), load_people(session, [kept_id])
-        if kept_id == other_id:
-            raise CannotMerge(kept[0].name, other[0].name, "they are one already")
+        if kept_id == other_id or _is_merged(session, kept_id) or _is_merged(session, other_id):
+            raise CannotMerge(
+                kept[0].name, other[0].name, "they are one already, or one of them was just merged"
+            )
         if not force:
             _refuse_two(session, kept[0], other[0])
         is_left = _has_consent(session, other_id) and not _has_consent(session, kept_id)
@@ -182,6 +184,10 @@ def _disagree(a: Fact, b: Fact, registry: Registry) -> bool:
     if a.object_id is not None and a.object_id == b.object_id:
         return False
     return not values.is_same(a.object, b.object, kind=entry.object)
+
+
+def _is_merged(session: Session, person_id: str) -> bool:
+    return session.get_one(tables.Node, person_id).merged_into is not None
 
 
 def _refuse_two(session: Session, kept: Person, other: Person) -> None:

@@ -36,7 +36,9 @@ def find_person(database: Database, space_id: str, name: str) -> Person:
         found = _by_key(session, space_id, "person", names.key(shown)) if shown else None
         if found is not None:
             return load_people(session, [found])[0]
-        sharing = load_people(session, _sharing(session, space_id, names.first(shown), names.key(shown)))
+        first = names.first(shown)
+        is_first_name = first and first == names.key(shown)
+        sharing = load_people(session, _with_first_name(session, space_id, first) if is_first_name else ())
         if len(sharing) == 1:
             return sharing[0]
         if sharing:
@@ -193,11 +195,6 @@ def _by_key(session: Session, space_id: str, kind: str, wanted: str) -> str | No
         .order_by(Node.is_speaker.desc(), Node.created_at)
     )
     return session.scalar(by_name) or session.scalars(by_alias).first()
-
-
-def _sharing(session: Session, space_id: str, first: str, wanted: str) -> list[str]:
-    """Ids of the people who stand under a name with that first name; none where more than it was `wanted`."""
-    return _with_first_name(session, space_id, first) if first and first == wanted else []
 
 
 def _with_first_name(session: Session, space_id: str, first: str) -> list[str]:

@@ -164,6 +164,14 @@ def test_one_cannot_be_merged_into_oneself(world: Any) -> None:
         merge(world, "Ana Reis", "Ana Reis")
 
 
+@ONE_STORE
+def test_who_was_merged_by_somebody_else_meanwhile_is_not_merged_again(two: Any) -> None:
+    ids = (two.person("Ben Ode"), two.person("Bia C"))
+    merge(two, "Beatriz Costa", "Bia C")
+    with pytest.raises(CannotMerge, match="just merged"):
+        merge_people(two.database, two.space_id, *ids, two.registry, clock=two.clock)
+
+
 def test_a_chain_leads_to_its_end_and_is_undone_from_there(two: Any) -> None:
     before = rows(two)
     two.person("Dora Lux")
