@@ -67,6 +67,7 @@ class _Reader:
     things: dict[str, Thing] = field(default_factory=dict)  # by the name's key
     notes: list[Note] = field(default_factory=list)
     relations: list[Relation] = field(default_factory=list)
+    tellers: set[str] = field(default_factory=set)
 
     def take(self, where: str, row: Any) -> None:
         if not isinstance(row, dict):
@@ -106,7 +107,10 @@ class _Reader:
             if known.get(key):
                 name = _plain_name(self._text(where, key, known[key]))
                 if name:
-                    return self.things.setdefault(names.key(name), Thing(name, kind)).name
+                    thing = self.things.setdefault(names.key(name), Thing(name, kind))
+                    if thing.kind == PERSON:
+                        self.tellers.add(thing.name)
+                    return thing.name
         return ""
 
     def _relation(self, where: str, row: Any) -> None:
@@ -147,7 +151,12 @@ class _Reader:
     def notebook(self) -> Notebook:
         notes = sorted(self.notes, key=_age)
         return Notebook(
-            KIND, tuple(self.things.values()), tuple(notes), tuple(self.relations), True, ("mem0 memories",)
+            KIND,
+            tuple(self.things.values()),
+            tuple(notes),
+            tuple(self.relations),
+            frozenset(self.tellers),
+            ("mem0 memories",),
         )
 
 

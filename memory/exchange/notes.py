@@ -63,13 +63,13 @@ class Relation:
 
 @dataclass(frozen=True, slots=True)
 class Notebook:
-    """A file of another memory program. `is_heard`: the people whom notes are about told them to the program."""
+    """A file of another memory program. `tellers` are names of people who told it what is noted about them."""
 
     kind: str  # mcp-memory | mem0
     things: tuple[Thing, ...]
     notes: tuple[Note, ...]
     relations: tuple[Relation, ...]
-    is_heard: bool = False
+    tellers: frozenset[str] = frozenset()
     remarks: tuple[str, ...] = ()  # what was understood or passed over; holds nobody's words
 
     def with_remarks(self, more: tuple[str, ...]) -> Notebook:
@@ -148,10 +148,9 @@ def import_notebook(
 class _Held:
     """What holds already, as an export for another program words it: its way back must not count as a second voice."""
 
-    sentences: frozenset[tuple[str, str]]  # key of the subject's name, sentence
-    relations: frozenset[
-        tuple[str, str, str]
-    ]  # key of the subject's name, predicate, key of the object's name
+    # names as their keys
+    sentences: frozenset[tuple[str, str]]  # subject, sentence
+    relations: frozenset[tuple[str, str, str]]  # subject, predicate, object
 
     @classmethod
     def of(cls, facts: Sequence[Fact]) -> _Held:
@@ -175,9 +174,7 @@ class _Writer:
     times: list[datetime] = field(default_factory=list)  # of the notes that were new
     things: dict[str, tuple[Thing, str]] = field(default_factory=dict)  # name's key -> thing, its node
     keys: dict[str, dict[str, str]] = field(default_factory=dict)  # conversation -> key of a note -> episode
-    told: dict[str, set[str]] = field(
-        default_factory=dict
-    )  # conversation -> ids of notes, first half of their keys
+    told: dict[str, set[str]] = field(default_factory=dict)  # conversation -> first halves of those keys
     notes_id: str = ""
 
     def run(self) -> None:
@@ -275,7 +272,7 @@ class _Writer:
     def _write(self, note: Note) -> str:
         """The id of the note's episode, made if it is not there. A known id with other words is an update."""
         conversation_id = self._conversation(note.about)
-        first, second = _half(self.notebook.kind, names.key(note.about), note.id), _half(note.text)
+        first, second = _half(conversation_id, note.id), _half(note.text)
         known, ids = self.keys[conversation_id], self.told[conversation_id]
         if first + second in known:
             return known[first + second]
@@ -311,10 +308,9 @@ class _Writer:
             )
             self.keys[conversation_id] = {row.key: row.id for row in rows}
             self.told[conversation_id] = {key[:32] for key in self.keys[conversation_id]}
-            if self.notebook.is_heard and about:
-                thing, node_id = self.things[names.key(about)]
-                if thing.kind == PERSON:
-                    add_participants(self.session, self.space_id, conversation_id, {node_id})
+            if about in self.notebook.tellers:
+                _, node_id = self.things[names.key(about)]
+                add_participants(self.session, self.space_id, conversation_id, {node_id})
         return conversation_id
 
 

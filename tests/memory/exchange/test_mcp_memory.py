@@ -184,6 +184,17 @@ def test_an_entity_that_comes_twice_is_one(world: Any, bring_in: BringIn, lines:
     assert [person.name for person in list_people(world.database, world.space_id)] == ["Ada Lund"]
 
 
+def test_entities_that_differ_in_case_alone_share_a_node(world: Any, bring_in: BringIn, lines: Lines) -> None:
+    rows = [
+        {"type": "entity", "name": name, "entityType": "tool", "observations": ["is a store", "Fast"]}
+        for name in ("Redis", "redis")
+    ]
+    uses = {"type": "relation", "from": "redis", "to": "Redis", "relationType": "same_as"}
+    bring_in(lines(*rows, uses))
+    assert [row["name"] for row in written(world) if row["type"] == "entity"] == ["Redis"]
+    assert bring_in(lines(*rows, uses) + b"\n").n_new == 0
+
+
 def test_cycles_loops_and_undescribed_ends_are_taken(world: Any, bring_in: BringIn, lines: Lines) -> None:
     there = {"type": "relation", "from": "A", "to": "B", "relationType": "before"}
     back = {"type": "relation", "from": "B", "to": "A", "relationType": "before"}

@@ -151,6 +151,20 @@ def test_graph_relations_become_facts(world: Any, bring_in: BringIn) -> None:
     }
 
 
+def test_only_who_told_it_knows_a_memory(world: Any, bring_in: BringIn) -> None:
+    married = {"source": "marta", "source_type": "person", "relationship": "married_to", "target": "tomas"}
+    bring_in(dumped({"results": [PORTO], "relations": [married]}))
+    assert ("marta", "spouse", "tomas") in facts(world)
+    marta = find_person(world.database, world.space_id, "marta").id
+    assert world.facts(known_to=marta) == []
+
+
+def test_users_whose_ids_differ_in_case_are_one_person(world: Any, bring_in: BringIn) -> None:
+    assert bring_in(dumped([NUTS, NUTS | {"user_id": "ADA_LUND"}])).n_new == 1
+    assert bring_in(dumped([NUTS | {"user_id": "Ada Lund"}])).n_new <= 1
+    assert len(list_people(world.database, world.space_id)) == 1
+
+
 @pytest.mark.parametrize(
     ("raw", "why"),
     [
