@@ -153,6 +153,11 @@ def _space() -> Mapped[str]:
     return mapped_column(ForeignKey("space.id"), index=True)
 
 
+def _long() -> TypeEngine[int]:
+    """64 bits, which SQLite's integers have anyway."""
+    return BigInteger().with_variant(Integer(), "sqlite")
+
+
 def _name() -> Mapped[str]:
     return mapped_column(Label(255, is_name=True))
 
@@ -372,7 +377,7 @@ class SleepRun(Base):
     id: Mapped[str] = _id()
     space_id: Mapped[str] = _space()
     status: Mapped[str] = mapped_column(String(16))
-    seed: Mapped[int]
+    seed: Mapped[int] = mapped_column(_long())
     settings: Mapped[dict[str, Any]]
     started_at: Mapped[datetime]
     finished_at: Mapped[datetime | None]
@@ -497,9 +502,7 @@ class Change(Base):
 
     __tablename__ = "change"
     __table_args__ = (Index("ix_change_feed", "space_id", "seq"), {"sqlite_autoincrement": True})
-    seq: Mapped[int] = mapped_column(
-        BigInteger().with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True
-    )
+    seq: Mapped[int] = mapped_column(_long(), primary_key=True, autoincrement=True)
     space_id: Mapped[str] = mapped_column(String(64))
     kind: Mapped[str] = mapped_column(String(16))
     owner_id: Mapped[str] = mapped_column(String(64))

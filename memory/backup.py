@@ -141,7 +141,7 @@ def _write(
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL) as archive:
         with database.reading() as session:
             tables = tuple(_tables(session, archive, progress))
-            usable = select(Artifact.path).where(Artifact.tainted_at.is_(None))  # an erasure deletes the others
+            usable = select(Artifact.path).where(Artifact.tainted_at.is_(None))  # others go with an erasure
             named = sorted(set(session.scalars(usable)))
         paths, missing = _files_of(home, named)
         files = tuple(_files(archive, home, paths, progress))

@@ -60,7 +60,9 @@ def test_json_keeps_every_text_and_no_number_that_is_none(database: Database, no
     space_id = ensure_space(database)
     settings = {"odd": list(ODD.values()), "loss": math.nan, "inner": [{"best": -math.inf, "n": 1.5}]}
     with database.transaction() as session:
-        session.add(SleepRun(space_id=space_id, status="done", seed=1, settings=settings, started_at=now))
+        session.add(
+            SleepRun(space_id=space_id, status="done", seed=2**32 - 1, settings=settings, started_at=now)
+        )
     with database.reading() as session:
         kept = session.scalar(select(SleepRun.settings))
     assert kept == {

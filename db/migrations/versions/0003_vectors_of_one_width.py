@@ -1,8 +1,9 @@
-"""vectors of the width they say; on Postgres pgvector's type, and names in the order of code points
+"""vectors of the width they say; on Postgres pgvector's type, names in the order of code points, seeds of 64 bits
 
 Revision: 0003, after 0002. On Postgres the vectors of before are dropped: the encoder makes them again from the texts.
 """
 
+import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.exc import DBAPIError
 
@@ -28,6 +29,7 @@ def upgrade() -> None:
     op.execute("DELETE FROM embedding")
     op.execute("ALTER TABLE embedding ALTER COLUMN vector TYPE vector USING NULL")
     op.create_check_constraint(op.f("ck_embedding_width"), "embedding", "vector_dims(vector) = width")
+    op.alter_column("sleep_run", "seed", type_=sa.BigInteger())
     _collate_names("C")
 
 
@@ -53,4 +55,5 @@ def downgrade() -> None:
     op.drop_constraint(op.f("ck_embedding_width"), "embedding", type_="check")
     op.execute("DELETE FROM embedding")
     op.execute("ALTER TABLE embedding ALTER COLUMN vector TYPE bytea USING NULL")
+    op.alter_column("sleep_run", "seed", type_=sa.Integer())
     _collate_names("default")
