@@ -165,9 +165,12 @@ class BulkWriter:
         self.database, self.space_id, self.registry = database, space_id, registry
         self.embedder, self.clock = embedder, clock
         self.ids, self.now, self.rows = _Ids(), clock(), _Rows()
-        with database.transaction() as session:
+        self.source = source
+        self.place: tuple[str, int] | None = (
+            None  # source and next position, as the last whole batch left them
+        )
+        with database.reading() as session:
             self.zone: tzinfo = timezone(session, space_id)
-            self.source_id, self.position = self._source(session, source)
 
     def add(self, rows: Iterable[Told], report: BulkReport | None = None) -> BulkReport:
         """As `add_facts`; counts go into `report` as batches are written."""
@@ -176,7 +179,9 @@ class BulkWriter:
         while batch := list(islice(rest, BATCH)):
             check_vectors(self.embedder, _given(batch))
             with self.database.transaction() as session:
+                self.source_id, self.position = self.place or self._source(session, self.source)
                 self._write(session, batch, total)
+            self.place = self.source_id, self.position
         return total
 
     def _write(self, session: Session, batch: Sequence[Told], report: BulkReport) -> None:
