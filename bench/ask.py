@@ -64,7 +64,9 @@ def load_extracted(database: Database, space_id: str, registry: Registry) -> Non
 
 def is_right(question: dict[str, Any], answer: Answer) -> bool:
     """Whether the answer says what the gold says."""
-    accepted = [str(form) for form in (question["answer"], *(question.get("answer_aliases") or ()))]
+    gold = question.get("answer")
+    forms = [*(gold if isinstance(gold, list) else [gold]), *(question.get("answer_aliases") or ())]
+    accepted = [str(form) for form in forms if form is not None] or [""]
     if question.get("kind") == UNANSWERABLE:
         return answer.abstained or (_is_no(accepted[0]) and _is_no(answer.text))
     if answer.abstained:
@@ -182,7 +184,7 @@ def main() -> None:
             answer = bench.run(question)
             if options.wrong and not bench.rows[-1]["right"]:
                 print(
-                    f"{bench.rows[-1]['kind']}: {question['question']}\n  wanted {question['answer']}",
+                    f"{bench.rows[-1]['kind']}: {question['question']}\n  wanted {question.get('answer')}",
                     f"  got {answer.text}\n  {json.dumps(answer.explain)[:600]}",
                     sep="\n",
                     file=sys.stderr,

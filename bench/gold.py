@@ -81,11 +81,13 @@ def _said(fact: dict[str, Any], key: str) -> str:
 def _candidate(
     fact: dict[str, Any], episodes: dict[int, Episode], kinds: dict[str, str | None], registry: Registry
 ) -> FactCandidate | None:
-    """None for a fact none of whose messages is in the chat."""
+    """None for a fact none of whose messages is in the chat; one that names none gets the first from its start on."""
     heard = [episodes[i] for i in map(_number, fact.get("evidence") or ()) if i in episodes]
+    start, end = as_moment(fact.get("valid_from")), as_moment(fact.get("valid_to"))
+    if not fact.get("evidence"):
+        heard = [e for _, e in sorted(episodes.items()) if start is None or e.time >= start][:1]
     if not heard:
         return None
-    start, end = as_moment(fact.get("valid_from")), as_moment(fact.get("valid_to"))
     if start is not None and end is not None and end <= start:
         end = None  # an event of one day stays true of that day
     return FactCandidate(

@@ -20,6 +20,7 @@ from memory.search.mentions import Mention
 from memory.types import Fact, Hit
 
 MAX_SUBJECTS = 60  # read for one question; nearer ones first
+N_FOUND = 5  # subjects of the best facts of the search, where the question names somebody
 MAX_OWNERS = 20  # of facts whose object is somebody named
 STEPS = 2  # relations followed from a name
 
@@ -47,22 +48,21 @@ def gather(
 def _subjects(session: Session, space_id: str, named: Sequence[str], hits: Sequence[Hit]) -> list[str]:
     """Ids, nearest first: the named, who has them as an object, where their relations lead, whom the hits are about."""
     found = dict.fromkeys(named)
-    found |= dict.fromkeys(_owners(session, space_id, named))
+    found |= dict.fromkeys(_owners(session, named))
     at: Iterable[str] = named
     for _ in range(STEPS):
         at = [node for node in _objects(session, space_id, list(at)) if node not in found]
         found |= dict.fromkeys(at)
     facts = [hit.id for hit in hits if hit.kind == "fact"]
-    found |= dict.fromkeys(subjects_of(session, space_id, facts))
     found |= dict.fromkeys(_possessed(session, space_id, named))
+    found |= dict.fromkeys(subjects_of(session, space_id, facts)[: N_FOUND if named else None])
     return list(found)[:MAX_SUBJECTS]
 
 
-def _owners(session: Session, space_id: str, nodes: Sequence[str]) -> list[str]:
+def _owners(session: Session, nodes: Sequence[str]) -> list[str]:
+    """Whose facts have one of these as their object; a node and the facts that point at it are of one space."""
     fact = tables.Fact
-    query = (
-        select(fact.subject_id).where(fact.space_id == space_id, fact.object_id.in_(list(nodes))).distinct()
-    )
+    query = select(fact.subject_id).where(fact.object_id.in_(list(nodes))).distinct()
     return list(session.scalars(query.order_by(fact.subject_id).limit(MAX_OWNERS))) if nodes else []
 
 

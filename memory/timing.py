@@ -39,7 +39,7 @@ def at(facts: Sequence[Fact], moment: datetime, registry: Registry) -> list[Fact
         and not _contested(holding)
     ):
         return [max(holding, key=lambda fact: (start(fact), fact.id))]
-    return sorted(holding, key=lambda fact: (start(fact), fact.id))
+    return sorted(holding, key=lambda fact: (start(fact), fact.object, fact.id))
 
 
 def during(facts: Sequence[Fact], phrase: TimePhrase, registry: Registry) -> list[Fact]:

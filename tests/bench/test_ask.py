@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,6 +27,14 @@ def test_an_answer_is_judged_by_the_gold_it_says(
 ) -> None:
     answer = Answer(text, is_abstained, 0.5, (), ())
     assert is_right({"kind": kind, "answer": gold, "answer_aliases": []}, answer) is expected
+
+
+@pytest.mark.parametrize("gold", [{"answer": ["Rome", "Ostia"]}, {"answer": None, "answer_aliases": ["Rome"]}])
+def test_a_gold_answer_may_be_a_list_or_only_aliases(gold: dict[str, Any]) -> None:
+    answer = Answer("Rome. She lives in Rome.", False, 0.9, (), ())
+    assert is_right({"kind": "current", **gold}, answer)
+    assert not is_right({"kind": "current"}, answer)
+    assert not is_right({"kind": "unanswerable"}, answer)
 
 
 def test_a_chat_of_our_own_passes_the_bars(tmp_path: Path) -> None:

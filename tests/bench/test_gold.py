@@ -51,6 +51,7 @@ def test_what_is_missing_or_odd_stops_no_fact(database: Database, tmp_path: Path
             {"subject": "Ida", "predicate": "number_of_llamas", "object": 3, "evidence": ["1"], "valid_from": "2024"},
             {"subject": "Bo", "predicate": "launch", "object": "boat", "evidence": [{"message": 1}],
              "valid_from": "2024-03-02", "valid_to": "2024-03-02"},
+            {"subject": "Bo", "predicate": "hobby", "object": "chess"},
             {"subject": "Bo", "predicate": "cat", "object": None, "evidence": [1]},
             {"subject": "Bo", "predicate": "dog", "object": "Rex", "evidence": [77]},
         ]
@@ -60,4 +61,9 @@ def test_what_is_missing_or_odd_stops_no_fact(database: Database, tmp_path: Path
     import_file(database, space_id, export_of(tmp_path))
     load_gold(database, space_id, read_list(tmp_path / "facts.json"), registry)
     found = {(f.subject, f.predicate, f.object) for f in list_facts(database, space_id, registry)}
-    assert found == {("Ana", "lives_in", "Kotor"), ("Ida", "number_of_llamas", "3"), ("Bo", "launch", "boat")}
+    assert found == {
+        ("Ana", "lives_in", "Kotor"),
+        ("Ida", "number_of_llamas", "3"),
+        ("Bo", "launch", "boat"),
+        ("Bo", "hobby", "chess"),
+    }
