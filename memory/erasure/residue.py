@@ -29,7 +29,7 @@ from memory.erasure import files
 from memory.erasure.needles import OVERLAP, Needle, Scanner
 from memory.erasure.words import WORDS
 
-BLOCK = 4 << 20  # bytes
+BLOCK = 1 << 20  # bytes; what the arrays made of it take stays in the cache
 _PACKED = (".zst", ".lz4", ".br", ".7z", ".rar")  # archives that Python cannot open
 
 
