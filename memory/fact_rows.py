@@ -207,9 +207,18 @@ def day_of(time: datetime, zone: tzinfo) -> datetime:
     return datetime(local.year, local.month, local.day, tzinfo=UTC)
 
 
+def last_said(row: FactRow) -> tuple[datetime, int]:
+    """Time and position of its latest message; when it was recorded, where it has none."""
+    return _moments(row)[-1]
+
+
+def _moments(row: FactRow) -> list[tuple[datetime, int]]:
+    return [(heard.time, heard.position) for heard in row.evidence] or [(row.recorded_at, 0)]
+
+
 def assertion(row: FactRow, zone: tzinfo) -> Assertion:
     """What was said in the row, as the timeline sees it."""
-    moments = [(heard.time, heard.position) for heard in row.evidence] or [(row.recorded_at, 0)]
+    moments = _moments(row)
     return Assertion(
         id=row.id,
         subject_id=row.subject_id,

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from sqlalchemy.orm import Session
 
-from memory import fact_rows, families, moments, names
+from memory import fact_rows, families, moments, names, values
 from memory.fact_rows import ACCEPTED, FactRow
 from memory.perspective import visible_among
 from memory.ports import Clock
@@ -118,16 +118,25 @@ def _view(
     resolved: Sequence[Resolved], rows: Mapping[str, FactRow], at: datetime, registry: Registry
 ) -> list[Fact]:
     facts = [_fact(run, rows, at, registry) for run in resolved]
-    return _newest_of_one(facts, registry)
+    last_said = {run.id: max(fact_rows.last_said(rows[member]) for member in run.members) for run in resolved}
+    return _newest_of_one(facts, last_said, registry)
 
 
-def _newest_of_one(facts: list[Fact], registry: Registry) -> list[Fact]:
-    """Where an interlude was told of afterwards, only the value that began last holds during it."""
+def _newest_of_one(
+    facts: list[Fact], last_said: Mapping[str, tuple[datetime, int]], registry: Registry
+) -> list[Fact]:
+    """Where an interlude was told of afterwards, only the value that began last holds during it; of two that began
+    on one day, the one that was last spoken of."""
+
+    def began(fact: Fact) -> tuple[Any, ...]:
+        since = fact.valid_from or datetime.min.replace(tzinfo=UTC)
+        return since, last_said[fact.id], values.normal(fact.object), fact.id
+
     newest: dict[tuple[str, str], Fact] = {}
     for fact in facts:
         if _is_single(fact, registry):
             key = fact.subject_id, fact.predicate
-            newest[key] = max(newest.get(key, fact), fact, key=_began)
+            newest[key] = max(newest.get(key, fact), fact, key=began)
     return [
         replace(fact, status="past", is_stale=False)
         if _is_single(fact, registry) and newest[fact.subject_id, fact.predicate] is not fact
@@ -138,10 +147,6 @@ def _newest_of_one(facts: list[Fact], registry: Registry) -> list[Fact]:
 
 def _is_single(fact: Fact, registry: Registry) -> bool:
     return fact.status in ("current", "candidate") and registry.get(fact.predicate).cardinality == "one"
-
-
-def _began(fact: Fact) -> tuple[datetime, str]:
-    return (fact.valid_from or datetime.min.replace(tzinfo=UTC), fact.id)
 
 
 def _status(run: Resolved, state: str, at: datetime) -> FactStatus:

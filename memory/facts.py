@@ -178,7 +178,8 @@ def get_fact(
 ) -> Fact:
     """The fact as it stands in its timeline; raises UnknownFact, also where `known_to` cannot know it.
 
-    A statement that restates another fact comes as it was said, with that fact's id in `superseded_by`.
+    A statement that restates another fact comes as it was said, with that fact's status and its id in
+    `superseded_by`.
     """
     asked = Asked(registry or _shipped_registry(), as_of, known_to, recorded_as_of, clock)
     with database.reading() as session:
@@ -188,10 +189,10 @@ def get_fact(
         reading = read(session, space_id, asked, (found[0].subject_id,), (found[0].predicate,))
     if fact_id not in reading.owners:
         raise UnknownFact(fact_id)
-    owner = reading.owners[fact_id]
-    if owner != fact_id:
-        return replace(plain(reading.rows[fact_id]), superseded_by=owner)
-    return next(fact for fact in reading.facts if fact.id == fact_id)
+    owner = next(fact for fact in reading.facts if fact.id == reading.owners[fact_id])
+    if owner.id == fact_id:
+        return owner
+    return replace(plain(reading.rows[fact_id]), superseded_by=owner.id, status=owner.status)
 
 
 @lru_cache(maxsize=1)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+Tie = tuple[int | float | str, ...]
 Moment = tuple[datetime, int]  # time, and position in the conversation within the same minute
 
 
@@ -78,6 +79,7 @@ class Run:
     conversations: frozenset[str]
     said: Moment  # when it was first told of, and the day of that; a correction stands in the place of what it corrects
     day: datetime
+    tie: Tie  # which of two that were told of at the same moment is the later one
     was_over: bool  # it was told of only when it was over
     last_said: Moment
     is_retracted: bool
@@ -88,8 +90,8 @@ class Run:
     contests: list[Run] = field(default_factory=list)
 
     @property
-    def order(self) -> tuple[datetime, Moment, str]:
-        return (self.onset, self.said, self.first.id)
+    def order(self) -> tuple[datetime, Moment, Tie]:
+        return (self.onset, self.said, self.tie)
 
     @property
     def onset(self) -> datetime:

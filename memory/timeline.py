@@ -18,7 +18,7 @@ from itertools import islice
 
 from memory import families, values
 from memory.registry import Registry
-from memory.runs import Assertion, Moment, Resolved, Run, is_before, overturns
+from memory.runs import Assertion, Moment, Resolved, Run, Tie, is_before, overturns
 
 __all__ = ["Assertion", "Resolved", "resolve"]
 
@@ -46,7 +46,12 @@ def resolve(assertions: Iterable[Assertion], registry: Registry) -> list[Resolve
 
 
 def _order_of_saying(row: Assertion) -> tuple[object, ...]:
-    return (row.said, _RANK[row.change], row.confidence, row.predicate, values.normal(row.object), row.id)
+    return (row.said, *_tie(row))
+
+
+def _tie(row: Assertion) -> Tie:
+    """Which of two statements of the same moment counts as the later one; ids are drawn by chance and come last."""
+    return (_RANK[row.change], row.confidence, row.predicate, values.normal(row.object), row.id)
 
 
 class _Slot:
@@ -106,7 +111,7 @@ class _Slot:
         the nearest one said before it."""
         earlier = [
             run
-            for run in sorted(self.runs, key=lambda run: (run.last_said, run.first.id))
+            for run in sorted(self.runs, key=lambda run: (run.last_said, run.tie))
             if run.first.predicate == by.first.predicate
             and values.normal(run.object) != values.normal(by.object)
         ]
@@ -381,6 +386,7 @@ def _as_run(row: Assertion) -> Run:
         evidence=dict.fromkeys(row.evidence),
         conversations=row.conversations,
         said=row.said,
+        tie=_tie(row),
         day=row.day,
         was_over=row.valid_to is not None and row.day >= row.valid_to,
         last_said=row.last_said,

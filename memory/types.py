@@ -116,7 +116,7 @@ class Fact:
     superseded_by: str | None = None
     salience: float | None = None
     salience_terms: dict[str, float] | None = None
-    is_stale: bool = False  # it holds as far as is known, but nobody has said so for longer than such things last
+    is_stale: bool = False  # it holds as far as is known, but was last said longer ago than such things last
 
 
 @dataclass(frozen=True, slots=True)

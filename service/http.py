@@ -58,7 +58,14 @@ router = APIRouter()
 
 def routers() -> tuple[APIRouter, ...]:
     """Every router of the application; each is documented in docs/http.md."""
-    return (router, http_ask.router, http_people.router, http_facts.router, http_exchange.router, http_forgetting.router)
+    return (
+        router,
+        http_ask.router,
+        http_people.router,
+        http_facts.router,
+        http_exchange.router,
+        http_forgetting.router,
+    )
 
 
 def create_app(services: Services, *, nights: Nights | None = None, token: str = "") -> FastAPI:

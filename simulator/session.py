@@ -7,6 +7,7 @@ current recipe's weights is loaded once per session. What the person cannot know
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from db.engine import Database
 from memory import consent, constitutions
 from memory.ask import ask
 from memory.episodes import append_turn, conversation_id_of, list_episodes
+from memory.errors import UnknownFact
 from memory.facts import fact_json, get_fact
 from memory.index import Index
 from memory.names import first
@@ -164,7 +166,15 @@ class Session:
         found = {fact.id: fact for fact in answer.facts}
         for hit in tools.index.search(question, k=MAX_FACTS, known_to=self.person.id, kinds=("fact",)):
             if hit.id not in found and _is_relevant(hit):
-                found[hit.id] = get_fact(tools.database, tools.space_id, hit.id)
+                with suppress(UnknownFact):  # what the person heard may have been taken back since
+                    found[hit.id] = get_fact(
+                        tools.database,
+                        tools.space_id,
+                        hit.id,
+                        tools.registry,
+                        known_to=self.person.id,
+                        clock=tools.clock,
+                    )
         usable = [fact for fact in found.values() if fact.status in ("current", "candidate", "contested")]
         return usable[:MAX_FACTS]
 

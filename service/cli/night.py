@@ -198,9 +198,7 @@ def undo(state: State, decision: str) -> None:
     from memory.facts import undo as undo_decision
 
     with state.services() as services:
-        undo_decision(
-            services.database, services.space_id, decision, services.registry, clock=services.clock
-        )
+        undo_decision(services.database, services.space_id, decision, services.registry, clock=services.clock)
     click.echo(f"undone: {decision}")
 
 

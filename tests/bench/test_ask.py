@@ -29,7 +29,9 @@ def test_an_answer_is_judged_by_the_gold_it_says(
     assert is_right({"kind": kind, "answer": gold, "answer_aliases": []}, answer) is expected
 
 
-@pytest.mark.parametrize("gold", [{"answer": ["Rome", "Ostia"]}, {"answer": None, "answer_aliases": ["Rome"]}])
+@pytest.mark.parametrize(
+    "gold", [{"answer": ["Rome", "Ostia"]}, {"answer": None, "answer_aliases": ["Rome"]}]
+)
 def test_a_gold_answer_may_be_a_list_or_only_aliases(gold: dict[str, Any]) -> None:
     answer = Answer("Rome. She lives in Rome.", False, 0.9, (), ())
     assert is_right({"kind": "current", **gold}, answer)

@@ -345,3 +345,11 @@ def test_no_two_values_of_a_one_at_a_time_predicate_are_current(new_world: Any, 
                 f for f in world.facts(as_of=on) if f.predicate == "lives_in" and f.status == "current"
             ]
             assert all(a.id == b.id for a, b in combinations(current, 2))
+
+
+def test_of_two_equal_values_of_one_day_the_one_last_spoken_of_holds(new_world: Any) -> None:
+    for _ in range(8):  # ids are drawn by chance, and must not decide
+        with new_world() as world:
+            world.store("Porto", 4, change="update", to="Cleo Ray")
+            world.store("flat in Porto", 4, change="update", to="Ben Ode")
+            assert world.held() == ["flat in Porto"]
