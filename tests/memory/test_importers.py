@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -327,6 +328,6 @@ def test_what_is_written_in_android_form_reads_back(rows: list[tuple[str, list[s
     for name, words, minutes in rows:
         time += timedelta(minutes=minutes)
         text = " ".join(f"w{word}" for word in words)
-        expected.append(Message(time, f"N{name}", text))
+        expected.append(Message(time, unicodedata.normalize("NFC", f"N{name}"), text))
         lines.append(f"{time:%d/%m/%Y, %H:%M} - N{name}: {text}")
     assert list(parse("\n".join(lines)).messages) == expected

@@ -119,7 +119,6 @@ def test_what_is_not_there_is_one_line(slowwave: Any, command: tuple[str, ...], 
     "command",
     [
         ("dance",),
-        ("facts",),
         ("facts", "Ada", "--as-of", "soon"),
         ("sleep", "--seed", "x"),
         ("sleep", "--minutes", "-1"),
@@ -178,7 +177,7 @@ def test_a_home_that_cannot_be_one_is_named(empty: Any, tmp_path: Path) -> None:
         (b'database_url = "nonsense"', "the setting database_url cannot be used"),
         (b'database_url = "postgresql+nothing://me:secret@x/y"', "the setting database_url cannot be used"),
         (b'database_url = "sqlite:////nowhere/at/all.db"', "unable to open database file"),
-        (b'predicates = "nowhere.toml"', "cannot use nowhere.toml: No such file"),
+        (b'predicates = "nowhere.toml"', "the predicates in nowhere.toml cannot be used: No such file"),
         (b'[backend]\nkind = "oracle"', "there is no back-end called oracle"),
     ],
 )
@@ -191,11 +190,22 @@ def test_a_wrong_setting_is_one_line(empty: Any, chat: Path, text: bytes, said: 
     assert not empty.rows().get("episode")
 
 
-@pytest.mark.parametrize("text", ["x = [", "x = 1", "[x]\ny = 1", '[x]\ncardinality = "few"'])
-def test_predicates_that_cannot_be_read_are_named(slowwave: Any, tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("x = [", "it is no TOML"),
+        ("x = 1", "[x] is no table"),
+        ("[x]\ny = 1", "[x] sets 'y', which is no key"),
+        ('[x]\ncardinality = "few"', "[x] sets cardinality to 'few', which is not one of one, many"),
+    ],
+)
+def test_predicates_that_cannot_be_used_are_named(
+    slowwave: Any, tmp_path: Path, text: str, said: str
+) -> None:
     (tmp_path / "own.toml").write_text(text)
     slowwave.monkeypatch.setenv("SLOWWAVE_PREDICATES", str(tmp_path / "own.toml"))
-    assert f"the predicates in {tmp_path / 'own.toml'} cannot be read" in slowwave("facts", "Ada").refusal
+    refusal = slowwave("facts", "Ada").refusal
+    assert f"the predicates in {tmp_path / 'own.toml'} cannot be used: {said}" in refusal
 
 
 @contextmanager
