@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, or_, select
+from sqlalchemy.orm import Session
 
 from db.engine import Database
 from db.tables import Consent, Node
@@ -49,9 +50,22 @@ def withdraw(database: Database, space_id: str, person_id: str, *, clock: Clock 
 
 
 def has_consent(database: Database, space_id: str, person_id: str) -> bool:
-    """Whether a consent stands that nobody has withdrawn."""
+    """Whether a consent stands, and neither they nor who was merged into them withdrew after it was given."""
     with database.reading() as session:
-        return session.scalars(_standing(space_id, person_id).limit(1)).first() is not None
+        return stands(session, space_id, person_id)
+
+
+def stands(session: Session, space_id: str, person_id: str) -> bool:
+    """`has_consent` within a reading or a transaction."""
+    given = session.scalar(_standing(space_id, person_id).with_only_columns(func.max(Consent.agreed_at)))
+    merged = select(Node.id).where(Node.merged_into == person_id)
+    withdrawn = session.scalar(
+        select(func.max(Consent.withdrawn_at)).where(
+            Consent.space_id == space_id,
+            or_(Consent.person_id == person_id, Consent.person_id.in_(merged)),
+        )
+    )
+    return given is not None and (withdrawn is None or withdrawn < given)
 
 
 def _standing(space_id: str, person_id: str) -> Select[Consent]:

@@ -3,7 +3,7 @@
 The one who is merged stays as a node that points at the one who is kept; every row that pointed at them points at
 the kept one, and the merge keeps what it changed (memory.moves), so that undoing gives back exactly that. Merges
 are undone in the reverse of their order where one rests on another. Consent is never widened: the merged one's own
-does not carry over to somebody who had none.
+does not carry over to somebody who had none, and what they withdrew is withdrawn for the kept one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session, aliased
 
 from db import tables
 from db.engine import Database
-from memory import families, ledger, names, values
+from memory import consent, families, ledger, names, values
 from memory.errors import CannotMerge, CannotUnmerge, UnknownMerge
 from memory.facts import fact_json, list_facts
 from memory.moves import Moves, counts, put_back, touched
@@ -80,7 +80,9 @@ def merge_people(
             )
         if not force:
             _refuse_two(session, kept[0], other[0])
-        is_left = _has_consent(session, other_id) and not _has_consent(session, kept_id)
+        is_left = consent.stands(session, space_id, other_id) and not consent.stands(
+            session, space_id, kept_id
+        )
         row = merge_nodes(session, space_id, kept_id, other_id, clock=clock)
         kept, moved = load_people(session, [kept_id]), counts(row.effects)
         if dry_run:
@@ -95,7 +97,7 @@ def merge_nodes(
     kept, other = session.get_one(tables.Node, kept_id), session.get_one(tables.Node, other_id)
     moves = Moves(session, space_id)
     moves.move(other_id, kept_id)
-    if _has_consent(session, kept_id):
+    if consent.stands(session, space_id, kept_id):
         moves.move_column("consent", "person_id", other_id, kept_id)
     _move_constitution(moves, kept_id, other_id)
     moves.set("node", "is_speaker", [kept_id], kept.is_speaker, kept.is_speaker or other.is_speaker)
@@ -204,13 +206,6 @@ def _refuse_two(session: Session, kept: Person, other: Person) -> None:
         where = "one conversation" if len(shared) == 1 else f"{len(shared)} conversations"
         why = f"both speak in {where}, so they are two; if they are one all the same, add --force"
         raise CannotMerge(kept.name, other.name, why)
-
-
-def _has_consent(session: Session, person_id: str) -> bool:
-    query = select(tables.Consent.id).where(
-        tables.Consent.person_id == person_id, tables.Consent.withdrawn_at.is_(None)
-    )
-    return session.scalars(query.limit(1)).first() is not None
 
 
 def _move_constitution(moves: Moves, kept_id: str, other_id: str) -> None:

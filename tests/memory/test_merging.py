@@ -291,3 +291,22 @@ def undo_what_can_be(world: Any, standing: list[Any], merge_id: str) -> None:
     with contextlib.suppress(CannotUnmerge):
         apart(world, merge_id)
         standing.remove(merge_id)
+
+
+@ONE_STORE
+@pytest.mark.parametrize(("agreed_on", "expected"), [(1, False), (3, True)])
+def test_a_withdrawal_by_the_merged_one_ends_an_earlier_consent(
+    two: Any, agreed_on: int, expected: bool
+) -> None:
+    bia, beatriz = two.person("Bia C"), two.person("Beatriz Costa")
+
+    def on(day: int) -> Any:
+        return lambda: two.day(day)
+
+    consent.record(two.database, two.space_id, bia, agreed_by="self", clock=on(0))
+    consent.record(two.database, two.space_id, beatriz, agreed_by="self", clock=on(agreed_on))
+    consent.withdraw(two.database, two.space_id, bia, clock=on(2))
+    report = merge(two, "Beatriz Costa", "Bia C")
+    assert consent.has_consent(two.database, two.space_id, beatriz) is expected
+    apart(two, report.merge_id)
+    assert consent.has_consent(two.database, two.space_id, beatriz)
