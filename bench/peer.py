@@ -135,7 +135,9 @@ def main() -> None:
         try:
             if request["op"] == "open":
                 memory = Memory(Path(request["dir"]), int(request["dim"]))
-                reply: dict[str, Any] = {"versions": {name: version(name) for name in ("tantivy", "usearch")}}
+                reply: dict[str, Any] = {
+                    "versions": {name: version(name) for name in ("tantivy", "faiss-cpu")}
+                }
             elif memory is None:
                 reply = {"error": "open comes first"}
             else:

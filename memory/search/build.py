@@ -30,8 +30,8 @@ from memory.search.columns import (
     as_numbers,
 )
 from memory.search.feed import Changes
+from memory.search.filer import Filer
 from memory.search.graph import Links, Rows, Walk
-from memory.search.grapher import Grapher
 from memory.search.manifest import Folder, Manifest, boot_id
 from memory.search.nearest import Nearest
 from memory.search.recent import Audience, Recent
@@ -41,8 +41,7 @@ from memory.search.writer import Writer
 Progress = Callable[[int, int, str], None]  # done, of how many, and of what
 
 MAX_RECENT_LINKS = 200_000
-BESIDE = 50_000  # units from which their graph is built in a process of its own
-SAMPLE = 5_000  # vectors of either kind that its codes are scaled by
+BESIDE = 50_000  # units from which their vectors are filed in a process of its own
 
 
 class MustRebuild(Exception):
@@ -63,14 +62,14 @@ class Build:
         self.recent = Recent.load(self.folder / f"recent-{manifest.base}.npz", manifest.n)
         self.links = Rows.load(self.folder, f"links-{manifest.base}")
         self.audience = Audience.load(self.folder, f"audience-{manifest.base}")
-        graph, n_base = None, 0
-        if manifest.has_graph:
-            graph = nearest.open_graph(self.folder / f"graph-{manifest.base}.usearch", manifest.width)
+        lists, n_base = None, 0
+        if manifest.has_lists:
+            lists = nearest.open_lists(self.folder / f"lists-{manifest.base}.faiss", manifest.width)
             n_base = manifest.n_base
-        scale = np.load(self.folder / f"scale-{manifest.base}.npy")
+        mean = np.load(self.folder / f"mean-{manifest.base}.npy")
         since = np.flatnonzero(self.columns.of_kind(EPISODE, FACT)[n_base:]) + n_base
         recent = np.concatenate([self.recent.revised[self.recent.revised < n_base], since])
-        self.nearest = Nearest(self.columns, graph, scale, recent)
+        self.nearest = Nearest(self.columns, lists, mean, recent)
         self.forget_caches()
 
     def forget_caches(self) -> None:
@@ -188,7 +187,7 @@ class Build:
         return len(self.nearest.recent) > nearest.EXACT or len(self.recent.links) > MAX_RECENT_LINKS
 
     def fold(self) -> None:
-        """Write links, audiences and the graph of vectors as a whole, with all that came since."""
+        """Write links, audiences and the lists of vectors as a whole, with all that came since."""
         old, moved = self.manifest, self.moved
         links, audience = self.links.links(), self.audience
         if moved is not None:
@@ -198,12 +197,12 @@ class Build:
             self.folder, f"links-{base}"
         )
         Audience.joined([audience, self.recent.audience]).save(self.folder, f"audience-{base}")
-        has_graph = _write_graph(
-            self.columns, self.folder, base, None, self.nearest if old.has_graph else None
+        has_lists = _write_lists(
+            self.columns, self.folder, base, None, self.nearest if old.has_lists else None
         )
         self.columns.flush()
         made = replace(
-            old, generation=old.generation + 1, base=base, n_base=self.columns.n, has_graph=has_graph, boot=""
+            old, generation=old.generation + 1, base=base, n_base=self.columns.n, has_lists=has_lists, boot=""
         )
         self.home.write(made)
         self.manifest = made
@@ -227,12 +226,14 @@ def make(
     folder.mkdir(parents=True)
     try:
         columns = Columns.create(folder, embedder.width)
-        links, audience, has_graph = _fill(database, space_id, embedder, columns, folder, tell)
+        links, audience, has_lists = _fill(database, space_id, embedder, columns, folder, tell)
         Rows.of(links, 2 * columns.n).save(folder, "links-0")
         audience.save(folder, "audience-0")
-        if not has_graph:
+        if has_lists:
+            np.save(folder / "mean-0.npy", nearest.mean_of(columns, nearest.searched_units(columns)))
+        else:
             watch = lambda done, total: tell(done, total, "vectors")  # noqa: E731
-            has_graph = _write_graph(columns, folder, 0, watch, None)
+            has_lists = _write_lists(columns, folder, 0, watch, None)
         columns.flush()
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
@@ -251,7 +252,7 @@ def make(
         seen_owner=at.seen_owner,
         base=0,
         n_base=columns.n,
-        has_graph=has_graph,
+        has_lists=has_lists,
     )
     home.write(manifest)
     for path in home.path.glob("build-*"):
@@ -263,14 +264,14 @@ def make(
 def _fill(
     database: Database, space_id: str, embedder: Embedder, columns: Columns, folder: Path, tell: Progress
 ) -> tuple[Links, Audience, bool]:
-    """Everything but the graph of vectors; that too, in a process beside, where there are many: then True."""
+    """Everything but the lists of vectors; that too, in a process beside, where there are many: then True."""
     with database.reading() as session:
         nodes = units.node_ids(session, space_id)
         facts = units.fact_ids(session, space_id)
         places = [place for part in units.all_places(session, space_id) for place in part]
-    grapher = None
+    filer = None
     if len(facts) + len(places) >= BESIDE:
-        grapher = _grapher(database, embedder, folder, facts, [place.id for place in places])
+        filer = _filer(database, embedder, folder, facts, [place.id for place in places])
     try:
         with Texts(folder / "text", is_new=True).writing(is_build=True) as texts:
             writer = Writer(database, space_id, embedder, columns, texts)
@@ -280,63 +281,62 @@ def _fill(
 
             def message_step(done: int, total: int) -> None:
                 tell(done, total, "messages")
-                if grapher is not None:
-                    grapher.ready(int(episodes[done - 1]) + 1)
+                if filer is not None:
+                    filer.ready(int(episodes[done - 1]) + 1)
 
             def fact_step(done: int, total: int) -> None:
                 tell(done, total, "facts")
-                if grapher is not None:
-                    grapher.ready(columns.n)
+                if filer is not None:
+                    filer.ready(columns.n)
 
             episode_links = writer.put_episodes(episodes, message_step)
             writer.put_sessions(heads, lambda done, total: tell(done, total, "sessions"))
             _, fact_links, audience = writer.put_facts(facts, fact_step)
-        if grapher is not None:
+        if filer is not None:
             tell(0, 0, "vectors")
-        has_graph = grapher is not None and grapher.finish(columns.n)
+        has_lists = filer is not None and filer.finish(columns.n)
     except BaseException:
-        if grapher is not None:
-            grapher.stop()
+        if filer is not None:
+            filer.stop()
         raise
-    return Links.joined([node_links, episode_links, fact_links]), audience, has_graph
+    return Links.joined([node_links, episode_links, fact_links]), audience, has_lists
 
 
-def _grapher(
+def _filer(
     database: Database, embedder: Embedder, folder: Path, facts: list[str], episodes: list[str]
-) -> Grapher | None:
-    """A process that builds the graph; None where too few vectors are there already to scale its codes by."""
+) -> Filer | None:
+    """A process that files the vectors; None where the tables hold too few of them to make lists from."""
+    n = len(facts) + len(episodes)
+    step = max(1, n // (nearest.SAMPLE_PER_LIST * nearest.n_lists_for(n)))
     with database.reading() as session:
         sample = {
-            **embeddings.load(session, embedder, "fact", facts[:: len(facts) // SAMPLE + 1]),
-            **embeddings.load(session, embedder, "episode", episodes[:: len(episodes) // SAMPLE + 1]),
+            **embeddings.load(session, embedder, "fact", facts[::step]),
+            **embeddings.load(session, embedder, "episode", episodes[::step]),
         }
-    if len(sample) < SAMPLE // 2:
+    if len(sample) < n // step // 2:
         return None
-    return Grapher(folder, embedder.width, nearest.scale_from(np.stack(list(sample.values()))))
+    return Filer(folder, np.stack(list(sample.values())), n)
 
 
-def _write_graph(
+def _write_lists(
     columns: Columns,
     folder: Path,
     base: int,
     step: Callable[[int, int], None] | None,
     held: Nearest | None,
 ) -> bool:
-    """The graph over all units, or what is `held` with what came since; False where there are too few."""
+    """Lists over all units, or those `held` with what came since; False where there are too few."""
     step = step or (lambda done, total: None)
     numbers = nearest.searched_units(columns)
-    is_wanted = len(numbers) > nearest.EXACT
-    path = folder / f"graph-{base}.usearch"
-    scale = held.scale if held is not None and is_wanted else nearest.scale_of(columns, numbers)
-    np.save(folder / f"scale-{base}.npy", scale)
-    if not is_wanted:
+    np.save(folder / f"mean-{base}.npy", nearest.mean_of(columns, numbers))
+    if len(numbers) <= nearest.EXACT:
         return False
-    if held is None:
-        nearest.build_graph(columns, numbers, scale, path, step)
+    if held is None or held.lists is None or nearest.is_outgrown(held.lists, len(numbers)):
+        lists = nearest.build_lists(columns, numbers, step)
     else:
-        graph = nearest.open_graph(folder / f"graph-{base - 1}.usearch", columns.width, view=False)
-        nearest.add_to_graph(graph, columns, np.sort(held.recent), scale, step)
-        graph.save(str(path))
+        lists = nearest.open_lists(folder / f"lists-{base - 1}.faiss", columns.width, view=False)
+        nearest.add_to_lists(lists, columns, np.sort(held.recent), step)
+    nearest.save_lists(lists, folder / f"lists-{base}.faiss")
     return True
 
 

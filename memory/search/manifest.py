@@ -2,7 +2,7 @@
 
     manifest.json     points to the build that is in use, and says up to where the feed of changes was read
     lock              held by whoever writes
-    <build>/          one folder per full build: columns, vectors, text, links, graph
+    <build>/          one folder per full build: columns, vectors, text, links, lists
 
 A full build makes a new folder, so that readers of the old one keep what they have mapped. Smaller changes are made
 in place; while they are, the manifest says `dirty`, and whoever finds that without the lock held repeats them. Such
@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 
-FORMAT = 2  # raise it when the layout changes; an index of another format is made again
+FORMAT = 3  # raise it when the layout changes; an index of another format is made again
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +35,9 @@ class Manifest:
     n_facts: int
     seen: int  # sequence number of the last change that was read; 0 for none
     seen_owner: str  # whose change it was, so that another history is noticed
-    base: int  # which links and graph files
+    base: int  # which links and lists files
     n_base: int  # rows that they cover
-    has_graph: bool
+    has_lists: bool
     dirty: bool = False
     boot: str = ""  # the start of the machine since which not all is on the disk; "" where all is
     format: int = FORMAT

@@ -1,40 +1,44 @@
 """The dense side of an index: the units nearest to a question's vector.
 
-Up to `EXACT` units are compared one by one. Of more, the bulk stands in an HNSW graph (Malkov, Yashunin 2016,
-https://arxiv.org/abs/1603.09320; usearch) over binary codes, and what it finds is compared again by the true vectors;
-what came since is compared one by one. A code says of every number which quarter of its distribution it lies in, by
-three bits, so that the Hamming distance of two codes counts quarters. Measured in docs/adr/0016.
+Up to `EXACT` units are compared one by one. Of more, the bulk stands in inverted lists over product codes of four bits
+(Jegou, Douze, Schmid 2011, https://doi.org/10.1109/TPAMI.2010.57; Andre, Kermarrec, Le Scouarnec 2017,
+https://doi.org/10.1145/3078971.3078992; faiss): the vectors are parted into cells by k-means, a search reads the codes
+of the nearest cells, and what it finds is compared again by the true vectors. What came since is compared one by one.
+Measured in docs/adr/0016.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
+import faiss
 import numpy as np
-import numpy.typing as npt
-from usearch.index import Index as Graph
 
 from memory.ports import FloatMatrix
 from memory.search.columns import EPISODE, FACT, Bools, Columns, Floats, Ints
 
 EXACT = 20_000  # units that are compared one by one
-CONNECTIVITY = 16  # links of a code in the graph
-EXPANSION_ADD = 48
 RESCORED = 512  # codes whose true vectors are compared
-QUARTILES = (-0.6745, 0.0, 0.6745)  # of a normal distribution
-_MOST_RESCORED = 12_800
+SAMPLE_PER_LIST = 40  # vectors that k-means sees for each list; faiss asks for 39
+MOST_LISTS = 65_536
+_LEAST_PROBES, _PROBES_PER_LIST = 128, 1 / 14  # lists that a search reads, at least
+_K_MEANS_STEPS = 10
+_OUTGROWN = 4  # times as many units as the lists were made for: they are made again
 _ROWS = 8192  # vectors that are held as float32 at a time
 
 Step = Callable[[int, int], None]
 
 
 class Nearest:
-    """Reads `columns` of a build; `recent` are the numbers that the graph lacks or has under an old vector."""
+    """Reads `columns` of a build; `recent` are the numbers that the lists lack or have under an old vector."""
 
-    def __init__(self, columns: Columns, graph: Graph | None, scale: FloatMatrix, recent: Ints) -> None:
-        """`scale` (2, width) are mean and standard deviation of each number when the graph was made."""
-        self.columns, self.graph, self.scale = columns, graph, scale
+    def __init__(
+        self, columns: Columns, lists: faiss.IndexIVF | None, mean: FloatMatrix, recent: Ints
+    ) -> None:
+        """`mean` (width,) is the mean vector of all units when the lists were made."""
+        self.columns, self.lists, self.mean = columns, lists, mean
         self._recent = np.zeros(0, np.int64)
         self._matrix: FloatMatrix = np.zeros((0, columns.width), np.float32)
         self._slot: dict[int, int] = {}
@@ -65,9 +69,8 @@ class Nearest:
     @property
     def centre(self) -> FloatMatrix:
         """The mean vector: of all units where they are few, else of those at the last full build."""
-        if self.graph is not None or not len(self._recent):
-            mean: FloatMatrix = self.scale[0]
-            return mean
+        if self.lists is not None or not len(self._recent):
+            return self.mean
         made: FloatMatrix = self._matrix[: len(self._recent)].mean(axis=0)
         return made
 
@@ -78,8 +81,8 @@ class Nearest:
         if allowed is not None:
             seen = allowed[numbers]
             numbers, cosines = numbers[seen], cosines[seen]
-        if self.graph is not None and len(self.graph):
-            found = self._from_graph(vector, wanted, allowed)
+        if self.lists is not None:
+            found = self._from_lists(self.lists, vector, wanted, allowed)
             found = found[~np.isin(found, numbers)] if len(numbers) else found
             numbers = np.concatenate([numbers, found])
             cosines = np.concatenate([cosines, self.cosines(found, vector)])
@@ -97,73 +100,85 @@ class Nearest:
         ]
         return np.concatenate([np.zeros(0), *parts])
 
-    def _from_graph(self, vector: FloatMatrix, wanted: int, allowed: Bools | None) -> Ints:
-        assert self.graph is not None
+    def _from_lists(
+        self, lists: faiss.IndexIVF, vector: FloatMatrix, wanted: int, allowed: Bools | None
+    ) -> Ints:
         if allowed is not None and int(allowed.sum()) <= EXACT:
             return np.flatnonzero(allowed)
-        code = codes(np.asarray(vector)[None, :], self.scale)[0]
-        count = RESCORED
+        chosen = faiss.IDSelectorAll() if allowed is None else _allowing(allowed)
+        n_probes = max(_LEAST_PROBES, int(lists.nlist * _PROBES_PER_LIST))
+        faiss.omp_set_num_threads(1)  # of this thread; one question gains nothing from more
         while True:
-            self.graph.expansion_search = count  # type: ignore[misc]
-            keys = self.graph.search(code, count, threads=1).keys.astype(np.int64)
-            keys = keys[keys < self.columns.n]
-            kept = keys if allowed is None else keys[allowed[keys]]
-            if len(kept) >= min(wanted, RESCORED) or count >= min(_MOST_RESCORED, len(self.graph)):
-                return kept
-            count *= 4
+            limits = faiss.SearchParametersIVF()
+            limits.nprobe, limits.sel = min(n_probes, lists.nlist), chosen
+            question = np.ascontiguousarray(vector, np.float32)[None, :]
+            keys = lists.search(question, RESCORED, params=limits)[1][0]
+            # a unit whose vector was set again stands in the lists twice
+            found: Ints = np.unique(keys[(keys >= 0) & (keys < self.columns.n)])
+            if len(found) >= min(wanted, RESCORED) or n_probes >= lists.nlist:
+                return found
+            n_probes *= 4
 
 
-def codes(vectors: FloatMatrix, scale: FloatMatrix) -> npt.NDArray[np.uint8]:
-    """(N, bytes) which of three thresholds each number is above, packed: first all of the lowest threshold."""
-    above = [np.packbits(vectors > scale[0] + level * scale[1], axis=1) for level in QUARTILES]
-    return np.concatenate(above, axis=1)
+def _allowing(allowed: Bools) -> faiss.IDSelectorBitmap:
+    bits = np.packbits(allowed, bitorder="little")
+    return faiss.IDSelectorBitmap(bits)  # type: ignore[arg-type,call-arg]  # the stubs know the C++ form
 
 
-def build_graph(columns: Columns, numbers: Ints, scale: FloatMatrix, path: Path, step: Step) -> None:
-    """Write the graph over these units' codes."""
-    graph = empty_graph(columns.width)
-    add_to_graph(graph, columns, numbers, scale, step)
-    graph.save(str(path))
+def n_lists_for(n: int) -> int:
+    """Lists for so many units: twice the square root, so that a search reads few of them and none is long."""
+    return int(min(max(2 * np.sqrt(n), 16), MOST_LISTS))
 
 
-def add_to_graph(graph: Graph, columns: Columns, numbers: Ints, scale: FloatMatrix, step: Step) -> None:
-    """Add these units; those that are there are replaced."""
-    held = numbers[graph.contains(numbers.astype(np.uint64))] if len(graph) else numbers[:0]
-    for number in held.tolist():
-        graph.remove(number)
+def train(sample: FloatMatrix, n: int) -> faiss.IndexIVF:
+    """Empty lists for `n` units like those of the sample (S, width)."""
+    width = sample.shape[1]
+    n_codes = width // 2 if width % 2 == 0 else width
+    n_lists = min(n_lists_for(n), len(sample) // SAMPLE_PER_LIST)
+    lists = faiss.index_factory(width, f"IVF{max(n_lists, 1)},PQ{n_codes}x4fs", faiss.METRIC_L2)
+    assert isinstance(lists, faiss.IndexIVF)
+    lists.cp.niter = _K_MEANS_STEPS
+    lists.train(np.ascontiguousarray(sample, np.float32))
+    return lists
+
+
+def build_lists(columns: Columns, numbers: Ints, step: Step) -> faiss.IndexIVF:
+    """Lists over these units."""
+    faiss.omp_set_num_threads(os.cpu_count() or 1)
+    wanted = SAMPLE_PER_LIST * n_lists_for(len(numbers))
+    every = np.linspace(0, len(numbers) - 1, min(wanted, len(numbers))).astype(np.int64)
+    lists = train(columns.vector[numbers[every]].astype(np.float32), len(numbers))
+    add_to_lists(lists, columns, numbers, step)
+    return lists
+
+
+def is_outgrown(lists: faiss.IndexIVF, n: int) -> bool:
+    """Whether there are so many units by now that the lists would be others."""
+    return bool(lists.nlist * np.sqrt(_OUTGROWN) < n_lists_for(n))
+
+
+def add_to_lists(lists: faiss.IndexIVF, columns: Columns, numbers: Ints, step: Step) -> None:
+    """Add these units. One that is there already stays under its old vector as well; a search compares the new."""
     for start in range(0, len(numbers), _ROWS):
         part = numbers[start : start + _ROWS]
-        add_codes(graph, part, codes(columns.vector[part].astype(np.float32), scale))
+        lists.add_with_ids(columns.vector[part].astype(np.float32), part)
         step(start + len(part), len(numbers))
 
 
-def add_codes(graph: Graph, numbers: Ints, made: npt.NDArray[np.uint8], threads: int = 0) -> None:
-    """Add these units under their codes; 0 threads are as many as there are cores."""
-    graph.add(numbers.astype(np.uint64), made, threads=threads)
+def save_lists(lists: faiss.IndexIVF, path: Path) -> None:
+    faiss.write_index(lists, str(path))
 
 
-def open_graph(path: Path, width: int, *, view: bool = True) -> Graph:
-    """Map the graph, or load it to add to it. Raises ValueError or OSError for a damaged file."""
-    graph = empty_graph(width)
+def open_lists(path: Path, width: int, *, view: bool = True) -> faiss.IndexIVF:
+    """Map the lists, or load them to add to them. Raises ValueError or OSError for a damaged file."""
+    path.stat()
     try:
-        if view:
-            graph.view(str(path))
-        else:
-            graph.load(str(path))
-    except (RuntimeError, ValueError) as error:
+        lists = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC if view else 0)
+    except RuntimeError as error:
         raise ValueError(f"{path.name} of the index is damaged") from error
-    return graph
-
-
-def empty_graph(width: int) -> Graph:
-    return Graph(
-        ndim=len(QUARTILES) * -(-width // 8) * 8,
-        metric="hamming",
-        dtype="b1",
-        connectivity=CONNECTIVITY,
-        expansion_add=EXPANSION_ADD,
-        expansion_search=RESCORED,
-    )
+    if not isinstance(lists, faiss.IndexIVF) or lists.d != width:
+        raise ValueError(f"{path.name} of the index is damaged")
+    return lists
 
 
 def searched_units(columns: Columns) -> Ints:
@@ -171,23 +186,12 @@ def searched_units(columns: Columns) -> Ints:
     return np.flatnonzero(columns.of_kind(EPISODE, FACT))
 
 
-def scale_of(columns: Columns, numbers: Ints) -> FloatMatrix:
-    """`scale_from` these units' vectors, in steps that bound memory."""
-    total, squares = np.zeros(columns.width), np.zeros(columns.width)
+def mean_of(columns: Columns, numbers: Ints) -> FloatMatrix:
+    """The mean of these units' vectors, in steps that bound memory; zero of none."""
+    total = np.zeros(columns.width)
     for start in range(0, len(numbers), _ROWS):
-        part = columns.vector[numbers[start : start + _ROWS]].astype(np.float32)
-        total += part.sum(axis=0, dtype=np.float64)
-        squares += np.square(part).sum(axis=0, dtype=np.float64)
-    return _scale(total, squares, len(numbers))
-
-
-def scale_from(vectors: FloatMatrix) -> FloatMatrix:
-    """(2, width) mean and standard deviation of every number of these vectors."""
-    total = vectors.sum(axis=0, dtype=np.float64)
-    return _scale(total, np.square(vectors).sum(axis=0, dtype=np.float64), len(vectors))
-
-
-def _scale(total: Floats, squares: Floats, n: int) -> FloatMatrix:
-    mean = total / max(n, 1)
-    spread = np.sqrt(np.maximum(squares / max(n, 1) - mean**2, 0.0))
-    return np.stack([mean, spread]).astype(np.float32)
+        total += (
+            columns.vector[numbers[start : start + _ROWS]].astype(np.float32).sum(axis=0, dtype=np.float64)
+        )
+    made: FloatMatrix = (total / max(len(numbers), 1)).astype(np.float32)
+    return made

@@ -343,7 +343,7 @@ def test_a_trimmed_feed_leads_to_a_full_read(store: Store) -> None:
     assert store.index.check() == []
 
 
-def test_growing_into_the_graph_of_vectors_loses_nothing(
+def test_growing_into_lists_of_vectors_loses_nothing(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(nearest, "EXACT", 12)
@@ -355,7 +355,7 @@ def test_growing_into_the_graph_of_vectors_loses_nothing(
             assert store.index.check() == []
     store.index.refresh()
     assert store.index.check() == []
-    assert list(store.index.folder.glob("build-*/graph-*.usearch"))
+    assert list(store.index.folder.glob("build-*/lists-*.faiss"))
     assert store.texts(store.index.search("heron number 44", 1)) == ["heron number 44 by the lakethe lake"]
     grown = ids(store.index.search("heron by the lake", 5))
     store.index.rebuild()
@@ -373,15 +373,14 @@ def test_an_id_that_is_no_hex_number_is_refused_by_name(store: Store) -> None:
         store.index.refresh()
 
 
-def test_the_graph_is_built_beside_the_reading_of_the_tables(
+def test_vectors_are_filed_beside_the_reading_of_the_tables(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for i in range(40):
         store.say("Otto", f"heron number {i}", AUTUMN + timedelta(hours=i))
     store.index.refresh()
-    for name, value in (("BESIDE", 30), ("SAMPLE", 20)):
-        monkeypatch.setattr(build, name, value)
+    monkeypatch.setattr(build, "BESIDE", 30)
     store.index.rebuild()
-    assert list(store.index.folder.glob("build-*/graph-0.usearch"))
+    assert list(store.index.folder.glob("build-*/lists-0.faiss"))
     assert store.texts(store.index.search("heron number 31", 1)) == ["heron number 31"]
     assert store.index.check() == []

@@ -7,7 +7,7 @@ import pytest
 
 from memory.search import nearest
 from memory.search.columns import EPISODE, Columns
-from memory.search.nearest import Nearest, build_graph, open_graph, scale_of
+from memory.search.nearest import Nearest, build_lists, is_outgrown, mean_of, open_lists, save_lists
 
 WIDTH = 48
 
@@ -26,13 +26,16 @@ def columns(tmp_path: Path) -> Columns:
     return made
 
 
-def over_graph(columns: Columns, n: int) -> Nearest:
-    """A graph over the first `n` rows; the rest came since."""
+def no_step(done: int, total: int) -> None:
+    """Nobody watches."""
+
+
+def over_lists(columns: Columns, n: int) -> Nearest:
+    """Lists over the first `n` rows; the rest came since."""
     numbers = np.arange(n)
-    scale = scale_of(columns, numbers)
-    path = columns.folder / "graph.usearch"
-    build_graph(columns, numbers, scale, path, lambda done, total: None)
-    return Nearest(columns, open_graph(path, WIDTH), scale, np.arange(n, columns.n))
+    path = columns.folder / "lists.faiss"
+    save_lists(build_lists(columns, numbers, no_step), path)
+    return Nearest(columns, open_lists(path, WIDTH), mean_of(columns, numbers), np.arange(n, columns.n))
 
 
 def exact(columns: Columns, vector: np.ndarray, allowed: np.ndarray) -> list[int]:
@@ -41,15 +44,15 @@ def exact(columns: Columns, vector: np.ndarray, allowed: np.ndarray) -> list[int
 
 
 def test_few_units_are_searched_exactly(columns: Columns) -> None:
-    search = Nearest(columns, None, scale_of(columns, np.arange(4000)), np.arange(4000))
+    search = Nearest(columns, None, mean_of(columns, np.arange(4000)), np.arange(4000))
     vector = clustered(np.random.default_rng(1), 1)[0]
     found, cosines = search.search(vector, 10, None)
     assert found.tolist() == exact(columns, vector, np.ones(4000, bool))
     assert (np.diff(cosines) <= 0).all()
 
 
-def test_the_graph_finds_nearly_all_that_exact_search_finds(columns: Columns) -> None:
-    search = over_graph(columns, 3800)
+def test_the_lists_find_nearly_all_that_exact_search_finds(columns: Columns) -> None:
+    search = over_lists(columns, 3800)
     every = np.ones(4000, bool)
     vectors = clustered(np.random.default_rng(2), 50)
     found = [
@@ -59,7 +62,7 @@ def test_the_graph_finds_nearly_all_that_exact_search_finds(columns: Columns) ->
 
 
 def test_a_narrow_limit_is_searched_exactly(columns: Columns, monkeypatch: pytest.MonkeyPatch) -> None:
-    search = over_graph(columns, 4000)
+    search = over_lists(columns, 4000)
     allowed = np.zeros(4000, bool)
     allowed[::97] = True
     vector = clustered(np.random.default_rng(3), 1)[0]
@@ -70,15 +73,40 @@ def test_a_narrow_limit_is_searched_exactly(columns: Columns, monkeypatch: pytes
 
 
 def test_a_vector_set_again_is_found_under_the_new_one(columns: Columns) -> None:
-    search = over_graph(columns, 4000)
+    search = over_lists(columns, 4000)
     vector = clustered(np.random.default_rng(4), 1)[0]
     columns.vector[17] = vector
     search.add(np.array([17]))
     assert search.search(vector, 1, None)[0].tolist() == [17]
 
 
-def test_a_damaged_graph_is_named(columns: Columns) -> None:
-    path = columns.folder / "graph.usearch"
-    path.write_bytes(b"no graph")
-    with pytest.raises(ValueError, match=r"graph\.usearch"):
-        open_graph(path, WIDTH)
+def test_damaged_lists_are_named(columns: Columns) -> None:
+    path = columns.folder / "lists.faiss"
+    path.write_bytes(b"no lists")
+    with pytest.raises(ValueError, match=r"lists\.faiss"):
+        open_lists(path, WIDTH)
+
+
+def test_lists_of_another_width_are_damaged(columns: Columns) -> None:
+    path = columns.folder / "lists.faiss"
+    save_lists(build_lists(columns, np.arange(4000), no_step), path)
+    with pytest.raises(ValueError, match=r"lists\.faiss"):
+        open_lists(path, 2 * WIDTH)
+
+
+def test_a_unit_that_is_in_the_lists_twice_is_found_once_and_by_its_new_vector(columns: Columns) -> None:
+    lists = build_lists(columns, np.arange(4000), no_step)
+    vector = clustered(np.random.default_rng(5), 1)[0]
+    columns.vector[17] = vector
+    nearest.add_to_lists(lists, columns, np.array([17]), no_step)
+    search = Nearest(columns, lists, mean_of(columns, np.arange(4000)), np.arange(0))
+    found, cosines = search.search(vector, 300, None)
+    assert found[0] == 17
+    assert cosines[0] == pytest.approx(1.0, abs=1e-3)
+    assert len(set(found.tolist())) == len(found)
+
+
+def test_lists_are_made_again_when_four_times_as_many_units_came(columns: Columns) -> None:
+    lists = build_lists(columns, np.arange(4000), no_step)
+    assert not is_outgrown(lists, 8_000)
+    assert is_outgrown(lists, 40_000)
