@@ -150,18 +150,20 @@ class Walk:
             return np.zeros(0, np.int64), np.zeros(0), 0.0
         np.add.at(self._rest, places, mass / total)
         reached = self._first_met(places)
+        costs = np.maximum(self._count[reached], 1)
         left = max_steps
         for level in LEVELS:
             while left > 0:
-                ready = reached[self._rest[reached] > level * np.maximum(self._count[reached], 1)]
-                ready = ready[self._count[ready] <= left]
-                cost = np.cumsum(np.maximum(self._count[ready], 1))
+                is_ready = self._rest[reached] > level * costs
+                is_ready &= costs <= left
+                ready, cost = reached[is_ready], np.cumsum(costs[is_ready])
                 ready = ready[: int(np.searchsorted(cost, left, side="right"))]
                 if not len(ready):
                     break
                 left -= int(cost[len(ready) - 1])
-                new = [self._first_met(targets) for targets in self._push(ready)]
-                reached = np.concatenate([reached, *new])
+                new = np.concatenate([self._first_met(targets) for targets in self._push(ready)])
+                reached = np.concatenate([reached, new])
+                costs = np.concatenate([costs, np.maximum(self._count[new], 1)])
         ranks = self._rank[reached]
         bound = float((self._rest[reached] / np.maximum(self.degree[reached], 1e-12)).max())
         self._rank[reached] = self._rest[reached] = 0.0

@@ -39,6 +39,7 @@ class Nearest:
     ) -> None:
         """`mean` (width,) is the mean vector of all units when the lists were made."""
         self.columns, self.lists, self.mean = columns, lists, mean
+        self._chosen: tuple[Bools, _Selector] | None = None  # of the last search's limits
         self._recent = np.zeros(0, np.int64)
         self._matrix: FloatMatrix = np.zeros((0, columns.width), np.float32)
         self._slot: dict[int, int] = {}
@@ -103,14 +104,19 @@ class Nearest:
     def _from_lists(
         self, lists: faiss.IndexIVF, vector: FloatMatrix, wanted: int, allowed: Bools | None
     ) -> Ints:
-        if allowed is not None and int(allowed.sum()) <= EXACT:
-            return np.flatnonzero(allowed)
-        chosen = faiss.IDSelectorAll() if allowed is None else _allowing(allowed)
+        selector: faiss.IDSelector = faiss.IDSelectorAll()
+        if allowed is not None:
+            if self._chosen is None or self._chosen[0] is not allowed:
+                self._chosen = allowed, _Selector(allowed)
+            chosen = self._chosen[1]
+            if chosen.n <= EXACT:
+                return np.flatnonzero(allowed)
+            selector = chosen.selector
         n_probes = max(_LEAST_PROBES, int(lists.nlist * _PROBES_PER_LIST))
         faiss.omp_set_num_threads(1)  # of this thread; one question gains nothing from more
         while True:
             limits = faiss.SearchParametersIVF()
-            limits.nprobe, limits.sel = min(n_probes, lists.nlist), chosen
+            limits.nprobe, limits.sel = min(n_probes, lists.nlist), selector
             question = np.ascontiguousarray(vector, np.float32)[None, :]
             keys = lists.search(question, RESCORED, params=limits)[1][0]
             # a unit whose vector was set again stands in the lists twice
@@ -120,9 +126,13 @@ class Nearest:
             n_probes *= 4
 
 
-def _allowing(allowed: Bools) -> faiss.IDSelectorBitmap:
-    bits = np.packbits(allowed, bitorder="little")
-    return faiss.IDSelectorBitmap(bits)  # type: ignore[arg-type,call-arg]  # the stubs know the C++ form
+class _Selector:
+    """Limits as faiss takes them; most searches have those of the one before."""
+
+    def __init__(self, allowed: Bools) -> None:
+        self.n = int(allowed.sum())
+        bits = np.packbits(allowed, bitorder="little")
+        self.selector = faiss.IDSelectorBitmap(bits)  # type: ignore[arg-type,call-arg]  # the stubs are C++'s
 
 
 def n_lists_for(n: int) -> int:

@@ -6,8 +6,10 @@ of what came since the graph of vectors was written, and for the limits of a per
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -25,6 +27,10 @@ LEXICAL_SEEDS, DENSE_SEEDS, NAME_SEEDS = 0.6, 0.4, 0.1  # shares of the walk's s
 _SHOWN = 6  # decimals of a score; equal to that many is equal, and time decides
 
 Found = tuple[Ints, Floats]
+T = TypeVar("T")
+
+# the engines leave Python's lock while they search; a build's own lock keeps writers out meanwhile
+_BESIDE = ThreadPoolExecutor(1, thread_name_prefix="search")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,18 +104,20 @@ def _scored(
 ) -> tuple[Ints, dict[str, Floats]]:
     columns = build.columns
     stems = build.texts.stems(query.words)
+    beside = _at_once if build.nearest.lists is None else _BESIDE.submit
+    nearing = beside(build.nearest.search, vector, DEPTH, limits.allowed)
+    reading = beside(_around, build, stems, limits)
     unit = _kept(build.texts.search("unit", stems, DEPTH, limits.scope), limits.allowed)
-    window = _kept(build.texts.search("window", stems, DEPTH, limits.scope), limits.allowed)
-    session = build.texts.search("session", stems, DEPTH, limits.scope)
-    near = build.nearest.search(vector, DEPTH, limits.allowed)
     named = nodes_of(build, query.named)
+    near = nearing.result()
     walked = _walk(build, unit, near, named, limits.allowed)
+    window, session = reading.result()
     chosen = np.unique(np.concatenate([unit[0], window[0], near[0], _best(walked)[0]]))
     raw = Signals(
         fulltext=_values(unit, chosen),
         window=_values(window, chosen),
         session=_values(session, columns.session[chosen]),
-        dense=build.nearest.cosines(chosen, vector),
+        dense=_cosines(build, near, chosen, vector),
         speaker=np.isin(columns.speaker[chosen], named).astype(float),
         question=((columns.flags[chosen] & QUESTION) > 0).astype(float),
         length=columns.n_words[chosen].astype(float),
@@ -117,6 +125,27 @@ def _scored(
         graph=_values(walked, chosen),
     )
     return chosen, fuse(features(raw, float(build.nearest.centre @ vector)))
+
+
+def _at_once(work: Callable[..., T], *given: Any) -> Future[T]:
+    """As an executor would do it, but now: beside small work a thread costs more than it saves."""
+    done: Future[T] = Future()
+    done.set_result(work(*given))
+    return done
+
+
+def _around(build: Build, stems: Sequence[str], limits: Limits) -> tuple[Found, Found]:
+    """Units whose window, and sessions whose text has any of the words."""
+    window = build.texts.search("window", stems, DEPTH, limits.scope)
+    return _kept(window, limits.allowed), build.texts.search("session", stems, DEPTH, limits.scope)
+
+
+def _cosines(build: Build, near: Found, chosen: Ints, vector: FloatMatrix) -> Floats:
+    """Exact cosines of the chosen units, of which the near ones are known."""
+    made = _values(near, chosen)
+    unknown = ~np.isin(chosen, near[0])
+    made[unknown] = build.nearest.cosines(chosen[unknown], vector)
+    return made
 
 
 def _walk(build: Build, matched: Found, near: Found, named: Ints, allowed: Bools) -> Found:

@@ -343,9 +343,7 @@ def test_a_trimmed_feed_leads_to_a_full_read(store: Store) -> None:
     assert store.index.check() == []
 
 
-def test_growing_into_lists_of_vectors_loses_nothing(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_growing_into_lists_of_vectors_loses_nothing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nearest, "EXACT", 12)
     for i in range(60):
         store.say("Otto", f"heron number {i} by {'the lake' * (i % 3)}", AUTUMN + timedelta(hours=i))
