@@ -161,7 +161,7 @@ class Walk:
                 if not len(ready):
                     break
                 left -= int(cost[len(ready) - 1])
-                new = np.concatenate([self._first_met(targets) for targets in self._push(ready)])
+                new = np.concatenate([reached[:0], *map(self._first_met, self._push(ready))])
                 reached = np.concatenate([reached, new])
                 costs = np.concatenate([costs, np.maximum(self._count[new], 1)])
         ranks = self._rank[reached]
