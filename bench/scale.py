@@ -167,7 +167,7 @@ class _Exact:
     """The dense side with what exact search found."""
 
     def __init__(self, nearest: Nearest, vectors: FloatMatrix, best: list[tuple[Any, Any]]) -> None:
-        self.cosines, self.centre = nearest.cosines, nearest.centre
+        self.cosines, self.centre, self.lists = nearest.cosines, nearest.centre, nearest.lists
         self._best = {vector.tobytes(): found for vector, found in zip(vectors, best, strict=True)}
 
     def search(self, vector: FloatMatrix, wanted: int, allowed: Any) -> tuple[Any, Any]:

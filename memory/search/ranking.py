@@ -1,7 +1,7 @@
 """One search: what each signal puts forward, what every candidate has of each signal, and their weighted sum.
 
 The work of a search depends on the number of candidates, not on the size of the index, but for the exact comparison
-of what came since the graph of vectors was written, and for the limits of a perspective.
+of what came since the lists of vectors were written, and for the limits of a perspective.
 """
 
 from __future__ import annotations

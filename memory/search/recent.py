@@ -1,4 +1,4 @@
-"""What changed in an index since its links and its graph of vectors were last written as a whole.
+"""What changed in an index since its links and its lists of vectors were last written as a whole.
 
 One small file beside them, replaced by every write. Rows of the base that belong to a unit in `moved` count no
 longer; what the unit has now stands here.
