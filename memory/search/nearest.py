@@ -41,6 +41,7 @@ class Nearest:
         self.columns, self.lists, self.mean = columns, lists, mean
         self._chosen: tuple[Bools, _Selector] | None = None  # of the last search's limits
         self._recent = np.zeros(0, np.int64)
+        self._centre: FloatMatrix | None = None
         self._matrix: FloatMatrix = np.zeros((0, columns.width), np.float32)
         self._slot: dict[int, int] = {}
         self.add(recent)
@@ -53,6 +54,7 @@ class Nearest:
         """Take in units that are new, or whose vectors were set again."""
         if not len(numbers):
             return
+        self._centre = None
         vectors = self.columns.vector[numbers].astype(np.float32)
         known = np.fromiter((number in self._slot for number in numbers.tolist()), bool, len(numbers))
         for number, vector in zip(numbers[known].tolist(), vectors[known], strict=True):
@@ -72,8 +74,9 @@ class Nearest:
         """The mean vector: of all units where they are few, else of those at the last full build."""
         if self.lists is not None or not len(self._recent):
             return self.mean
-        made: FloatMatrix = self._matrix[: len(self._recent)].mean(axis=0)
-        return made
+        if self._centre is None:
+            self._centre = self._matrix[: len(self._recent)].mean(axis=0)
+        return self._centre
 
     def search(self, vector: FloatMatrix, wanted: int, allowed: Bools | None) -> tuple[Ints, Floats]:
         """Numbers of the nearest units that are allowed, and their cosines; about `wanted` of them, best first."""
