@@ -73,6 +73,7 @@ class Database:
 
 
 WRITERS = 0x51077A7E  # the advisory lock before which writers of a Postgres store queue
+CACHE_KIB = 65_536  # of pages that a SQLite connection keeps: ids are random, so each write touches far pages
 PATIENCE_S = 60  # how long a writer waits for the one before it
 APPLICATION = "slowwave"  # under which Postgres knows our sessions
 
@@ -193,7 +194,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # SQLAlchemy's "begin" event above opens transactions
     connection.create_function("lower", 1, _lower, deterministic=True)  # its own knows ASCII alone
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "foreign_keys=ON", "synchronous=NORMAL"):
+    for pragma in ("journal_mode=WAL", "foreign_keys=ON", "synchronous=NORMAL", f"cache_size=-{CACHE_KIB}"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 

@@ -18,7 +18,7 @@ import numpy as np
 from sqlalchemy import select
 
 from db.engine import Database
-from db.tables import Episode, Evidence, Participant
+from db.tables import Episode, Participant
 from memory.perspective import visible_query
 from memory.ports import Embedder, FloatMatrix
 from memory.search import embeddings, feed, units
@@ -295,12 +295,17 @@ class Index:
                 if owner_id in usable:
                     shown = kind or KIND_NAMES[build.columns.kind[number]]
                     score = float(ranking.scores[start + i])
-                    hits.append(Hit(shown, owner_id, score, ranking.parts(start + i)))  # type: ignore[arg-type]
+                    hits.append(Hit(shown, usable[owner_id], score, ranking.parts(start + i)))  # type: ignore[arg-type]
             start, size = start + len(part), 4 * size
         return hits[:k]
 
-    def _usable(self, build: Build, numbers: Ints, as_of: datetime | None, known_to: str | None) -> set[str]:
-        """Ids of those units that are in the tables, not retired, and known to the person."""
+    def _usable(
+        self, build: Build, numbers: Ints, as_of: datetime | None, known_to: str | None
+    ) -> dict[str, str]:
+        """Ids of those units that are in the tables, not retired, and known to the person: each with its id for them.
+
+        A fact that they know by a restatement alone goes by the restatement's.
+        """
         kinds = build.columns.kind[numbers]
         ids = {"episode": build.columns.ids(numbers[kinds == EPISODE])}
         ids["fact"] = build.columns.ids(numbers[kinds == FACT])
@@ -308,15 +313,16 @@ class Index:
         with self.database.reading() as session:
             found = units.still_there(session, ids)
             if visible is None:
-                return found
-            seen: set[str] = set()
+                return {item: item for item in found}
+            seen: dict[str, str] = {}
             for part in units.in_chunks(ids["episode"]):
-                seen.update(session.scalars(visible.where(Episode.id.in_(part))))
+                seen.update((item, item) for item in session.scalars(visible.where(Episode.id.in_(part))))
             for part in units.in_chunks(ids["fact"]):
-                heard = select(Evidence.fact_id, Evidence.episode_id).where(Evidence.fact_id.in_(part))
-                rests_on = session.execute(heard).all()
+                rests_on = units.told_in(session, part)
                 known = set(
-                    session.scalars(visible.where(Episode.id.in_({episode for _, episode in rests_on})))
+                    session.scalars(visible.where(Episode.id.in_({told.episode_id for told in rests_on})))
                 )
-                seen.update(fact for fact, episode in rests_on if episode in known)
-        return found & seen
+                for told in rests_on:  # a fact's own messages first
+                    if told.episode_id in known:
+                        seen.setdefault(told.fact_id, told.by)
+        return {item: seen[item] for item in found if item in seen}

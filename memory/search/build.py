@@ -137,6 +137,7 @@ class Build:
             with database.reading() as session:
                 for node_id in writer.renamed(changes.of("node")) if changes.of("node") else ():
                     facts.update(units.facts_about(session, node_id))
+                facts |= units.restated(session, facts)
                 places = units.places(session, space_id, sorted(changes.of("episode")))
             nodes, node_links = writer.put_nodes(changes.of("node"))
             touched = writer.add_episodes(places)

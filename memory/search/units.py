@@ -68,6 +68,13 @@ class FactUnit:
 
 
 @dataclass(frozen=True, slots=True)
+class Telling:
+    fact_id: str
+    episode_id: str
+    by: str  # the fact itself, or the statement merged into it that rests on the message
+
+
+@dataclass(frozen=True, slots=True)
 class NodeUnit:
     id: str
     name: str
@@ -164,6 +171,22 @@ _HEARD = (
 )
 
 
+# what restates a fact is heard of the fact: only equal values of the same predicate are merged across conversations
+_RESTATED = (
+    select(
+        Fact.superseded_by,
+        Episode.id,
+        Episode.conversation_id,
+        Episode.speaker_id,
+        Episode.time,
+        Episode.origin,
+    )
+    .join(Evidence, Evidence.fact_id == Fact.id)
+    .join(Episode, Episode.id == Evidence.episode_id)
+    .where(Fact.superseded_by.in_(_IDS), Fact.state == "merged")
+)
+
+
 def said(session: Session, ids: Iterable[str]) -> dict[str, Said]:
     found: dict[str, Said] = {}
     for part in in_chunks(ids):
@@ -213,12 +236,35 @@ def _fact(row: Any, text: str, heard: tuple[Heard, ...]) -> FactUnit:
 
 def _heard(session: Session, ids: Sequence[str]) -> dict[str, list[Heard]]:
     found: dict[str, list[Heard]] = defaultdict(list)
-    for fact_id, episode_id, conversation_id, speaker_id, time, origin in session.execute(
-        _HEARD, {"ids": ids}
-    ):
-        if origin in HEARD:
-            found[fact_id].append(Heard(episode_id, conversation_id, speaker_id, seconds(time)))
+    for query in (_HEARD, _RESTATED):
+        for row in session.execute(query, {"ids": ids}):
+            fact_id, episode_id, conversation_id, speaker_id, time, origin = row
+            if fact_id is not None and origin in HEARD:
+                found[fact_id].append(Heard(episode_id, conversation_id, speaker_id, seconds(time)))
     return found
+
+
+def told_in(session: Session, ids: Sequence[str]) -> list[Telling]:
+    """Every message that these facts rest on; their own before those of what restates them."""
+    own = select(Evidence.fact_id, Evidence.episode_id, Evidence.fact_id).where(Evidence.fact_id.in_(_IDS))
+    merged = (
+        select(Fact.superseded_by, Evidence.episode_id, Fact.id)
+        .join(Evidence, Evidence.fact_id == Fact.id)
+        .where(Fact.superseded_by.in_(_IDS), Fact.state == "merged")
+        .order_by(Fact.recorded_at, Fact.id)
+    )
+    return [
+        Telling(fact_id, episode_id, by)
+        for query in (own, merged)
+        for fact_id, episode_id, by in session.execute(query, {"ids": list(ids)})
+        if fact_id is not None
+    ]
+
+
+def restated(session: Session, ids: Iterable[str]) -> set[str]:
+    """Facts that any of these are merged into."""
+    query = select(Fact.superseded_by).where(Fact.id.in_(_IDS), Fact.state == "merged")
+    return {kept for part in in_chunks(ids) for kept in session.scalars(query, {"ids": part}) if kept}
 
 
 def facts_about(session: Session, node_id: str) -> list[str]:

@@ -2,16 +2,18 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import delete, select
 
 from db import tables
 from db.engine import Database
+from memory.decisions import decide
 from memory.embedders.hashing import HashingEmbedder
 from memory.episodes import append_turn
 from memory.errors import UnusableId, WrongEmbedder
-from memory.facts import add_candidates
+from memory.facts import add_candidates, get_fact
 from memory.index import Index
 from memory.people import get_or_create_node
 from memory.registry import Registry
@@ -237,6 +239,26 @@ def test_a_fact_is_known_by_any_of_its_messages(store: Store) -> None:
     earlier = MAY + timedelta(days=1)
     assert not store.index.search(asked, kinds=("fact",), known_to=store.people["Otto"], as_of=earlier)
     assert ids(store.index.search(asked, kinds=("fact",), known_to=store.people["Pavel"], as_of=earlier))
+    assert store.index.check() == []
+
+
+def test_who_heard_only_a_restatement_finds_the_fact_under_that(store: Store) -> None:
+    first = claim(store, "Bergen", store.say("Nadia", "Otto moves to Bergen", MAY, chat="Pavel"))
+    again = claim(store, "Bergen", store.say("Otto", "I moved to Bergen", AUTUMN))
+    store.index.refresh()
+    for fact_id in (first, again):
+        with store.database.transaction() as session:
+            decide(session, store.space_id, fact_id, "STORE", ["for a test"], Registry.load(), run_id=None)
+    store.index.refresh()
+
+    def found(**limits: Any) -> list[str]:
+        return ids(store.index.search("Where does Otto live?", kinds=("fact",), **limits))
+
+    assert found() == found(known_to=store.people["Pavel"]) == [first]
+    assert found(known_to=store.people["Otto"]) == [again]
+    assert not found(known_to=store.people["Otto"], as_of=MAY + timedelta(days=1))
+    fact = get_fact(store.database, store.space_id, again, known_to=store.people["Otto"])
+    assert fact.object == "Bergen"
     assert store.index.check() == []
 
 
