@@ -18,7 +18,7 @@ from memory.search.build import Build
 from memory.search.columns import NODE, QUESTION, Bools, Floats, Ints, as_numbers
 from memory.search.fuse import Signals, features, fuse
 from memory.search.mentions import Mention
-from memory.search.text import Scope
+from memory.search.text import Field, Scope
 from memory.search.timephrases import TimePhrase
 
 DEPTH = 300  # best units that each signal puts forward
@@ -106,12 +106,13 @@ def _scored(
     stems = build.texts.stems(query.words)
     beside = _at_once if build.nearest.lists is None else _BESIDE.submit
     nearing = beside(build.nearest.search, vector, DEPTH, limits.allowed)
-    reading = beside(_around, build, stems, limits)
-    unit = _kept(build.texts.search("unit", stems, DEPTH, limits.scope), limits.allowed)
+    windowing = beside(_matched, build, "window", stems, limits)
+    unit = _matched(build, "unit", stems, limits)
+    session = build.texts.search("session", stems, DEPTH, limits.scope)
     named = nodes_of(build, query.named)
     near = nearing.result()
     walked = _walk(build, unit, near, named, limits.allowed)
-    window, session = reading.result()
+    window = windowing.result()
     chosen = np.unique(np.concatenate([unit[0], window[0], near[0], _best(walked)[0]]))
     raw = Signals(
         fulltext=_values(unit, chosen),
@@ -134,10 +135,9 @@ def _at_once(work: Callable[..., T], *given: Any) -> Future[T]:
     return done
 
 
-def _around(build: Build, stems: Sequence[str], limits: Limits) -> tuple[Found, Found]:
-    """Units whose window, and sessions whose text has any of the words."""
-    window = build.texts.search("window", stems, DEPTH, limits.scope)
-    return _kept(window, limits.allowed), build.texts.search("session", stems, DEPTH, limits.scope)
+def _matched(build: Build, field: Field, stems: Sequence[str], limits: Limits) -> Found:
+    """Units whose own words, or those around them, have any of the stems."""
+    return _kept(build.texts.search(field, stems, DEPTH, limits.scope), limits.allowed)
 
 
 def _cosines(build: Build, near: Found, chosen: Ints, vector: FloatMatrix) -> Floats:
