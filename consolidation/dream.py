@@ -1,6 +1,6 @@
 """Stage `dream`: turn the graph's stored facts into tonight's training and exam examples.
 
-New are the current facts that no vector of the serving recipe was trained on, the most salient first. Every text is
+New are the current facts that no vector of the serving recipe was trained on, pinned ones and then the most salient first. Every text is
 checked against the graph before it is kept. Replay takes the texts of those earlier nights whose facts still hold.
 Runs again to the same examples: the dice depend on the seed and on what the texts say, never on ids.
 """
@@ -118,7 +118,7 @@ def read_graph(context: NightContext) -> tuple[Graph, tuple[str, ...]]:
     current = [fact for fact in facts if fact.status == "current" and is_teachable(fact)]
     past = [fact for fact in facts if fact.status in ("past", "retracted") and fact.origin != "simulated"]
     told = tuple(sorted({(fact.subject_id, fact.predicate) for fact in facts}))
-    slots = make_slots([fact for fact in current if _is_salient(fact, settings.min_salience)], past, registry)
+    slots = make_slots([fact for fact in current if _is_wanted(fact, settings.min_salience)], past, registry)
     new = [slot for slot in slots if not trained.issuperset(slot.fact_ids)]
     old = [slot for slot in make_slots(current, past, registry) if trained.issuperset(slot.fact_ids)]
     tonight = _first_facts(new, settings.max_facts)
@@ -127,8 +127,8 @@ def read_graph(context: NightContext) -> tuple[Graph, tuple[str, ...]]:
     return Graph(course, registry, tuple(tonight), tuple(old), told, n_waiting), runs
 
 
-def _is_salient(fact: Fact, least: float) -> bool:
-    return fact.salience is None or fact.salience >= least
+def _is_wanted(fact: Fact, least: float) -> bool:
+    return fact.is_pinned or fact.salience is None or fact.salience >= least
 
 
 def _first_facts(slots: Sequence[Slot], limit: int) -> list[Slot]:

@@ -47,7 +47,7 @@ class Slot:
 
 
 def make_slots(current: Iterable[Fact], past: Iterable[Fact], registry: Registry) -> list[Slot]:
-    """Slots in the order of their most salient fact. Old values are those that no current one repeats."""
+    """Slots in the order of their most salient fact, pinned ones first. Old values are those that no current one repeats."""
     by_slot: dict[tuple[str, str], list[Fact]] = defaultdict(list)
     for fact in sorted(current, key=_by_salience):
         by_slot[fact.subject_id, fact.predicate].append(fact)
@@ -61,8 +61,14 @@ def make_slots(current: Iterable[Fact], past: Iterable[Fact], registry: Registry
     ]
 
 
-def _by_salience(fact: Fact) -> tuple[float, str, str, str]:
-    return (-(fact.salience or 0.0), names.key(fact.subject), fact.predicate, fact.object)
+def _by_salience(fact: Fact) -> tuple[bool, float, str, str, str]:
+    return (
+        not fact.is_pinned,
+        -(fact.salience or 0.0),
+        names.key(fact.subject),
+        fact.predicate,
+        fact.object,
+    )
 
 
 def _apart(gone: Mapping[tuple[str, str], list[str]], facts: Sequence[Fact]) -> tuple[str, ...]:

@@ -303,6 +303,7 @@ class Fact(Base):
     salience: Mapped[float | None]
     salience_terms: Mapped[dict[str, Any] | None]
     check_result: Mapped[dict[str, Any] | None]
+    pinned_at: Mapped[datetime | None]  # since when it never fades and is always trained
 
 
 class Evidence(Base):

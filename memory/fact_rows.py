@@ -63,6 +63,7 @@ class FactRow:
     superseded_by: str | None
     salience: float | None
     salience_terms: dict[str, Any] | None
+    pinned_at: datetime | None
     evidence: tuple[Heard, ...] = ()  # oldest first
 
 
@@ -77,6 +78,7 @@ def load(
     subject_ids: Collection[str] | None = None,
     predicates: Collection[str] | None = None,
     fact_id: str | None = None,
+    ids: Collection[str] | None = None,
     states: Collection[str] | None = None,
 ) -> list[FactRow]:
     """Facts of the space with their evidence, in no particular order."""
@@ -87,6 +89,12 @@ def load(
         wanted.append(tables.Fact.id == fact_id)
     if states is not None:
         wanted.append(tables.Fact.state.in_(sorted(states)))
+    if ids is not None:
+        return [
+            row
+            for chunk in chunks(sorted(ids))
+            for row in _load(session, [*wanted, tables.Fact.id.in_(chunk)])
+        ]
     if subject_ids is None:
         return _load(session, wanted)
     return [
@@ -190,6 +198,7 @@ def limited_to(rows: Collection[FactRow], visible: Collection[str], zone: tzinfo
                 is_contested=False,
                 salience=None,
                 salience_terms=None,
+                pinned_at=None,
                 evidence=heard,
             )
         )

@@ -184,6 +184,7 @@ def _fact(run: Resolved, rows: Mapping[str, FactRow], at: datetime, registry: Re
         change=cast(Change, run.change),
         superseded_by=run.superseded_by,
         is_stale=status in HOLDING and _is_stale(said, lasting, at),
+        is_pinned=any(rows[member].pinned_at is not None for member in run.members),
     )
 
 
@@ -217,4 +218,5 @@ def plain(row: FactRow) -> Fact:
         superseded_by=row.superseded_by,
         salience=row.salience,
         salience_terms=row.salience_terms,
+        is_pinned=row.pinned_at is not None,
     )

@@ -117,6 +117,7 @@ class Fact:
     salience: float | None = None
     salience_terms: dict[str, float] | None = None
     is_stale: bool = False  # it holds as far as is known, but was last said longer ago than such things last
+    is_pinned: bool = False  # never fades in ranking, always trained
 
 
 @dataclass(frozen=True, slots=True)

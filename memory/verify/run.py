@@ -54,6 +54,7 @@ def verify(
             "decisions": lambda: standing.decided(session, space_id),
             "timeline": lambda: standing.settled(session, space_id, registry),
             "ledger": lambda: standing.recorded(session, space_id),
+            "pins": lambda: standing.pinned(session, space_id),
             "pointer": lambda: artifacts.pointers(session, space_id),
             "files": lambda: artifacts.files(session, space_id, home, given.hashers),
         }
@@ -69,6 +70,8 @@ def verify(
             or 0
             for name, mapped in _COUNTED.items()
         }
+        is_pinned = tables.Fact.space_id == space_id, tables.Fact.pinned_at.is_not(None)
+        counts["pins"] = session.scalar(select(func.count()).select_from(tables.Fact).where(*is_pinned)) or 0
     found += several("ledger", ledger.verify(database, space_id), rows.RESTORE)
     found += several(
         "erasure",

@@ -1,4 +1,4 @@
-"""Facts against what was decided, and decisions against the ledger."""
+"""Facts against what was decided, and decisions and pins against the ledger."""
 
 from __future__ import annotations
 
@@ -97,3 +97,30 @@ def recorded(session: Session, space_id: str) -> Iterator[Problem]:
             wrong.append(f"decision {row.id} was undone in one place and not in the other")
     wrong += [f"decision {decision_id} of the ledger is not there" for decision_id in sorted(hashes)]
     yield from several("ledger", wrong, RESTORE)
+
+
+def pinned(session: Session, space_id: str) -> Iterator[Problem]:
+    """Each statement that carries a pin got it by an entry of the ledger, and none that lost it carries one."""
+    entry, fact = tables.LedgerEntry, tables.Fact
+    acts = select(entry.kind, entry.payload).where(
+        entry.space_id == space_id, entry.kind.in_(("pin", "unpin"))
+    )
+    told: set[str] = set()
+    for kind, payload in session.execute(acts.order_by(entry.seq)):
+        if kind == "pin":
+            told.update(payload["statements"])
+        else:
+            told.difference_update(payload["statements"])
+    carrying = set(
+        session.scalars(select(fact.id).where(fact.space_id == space_id, fact.pinned_at.is_not(None)))
+    )
+    lost = {
+        fact_id
+        for chunk in fact_rows.chunks(sorted(told - carrying))
+        for fact_id in session.scalars(select(fact.id).where(fact.id.in_(chunk)))
+    }  # what is not there was erased
+    wrong = [
+        f"fact {fact_id} is pinned, and the ledger does not say so" for fact_id in sorted(carrying - told)
+    ]
+    wrong += [f"fact {fact_id} was pinned, and is no longer" for fact_id in sorted(lost)]
+    yield from several("pins", wrong, CHANGED)

@@ -56,6 +56,30 @@ def test_vectors_are_kept_when_their_width_is_checked_from_now_on(tmp_path: Path
     engine.dispose()
 
 
+def test_facts_are_kept_and_nobody_pinned_them_when_pins_come(bare_url: str) -> None:
+    engine = make_engine(bare_url)
+    command.upgrade(alembic_config(engine), "0004")
+    with engine.begin() as connection:
+        for statement in (
+            "INSERT INTO space VALUES ('s', 'default', 'UTC', '2026-01-01 00:00:00')",
+            "INSERT INTO node (id, space_id, kind, name, name_key, is_speaker, created_at) "
+            "VALUES ('n', 's', 'person', 'Ana', 'ana', false, '2026-01-01 00:00:00')",
+            "INSERT INTO fact (id, space_id, subject_id, predicate, object, object_key, recorded_at, state, "
+            "change, confidence, origin, rule, is_contested) VALUES ('f', 's', 'n', 'likes', 'tea', 'tea', "
+            "'2026-01-01 00:00:00', 'stored', 'state', 0.8, 'observed', 'test', false)",
+        ):
+            connection.execute(text(statement))
+    command.upgrade(alembic_config(engine), "0005")
+    kept = text("SELECT object, pinned_at FROM fact")
+    with engine.begin() as connection:
+        assert connection.execute(kept).all() == [("tea", None)]
+        connection.execute(text("UPDATE fact SET pinned_at = '2026-02-01 00:00:00'"))
+    command.downgrade(alembic_config(engine), "0004")
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT object FROM fact")).all() == [("tea",)]
+    engine.dispose()
+
+
 def test_revisions_are_one_line() -> None:
     script = ScriptDirectory.from_config(alembic_config())
     assert len(script.get_heads()) == 1
