@@ -57,14 +57,17 @@ def decide(
     *,
     run_id: str | None,
     is_stated: bool = False,
+    instead_of: str | None = None,
+    by: str | None = None,
     clock: Clock = utc_now,
 ) -> str:
     """The decision's id. Recorded is what accepting came to: STORE, MERGE into a fact, or CORRECT of others.
 
     Whichever of the three was asked for, the timeline of the accepted statements decides between them. REJECT of a
     stored fact retracts it with every statement that it is made of. `is_stated` is for a statement that was made for
-    this decision: undone, it is rejected and no candidate. Raises UnknownFact, or CannotDecide where the
-    fact's state does not fit.
+    this decision: undone, it is rejected and no candidate. `instead_of` is a waiting statement of the same slot that this
+    decision rejects as well. `by` is the id of the person who decided, for the ledger. Raises UnknownFact, or
+    CannotDecide where the fact's state does not fit.
     """
     if kind not in KINDS:
         raise ValueError(f"{kind} is no decision; one of {', '.join(KINDS)}")
@@ -81,6 +84,8 @@ def decide(
         kind = _accept(effects, row, registry)
     else:
         _turn_away(effects, row, kind, registry)
+    if instead_of is not None:
+        effects.decide(instead_of, state="rejected")
     decision = tables.Decision(
         space_id=space_id,
         run_id=run_id,
@@ -99,7 +104,7 @@ def decide(
         "run": run_id,
         "n_effects": len(effects.made),
         "sha256": digest(decision),
-    }
+    } | ({"by": by} if by else {})
     ledger.append(session, space_id, "decision", payload, clock=clock)
     return decision.id
 
@@ -398,17 +403,28 @@ def list_decisions(
         query = query.where(tables.Decision.fact_id == fact_id)
     newest_first = query.order_by(tables.Decision.decided_at.desc(), tables.Decision.id.desc()).limit(limit)
     with database.reading() as session:
-        rows = reversed(session.scalars(newest_first).all())
-        return [
-            DecisionRow(
-                row.id,
-                row.run_id,
-                row.fact_id,
-                row.kind,
-                tuple(row.reasons),
-                len(row.effects),
-                row.decided_at,
-                row.undone_at,
-            )
-            for row in rows
-        ]
+        return [_read(row) for row in reversed(session.scalars(newest_first).all())]
+
+
+def decisions_about(
+    session: Session, space_id: str, subject_id: str, predicate: str, fact_ids: Collection[str]
+) -> list[DecisionRow]:
+    """Decisions about any of these statements of one slot, in the order they were made.
+
+    One that was made about another statement and settled one of these with it is among them.
+    """
+    made = _of_slot(space_id, subject_id, predicate).order_by(tables.Decision.decided_at, tables.Decision.id)
+    return [_read(row) for row in session.scalars(made) if not _decided(row).isdisjoint(fact_ids)]
+
+
+def _read(row: tables.Decision) -> DecisionRow:
+    return DecisionRow(
+        row.id,
+        row.run_id,
+        row.fact_id,
+        row.kind,
+        tuple(row.reasons),
+        len(row.effects),
+        row.decided_at,
+        row.undone_at,
+    )

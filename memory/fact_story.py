@@ -13,7 +13,7 @@ from typing import Any
 
 from db.engine import Database
 from memory import fact_rows
-from memory.decisions import DecisionRow, list_decisions
+from memory.decisions import DecisionRow, decisions_about
 from memory.episodes import get_episodes
 from memory.errors import UnknownFact
 from memory.fact_views import Asked, plain, read
@@ -56,38 +56,30 @@ def tell(
             raise UnknownFact(fact_id)
         row = found[0]
         reading = read(session, space_id, asked, (row.subject_id,), (row.predicate,))
-    if fact_id not in reading.owners:
-        raise UnknownFact(fact_id)
-    by_id = {fact.id: fact for fact in reading.facts}
-    fact = by_id[reading.owners[fact_id]]
-    members = [row for row in reading.rows.values() if reading.owners[row.id] == fact.id]
-    members.sort(key=lambda row: (row.evidence[0].time if row.evidence else row.recorded_at, row.id))
-    decisions = (
-        [] if known_to else _decisions(database, space_id, [row.id for row in members], recorded_as_of)
-    )
+        if fact_id not in reading.owners:
+            raise UnknownFact(fact_id)
+        by_id = {fact.id: fact for fact in reading.facts}
+        fact = by_id[reading.owners[fact_id]]
+        members = [row for row in reading.rows.values() if reading.owners[row.id] == fact.id]
+        members.sort(key=lambda row: (row.evidence[0].time if row.evidence else row.recorded_at, row.id))
+        ids = {member.id for member in members}
+        made = [] if known_to else decisions_about(session, space_id, row.subject_id, row.predicate, ids)
     return FactStory(
         fact=fact,
         statements=tuple(plain(row) for row in members),
         evidence=tuple(get_episodes(database, space_id, fact.evidence)),
         supersedes=tuple(other for other in reading.facts if other.superseded_by == fact.id),
         superseded_by=by_id.get(fact.superseded_by or ""),
-        contests=tuple(_contesting(fact, reading.facts)),
-        decisions=tuple(decisions),
+        contests=tuple(contesting(fact, reading.facts)),
+        decisions=tuple(row for row in made if recorded_as_of is None or row.decided_at <= recorded_as_of),
     )
 
 
-def _contesting(fact: Fact, others: Sequence[Fact]) -> list[Fact]:
+def contesting(fact: Fact, others: Sequence[Fact]) -> list[Fact]:
+    """Those of the same slot that a contested fact stands against."""
     if fact.status != "contested":
         return []
     return [other for other in others if other.status == "contested" and other.id != fact.id]
-
-
-def _decisions(
-    database: Database, space_id: str, fact_ids: Sequence[str], until: datetime | None
-) -> list[DecisionRow]:
-    rows = [row for fact_id in fact_ids for row in list_decisions(database, space_id, fact_id=fact_id)]
-    made = [row for row in rows if until is None or row.decided_at <= until]
-    return sorted(made, key=lambda row: (row.decided_at, row.id))
 
 
 def story_json(story: FactStory) -> dict[str, Any]:
@@ -107,16 +99,19 @@ def story_json(story: FactStory) -> dict[str, Any]:
             {"said_by": said.asserted_by, "recorded_at": said.recorded_at.isoformat(), **fact_json(said)}
             for said in story.statements
         ],
-        "messages": [
-            {
-                "episode": episode.id,
-                "speaker": episode.speaker,
-                "time": episode.time.isoformat(),
-                "text": episode.text,
-            }
-            for episode in story.evidence
-        ],
+        "pinned": fact.is_pinned,
+        "messages": [message_json(episode) for episode in story.evidence],
         "decisions": [decision_json(row) for row in story.decisions],
+    }
+
+
+def message_json(episode: Episode) -> dict[str, Any]:
+    """A message as other programs get it."""
+    return {
+        "episode": episode.id,
+        "speaker": episode.speaker,
+        "time": episode.time.isoformat(),
+        "text": episode.text,
     }
 
 

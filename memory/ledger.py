@@ -85,18 +85,54 @@ def _row(entry: LedgerEntry) -> LedgerRow:
 
 def verify(database: Database, space_id: str) -> list[str]:
     """Recompute the chain. One line for each break; an empty list means that it is sound."""
+    return [item.what for item in breaks(database, space_id)]
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """Where the chain does not hold, and what is wrong there."""
+
+    seq: int
+    what: str
+
+
+def breaks(database: Database, space_id: str) -> list[Break]:
+    """Recompute the chain. Every break in order, so that the first entry that cannot be trusted comes first."""
     with database.reading() as session:
         query = select(LedgerEntry).where(LedgerEntry.space_id == space_id).order_by(LedgerEntry.seq)
-        return list(_problems(_row(entry) for entry in session.scalars(query).yield_per(1000)))
+        return list(_breaks(_row(entry) for entry in session.scalars(query).yield_per(1000)))
 
 
-def _problems(rows: Iterator[LedgerRow]) -> Iterator[str]:
+def _breaks(rows: Iterator[LedgerRow]) -> Iterator[Break]:
     seq, prev_hash = 0, GENESIS
     for row in rows:
         if row.seq != seq + 1:
-            yield f"ledger entry {seq + 1} is missing"
+            yield Break(seq + 1, f"ledger entry {seq + 1} is missing")
         elif row.prev_hash != prev_hash:
-            yield f"ledger entry {row.seq} does not follow from the one before it"
+            yield Break(row.seq, f"ledger entry {row.seq} does not follow from the one before it")
         if row.hash != entry_hash(row.prev_hash, row.seq, row.kind, row.payload, row.at):
-            yield f"ledger entry {row.seq} was changed after it was written"
+            yield Break(row.seq, f"ledger entry {row.seq} was changed after it was written")
         seq, prev_hash = row.seq, row.hash
+
+
+def entry_json(row: LedgerRow) -> dict[str, Any]:
+    """An entry as other programs get it."""
+    return {
+        "seq": row.seq,
+        "at": row.at.isoformat(),
+        "kind": row.kind,
+        "hash": row.hash,
+        "payload": row.payload,
+    }
+
+
+def verification_json(database: Database, space_id: str) -> dict[str, Any]:
+    """What recomputing the chain found, as other programs get it."""
+    found = breaks(database, space_id)
+    newest = entries(database, space_id, limit=1)
+    return {
+        "sound": not found,
+        "entries": newest[0].seq if newest else 0,
+        "first_broken": found[0].seq if found else None,
+        "problems": [{"seq": item.seq, "what": item.what} for item in found],
+    }

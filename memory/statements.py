@@ -8,7 +8,7 @@ author hears. It is stored at once, by a decision that can be undone; the decisi
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -108,7 +108,7 @@ def state(
             valid_to=end,
             change="update" if end is None and _is_return(known, predicate, value) else "state",
         )
-        return _store(session, space_id, registry, candidate, [f"stated by {by.name}"], clock)
+        return _store(session, space_id, registry, candidate, f"stated by {by.name}", by, clock)
 
 
 def correct(
@@ -121,34 +121,52 @@ def correct(
     by: Person,
     clock: Clock = utc_now,
 ) -> Stated:
-    """The fact was never true; `value` was, over the same time. One decision withdraws the one and stores the other.
+    """The fact was never true; `value` was, over the same time. One decision withdraws the one and stores the other,
+    also where the one was quarantined: then it is rejected.
 
     Raises UnknownFact, BadStatement; CannotDecide where the fact no longer stands or has that value already.
     """
-    value = checked_value("object", value)
     with database.transaction() as session:
-        fact = _fact(session, space_id, registry, fact_id, clock)
-        if fact.status not in (*_ENDABLE, "past"):
-            raise CannotDecide(fact_id, "CORRECT", fact.status)
-        if values.normal(fact.object) == values.normal(value):
-            raise BadStatement("object", "is what the fact says already; give the right value")
-        words = f"Not {fact.object}: {sentence_of(fact.subject, fact.predicate, value)}"
-        note = _note(session, space_id, by, words, clock)
-        is_cut = (
-            fact.superseded_by is not None
-        )  # the successor ends the right value as it ended the wrong one
-        candidate = replace(
-            _about(session, fact, value, note, by),
-            change="correct",
-            corrects=fact.object,
-            valid_from=fact.valid_from,
-            valid_to=None if is_cut else fact.valid_to,
-        )
-        stated = _store(session, space_id, registry, candidate, [f"corrected by {by.name}"], clock)
-        after = _fact(session, space_id, registry, fact.id, clock)
-        if after.status != "retracted":
-            raise CannotDecide(fact_id, "CORRECT", after.status)
-        return stated
+        return correct_within(session, space_id, registry, fact_id, value, by=by, clock=clock)
+
+
+def correct_within(
+    session: Session,
+    space_id: str,
+    registry: Registry,
+    fact_id: str,
+    value: str,
+    *,
+    by: Person,
+    clock: Clock = utc_now,
+) -> Stated:
+    """`correct` as a part of the caller's transaction."""
+    value = checked_value("object", value)
+    fact = _fact(session, space_id, registry, fact_id, clock)
+    if fact.status not in (*_ENDABLE, "past", "quarantined"):
+        raise CannotDecide(fact_id, "CORRECT", fact.status)
+    if values.normal(fact.object) == values.normal(value):
+        raise BadStatement("object", "is what the fact says already; give the right value")
+    words = f"Not {fact.object}: {sentence_of(fact.subject, fact.predicate, value)}"
+    note = _note(session, space_id, by, words, clock)
+    reason = f"corrected by {by.name}"
+    if fact.status == "quarantined":
+        meant = _in_place_of(session, fact, value, note, by)
+        return _store(session, space_id, registry, meant, reason, by, clock, instead_of=fact.id)
+    # the successor ends the right value as it ended the wrong one
+    is_cut = fact.superseded_by is not None
+    candidate = replace(
+        _about(session, fact, value, note, by),
+        change="correct",
+        corrects=fact.object,
+        valid_from=fact.valid_from,
+        valid_to=None if is_cut else fact.valid_to,
+    )
+    stated = _store(session, space_id, registry, candidate, reason, by, clock)
+    after = _fact(session, space_id, registry, fact.id, clock)
+    if after.status != "retracted":
+        raise CannotDecide(fact_id, "CORRECT", after.status)
+    return stated
 
 
 def end(
@@ -173,7 +191,7 @@ def end(
         note = _note(session, space_id, by, words, clock)
         candidate = _about(session, fact, fact.object, note, by)
         candidate = replace(candidate, change="end", valid_to=moment)
-        stated = _store(session, space_id, registry, candidate, [f"ended by {by.name}"], clock)
+        stated = _store(session, space_id, registry, candidate, f"ended by {by.name}", by, clock)
         if _fact(session, space_id, registry, fact.id, clock).valid_to != moment:
             raise CannotDecide(fact_id, "an end", fact.status)
         return stated
@@ -196,7 +214,7 @@ def retract(
         fact = _fact(session, space_id, registry, fact_id, clock)
         reasons = [f"taken back by {by.name}"]
         decision_id = decide(
-            session, space_id, fact.id, "REJECT", reasons, registry, run_id=None, clock=clock
+            session, space_id, fact.id, "REJECT", reasons, registry, run_id=None, by=by.id, clock=clock
         )
         return Stated(fact.id, decision_id, "REJECT")
 
@@ -242,19 +260,43 @@ def _about(session: Session, fact: Fact, value: str, note: str, by: Person) -> F
     )
 
 
+def _in_place_of(session: Session, fact: Fact, value: str, note: str, by: Person) -> FactCandidate:
+    """What the words of a fact that nobody accepted meant to say: the same change, at the same time."""
+    return replace(
+        _about(session, fact, value, note, by),
+        change=fact.change,
+        corrects=fact.corrects,
+        valid_from=fact.valid_from,
+        valid_to=fact.valid_to,
+    )
+
+
 def _store(
     session: Session,
     space_id: str,
     registry: Registry,
     candidate: FactCandidate,
-    reasons: Sequence[str],
+    reason: str,
+    by: Person,
     clock: Clock,
+    *,
+    instead_of: str | None = None,
 ) -> Stated:
     added = add_candidates(session, space_id, [candidate], registry, clock=clock)
     if not added:
         raise BadStatement("fact", "could not be taken in; give a person, a predicate and an object")
     decision_id = decide(
-        session, space_id, added[0], "STORE", reasons, registry, run_id=None, is_stated=True, clock=clock
+        session,
+        space_id,
+        added[0],
+        "STORE",
+        [reason],
+        registry,
+        run_id=None,
+        is_stated=True,
+        instead_of=instead_of,
+        by=by.id,
+        clock=clock,
     )
     kind = session.get_one(tables.Decision, decision_id).kind
     row = session.get_one(tables.Fact, added[0])

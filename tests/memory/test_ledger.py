@@ -65,6 +65,12 @@ def test_a_missing_entry_is_found(world, chain) -> None:
     assert problems(world) == ["ledger entry 2 is missing"]
 
 
+def test_the_first_break_is_where_the_chain_cannot_be_trusted_any_more(world, chain) -> None:
+    change(world, 2, payload={"n": 9})
+    change(world, 4, payload={"n": 9})
+    assert [item.seq for item in ledger.breaks(world.database, world.space_id)] == [2, 4]
+
+
 def test_the_hash_is_of_the_moment_whatever_its_time_zone(now: datetime) -> None:
     elsewhere = now.astimezone(timezone(timedelta(hours=5)))
     assert ledger.entry_hash("0", 1, "k", {}, elsewhere) == ledger.entry_hash("0", 1, "k", {}, now)
