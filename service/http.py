@@ -20,7 +20,7 @@ from sqlalchemy import func, select
 from starlette.exceptions import HTTPException
 
 from db.tables import Episode, Fact
-from service import http_ask, http_exchange, http_facts, http_forgetting, http_people, problems
+from service import http_ask, http_exchange, http_facts, http_forgetting, http_people, http_review, problems
 from service.guard import Guard
 from service.http_app import App, Given
 from service.metrics import Metrics
@@ -65,6 +65,7 @@ def routers() -> tuple[APIRouter, ...]:
         http_facts.router,
         http_exchange.router,
         http_forgetting.router,
+        http_review.router,
     )
 
 

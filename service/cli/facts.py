@@ -111,8 +111,13 @@ def show(state: State, /, fact_id: str, as_json: bool, **asked: Any) -> None:
         told = fact_entrance.story(services, fact_id, fact_entrance.FactQuestion(**asked))
     if as_json:
         print_json(told)
-        return
-    print_table(_HEADINGS, [_row(told)], title=told["subject"])
+    else:
+        print_story(told)
+
+
+def print_story(told: Mapping[str, Any]) -> None:
+    """A fact with what it superseded, its messages and its decisions, from the story's JSON."""
+    print_table(_HEADINGS, [_row(told)], title=told["subject"] + (" (pinned)" if told["pinned"] else ""))
     after = [told["superseded_by"]] if told["superseded_by"] else []
     for heading, others in (
         ("superseded by", after),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
+from typing import Any
 
 import click
 
@@ -31,40 +33,49 @@ def ledger() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def ledger_show(state: State, limit: int, as_json: bool) -> None:
-    """The newest entries."""
-    from memory.ledger import entries
+    """The newest entries; `slowwave fact undo` takes the decisions that they name."""
+    from memory.ledger import entries, entry_json
 
     with state.services() as services:
         found = entries(services.database, services.space_id, limit)
     if as_json:
-        print_json(
-            [
-                {"seq": e.seq, "at": e.at.isoformat(), "kind": e.kind, "hash": e.hash, "payload": e.payload}
-                for e in found
-            ]
-        )
+        print_json([entry_json(entry) for entry in found])
     else:
         print_table(
-            ["seq", "at", "kind", "hash"],
-            [[e.seq, f"{e.at:%Y-%m-%d %H:%M:%S}", e.kind, e.hash[:12]] for e in found],
+            ["seq", "at", "kind", "about", "hash"],
+            [[e.seq, f"{e.at:%Y-%m-%d %H:%M:%S}", e.kind, _about(e.payload), e.hash[:12]] for e in found],
         )
+
+
+def _about(payload: Mapping[str, Any]) -> str:
+    """The names and ids of an entry, without its hashes and lists."""
+    said = (f"{key} {value}" for key, value in payload.items() if isinstance(value, str) and len(value) < 64)
+    return ", ".join(said)
 
 
 @ledger.command("verify")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
-def ledger_verify(state: State) -> None:
-    """Recompute every hash; exit 1 where one does not fit."""
-    from memory.ledger import verify
+def ledger_verify(state: State, as_json: bool) -> None:
+    """Recompute every hash; exit 1 where one does not fit, with the first broken entry."""
+    from memory.ledger import verification_json
 
     with state.services() as services:
-        problems = verify(services.database, services.space_id)
-    for problem in problems:
-        click.echo(problem)
-    if problems:
+        found = verification_json(services.database, services.space_id)
+    if as_json:
+        print_json(found)
+    else:
+        for problem in found["problems"]:
+            click.echo(problem["what"])
+    if not found["sound"]:
+        n = len(found["problems"])
+        places = "1 place" if n == 1 else f"{n} places"
+        first = found["first_broken"]
         raise click.ClickException(
-            f"the ledger is broken in {len(problems)} places; restore the database from a backup"
+            f"the ledger is broken in {places}, first at entry {first}; restore the database from a backup"
         )
-    click.echo("the ledger is sound")
+    if not as_json:
+        click.echo("the ledger is sound")
 
 
 @click.group()

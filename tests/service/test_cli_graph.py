@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import subprocess
 import sys
@@ -126,6 +127,8 @@ def test_a_changed_ledger_is_found(slowwave: Any) -> None:
     slowwave("consent", "Ada", "--by", "Ada Lund")
     slowwave("consent", "Bo", "--by", "Bo Rask")
     assert slowwave("ledger", "verify").out == "the ledger is sound\n"
+    sound = {"sound": True, "entries": 2, "first_broken": None, "problems": []}
+    assert slowwave("ledger", "verify", "--json").json == sound
     assert len(slowwave("ledger", "show", "--json").json) == 2
     with closing(sqlite3.connect(slowwave.home / "graph.db")) as store:
         store.execute("UPDATE ledger SET payload = '{}' WHERE seq = (SELECT min(seq) FROM ledger)")
@@ -133,7 +136,10 @@ def test_a_changed_ledger_is_found(slowwave: Any) -> None:
     found = slowwave("ledger", "verify")
     assert found.code == 1
     assert found.out
-    assert found.line.startswith("the ledger is broken in ")
+    assert found.line.startswith("the ledger is broken in 1 place, first at entry 1; ")
+    told = json.loads(slowwave("ledger", "verify", "--json").out)
+    assert (told["sound"], told["entries"], told["first_broken"]) == (False, 2, 1)
+    assert [item["seq"] for item in told["problems"]] == [1]
 
 
 def test_a_persona_speaks_with_consent_only(slowwave: Any) -> None:
