@@ -173,7 +173,7 @@ def with_facts(context: NightContext, questions: Sequence[Asked]) -> dict[str, s
     registry = context.tools.registry
     facts = list_facts(context.database, context.space_id, registry, statuses=_HOLDING, clock=context.clock)
     said = {fact.id: sentence(fact) for fact in facts}
-    index = Index.open(context.database, context.space_id, context.home, context.tools.embedder)
+    index = Index.open(context.database, context.space_id, context.home, context.tools.embedder, registry)
     try:
         index.refresh()
         prompts = {}

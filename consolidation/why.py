@@ -14,14 +14,14 @@ from consolidation.score import Weights
 from db import tables
 from db.engine import Database
 from memory.decay import Held, decay
-from memory.episodes import get_episodes
+from memory.episodes import get_episodes, newest_message
 from memory.errors import UnknownFact
 from memory.fact_story import FactStory, message_json, story_json, tell
 from memory.ports import Clock, utc_now
 from memory.registry import Registry
 from memory.types import Episode
 
-_ID = re.compile(r"[0-9a-f]{16}\b")
+_ID = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,7 @@ def why(
         if asked is None or asked.space_id != space_id:
             raise UnknownFact(fact_id)
         findings = asked.check_result
+        newest = newest_message(session, space_id)
     standing = [row.id for row in story.decisions if row.undone_at is None]
     said = [episode.time for episode in story.evidence]
     held = Held(registry.get(fact.predicate), said, is_pinned=fact.is_pinned)
@@ -64,7 +65,7 @@ def why(
         story=story,
         salience=fact.salience,
         terms=_terms(fact.salience_terms or {}, fact.salience),
-        retention=decay(held, max([clock(), *said])),
+        retention=decay(held, newest or clock()),
         findings=findings,
         quoted=_quoted(database, space_id, findings, set(fact.evidence)),
         undo=standing[-1] if standing else None,

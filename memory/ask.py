@@ -12,7 +12,7 @@ from typing import Any
 
 from db.engine import Database
 from memory import counts, fact_rows, matching, passages, people_asked, replies, timing, values, verdicts
-from memory.asked import MAX_LISTED, Asked
+from memory.asked import Asked
 from memory.confidence import CALIBRATED, FACT_WEIGHTS, Thresholds, probability
 from memory.episodes import get_episodes
 from memory.facts import fact_json
@@ -219,7 +219,7 @@ def _echoes(asked: Asked, top: Match, chosen: list[Fact]) -> bool:
 
 
 def _tell(asked: Asked, top: Match, chosen: list[Fact], sure: float) -> Answer:
-    shown = chosen[:MAX_LISTED]
+    shown = asked.alive(chosen)
     is_reverse = top.reading.is_reverse and asked.question.kind == "who"
     text = replies.of_facts(shown, asked.now, is_subject_asked=is_reverse)
     return asked.answer(text, sure, [*top.reading.hops, *shown])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from db.engine import Database
 from memory import names, staleness, timing, values
 from memory.confidence import Thresholds
+from memory.decay import Held, decay
 from memory.episodes import get_episodes
 from memory.index import Index
 from memory.lookup import Match
@@ -111,6 +112,21 @@ class Asked:
             and (fact.valid_to is None or fact.valid_to > begun)
         ]
         return overlapping[:1] if self.registry.get(facts[0].predicate).cardinality == "one" else overlapping
+
+    def alive(self, facts: list[Fact]) -> list[Fact]:
+        """As many of them as one answer names, in their order: where there are more, those that time has left most of."""
+        if len(facts) <= MAX_LISTED:
+            return facts
+        ids = [episode_id for fact in facts for episode_id in fact.evidence]
+        said = {episode.id: episode.time for episode in get_episodes(self.database, self.space_id, ids)}
+        left = [self._left(fact, said) for fact in facts]
+        kept = sorted(range(len(facts)), key=lambda place: -left[place])[:MAX_LISTED]
+        return [facts[place] for place in sorted(kept)]
+
+    def _left(self, fact: Fact, said: Mapping[str, datetime]) -> float:
+        times = [said[episode_id] for episode_id in fact.evidence if episode_id in said]
+        held = Held(self.registry.get(fact.predicate), times, is_pinned=fact.is_pinned)
+        return decay(held, self.now)
 
     def answer(self, text: str, confidence: float, facts: Sequence[Fact]) -> Answer:
         """With the messages that its facts rest on, and a word on what has not been said for long."""

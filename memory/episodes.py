@@ -53,6 +53,12 @@ def get_episodes(database: Database, space_id: str, ids: Iterable[str]) -> list[
     return sorted(found, key=_order)
 
 
+def newest_message(session: Session, space_id: str) -> datetime | None:
+    """When somebody last spoke: where the space's own time ends."""
+    query = select(func.max(tables.Episode.time)).where(tables.Episode.space_id == space_id)
+    return session.scalar(query.where(tables.Episode.origin == "observed"))
+
+
 def list_episodes(
     database: Database,
     space_id: str,

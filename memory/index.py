@@ -8,23 +8,27 @@ with a million facts: docs/adr/0016-an-index-for-a-million.md; what weighs how m
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from threading import RLock
 
 import numpy as np
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from db.engine import Database
 from db.tables import Episode, Participant
 from memory.perspective import visible_query
 from memory.ports import Embedder, FloatMatrix
+from memory.registry import Registry
 from memory.search import embeddings, feed, units
 from memory.search.build import Build, MustRebuild, Progress, make
 from memory.search.checking import check
 from memory.search.columns import EPISODE, FACT, KIND_NAMES, SPEAKS, Ints, as_numbers
+from memory.search.fading import FADING, retained
 from memory.search.feed import Changes
 from memory.search.manifest import Folder
 from memory.search.mentions import Gazetteer
@@ -41,11 +45,36 @@ _REMEMBERED = 64  # vectors of the last questions
 _SPARE = 20  # units looked up beyond those asked for, in case some are gone
 
 
+@dataclass(frozen=True, slots=True)
+class _View:
+    """From where is looked: what that person (an id) can know, by then."""
+
+    known_to: str | None
+    as_of: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Usable:
+    """Under which id a unit is shown, and what time has left of it."""
+
+    id: str
+    left: float = 1.0
+
+
 class Index:
     """One space's index for one encoder. Safe to share between threads of a process, and between processes."""
 
-    def __init__(self, database: Database, space_id: str, folder: Path, embedder: Embedder) -> None:
+    def __init__(
+        self,
+        database: Database,
+        space_id: str,
+        folder: Path,
+        embedder: Embedder,
+        registry: Registry | None = None,
+    ) -> None:
+        """`registry` says how fast facts fade; the shipped one where none is given."""
         self.database, self.space_id, self.folder, self.embedder = database, space_id, folder, embedder
+        self._registry = registry
         self._home = Folder(folder)
         self._lock = RLock()
         self._build: Build | None = None
@@ -55,9 +84,16 @@ class Index:
         folder.mkdir(parents=True, exist_ok=True)
 
     @classmethod
-    def open(cls, database: Database, space_id: str, home: Path, embedder: Embedder) -> Index:
+    def open(
+        cls,
+        database: Database,
+        space_id: str,
+        home: Path,
+        embedder: Embedder,
+        registry: Registry | None = None,
+    ) -> Index:
         """The space's index under that home folder. Reads nothing yet: call `refresh` before searching."""
-        return cls(database, space_id, home / "index" / space_id, embedder)
+        return cls(database, space_id, home / "index" / space_id, embedder, registry)
 
     def close(self) -> None:
         with self._lock:
@@ -103,7 +139,8 @@ class Index:
 
         Kinds are episode, fact and session; a session is a hit under the id of its first episode. `vector` is the
         question's own, where it is at hand; `times` are what its words of time mean, where that is known better than
-        from the words ("before she moved"). What the tables do not hold any more is never among the hits.
+        from the words ("before she moved"). Of two facts that fit alike, the one that time has left more of comes first.
+        What the tables do not hold any more is never among the hits.
         """
         with self._lock:
             build = self._current()
@@ -112,17 +149,17 @@ class Index:
             understood = self._understand(build, query)
             if times is not None:
                 understood = replace(understood, times=tuple(times))
-            until = None if as_of is None else as_of.timestamp()
+            until, view = None if as_of is None else as_of.timestamp(), _View(known_to, as_of)
             found: list[Hit] = []
             wanted = frozenset(KIND_NAMES.index(kind) for kind in kinds if kind in ("episode", "fact"))
             if wanted:
                 limits = self._limits(build, wanted, until, known_to)
                 ranking = rank_units(build, understood, vector, limits)
-                found += self._hits(build, ranking, k, as_of, known_to)
+                found += self._hits(build, ranking, k, view)
             if "session" in kinds:
                 limits = self._limits(build, frozenset({EPISODE}), until, known_to)
                 ranking = rank_sessions(build, understood, vector, limits, until)
-                found += self._hits(build, ranking, k, as_of, known_to, kind="session")
+                found += self._hits(build, ranking, k, view, kind="session")
         return sorted(found, key=lambda hit: -hit.score)[:k]
 
     def understand(self, query: str) -> Query:
@@ -136,6 +173,10 @@ class Index:
         with self._lock:
             self._current()
             return self._gazetteer()
+
+    @cached_property
+    def registry(self) -> Registry:
+        return self._registry or Registry.load()
 
     @property
     def units(self) -> dict[str, int]:
@@ -276,53 +317,76 @@ class Index:
         return Limits(allowed, Scope(text_kinds, until, audience))
 
     def _hits(
-        self,
-        build: Build,
-        ranking: Ranking,
-        k: int,
-        as_of: datetime | None,
-        known_to: str | None,
-        *,
-        kind: str | None = None,
+        self, build: Build, ranking: Ranking, k: int, view: _View, *, kind: str | None = None
     ) -> list[Hit]:
-        """The k best that the tables hold and the person can know."""
+        """The k best that the tables hold and the person can know, each less what time took from it."""
         hits: list[Hit] = []
         start, size = 0, k + _SPARE
-        while len(hits) < k and start < len(ranking.numbers):
+        while start < len(ranking.numbers) and not _is_enough(hits, k, float(ranking.scores[start])):
             part = ranking.numbers[start : start + size]
-            usable = self._usable(build, part, as_of, known_to)
+            usable = self._usable(build, part, view)
             for i, (number, owner_id) in enumerate(zip(part.tolist(), build.columns.ids(part), strict=True)):
                 if owner_id in usable:
                     shown = kind or KIND_NAMES[build.columns.kind[number]]
-                    score = float(ranking.scores[start + i])
-                    hits.append(Hit(shown, usable[owner_id], score, ranking.parts(start + i)))  # type: ignore[arg-type]
+                    hits.append(_hit(shown, usable[owner_id], ranking, start + i))
+            hits.sort(key=lambda hit: -hit.score)
             start, size = start + len(part), 4 * size
         return hits[:k]
 
-    def _usable(
-        self, build: Build, numbers: Ints, as_of: datetime | None, known_to: str | None
-    ) -> dict[str, str]:
-        """Ids of those units that are in the tables, not retired, and known to the person: each with its id for them.
+    def _usable(self, build: Build, numbers: Ints, view: _View) -> dict[str, _Usable]:
+        """Those units that are in the tables, not retired, and known to the person, by id.
 
         A fact that they know by a restatement alone goes by the restatement's.
         """
         kinds = build.columns.kind[numbers]
         ids = {"episode": build.columns.ids(numbers[kinds == EPISODE])}
         ids["fact"] = build.columns.ids(numbers[kinds == FACT])
-        visible = visible_query(self.space_id, known_to, as_of) if known_to is not None else None
         with self.database.reading() as session:
             found = units.still_there(session, ids)
-            if visible is None:
-                return {item: item for item in found}
-            seen: dict[str, str] = {}
-            for part in units.in_chunks(ids["episode"]):
-                seen.update((item, item) for item in session.scalars(visible.where(Episode.id.in_(part))))
-            for part in units.in_chunks(ids["fact"]):
-                rests_on = units.told_in(session, part)
-                known = set(
-                    session.scalars(visible.where(Episode.id.in_({told.episode_id for told in rests_on})))
-                )
-                for told in rests_on:  # a fact's own messages first
-                    if told.episode_id in known:
-                        seen.setdefault(told.fact_id, told.by)
-        return {item: seen[item] for item in found if item in seen}
+            if view.known_to is None:
+                seen = {item: item for item in found}
+                visible = None
+            else:
+                seen, visible = self._seen(session, ids, view)
+            facts = [item for item in ids["fact"] if item in found and item in seen]
+            left = retained(session, self.registry, facts, self._moment(build, view), visible)
+        return {item: _Usable(seen[item], left.get(item, 1.0)) for item in found if item in seen}
+
+    def _seen(
+        self, session: Session, ids: Mapping[str, Sequence[str]], view: _View
+    ) -> tuple[dict[str, str], set[str]]:
+        """Those units that the person can know, each with its id for them; and the messages of theirs that tell so."""
+        assert view.known_to is not None
+        visible = visible_query(self.space_id, view.known_to, view.as_of)
+        seen: dict[str, str] = {}
+        heard: set[str] = set()
+        for part in units.in_chunks(ids["episode"]):
+            seen.update((item, item) for item in session.scalars(visible.where(Episode.id.in_(part))))
+        for part in units.in_chunks(ids["fact"]):
+            rests_on = units.told_in(session, part)
+            known = set(
+                session.scalars(visible.where(Episode.id.in_({told.episode_id for told in rests_on})))
+            )
+            for told in rests_on:  # a fact's own messages first
+                if told.episode_id in known:
+                    seen.setdefault(told.fact_id, told.by)
+            heard |= known
+        return seen, heard
+
+    def _moment(self, build: Build, view: _View) -> datetime:
+        """The moment that is asked about; no later than the newest message, since while nobody speaks nothing fades."""
+        newest = datetime.fromtimestamp(build.last_time, UTC)
+        return newest if view.as_of is None else min(view.as_of, newest)
+
+
+def _is_enough(hits: Sequence[Hit], k: int, following: float) -> bool:
+    """Whether no unit from there on can be among the k best: time only takes from a score."""
+    return len(hits) >= k and hits[k - 1].score >= following
+
+
+def _hit(kind: str, usable: _Usable, ranking: Ranking, place: int) -> Hit:
+    score, parts = float(ranking.scores[place]), ranking.parts(place)
+    fading = -round(FADING * (1.0 - usable.left), 6)
+    if fading:
+        score, parts = round(score + fading, 6), {**parts, "fading": fading}
+    return Hit(kind, usable.id, score, parts)  # type: ignore[arg-type]

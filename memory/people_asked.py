@@ -52,7 +52,7 @@ def namesakes(asked: Asked, matches: list[Match], sure: float) -> Answer | None:
     if mention is None or len(mention.node_ids) < 2:
         return None
     of_each = {
-        match.fact.subject_id: asked.timed(asked.slot(match))[:MAX_LISTED]
+        match.fact.subject_id: asked.alive(asked.timed(asked.slot(match)))
         for match in reversed(matches)
         if match.fact.predicate == top.fact.predicate and match.fact.subject_id in mention.node_ids
     }

@@ -140,7 +140,7 @@ class Services:
     def index(self) -> Index:
         from memory.index import Index
 
-        return Index.open(self.database, self.space_id, self.settings.home, self.embedder)
+        return Index.open(self.database, self.space_id, self.settings.home, self.embedder, self.registry)
 
     @property
     def cache_dir(self) -> Path:
