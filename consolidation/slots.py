@@ -83,9 +83,9 @@ def _apart(gone: Mapping[tuple[str, str], list[str]], facts: Sequence[Fact]) -> 
 
 
 def is_teachable(fact: Fact) -> bool:
-    """Short enough for one answer, one line, and not something a model said."""
+    """Short enough for one answer, one line, and something that a person said: no model, and no inference."""
     return (
-        fact.origin != "simulated"
+        fact.origin == "observed"
         and 0 < len(fact.object.split()) <= MAX_OBJECT_WORDS
         and "\n" not in fact.object
         and bool(fact.subject.strip())

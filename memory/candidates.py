@@ -96,7 +96,7 @@ class _Intake:
             change=candidate.change,
             corrects=candidate.corrects,
             confidence=min(1.0, max(0.0, float(candidate.confidence))),
-            origin="inferred" if "inferred" in origins else "observed",
+            origin="inferred" if candidate.is_inferred or "inferred" in origins else "observed",
             rule=candidate.rule[:128],
             asserted_by=self._node(candidate.asserted_by, "person"),
         )

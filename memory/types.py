@@ -90,6 +90,7 @@ class FactCandidate:
     valid_to: datetime | None = None
     change: Change = "state"
     corrects: str | None = None  # the value that is withdrawn, where the words name it
+    is_inferred: bool = False  # nobody said it: it follows from all of its messages together
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,7 @@ class Hit:
     A session goes by the id of its first episode.
     """
 
-    kind: Literal["episode", "fact", "session"]
+    kind: Literal["episode", "fact", "session", "digest"]
     id: str
     score: float
     parts: dict[str, float] = field(default_factory=dict)

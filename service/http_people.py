@@ -45,6 +45,22 @@ def duplicates(app: Given) -> list[dict[str, Any]]:
     return [duplicate_json(pair) for pair in found]
 
 
+@router.get("/v1/people/{name}/patterns")
+def patterns(app: Given, name: str, known_to: str | None = None) -> list[dict[str, Any]]:
+    """What the person does again and again, as they say themselves or as the nights have counted."""
+    from consolidation.patterns import list_patterns, pattern_json
+
+    services = app.services
+    found = list_patterns(
+        services.database,
+        services.space_id,
+        services.registry,
+        person_id=services.person(name).id,
+        known_to=services.person(known_to).id if known_to else None,
+    )
+    return pattern_json(services.database, found)
+
+
 @router.get("/v1/people/{name}", response_model=None)
 def profile(
     app: Given,

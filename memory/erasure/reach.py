@@ -1,7 +1,7 @@
 """How far an erasure reaches: which rows go with a person, a fact, a message or a source. Reads; changes nothing.
 
-A message takes its tags, vectors and evidence, and the facts that nobody's remaining words assert. A fact takes the
-statements that were merged into it. A person takes what they said and what is said about them.
+A message takes its tags, vectors and evidence, the facts that nobody's remaining words assert, and what was inferred from
+it together with others. A fact takes the statements that were merged into it. A person takes what they said and what is said about them.
 """
 
 from __future__ import annotations
@@ -185,9 +185,9 @@ def _close(session: Session, space_id: str, reach: Reach) -> None:
     }
     held = evidence_of(session, hit)
     speakers = _speakers(session, set[str]().union(*held.values()) if held else set())
-    for fact_id, asserter in _asserters(session, hit - reach.facts):
+    for fact_id, asserter, is_inferred in _asserters(session, hit - reach.facts):
         asserted = {episode for episode in held[fact_id] if speakers[episode] == asserter}
-        if not (asserted or held[fact_id]) - reach.episodes:
+        if is_inferred or not (asserted or held[fact_id]) - reach.episodes:
             reach.facts.add(fact_id)
     reach.again = slot_mates(session, space_id, hit | reach.facts) - reach.facts
 
@@ -213,10 +213,12 @@ def _notes(session: Session, reach: Reach) -> set[str]:
     return notes - needed
 
 
-def _asserters(session: Session, fact_ids: Collection[str]) -> Iterator[tuple[str, str | None]]:
+def _asserters(session: Session, fact_ids: Collection[str]) -> Iterator[tuple[str, str | None, bool]]:
+    """Fact, who asserts it, and whether it was inferred."""
     for part in chunked(tables.Fact.id, fact_ids):
-        for row in session.execute(select(tables.Fact.id, tables.Fact.asserted_by).where(part)):
-            yield row.id, row.asserted_by
+        columns = tables.Fact.id, tables.Fact.asserted_by, tables.Fact.origin
+        for row in session.execute(select(*columns).where(part)):
+            yield row.id, row.asserted_by, row.origin == "inferred"
 
 
 def slot_mates(session: Session, space_id: str, fact_ids: Collection[str]) -> set[str]:

@@ -287,4 +287,43 @@ def merges(state: State, as_json: bool) -> None:
     print_table(["id", "kept", "merged", "day", ""], rows)
 
 
+@person.command()
+@click.argument("person")
+@_KNOWN_TO
+@_JSON
+@click.pass_obj
+def patterns(state: State, person: str, known_to: str | None, as_json: bool) -> None:
+    """What the person does again and again, as they say themselves or as the nights have counted."""
+    from consolidation.patterns import list_patterns, pattern_json
+
+    with state.services() as services:
+        about = services.person(person)
+        found = pattern_json(
+            services.database,
+            list_patterns(
+                services.database,
+                services.space_id,
+                services.registry,
+                person_id=about.id,
+                known_to=services.person(known_to).id if known_to else None,
+            ),
+        )
+    if as_json:
+        print_json(found)
+    elif not found:
+        click.echo(f"no pattern of {about.name} is known; `slowwave sleep` looks for them")
+    else:
+        rows = [[one["pattern"], _seen(one), f"{one['confidence']:.2f}", one["id"]] for one in found]
+        print_table(["pattern", "seen", "sure", "id"], rows, title=about.name)
+
+
+def _seen(pattern: dict[str, Any]) -> str:
+    counts, n = pattern["counts"], len(pattern["evidence"])
+    if not counts:
+        return f"said in {n} message{'s' * (n != 1)}"
+    return (
+        f"{counts['k_when']} of {counts['n_when']} sessions; {counts['k_else']} of {counts['n_else']} others"
+    )
+
+
 COMMANDS = (people, person)

@@ -27,7 +27,7 @@ def test_a_writer_that_is_away_leaves_the_old_version_in_force(chat: Any) -> Non
 
 
 def test_habits_are_seen_against_the_other_speakers(chat: Any) -> None:
-    heard = constitution._heard(chat.episodes)
+    heard = constitution._heard([chat.episodes])
     assert set(heard) == {episode.speaker_id for episode in chat.episodes}
     assert all(len(said) == len(chat.episodes) for said in heard.values())
     assert constitution.run(chat.context(tools={"constitution_writer": HabitWriter()}), no_progress).counts[

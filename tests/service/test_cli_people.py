@@ -8,6 +8,13 @@ from typing import Any
 
 import pytest
 
+from consolidation.patterns import TOLD
+from memory.episodes import list_episodes
+from memory.facts import add_candidates, decide
+from memory.types import FactCandidate
+from service.settings import Settings
+from service.wiring import Services
+
 
 def merged(slowwave: Any) -> str:
     """A merge of the two who spoke in one conversation, by force."""
@@ -147,3 +154,26 @@ def test_a_chat_goes_on_as_the_same_after_its_people_got_other_names(
     ]
     report = slowwave("import", write(tmp_path / "longer.jsonl", said + later), "--json").json
     assert (report["messages"], report["new"]) == (7, 2)
+
+
+def test_patterns_of_a_person_are_listed_to_who_could_hear_them(slowwave: Any) -> None:
+    assert "no pattern of Ada Lund is known" in slowwave("person", "patterns", "Ada").out
+    with Services(Settings(home=slowwave.home)) as services:
+        said = next(e for e in list_episodes(services.database, services.space_id) if e.speaker == "Ada Lund")
+        candidate = FactCandidate(
+            "Ada Lund",
+            "pattern",
+            "hums when nervous",
+            (said.id,),
+            "Ada Lund",
+            0.75,
+            TOLD,
+            object_kind="pattern",
+        )
+        with services.database.transaction() as session:
+            found = add_candidates(session, services.space_id, [candidate], services.registry)
+            decide(session, services.space_id, found[0], "STORE", ["said"], services.registry, run_id=None)
+    (shown,) = slowwave("person", "patterns", "Ada", "--known-to", "Bo", "--json").json
+    assert (shown["pattern"], shown["kind"], shown["counts"]) == ("hums when nervous", "told", None)
+    assert shown["evidence"] == [said.id]
+    assert "said in 1 message" in slowwave("person", "patterns", "Ada").out
