@@ -91,6 +91,11 @@ def convictions(own: Sequence[Episode]) -> list[tuple[float, Principle]]:
     return sorted(scored, key=lambda item: (-item[0], item[1].text))
 
 
+def strength(message: str) -> float:
+    """How much the message's strongest line says about who wrote it; 0 where it makes none."""
+    return max((pattern.weight for pattern, _ in _lines(message)), default=0.0)
+
+
 def _lines(message: str) -> list[tuple[_Pattern, str]]:
     """At most one line per sentence: the first pattern that fits."""
     if cues.is_pasted(message):

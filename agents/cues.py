@@ -20,10 +20,30 @@ _ASKED = re.compile(
     r"|(?:do|does|did|are|is|was|were|have|has|can|could|will|would|should)\s+(?:you|he|she|they|it|we|i|your|his|her)\b)",
     _I,
 )
+_EXCLAIMED = re.compile(  # asked to tell, not to know
+    r"^\W*(?:(?:and|so|but|wait|ok|hey|btw|oh)\W+)*(?:can you believe|did (?:i|we) (?:ever )?tell you|have i told you|"
+    r"did you know|guess (?:what|who)|you know what|do you realise|do you realize)\b",
+    _I,
+)
+_OPEN_QUESTION = re.compile(
+    r"^\W*(?:(?:and|so|but|wait|ok|hey|btw)\W+)*(?:who|what|where|when|why|how|which)(?:'s|\b)", _I
+)
+_AUXILIARY = re.compile(
+    r"^\W*(?:(?:and|so|but|wait|ok|hey|btw)\W+)*(?:do|does|did|are|is|was|were|have|has|had|can|could|will|would|shall|should|"
+    r"may|might|any|ever|don't|doesn't|didn't|isn't|aren't|wasn't|haven't|hasn't|won't)\b",
+    _I,
+)
 _UNREAL = re.compile(
     r"\b(?:if|imagine|suppose|supposing|pretend|what if|would|could|might|wish|as if|as though|in theory|"
     r"one day|some\s?day|dream(?:t|ed|ing)? (?:of|about|that)|thinking (?:of|about)|considering|"
-    r"maybe|perhaps|possibly|tempted to|threatening to|i should|we should|almost|nearly)\b|\b(?:i|we|you|he|she|they)'d\b",
+    r"maybe|perhaps|possibly|tempted to|threatening to|i should|we should|almost|nearly)\b"
+    r"|\b(?:i|we|you|he|she|they)'d\b(?!\s+(?:been|had|got|gone|done|seen|said|told|left|lost|forgotten|become|\w{2,}ed)\b)",
+    _I,
+)
+_CONDITION = re.compile(r"\b(?:if|unless)\b", _I)
+_IDLE_IF = re.compile(  # an if that makes nothing hypothetical
+    r"\bif (?:you (?:count|ask me|must know|know what i mean|can believe it|remember)|i(?:'m| am) (?:being )?honest|"
+    r"i remember (?:right|rightly|correctly)|i'm not mistaken|anyone asks|that counts)\b",
     _I,
 )
 _HOPED = re.compile(
@@ -31,18 +51,34 @@ _HOPED = re.compile(
     _I,
 )
 _OPEN = re.compile(r"\b(?:applied|application|let's see|we'?ll see|fingers crossed|if all goes well)\b", _I)
+_ENDED = re.compile(
+    r"\b(?:over|gone|died|dead|left|quit|stopped|sold|no longer|no more|(?:not|n't) (?:\w+ ){0,4}any ?more|gave up|given up|"
+    r"last (?:day|shift|time|one)|finished|broke up|split up|moved out|moved away|passed away|put down|resigned|handed in|"
+    r"got rid of|gave away|used to|former|closed down|ended|cancelled)\b",
+    _I,
+)
 _CALLED_OFF = re.compile(
     r"\b(?:is|are|was|were) (?:off|over|cancell?ed|not happening)\b|\bfell through\b|\bcalled (?:it )?off\b|\bgave up on\b",
     _I,
 )
 _HEARSAY = re.compile(
     r"\b(?:rumou?rs?|gossip|apparently|allegedly|supposedly|they say|people say|word is|heard (?:that|from)|"
-    r"did you hear|someone said|somebody said|according to|claims?|claimed|swears|reckons)\b",
+    r"did you hear|(?:someone|somebody)(?: \w+){0,3} (?:said|says|told|claims)|according to|claims?|claimed|swears|reckons)\b",
+    _I,
+)
+_OTHERS_WORD = re.compile(
+    r"(?<!\bi )(?<!\bwe )(?<!\bhave )(?<!'ve )\b(?:says?|said|thinks?|insists?|decided|decides)\s+(?:that\s+)?(?:i|we)"
+    r"(?:'m|'re|\s+(?:am|are|should|must|ought|need|have to))\b|\bsays? (?:\S+ ){1,6}?(?:and|that) (?:i|we) should\b",
+    _I,
+)
+_WHO_KNOWS = re.compile(  # whose word on somebody is more than an opinion
+    r"\b(?:doctors?|dr\.?|gp|nurse|dentist|vet|midwife|physio(?:therapist)?|surgeon|clinic|hospital|lab|court|judge|"
+    r"bank|landlord|landlady|agency|school|office|boss|manager|hr)\b",
     _I,
 )
 _JOKE = re.compile(
     r"[🙃🤡🤥🤪😜😝]|\b(?:just kidding|only kidding|only joking|jk|yeah right|as if|in my dreams|not really|sure,? because|"
-    r"effective immediately|plot twist|obviously not|lol no|just love how)\b|(?:^|\s)/s\b|\bof course,? (?:because|since)\b",
+    r"plot twist|obviously not|lol no|just love how)\b|(?:^|\s)/s\b|\bof course,? (?:because|since)\b",
     _I,
 )
 _LOVE_TO_COMPLAIN = re.compile(
@@ -60,19 +96,43 @@ _NEGATED = re.compile(
     r"doesn't|doesnt|didn't|didnt|won't|can't|cannot|haven't|hasn't)\b",
     _I,
 )
+_CORRECTS = re.compile(
+    r"^\W*(?:no|nope|sorry|wait|actually|oops|correction|i mean)(?:\W+(?:no|sorry|wait|actually|i mean))*\W+",
+    _I,
+)
+_NO = re.compile(r"^\W*(?:no|nope|nah|don't|please don't|not (?:now|tonight|today)|rather not|no way)\b", _I)
 _TAKEN_BACK = re.compile(
     r"\b(?:no,? wait|wait,? no|actually,? no|scratch that|i mean|correction|sorry,? i meant|i was wrong|not true|"
     r"(?:that|it) was (?:only |just )?(?:a joke|autocorrect)|nobody is|is not happening|isn't happening|called (?:it )?off|"
-    r"cancell?ed|fell through|said no|false alarm|turned out (?:not|to be wrong)|none of it is true)\b",
+    r"cancell?ed|fell through|said no(?!\s+\w)|false alarm|(?:i am|i'm|i was|was) (?:only |just )?(?:joking|kidding|messing)|"
+    r"i made (?:it|that) up|not serious(?:ly)?|wasn't serious|pulling your leg|winding you up|april fools?|"
+    r"that never happened|of course not|obviously not|turned out (?:not|to be wrong)|none of it is true)\b",
     _I,
 )
+_CONFESSED = re.compile(  # taken back whatever else is said
+    r"\b(?:(?:that|it) was (?:only |just )?a joke|(?:i am|i'm|i was|was) (?:only |just )?(?:joking|kidding|messing)|just kidding|"
+    r"i made (?:it|that) up|pulling your leg|winding you up|april fools?|none of it is true|false alarm)\b",
+    _I,
+)
+_FORMER = re.compile(r"\b(?:former|formerly|ex|used to be|was once|back then)\b", _I)
 _AGREED = re.compile(
     r"^\W*(?:yes|yeah|yep|yup|ya|sure|exactly|correct|right|true|indeed|of course|absolutely|definitely|it is|she is|"
     r"he is|i am|we are|i do|i did|we did|si|sí|sim|oui|ja|jo)\b",
     _I,
 )
+_MOCK_TITLE = re.compile(  # a title nobody has ("queen of the tea towels"); real ones go with a name
+    r"\b(?:king|queen|emperor|empress|admiral|duke|duchess|pope|goddess|overlord|supreme leader|grand master)"
+    r"\s+of\s+(?:all\s+|the\s+|my\s+|our\s+|your\s+)*[a-z]\w*(?:\s+\w+)?"
+)
+_GOES_ON = re.compile(r"^\W*(?:with|of|to|for)\s")  # "i'm in love... with this sandwich"
+_SIGN_WORDS = 5  # a sentence of at most so many words can be a mere sign of how the one before was meant
 QUESTION = "it is a question"
 NOT_MEANT = "it is not meant"
+WISH = "it is a wish or a plan"
+TRAILS_OFF = "it trails off, and what follows may turn it around"
+UNDECIDED = (QUESTION, TRAILS_OFF)  # reasons that leave open whether it is so; the others speak against it
+_WORDS_OF_MAKING_SURE = 4
+_UNIT = re.compile(r"(\d)(kg|km|cm|mm|mg|ml|kr|hrs?|mins?|am|pm|g|m|l|h|k)\b")
 NEAR_WORDS = 4  # how many words before a value a negation may stand
 
 
@@ -89,15 +149,24 @@ def sentences(message: str) -> list[Sentence]:
     return [Sentence(part, message, after) for part, after in zip(parts, [*parts[1:], ""], strict=True)]
 
 
-def objections(sentence: Sentence, values: Iterable[str], *, is_denial: bool = False) -> list[str]:
+def objections(
+    sentence: Sentence, values: Iterable[str], *, is_denial: bool = False, is_wish: bool = False
+) -> list[str]:
     """Why the sentence does not assert the `values` (lower-cased words) in it; empty where nothing speaks against.
 
-    `is_denial`: the statement to support itself says that something is not so, and a negation is no objection.
+    `is_denial`: the statement to support itself says that something is not so, or is over: a negation or an end is no
+    objection. `is_wish`: it says that somebody wants, plans or applied for something, and that is none.
     """
     wanted = frozenset(values)
     found = [reason for reason, applies in _WHOLE if applies(sentence)]
+    if any(wanted & stems(match[0]) for match in _MOCK_TITLE.finditer(sentence.text)):
+        found.append(NOT_MEANT)
+    if not is_wish and (_OPEN.search(sentence.text) or _OPEN.search(sentence.following)):
+        found.append("it is not settled")
+    if not is_denial and _CALLED_OFF.search(sentence.text):
+        found.append("it is called off")
     before = _up_to(sentence.text, wanted)
-    found += [reason for reason, pattern in _BEFORE if pattern.search(before)]
+    found += [reason for reason, applies in _BEFORE if applies(before) and not (is_wish and reason == WISH)]
     if _is_quoted(sentence, wanted):
         found.append("it quotes somebody")
     if not is_denial and _is_negated(sentence.text, wanted):
@@ -111,21 +180,53 @@ def is_pasted(message: str) -> bool:
 
 
 def is_question(text: str) -> bool:
-    return bool(_QUESTION.search(text) or _ASKED.search(text))
+    return bool(_QUESTION.search(text) or _ASKED.search(text)) and not _EXCLAIMED.search(text)
+
+
+def takes_for_granted(text: str) -> bool:
+    """Whether a question asks for something else about what it names ("what is it like in Oslo?"), or only makes sure
+    ("and they stay in Oslo?"). A question that turns on a yes or no does neither."""
+    if _HEARSAY.search(text) or _UNREAL.search(text) or _NEGATED.search(text):
+        return False
+    if _OPEN_QUESTION.search(text):
+        return True
+    return not (_AUXILIARY.search(text) or _ASKED.search(text) or len(text.split()) < _WORDS_OF_MAKING_SURE)
 
 
 def agrees(message: str) -> bool:
-    """Whether a reply begins with a yes."""
-    return bool(_AGREED.search(message))
+    """Whether a reply begins with a yes, or a short question back is followed by one."""
+    parts = sentences(message)
+    is_back = len(parts) > 1 and bool(_QUESTION.search(parts[0].text))
+    return bool(_AGREED.search(message)) or (is_back and bool(_AGREED.search(parts[1].text)))
+
+
+def declines(message: str) -> bool:
+    """Whether a reply begins with a no."""
+    return bool(_NO.search(message))
+
+
+def ends_something(text: str) -> bool:
+    """Whether it tells that something is over."""
+    return bool(_ENDED.search(text))
 
 
 def denies(text: str) -> bool:
-    """Whether a negation or a cancellation is anywhere in it."""
-    return bool(_NEGATED.search(text) or _TAKEN_BACK.search(text))
+    """Whether a negation, a cancellation or a "no longer" is anywhere in it."""
+    return bool(_NEGATED.search(text) or _TAKEN_BACK.search(text) or _FORMER.search(text))
 
 
 def takes_back(message: str) -> bool:
     return bool(_TAKEN_BACK.search(message))
+
+
+def confesses(message: str) -> bool:
+    """Whether it says that what its speaker said before was not meant."""
+    return bool(_CONFESSED.search(message))
+
+
+def _is_sign(text: str) -> bool:
+    """Whether the sentence is too short to have a matter of its own."""
+    return len(re.findall(r"[\w']+", text)) <= _SIGN_WORDS
 
 
 def _up_to(text: str, wanted: frozenset[str]) -> str:
@@ -137,7 +238,8 @@ def _up_to(text: str, wanted: frozenset[str]) -> str:
 
 
 def _is_negated(text: str, wanted: frozenset[str]) -> bool:
-    """A negation in the few words before one of the values, in the same clause."""
+    """A negation in the few words before one of the values, in the same clause; "no, sorry, the 8th" negates nothing."""
+    text = _CORRECTS.sub("", text)
     for clause in re.split(r"[,;:.!?]|\bbut\b", text):
         words = re.findall(r"[\w']+", clause.lower())
         for index, word in enumerate(words):
@@ -155,8 +257,9 @@ def _is_quoted(sentence: Sentence, wanted: frozenset[str]) -> bool:
 
 
 def stems(text: str) -> set[str]:
-    """Lower-cased words and numbers, without possessive, plural and ordinal endings."""
-    return {_stem(word) for word in re.findall(r"[\w']+", text.replace("’", "'").lower())}
+    """Lower-cased words and numbers, without possessive, plural and ordinal endings; a unit parts from its number."""
+    plain = _UNIT.sub(r"\1 \2", text.replace("’", "'").lower())
+    return {_stem(word) for word in re.findall(r"[\w']+", plain)}
 
 
 def _stem(word: str) -> str:
@@ -172,14 +275,20 @@ def _stem(word: str) -> str:
 _WHOLE: tuple[tuple[str, Callable[[Sentence], bool]], ...] = (
     ("it gives orders to machines", lambda s: is_pasted(s.message)),
     (QUESTION, lambda s: is_question(s.text)),
-    ("it is hypothetical", lambda s: bool(re.search(r"\b(?:if|unless)\b", s.text, _I))),
-    (NOT_MEANT, lambda s: bool(_JOKE.search(s.text) or _JOKE.search(s.following))),
-    ("it is not settled", lambda s: bool(_OPEN.search(s.text) or _OPEN.search(s.following))),
-    ("it is called off", lambda s: bool(_CALLED_OFF.search(s.text))),
+    ("it is hypothetical", lambda s: bool(_CONDITION.search(_IDLE_IF.sub(" ", s.text)))),
+    (
+        NOT_MEANT,
+        lambda s: bool(_JOKE.search(s.text) or (_is_sign(s.following) and _JOKE.search(s.following))),
+    ),
+    (TRAILS_OFF, lambda s: s.text.rstrip().endswith(("…", "...")) and bool(_GOES_ON.search(s.following))),
     (NOT_MEANT, lambda s: bool(_LOVE_TO_COMPLAIN.search(s.text))),
 )
-_BEFORE: tuple[tuple[str, re.Pattern[str]], ...] = (
-    ("it is hypothetical", _UNREAL),
-    ("it is a wish or a plan", _HOPED),
-    ("it passes on hearsay", _HEARSAY),
+_BEFORE: tuple[tuple[str, Callable[[str], bool]], ...] = (
+    ("it is hypothetical", lambda text: bool(_UNREAL.search(_IDLE_IF.sub(" ", text)))),
+    (WISH, lambda text: bool(_HOPED.search(text))),
+    ("it passes on hearsay", lambda text: bool(_HEARSAY.search(text))),
+    (
+        "it is what somebody else makes of it",
+        lambda text: bool(_OTHERS_WORD.search(text)) and not _WHO_KNOWS.search(text),
+    ),
 )

@@ -9,28 +9,23 @@ where the model is out of reach or answers badly.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from agents import cues
 from agents.errors import AgentError
 from agents.structured import ask_json, fenced
-from memory.names import key
+from agents.telling import Telling, says_otherwise, telling_of
 from memory.ports import ChatModel, Embedder
 from memory.types import Episode, Verdict
-from memory.wordings import Wordings
+from memory.wordings import content_words
 
 SUPPORTED, UNSUPPORTED, UNCLEAR = "supported", "unsupported", "unclear"
 COVERED = 0.5  # share of a statement's telling words that must be in the messages
 NEAR_MEANING = 0.45  # cosine from which a message is about the same matter
 _ENOUGH_EPISODES = 64  # a judgement looks at the newest of these
 
-# Words that statements share whatever their value; those of the shipped wordings are added when a judge is made.
-_COMMON = """a an the is are was were be been am has have had do does did of in on at to for from by with and or as it its
-his her their he she they that this now there who whose name called new longer more any yes no not never january february march april
-may june july august september october november december"""
-_SUBJECT = re.compile(r"(?:[A-ZÀ-Þ][\w'’-]*\s+){1,4}")
 _DATE = re.compile(r"\b\d{1,2} [A-Z][a-z]+ \d{4}\b")
 _RELATIVE_DAY = re.compile(
     r"\b(?:today|tonight|yesterday|tomorrow|this (?:morning|afternoon|evening)|(?:mon|tues|wednes|thurs|fri|satur|sun)day|"
@@ -38,9 +33,17 @@ _RELATIVE_DAY = re.compile(
     re.IGNORECASE,
 )
 _NEAR_DAYS = 10
-_DENIAL = re.compile(
-    r"\b(?:not|no longer|never|stopped|gave up|no more|ended|isn't|doesn't)\b", re.IGNORECASE
+_WORDS_OF_TAKING_BACK = 3  # content words
+_WISH = re.compile(
+    r"\b(?:want(?:s|ed)?|wish(?:es)?|hopes?|plan(?:s|ned)?|intends?|goals?|dreams?|appl(?:y|ies|ied|ying|ication)|interview)\b",
+    re.IGNORECASE,
 )
+_DENIAL = re.compile(
+    r"\b(?:not|no longer|never|stopped|gave up|quit|no more|ended|over|isn't|doesn't|cannot|can't|dislikes?|hates?|avoids?|"
+    r"allergic|allergy|allergies|intoleran\w+|afraid|fears?|sold|lost|former)\b",
+    re.IGNORECASE,
+)
+OVER = ", which is over"  # how a statement says that it is about something that ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +54,27 @@ class _Reading:
     doubted: frozenset[str]
     reasons: tuple[str, ...]  # why the doubted ones are
 
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """A statement with the messages to find it in, in time order; `own` are the places of its evidence."""
+
+    statement: str
+    episodes: Sequence[Episode]
+    own: frozenset[int]
+    telling: Telling
+
     @property
-    def is_silent(self) -> bool:
-        return not self.asserted and not self.doubted
+    def is_over(self) -> bool:
+        return OVER in self.statement
+
+    def is_beside_own(self, place: int) -> bool:
+        """Whether the message goes on from evidence by the same speaker, or leads to it."""
+        speaker = self.episodes[place].speaker_id
+        return any(
+            other in self.own and self.episodes[other].speaker_id == speaker
+            for other in (place - 1, place + 1)
+        )
 
 
 class RuleJudge:
@@ -62,36 +83,41 @@ class RuleJudge:
     def __init__(self, embedder: Embedder) -> None:
         self.name = f"rules/{embedder.name}"
         self._embedder = embedder
-        self._frame = _frame_stems()
 
-    def supports(self, statement: str, episodes: Sequence[Episode]) -> Verdict:
+    def supports(
+        self, statement: str, episodes: Sequence[Episode], evidence: Collection[str] = ()
+    ) -> Verdict:
         if not episodes:
             return Verdict(UNSUPPORTED, "no message is given as evidence", 0.9)
-        episodes = sorted(episodes, key=lambda episode: episode.time)[-_ENOUGH_EPISODES:]
-        telling = _telling_words(statement, episodes, self._frame)
-        readings = [_read(episode, telling, statement) for episode in episodes]
-        readings = [_answered(reading, episodes, i) for i, reading in enumerate(readings)]
+        question = _question(statement, episodes, evidence)
+        readings = [_read(episode, question.telling, statement) for episode in question.episodes]
+        readings = [_answered(question, readings, place) for place in range(len(readings))]
         joked = [reading.doubted for reading in readings if cues.NOT_MEANT in reading.reasons]
-        asserted = frozenset().union(*(reading.asserted for reading in readings)).difference(*joked)
-        share = len(asserted) / max(len(telling), 1)
+        counted = [readings[place] for place in range(len(readings)) if _counts(question, readings, place)]
+        asserted = frozenset().union(*(reading.asserted for reading in counted)).difference(*joked)
+        share = question.telling.share(asserted)
         if share >= COVERED:
-            if _is_taken_back(readings, episodes):
+            if not question.is_over and _is_taken_back(readings, question):
                 return Verdict(UNCLEAR, "a later message takes something back", 0.5)
-            return Verdict(
-                SUPPORTED, f"{_percent(share)} of its telling words are asserted", 0.5 + 0.45 * share
-            )
-        reasons = [reason for reading in readings for reason in reading.reasons]
-        if hard := [reason for reason in reasons if reason != cues.QUESTION]:
+            reason = f"{_percent(share)} of its telling words are asserted"
+            return Verdict(SUPPORTED, reason, 0.5 + 0.45 * share)
+        if question.is_over and _tells_an_end(question):
+            return Verdict(SUPPORTED, "an end is told, though not in so many words", 0.6)
+        reasons = [reason for reading in counted for reason in reading.reasons]
+        if hard := [reason for reason in reasons if reason not in cues.UNDECIDED]:
             return Verdict(UNSUPPORTED, f"the words are there, but {hard[0]}", 0.75)
+        if cues.TRAILS_OFF in reasons:
+            return Verdict(UNCLEAR, cues.TRAILS_OFF, 0.5)
         if reasons:
             return Verdict(UNCLEAR, "it is asked, and no yes is among the messages", 0.5)
-        return self._by_meaning(statement, episodes, share)
+        return self._by_meaning(question, share)
 
-    def _by_meaning(self, statement: str, episodes: Sequence[Episode], share: float) -> Verdict:
+    def _by_meaning(self, question: _Question, share: float) -> Verdict:
         """Closeness of meaning says "same matter", not "same value": it decides between unclear and unsupported."""
-        if all(cues.is_pasted(episode.text) for episode in episodes):
+        texts = [question.episodes[place].text for place in sorted(question.own)]
+        if all(map(cues.is_pasted, texts)):
             return Verdict(UNSUPPORTED, "the messages give orders to machines", 0.9)
-        vectors = self._embedder.encode([statement, *(episode.text for episode in episodes)])
+        vectors = self._embedder.encode([question.statement, *texts])
         nearest = float((vectors[1:] @ vectors[0]).max())
         if share > 0 or nearest >= NEAR_MEANING:
             reason = f"{_percent(share)} of its telling words are there, similarity {nearest:.2f}"
@@ -99,33 +125,52 @@ class RuleJudge:
         return Verdict(UNSUPPORTED, f"no message says it (nearest similarity {nearest:.2f})", 0.6)
 
 
-def _frame_stems() -> frozenset[str]:
-    """Words that say which relation, not which value: chats word relations in their own way."""
-    wordings = Wordings.load()
-    templates = [text for name in wordings.names() for text in wordings.statements(name)]
-    return frozenset(cues.stems(_COMMON) | cues.stems(re.sub(r"\{[^}]*\}", " ", " ".join(templates))))
+def _question(statement: str, episodes: Sequence[Episode], evidence: Collection[str]) -> _Question:
+    newest = sorted(episodes, key=lambda episode: (episode.time, episode.position))[-_ENOUGH_EPISODES:]
+    own = frozenset(place for place, episode in enumerate(newest) if episode.id in evidence)
+    return _Question(statement, newest, own or frozenset(range(len(newest))), telling_of(statement, newest))
 
 
-def _telling_words(statement: str, episodes: Sequence[Episode], frame: frozenset[str]) -> frozenset[str]:
-    """Stems of the words that carry the value: no frame words, no subject, no names of those who speak."""
-    speakers = {stem for episode in episodes for stem in cues.stems(key(episode.speaker))}
-    subject = cues.stems(key(match[0])) if (match := _SUBJECT.match(statement)) else set()
-    words = cues.stems(key(statement)) - speakers - frame
-    if _DATE.search(statement):
-        words = {
-            word for word in words if not re.fullmatch(r"(?:19|20)\d\d", word)
-        }  # few say the year of a day
-    return frozenset(words - subject or words)
+def _counts(question: _Question, readings: Sequence[_Reading], place: int) -> bool:
+    """Whether what the message says speaks for the statement: it is evidence; or evidence that nothing speaks against
+    goes on from it, or answers it."""
+    if place in question.own:
+        return True
+    near = [
+        other
+        for other in question.own
+        if abs(other - place) <= 2 and not _is_doubtful(question, readings, other)
+    ]
+    is_asked = any(map(_asks, cues.sentences(question.episodes[place].text)))
+    is_answered = is_asked and any(
+        other > place and question.episodes[other].speaker_id != question.episodes[place].speaker_id
+        for other in near
+    )
+    return bool(near) and (question.is_beside_own(place) or is_answered)
 
 
-def _read(episode: Episode, telling: frozenset[str], statement: str) -> _Reading:
-    is_denial = bool(_DENIAL.search(statement))
+def _asks(sentence: cues.Sentence) -> bool:
+    return cues.is_question(sentence.text)
+
+
+def _is_doubtful(question: _Question, readings: Sequence[_Reading], place: int) -> bool:
+    """Whether every sentence of the message is doubtful, whatever the statement."""
+    if readings[place].doubted and not readings[place].asserted:
+        return True
+    sentences = cues.sentences(question.episodes[place].text)
+    return bool(sentences) and all(cues.objections(sentence, ()) for sentence in sentences)
+
+
+def _read(episode: Episode, telling: Telling, statement: str) -> _Reading:
+    is_denial, is_wish = bool(_DENIAL.search(statement)), bool(_WISH.search(statement))
     asserted: set[str] = set()
     doubts: list[tuple[frozenset[str], list[str]]] = []
     for sentence in cues.sentences(episode.text):
-        values = telling & cues.stems(key(sentence.text))
-        values |= telling & _day_words(statement, sentence.text, episode.time)
-        if values and (reasons := cues.objections(sentence, values, is_denial=is_denial)):
+        values = telling.said_in(sentence.text) | (
+            telling.words & _day_words(statement, sentence.text, episode.time)
+        )
+        is_meant_so = is_denial or says_otherwise(sentence.text, values)
+        if values and (reasons := cues.objections(sentence, values, is_denial=is_meant_so, is_wish=is_wish)):
             doubts.append((values, reasons))
         else:
             asserted |= values
@@ -150,20 +195,59 @@ def _day_words(statement: str, text: str, sent: datetime) -> set[str]:
     return cues.stems(match[0]) if named else set()
 
 
-def _answered(reading: _Reading, episodes: Sequence[Episode], index: int) -> _Reading:
-    """A question that somebody else answered with a yes asserts what it asked."""
+def _answered(question: _Question, readings: Sequence[_Reading], place: int) -> _Reading:
+    """A question asserts what it asked where somebody else answered with a yes; and what it takes for granted, where
+    the answer does not begin with a no. An offer or a question that was answered with a no asserts nothing."""
+    reading, asked = readings[place], question.episodes[place]
+    replies = [e for e in question.episodes[place + 1 : place + 3] if e.speaker_id != asked.speaker_id]
+    sentences = cues.sentences(asked.text)
+    if replies and reading.asserted and any(map(_asks, sentences)) and cues.declines(replies[0].text):
+        return _Reading(frozenset(), reading.asserted | reading.doubted, (*reading.reasons, cues.QUESTION))
     if set(reading.reasons) != {cues.QUESTION}:
         return reading
-    replies = (e for e in episodes[index + 1 : index + 3] if e.speaker_id != episodes[index].speaker_id)
-    if any(cues.agrees(reply.text) for reply in replies):
+    if any(cues.agrees(reply.text) for reply in replies) or _is_granted(asked, replies, question.telling):
         return _Reading(reading.asserted | reading.doubted, frozenset(), ())
     return reading
 
 
-def _is_taken_back(readings: Sequence[_Reading], episodes: Sequence[Episode]) -> bool:
-    """Whether after the last message that asserts it, one that does not takes something back."""
-    last = max(index for index, reading in enumerate(readings) if reading.asserted)
-    return any(cues.takes_back(episode.text) for episode in episodes[last + 1 :])
+def _is_granted(question: Episode, replies: Sequence[Episode], telling: Telling) -> bool:
+    """Whether the question takes the telling words for granted, and somebody answers without a no."""
+    asked = [
+        sentence.text
+        for sentence in cues.sentences(question.text)
+        if _asks(sentence) and telling.said_in(sentence.text)
+    ]
+    first = [sentences[0].text for reply in replies if (sentences := cues.sentences(reply.text))]
+    return bool(first) and all(map(cues.takes_for_granted, asked)) and not any(map(cues.denies, first))
+
+
+def _tells_an_end(question: _Question) -> bool:
+    """Whether the evidence tells that something ended, and means it."""
+    return any(
+        cues.ends_something(sentence.text) and not cues.objections(sentence, (), is_denial=True)
+        for place in question.own
+        for sentence in cues.sentences(question.episodes[place].text)
+    )
+
+
+def _is_taken_back(readings: Sequence[_Reading], question: _Question) -> bool:
+    """Whether after the last message that asserts it, one that does not takes it back: it says one of the words; or so
+    few of its own that it can only mean what was said before; or that its speaker did not mean what they said."""
+    last = max(place for place, reading in enumerate(readings) if reading.asserted)
+    speaker = question.episodes[last].speaker_id
+    return any(
+        (cues.confesses(episode.text) and episode.speaker_id == speaker)
+        or (_is_about_before(episode.text, question.telling) and _takes_back(episode.text))
+        for episode in question.episodes[last + 1 :]
+    )
+
+
+def _is_about_before(text: str, telling: Telling) -> bool:
+    return bool(telling.said_in(text)) or len(content_words(text)) <= _WORDS_OF_TAKING_BACK
+
+
+def _takes_back(text: str) -> bool:
+    return any(cues.takes_back(sentence.text) for sentence in cues.sentences(text))
 
 
 def _percent(share: float) -> str:
@@ -194,7 +278,9 @@ class ModelJudge:
         self.name = f"model/{chat_model.name}"
         self._model = chat_model
 
-    def supports(self, statement: str, episodes: Sequence[Episode]) -> Verdict:
+    def supports(
+        self, statement: str, episodes: Sequence[Episode], evidence: Collection[str] = ()
+    ) -> Verdict:
         """Verdict(None, why) where the model is away or its answer cannot be used: nobody takes that for a yes."""
         if not episodes:
             return Verdict(UNSUPPORTED, "no message is given as evidence", 0.9)

@@ -66,23 +66,29 @@ def as_moment(words: Any, *, is_end: bool = False) -> datetime | None:
 def load_gold(database: Database, space_id: str, facts: Sequence[dict[str, Any]], registry: Registry) -> None:
     """The gold facts as candidates; a superseding one is an update, a corrected one a correction."""
     episodes = {e.position: e for e in list_episodes(database, space_id, kinds=("text", "media", "deleted"))}
-    usable = [fact for fact in facts if _said(fact, "subject") and _said(fact, "object")]
-    kinds = {names.key(_said(fact, "object")): _kind(fact, registry) for fact in usable}
-    candidates = [_candidate(fact, episodes, kinds, registry) for fact in usable]
+    usable = [fact for fact in facts if said(fact, "subject") and said(fact, "object")]
+    kinds = kinds_of(usable, registry)
+    candidates = [candidate_of(fact, episodes, kinds, registry) for fact in usable]
     with database.transaction() as session:
         add_candidates(session, space_id, [found for found in candidates if found is not None], registry)
 
 
-def _said(fact: dict[str, Any], key: str) -> str:
+def said(fact: dict[str, Any], key: str) -> str:
+    """What stands under the key, as text; nothing where there is none."""
     value = fact.get(key)
     return "" if value is None else str(value).strip()
 
 
-def _candidate(
+def kinds_of(facts: Sequence[dict[str, Any]], registry: Registry) -> dict[str, str | None]:
+    """What kind of node each value is, where it is one; a subject that is another fact's value is of that kind."""
+    return {names.key(said(fact, "object")): _kind(fact, registry) for fact in facts}
+
+
+def candidate_of(
     fact: dict[str, Any], episodes: dict[int, Episode], kinds: dict[str, str | None], registry: Registry
 ) -> FactCandidate | None:
     """None for a fact none of whose messages is in the chat; one that names none gets the first from its start on."""
-    heard = [episodes[i] for i in map(_number, fact.get("evidence") or ()) if i in episodes]
+    heard = heard_in(fact, episodes)
     start, end = as_moment(fact.get("valid_from")), as_moment(fact.get("valid_to"))
     if not fact.get("evidence"):
         heard = [e for _, e in sorted(episodes.items()) if start is None or e.time >= start][:1]
@@ -91,20 +97,25 @@ def _candidate(
     if start is not None and end is not None and end <= start:
         end = None  # an event of one day stays true of that day
     return FactCandidate(
-        subject=_said(fact, "subject"),
-        predicate=_said(fact, "predicate"),
-        object=_said(fact, "object"),
+        subject=said(fact, "subject"),
+        predicate=said(fact, "predicate"),
+        object=said(fact, "object"),
         episode_ids=tuple(episode.id for episode in heard),
-        asserted_by=_said(fact, "speaker") or heard[0].speaker,
+        asserted_by=said(fact, "speaker") or heard[0].speaker,
         confidence=1.0,
         rule="gold",
-        subject_kind=kinds.get(names.key(_said(fact, "subject"))) or "person",
+        subject_kind=kinds.get(names.key(said(fact, "subject"))) or "person",
         object_kind=_kind(fact, registry),
         valid_from=start,
         valid_to=end,
         change=_change(fact),
-        corrects=_said(fact, "corrected_from") or None,
+        corrects=said(fact, "corrected_from") or None,
     )
+
+
+def heard_in(row: dict[str, Any], episodes: dict[int, Episode]) -> list[Episode]:
+    """The messages that a gold row names, in the row's own order."""
+    return [episodes[i] for i in map(_number, row.get("evidence") or ()) if i in episodes]
 
 
 def _number(value: Any) -> int:
@@ -124,5 +135,5 @@ def _change(fact: dict[str, Any]) -> Change:
 
 
 def _kind(fact: dict[str, Any], registry: Registry) -> str | None:
-    kind = registry.get(_said(fact, "predicate")).object
+    kind = registry.get(said(fact, "predicate")).object
     return kind if kind in _NODES else None

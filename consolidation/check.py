@@ -1,37 +1,39 @@
 """Stage `check`: what speaks for and against each undecided fact, kept with it; nothing is decided here.
 
 Three kinds of evidence, each with its own verdict. Support: does the judge find the statement in the messages and
-those around them. Reality: is it possible at all, by rule. Hostility: messages that talk to machines are no
-evidence. Contradiction with the graph is the timeline's matter and is settled where it is decided (`decide`).
-Nothing fails open: a judge that is away, breaks or answers nonsense leaves no support.
+those around them; messages that talk to machines are no evidence. Reality: is it possible at all, by rule
+(`reality.py`). Contradiction: what it stands against among the facts that bear on it (`contradiction.py`).
+Nothing fails open: a judge that is away, breaks or answers nonsense leaves no support. Facts are read in batches
+with the messages around their evidence, so that a night costs what is new and not what is stored.
 """
 
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import select, update
+from sqlalchemy.orm import Session
 
-from consolidation.instructions import addresses_machines
+from agents.judges import OVER
+from consolidation.contradiction import Against, Contradictions
 from consolidation.reality import World, birth_of, impossible
 from consolidation.runs import digest
 from consolidation.stage import NightContext, Progress, StageResult
+from consolidation.surroundings import Surroundings, is_hostile
 from db.tables import Fact as FactTable
-from memory.episodes import list_episodes
-from memory.facts import candidates, list_facts, sentence
+from memory.fact_rows import chunks
+from memory.facts import sentence
 from memory.ports import Judge
 from memory.registry import Registry
-from memory.types import Episode, Fact, FactStatus, Verdict
+from memory.types import Episode, Fact, Verdict
+from memory.waiting import load_waiting, waiting_ids
 
-BEFORE, AFTER = 2, 3  # messages of the same conversation that the judge sees around each piece of evidence
-MOST_SEEN = 16
 TRIES_BEFORE_AWAY = 3  # failures in a row after which the judge counts as away for the rest of the night
-BATCH = 64
+BATCH = 128
 
 log = logging.getLogger(__name__)
 
@@ -65,11 +67,13 @@ class PatientJudge:
         self._judge = judge
         self._failures = 0
 
-    def supports(self, statement: str, episodes: Sequence[Episode]) -> Verdict:
+    def supports(
+        self, statement: str, episodes: Sequence[Episode], evidence: Collection[str] = ()
+    ) -> Verdict:
         if self._failures >= TRIES_BEFORE_AWAY:
             return Verdict(None, "the judge is away")
         try:
-            verdict = self._judge.supports(statement, episodes)
+            verdict = self._judge.supports(statement, episodes, evidence)
         except Exception as error:  # whatever breaks outside must not store anything, nor end the night
             log.warning("the judge failed: %s", type(error).__name__)
             verdict = Verdict(None, f"the judge failed ({type(error).__name__})")
@@ -79,32 +83,67 @@ class PatientJudge:
 
 def run(context: NightContext, progress: Progress) -> StageResult:
     """Repeatable, and cheap when repeated: a fact whose evidence was judged already is not judged again."""
-    waiting = waiting_facts(context)
-    looked_at = findings_of(context)
-    births = _births(context)
-    judge = PatientJudge(context.tools.judge)
-    n_away = n_judged = n_impossible = 0
-    surroundings = Surroundings(list_episodes(context.database, context.space_id) if waiting else [])
-    for start in range(0, len(waiting), BATCH):
-        found: dict[str, Findings] = {}
-        for fact in waiting[start : start + BATCH]:
-            progress(start + len(found), len(waiting))
-            if is_settled(looked_at.get(fact.id), fact):
-                continue
-            findings = examine(fact, surroundings, judge, context.tools.registry, births)
-            found[fact.id] = findings
-            n_judged += 1
-            n_away += findings.label is None and findings.impossible is None and findings.n_evidence > 0
-            n_impossible += findings.impossible is not None
-        _keep(context, found)
-    progress(len(waiting), len(waiting))
-    counts = {
-        "looked_at": len(waiting),
-        "judged": n_judged,
-        "without_verdict": n_away,
-        "impossible": n_impossible,
-    }
+    with context.database.reading() as session:
+        ids = waiting_ids(session, context.space_id)
+    judge, contradictions = PatientJudge(context.tools.judge), Contradictions(context)
+    counts = dict.fromkeys(("looked_at", "judged", "without_verdict", "impossible", "contradicted"), 0)
+    for start in range(0, len(ids), BATCH):
+        batch = _read(context, contradictions, ids[start : start + BATCH])
+        found: dict[str, dict[str, Any]] = {}
+        try:
+            for place, fact in enumerate(batch.facts):
+                progress(start + place, len(ids))
+                findings = _look_at(batch, fact, judge, context.tools.registry)
+                findings["contradiction"] = contradictions.as_json(batch.against.get(fact.id, ()))
+                _count(counts, findings, is_new=fact.id not in batch.settled)
+                if findings != batch.recorded.get(fact.id):
+                    found[fact.id] = findings
+        finally:
+            _keep(context, found)  # of a night that is stopped as well: judges can be slow
+    progress(len(ids), len(ids))
     return StageResult(counts=dict(counts), output=dict(counts))
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Facts with all that is needed to look at them; `settled` are judged on the evidence they have."""
+
+    facts: Sequence[Fact]
+    recorded: Mapping[str, dict[str, Any]]
+    settled: frozenset[str]
+    births: Mapping[str, date]
+    against: Mapping[str, Sequence[Against]]
+    surroundings: Surroundings
+
+
+def _read(context: NightContext, contradictions: Contradictions, ids: Sequence[str]) -> _Batch:
+    with context.database.reading() as session:
+        facts = load_waiting(session, context.space_id, ids)
+        recorded = findings_of(session, ids)
+        births = _births(session, context.space_id, {fact.subject_id for fact in facts})
+        against = contradictions.of(session, facts)
+    settled = frozenset(fact.id for fact in facts if is_settled(recorded.get(fact.id), fact))
+    evidence = {episode_id for fact in facts if fact.id not in settled for episode_id in fact.evidence}
+    surroundings = Surroundings.of_evidence(context.database, context.space_id, evidence)
+    return _Batch(facts, recorded, settled, births, against, surroundings)
+
+
+def _look_at(batch: _Batch, fact: Fact, judge: PatientJudge, registry: Registry) -> dict[str, Any]:
+    if fact.id in batch.settled:
+        return dict(batch.recorded[fact.id])
+    return examine(fact, batch.surroundings, judge, registry, batch.births).as_json()
+
+
+def _count(counts: dict[str, int], findings: Mapping[str, Any], *, is_new: bool) -> None:
+    is_without_verdict = (
+        findings["support"]["label"] is None and findings["impossible"] is None and findings["n_evidence"] > 0
+    )
+    against = findings["contradiction"]["found"]
+    counts["looked_at"] += 1
+    counts["judged"] += is_new
+    counts["without_verdict"] += is_new and is_without_verdict
+    counts["impossible"] += is_new and findings["impossible"] is not None
+    counts["contradicted"] += any(item["verdict"] == "contradicts" for item in against)
 
 
 def examine(
@@ -114,8 +153,9 @@ def examine(
     registry: Registry,
     births: Mapping[str, date],
 ) -> Findings:
+    """Support and reality; the judge is not asked about what cannot be."""
     evidence = surroundings.of(fact.evidence)
-    sound = [episode for episode in evidence if not addresses_machines(episode.text)]
+    sound = [episode for episode in evidence if not is_hostile(episode.text)]
     said = max((episode.time for episode in sound), default=None)
     reason = impossible(fact, World(registry, births, said))
     if not sound:
@@ -123,7 +163,8 @@ def examine(
     elif reason is not None:
         verdict = Verdict(None, "not asked: it is impossible")
     else:
-        verdict = judge.supports(sentence(fact), surroundings.around(sound))
+        own = {episode.id for episode in sound}
+        verdict = judge.supports(_statement(fact, said), surroundings.around(sound), own)
     return Findings(
         label=verdict.label,
         reason=verdict.reason,
@@ -135,18 +176,17 @@ def examine(
     )
 
 
+def _statement(fact: Fact, said: datetime | None) -> str:
+    """The fact in words; where its own messages tell that it ended, they say so."""
+    is_over = fact.change == "end" or (
+        fact.valid_to is not None and said is not None and fact.valid_to <= said
+    )
+    return f"{sentence(fact).removesuffix('.')}{OVER}." if is_over else sentence(fact)
+
+
 def hash_of(evidence: Iterable[str]) -> str:
     """Names a set of messages; a verdict holds only for the evidence it was given on."""
     return digest(sorted(evidence))[:16]
-
-
-def waiting_facts(context: NightContext) -> list[Fact]:
-    """Candidates in the order of saying, then what earlier nights quarantined."""
-    only: tuple[FactStatus, ...] = ("quarantined",)
-    quarantined = list_facts(
-        context.database, context.space_id, context.tools.registry, statuses=only, clock=context.clock
-    )
-    return candidates(context.database, context.space_id) + quarantined
 
 
 def is_settled(findings: Mapping[str, Any] | None, fact: Fact) -> bool:
@@ -156,60 +196,34 @@ def is_settled(findings: Mapping[str, Any] | None, fact: Fact) -> bool:
     return findings["support"]["label"] is not None or findings["impossible"] is not None
 
 
-def findings_of(context: NightContext) -> dict[str, dict[str, Any]]:
-    """What is recorded of facts that wait for a decision, by id."""
-    recorded = select(FactTable.id, FactTable.check_result).where(
-        FactTable.space_id == context.space_id,
-        FactTable.state.in_(("candidate", "quarantined")),
-        FactTable.check_result.is_not(None),
-    )
-    with context.database.reading() as session:
-        return {row.id: row.check_result for row in session.execute(recorded) if row.check_result}
+def findings_of(session: Session, ids: Collection[str]) -> dict[str, dict[str, Any]]:
+    """What is recorded of these facts, by id."""
+    found: dict[str, dict[str, Any]] = {}
+    for part in chunks(sorted(ids)):
+        recorded = select(FactTable.id, FactTable.check_result).where(
+            FactTable.id.in_(part), FactTable.check_result.is_not(None)
+        )
+        found |= {row.id: row.check_result for row in session.execute(recorded) if row.check_result}
+    return found
 
 
-def _births(context: NightContext) -> dict[str, date]:
-    """Days of birth that the graph holds, where the year is known."""
-    known = select(FactTable.subject_id, FactTable.object).where(
-        FactTable.space_id == context.space_id,
-        FactTable.predicate == "birthday",
-        FactTable.state == "stored",
-        FactTable.retracted_at.is_(None),
-    )
-    with context.database.reading() as session:
-        found = {row.subject_id: birth_of(row.object) for row in session.execute(known)}
-    return {subject: born for subject, born in found.items() if born is not None}
+def _births(session: Session, space_id: str, subjects: Collection[str]) -> dict[str, date]:
+    """Days of birth that the graph holds of these, where the year is known."""
+    found: dict[str, date] = {}
+    for part in chunks(sorted(subjects)):
+        known = select(FactTable.subject_id, FactTable.object).where(
+            FactTable.space_id == space_id,
+            FactTable.subject_id.in_(part),
+            FactTable.predicate == "birthday",
+            FactTable.state == "stored",
+            FactTable.retracted_at.is_(None),
+        )
+        births = ((row.subject_id, birth_of(row.object)) for row in session.execute(known))
+        found |= {subject: born for subject, born in births if born is not None}
+    return found
 
 
-def _keep(context: NightContext, found: Mapping[str, Findings]) -> None:
+def _keep(context: NightContext, found: Mapping[str, dict[str, Any]]) -> None:
     with context.database.transaction() as session:
         for fact_id, findings in found.items():
-            session.execute(
-                update(FactTable).where(FactTable.id == fact_id).values(check_result=findings.as_json())
-            )
-
-
-class Surroundings:
-    """Observed messages by id, each with its place in its conversation."""
-
-    def __init__(self, episodes: Iterable[Episode]) -> None:
-        self._by_conversation: dict[str, list[Episode]] = defaultdict(list)
-        self._place: dict[str, tuple[str, int]] = {}
-        for episode in episodes:
-            line = self._by_conversation[episode.conversation_id]
-            self._place[episode.id] = (episode.conversation_id, len(line))
-            line.append(episode)
-
-    def of(self, ids: Iterable[str]) -> list[Episode]:
-        places = (self._place[key] for key in ids if key in self._place)
-        return [self._by_conversation[conversation][index] for conversation, index in places]
-
-    def around(self, evidence: Sequence[Episode]) -> list[Episode]:
-        """The evidence and its neighbours in time order; of too many, the latest."""
-        seen: dict[str, Episode] = {}
-        for episode in evidence:
-            conversation, index = self._place[episode.id]
-            line = self._by_conversation[conversation]
-            for neighbour in line[max(0, index - BEFORE) : index + AFTER + 1]:
-                if not addresses_machines(neighbour.text):
-                    seen[neighbour.id] = neighbour
-        return sorted(seen.values(), key=lambda item: (item.time, item.position))[-MOST_SEEN:]
+            session.execute(update(FactTable).where(FactTable.id == fact_id).values(check_result=findings))

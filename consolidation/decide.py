@@ -1,8 +1,9 @@
 """Stage `decide`: STORE, MERGE, CORRECT, REJECT or QUARANTINE for each fact that waits, with reasons in words.
 
 Facts are decided in the order they were said, so that a change finds what it changes. Whether accepting comes to
-a STORE, a MERGE or a CORRECT is the timeline's to say (`memory.facts.fitting_kind`). What nobody could judge is
-quarantined and looked at again; it is never stored by default. A batch and its ledger entries are one transaction.
+a STORE, a MERGE or a CORRECT is the timeline's to say (`memory.facts.fitting_kind`). What nobody could judge, and what
+is weakly said against what is well supported, is quarantined and looked at again; it is never stored by default.
+A batch and its ledger entries are one transaction.
 """
 
 from __future__ import annotations
@@ -12,21 +13,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from consolidation.check import findings_of, waiting_facts
+from consolidation.check import findings_of
+from consolidation.implied import implied_ends
+from consolidation.rivals import Rival, not_all_err, rival_of
 from consolidation.stage import NightContext, NightSettings, Progress, StageResult
 from db.tables import Fact as FactTable
 from memory import values
-from memory.facts import decide, fitting_kind, list_decisions
+from memory.facts import add_candidates, decide, fitting_kind, list_decisions, sentence
+from memory.registry import Registry
 from memory.types import Fact
+from memory.waiting import WAITING, load_waiting, waiting_ids
 
-BATCH = 32
+BATCH = 64
 SUPPORTED, UNCLEAR = "supported", "unclear"
 MIN_CONTRARY = 0.65  # how sure a judge must be of a label other than "supported" for a REJECT
 MIN_DERIVED = (
     0.7  # confidence from which a date reckoned from "tomorrow" is kept although no message spells it
 )
+WEAK = 0.75  # a newcomer said by one person, and no surer, does not stand up against what is better supported
 
 Key = tuple[str, str, str]  # subject, predicate, value
 
@@ -46,14 +53,13 @@ class Said:
     confidence: float
     n_voices: int = 1
     is_date: bool = False  # the value is a date, which messages seldom spell out
+    is_news: bool = False  # told as a change, a correction or an end
 
 
 def propose(
-    findings: Mapping[str, Any] | None,
-    said: Said,
-    settings: NightSettings,
+    findings: Mapping[str, Any] | None, said: Said, settings: NightSettings, rival: Rival | None = None
 ) -> Proposal:
-    """From the findings of one fact, and from how surely it is said."""
+    """From the findings of one fact, from how surely it is said, and from the strongest of what it stands against."""
     if findings is None:
         return Proposal("QUARANTINE", ("nobody has looked at it yet",))
     if not findings["n_evidence"]:
@@ -73,24 +79,33 @@ def propose(
     if said.confidence < settings.min_confidence:
         return Proposal("QUARANTINE", (f"too little to tell: {voices}",))
     why = "its date is reckoned from when it was said" if is_reckoned else f"supported: {support['reason']}"
-    return Proposal("ACCEPT", (why, voices))
+    if rival is None:
+        return Proposal("ACCEPT", (why, voices))
+    if rival.is_waiting or _is_weaker(said, rival):
+        return Proposal("QUARANTINE", (f"it stands against {rival.told}", voices))
+    return Proposal("ACCEPT", (why, voices, f"although it stands against {rival.told}"))
+
+
+def _is_weaker(said: Said, rival: Rival) -> bool:
+    return not said.is_news and said.n_voices == 1 and said.confidence < min(WEAK, rival.support)
 
 
 def run(context: NightContext, progress: Progress) -> StageResult:
     """Repeatable: what is decided no longer waits. Counts are of the whole night, whatever was interrupted."""
-    waiting = waiting_facts(context)
-    recorded = findings_of(context)
-    findings = {fact.id: recorded.get(fact.id) for fact in waiting}
-    voices = _voices(waiting, findings)
-    for start in range(0, len(waiting), BATCH):
-        progress(start, len(waiting))
+    with context.database.reading() as session:
+        ids = waiting_ids(session, context.space_id)
+        voices = _voices(session, context.space_id)
+    for start in range(0, len(ids), BATCH):
+        progress(start, len(ids))
         with context.database.transaction() as session:
-            for fact in waiting[start : start + BATCH]:
-                is_date = context.tools.registry.get(fact.predicate).object == "date"
-                said = _together(voices[_key(fact)], fact, is_date=is_date)
-                proposal = propose(findings[fact.id], said, context.settings)
-                _settle(context, session, fact, proposal)
-    progress(len(waiting), len(waiting))
+            part = ids[start : start + BATCH]
+            recorded = findings_of(session, part)
+            for fact in load_waiting(session, context.space_id, part):
+                findings = recorded.get(fact.id)
+                said = _together(voices.get(_key(fact), {}), fact, context.tools.registry)
+                rival = rival_of(session, context.space_id, findings) if findings else None
+                _settle(context, session, fact, propose(findings, said, context.settings, rival))
+    progress(len(ids), len(ids))
     made = Counter(
         row.kind for row in list_decisions(context.database, context.space_id, run_id=context.run_id)
     )
@@ -116,14 +131,38 @@ def _settle(context: NightContext, session: Session, fact: Fact, proposal: Propo
             reasons.append(f"takes the place of {', '.join(objects)}")
         if fact.salience is not None and fact.salience < context.settings.min_salience:
             reasons.append(f"of little weight (salience {fact.salience:.2f}): kept, not trained")
+    _decide(context, session, fact.id, kind, reasons)
+    if proposal.kind == "ACCEPT":
+        _end_what_it_ends(context, session, fact)
+
+
+def _end_what_it_ends(context: NightContext, session: Session, fact: Fact) -> None:
+    """Ends in other slots, each a statement with a decision of its own."""
+    registry = context.tools.registry
+    ends = implied_ends(session, fact, context.space_id, registry)
+    for fact_id in add_candidates(session, context.space_id, ends, registry, clock=context.clock):
+        reasons = [f"follows from: {sentence(fact)}"]
+        _decide(context, session, fact_id, "MERGE", reasons, is_stated=True)
+
+
+def _decide(
+    context: NightContext,
+    session: Session,
+    fact_id: str,
+    kind: str,
+    reasons: Sequence[str],
+    *,
+    is_stated: bool = False,
+) -> None:
     decide(
         session,
         context.space_id,
-        fact.id,
+        fact_id,
         kind,
         reasons,
         context.tools.registry,
         run_id=context.run_id,
+        is_stated=is_stated,
         clock=context.clock,
     )
 
@@ -132,22 +171,30 @@ def _key(fact: Fact) -> Key:
     return fact.subject_id, fact.predicate, values.normal(fact.object)
 
 
-def _voices(
-    waiting: Sequence[Fact], findings: Mapping[str, Mapping[str, Any] | None]
-) -> dict[Key, dict[str, float]]:
-    """Per statement, each person who says it (and is found to) with their surest saying of it."""
+def _voices(session: Session, space_id: str) -> dict[Key, dict[str, float]]:
+    """Per waiting statement, each person who says it (and is found to) with their surest saying of it."""
+    query = select(
+        FactTable.subject_id,
+        FactTable.predicate,
+        FactTable.object_key,
+        FactTable.asserted_by,
+        FactTable.confidence,
+        FactTable.check_result,
+    ).where(FactTable.space_id == space_id, FactTable.state.in_(WAITING), FactTable.check_result.is_not(None))
     voices: dict[Key, dict[str, float]] = defaultdict(dict)
-    for fact in waiting:
-        found = findings[fact.id]
-        if found is not None and found["support"]["label"] == SUPPORTED:
-            speaker = fact.asserted_by or ""
-            voices[_key(fact)][speaker] = max(fact.confidence, voices[_key(fact)].get(speaker, 0.0))
+    for subject_id, predicate, object_key, speaker, confidence, findings in session.execute(query):
+        if findings["support"]["label"] == SUPPORTED:
+            said = voices[subject_id, predicate, object_key]
+            said[speaker or ""] = max(confidence, said.get(speaker or "", 0.0))
     return voices
 
 
-def _together(voices: Mapping[str, float], fact: Fact, *, is_date: bool) -> Said:
+def _together(voices: Mapping[str, float], fact: Fact, registry: Registry) -> Said:
     """The confidence that not all of them err. Repeats by one person add nothing."""
-    doubt = 1.0
-    for confidence in voices.values():
-        doubt *= 1.0 - min(1.0, max(0.0, confidence))
-    return Said(max(fact.confidence, 1.0 - doubt), max(1, len(voices)), is_date)
+    confidence = max(fact.confidence, not_all_err(voices.values()))
+    return Said(
+        confidence=confidence,
+        n_voices=max(1, len(voices)),
+        is_date=registry.get(fact.predicate).object == "date" or values.as_day(fact.object) is not None,
+        is_news=fact.change != "state",
+    )

@@ -8,6 +8,7 @@ NightError
 ├── BrokenReadout     a readout file is damaged or was made with another model
 ├── BrokenRecipe      a recipe's file is missing, damaged, or names vectors that were changed
 ├── MissingVector     the files of a task vector are not there
+├── BadExclusions     a table of what excludes what cannot be used; carries the file and the entry
 ├── UnknownEntry      no entry of the recipe, or more than one, goes by that name (also a LookupError)
 └── TrainingError     the training child could not do its job
     ├── TrainingStopped   it was asked to stop; its checkpoint is written
@@ -65,6 +66,11 @@ class MissingVector(NightError):
             f"the task vector{night} is missing: {path}; put it back, or serve an earlier recipe with "
             "`slowwave roll-back`"
         )
+
+
+class BadExclusions(NightError):
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(f"the exclusions in {path} cannot be used: {why}")
 
 
 class UnknownEntry(NightError, LookupError):

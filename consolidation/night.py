@@ -219,6 +219,8 @@ def _inputs_hash(context: NightContext, name: str) -> str:
         tools.judge,
         tools.constitution_writer,
         tools.teacher,
+        tools.entailer,
+        tools.referee,
     )
     records = runs.stage_records(context.database, context.run_id)
     earlier = {stage: records[stage].output for stage in STAGES[: STAGES.index(name)] if stage in records}

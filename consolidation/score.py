@@ -15,9 +15,13 @@ from datetime import datetime
 from sqlalchemy import Select, and_, case, func, or_, select
 from sqlalchemy.orm import Session
 
+from agents.convictions import strength
 from consolidation.stage import NightContext, Progress, StageResult
 from db.tables import EmotionTag, Episode, Evidence, Fact
-from memory.registry import Registry
+from memory.decay import Held, decay
+from memory.fact_rows import chunks
+from memory.registry import Predicate, Registry
+from memory.wordings import content_words
 
 # How near a topic or a rate of change is to who somebody is; topics that are not named count OTHER_TOPIC.
 TOPICS = {
@@ -37,7 +41,9 @@ TOPICS = {
 }
 OTHER_TOPIC = 0.3
 STAYS = {"never": 1.0, "years": 0.9, "months": 0.6, "days": 0.25}
-HALF_LIFE_DAYS = {"never": math.inf, "years": 720.0, "months": 90.0, "days": 5.0}
+STRONGEST_LINE = 3.0  # weight of a line that tells most of who somebody is
+FULL_WORDS = 20  # content words from which a message is as full as any
+MOST_OF_WORDS = 0.5  # salience of a message on which no fact rests
 BATCH = 500
 
 
@@ -63,13 +69,14 @@ class Voice:
     intensity: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Around:
-    """What the graph holds around the facts that are scored."""
+    """What the graph holds around the facts that are scored; filled in as they are."""
 
     newest: datetime | None  # time of the newest episode
-    stored: dict[tuple[str, str], frozenset[str]] = field(default_factory=dict)  # slot -> object keys
+    stored: dict[tuple[str, str], set[str]] = field(default_factory=dict)  # slot -> object keys
     degree: Counter[str] = field(default_factory=Counter)  # node id -> facts that touch it
+    seen: set[str] = field(default_factory=set)  # subjects whose slots are read
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +88,7 @@ class Scored:
     object_key: str
     object_id: str | None
     confidence: float
+    is_pinned: bool = False
 
 
 def terms_of(fact: Scored, voices: Sequence[Voice], around: Around, registry: Registry) -> dict[str, float]:
@@ -92,7 +100,7 @@ def terms_of(fact: Scored, voices: Sequence[Voice], around: Around, registry: Re
         "emotion": max((voice.intensity for voice in voices), default=0.0) / 10.0,
         "support": _support(voices),
         "connectedness": _connectedness(fact, around),
-        "recency": _recency(voices, around, HALF_LIFE_DAYS[predicate.volatility]),
+        "recency": _recency(fact, voices, around, predicate),
         "confidence": min(1.0, max(0.0, fact.confidence)),
     }
 
@@ -104,9 +112,65 @@ def salience_of(terms: dict[str, float], weights: Weights | None = None) -> floa
     return float(total / sum(by_name[name] for name in terms))
 
 
+@dataclass(frozen=True, slots=True)
+class MessageWeights:
+    """How much each term of a message counts on which no fact rests."""
+
+    conviction: float = 0.4
+    emotion: float = 0.3
+    fullness: float = 0.3
+
+
+def message_terms(text: str, intensity: float) -> dict[str, float]:
+    """The terms of a message's own words, each in [0, 1]; `intensity` is its strongest emotion, 0-10.
+
+    Conviction is how much they say of who speaks, by the strongest line that a constitution would take from them.
+    """
+    return {
+        "conviction": min(1.0, strength(text) / STRONGEST_LINE),
+        "emotion": min(1.0, intensity / 10.0),
+        "fullness": min(1.0, len(content_words(text)) / FULL_WORDS),
+    }
+
+
+def salience_of_messages(session: Session, space_id: str, episode_ids: Sequence[str]) -> dict[str, float]:
+    """In [0, 1]: the salience of the weightiest fact that rests on the message, else what its own words come to.
+
+    A message without a fact stays under MOST_OF_WORDS: what was said for the talk's sake does not outweigh a fact.
+    """
+    found: dict[str, float] = {}
+    for part in chunks(sorted(set(episode_ids))):
+        found |= _salience_of_messages(session, space_id, part)
+    return found
+
+
+def _salience_of_messages(session: Session, space_id: str, episode_ids: Sequence[str]) -> dict[str, float]:
+    resting = (
+        select(Evidence.episode_id, func.max(Fact.salience))
+        .join(Fact, Fact.id == Evidence.fact_id)
+        .where(Evidence.episode_id.in_(episode_ids), Fact.state != "rejected", Fact.salience.is_not(None))
+        .group_by(Evidence.episode_id)
+    )
+    by_fact = {episode_id: value or 0.0 for episode_id, value in session.execute(resting)}
+    felt = _felt(session, episode_ids)
+    said = select(Episode.id, Episode.text).where(Episode.space_id == space_id, Episode.id.in_(episode_ids))
+    return {
+        episode_id: max(
+            by_fact.get(episode_id, 0.0),
+            MOST_OF_WORDS * _mean(message_terms(text, felt.get(episode_id, 0.0))),
+        )
+        for episode_id, text in session.execute(said)
+    }
+
+
+def _mean(terms: dict[str, float]) -> float:
+    weights = asdict(MessageWeights())
+    return float(sum(weights[name] * value for name, value in terms.items()) / sum(weights.values()))
+
+
 def _novelty(fact: Scored, around: Around) -> float:
     """New slot 1, another value in a known slot 0.8, a value that is stored already 0.1."""
-    known = around.stored.get((fact.subject_id, fact.predicate), frozenset())
+    known = around.stored.get((fact.subject_id, fact.predicate), set())
     if not known:
         return 1.0
     return 0.1 if fact.object_key in known else 0.8
@@ -125,24 +189,27 @@ def _connectedness(fact: Scored, around: Around) -> float:
     return min(1.0, math.log1p(touching) / math.log1p(20))
 
 
-def _recency(voices: Sequence[Voice], around: Around, half_life_days: float) -> float:
-    """Halves per half-life of the predicate, counted back from the newest message; what never changes keeps 1."""
+def _recency(fact: Scored, voices: Sequence[Voice], around: Around, predicate: Predicate) -> float:
+    """What time had left of it when the newest message was sent, see `memory.decay`."""
     if not voices or around.newest is None:
         return 0.0
-    age_days = max(0.0, (around.newest - max(voice.time for voice in voices)).total_seconds() / 86_400)
-    return float(0.5 ** (age_days / half_life_days))
+    held = Held(predicate, [voice.time for voice in voices], is_pinned=fact.is_pinned)
+    return decay(held, around.newest)
 
 
 def run(context: NightContext, progress: Progress) -> StageResult:
     """Repeatable: scoring again writes the same numbers."""
     with context.database.reading() as session:
-        around = _around(session, context.space_id)
         ids = list(session.scalars(_unscored(context.space_id)))
+        newest = session.scalar(select(func.max(Episode.time)).where(Episode.space_id == context.space_id))
+    around = Around(newest)
     total = 0.0
     for start in range(0, len(ids), BATCH):
         progress(start, len(ids))
         with context.database.transaction() as session:
-            total += _score(session, ids[start : start + BATCH], around, context.tools.registry)
+            rows = session.scalars(select(Fact).where(Fact.id.in_(ids[start : start + BATCH]))).all()
+            _look_around(session, context.space_id, rows, around)
+            total += _score(session, rows, around, context.tools.registry)
     progress(len(ids), len(ids))
     counts = {"scored": len(ids), "mean_salience": round(total / len(ids), 3) if ids else 0.0}
     return StageResult(counts=counts, output={"n_scored": len(ids)})
@@ -162,26 +229,33 @@ def _unscored(space_id: str) -> Select[str]:
     )
 
 
-def _around(session: Session, space_id: str) -> Around:
-    stored: dict[tuple[str, str], set[str]] = {}
-    degree: Counter[str] = Counter()
-    columns = (Fact.subject_id, Fact.predicate, Fact.object_key, Fact.object_id, Fact.state)
-    live = select(*columns).where(
-        Fact.space_id == space_id, Fact.retracted_at.is_(None), Fact.state.not_in(("rejected", "merged"))
-    )
-    for subject_id, predicate, object_key, object_id, state in session.execute(live):
-        degree.update(node for node in (subject_id, object_id) if node)
-        if state == "stored":
-            stored.setdefault((subject_id, predicate), set()).add(object_key)
-    newest = session.scalar(select(func.max(Episode.time)).where(Episode.space_id == space_id))
-    return Around(newest, {slot: frozenset(keys) for slot, keys in stored.items()}, degree)
+def _look_around(session: Session, space_id: str, rows: Sequence[Fact], around: Around) -> None:
+    """Fill in what is stored of the subjects and how many facts touch the nodes; each is read once a night."""
+    live = Fact.space_id == space_id, Fact.retracted_at.is_(None), Fact.state.not_in(("rejected", "merged"))
+    subjects = {row.subject_id for row in rows} - around.seen
+    for part in chunks(sorted(subjects)):
+        slots = select(Fact.subject_id, Fact.predicate, Fact.object_key).where(
+            *live, Fact.subject_id.in_(part), Fact.state == "stored"
+        )
+        for subject_id, predicate, object_key in session.execute(slots):
+            around.stored.setdefault((subject_id, predicate), set()).add(object_key)
+    around.seen |= subjects
+    nodes = {node for row in rows for node in (row.subject_id, row.object_id) if node} - around.degree.keys()
+    for part in chunks(sorted(nodes)):
+        for column in (Fact.subject_id, Fact.object_id):
+            touching = select(column, func.count()).where(*live, column.in_(part)).group_by(column)
+            around.degree.update({node: n for node, n in session.execute(touching) if node})
+    around.degree.update(dict.fromkeys(nodes - around.degree.keys(), 0))
 
 
-def _score(session: Session, ids: Sequence[str], around: Around, registry: Registry) -> float:
-    voices = _voices(session, ids)
+def _score(session: Session, rows: Sequence[Fact], around: Around, registry: Registry) -> float:
+    voices = _voices(session, [row.id for row in rows])
     total = 0.0
-    for row in session.scalars(select(Fact).where(Fact.id.in_(ids))):
-        fact = Scored(row.subject_id, row.predicate, row.object_key, row.object_id, row.confidence)
+    for row in rows:
+        is_pinned = row.pinned_at is not None
+        fact = Scored(
+            row.subject_id, row.predicate, row.object_key, row.object_id, row.confidence, is_pinned=is_pinned
+        )
         terms = terms_of(fact, voices.get(row.id, ()), around, registry)
         row.salience_terms = {name: round(value, 4) for name, value in terms.items()}
         row.salience = round(salience_of(terms), 4)

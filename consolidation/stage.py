@@ -13,7 +13,17 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from db.engine import Database
-from memory.ports import Clock, ConstitutionWriter, Embedder, EmotionTagger, Extractor, Judge, Teacher
+from memory.ports import (
+    Clock,
+    ConstitutionWriter,
+    Embedder,
+    EmotionTagger,
+    Entailer,
+    Extractor,
+    Judge,
+    Referee,
+    Teacher,
+)
 from memory.registry import Registry
 
 STAGES = (
@@ -122,6 +132,8 @@ class NightTools:
     constitution_writer: ConstitutionWriter
     registry: Registry
     teacher: Teacher | None = None
+    entailer: Entailer | None = None  # reads statements that no rule compares; without it rules alone decide
+    referee: Referee | None = None  # a language model, asked where the entailer is not sure
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Select, bindparam, func, or_, select, update
@@ -80,6 +80,39 @@ def list_episodes(
         query = query.where(tables.Episode.time < until)
     with database.reading() as session:
         return sorted(_fetch(session, query), key=_order)
+
+
+def episodes_near(database: Database, space_id: str, ids: Collection[str], span: timedelta) -> list[Episode]:
+    """Observed texts sent within `span` of one of these in its conversation, these among them, in time order.
+
+    What is read grows with the ids and with what was said around them, never with the length of a conversation.
+    """
+    wanted, found = sorted(ids), list[Episode]()
+    said = tables.Episode.origin == "observed", tables.Episode.kind == "text"
+    with database.reading() as session:
+        told: list[tuple[datetime, str]] = []
+        for start in range(0, len(wanted), _CHUNK):
+            query = select(tables.Episode.time, tables.Episode.conversation_id).where(
+                tables.Episode.space_id == space_id, tables.Episode.id.in_(wanted[start : start + _CHUNK])
+            )
+            told += [(time, conversation_id) for time, conversation_id in session.execute(query)]
+        for first, last, conversations in _stretches(sorted(told), span):
+            query_all = _query(space_id).where(*said, tables.Episode.time.between(first, last))
+            found += _fetch(session, query_all.where(tables.Episode.conversation_id.in_(conversations)))
+    return sorted(found, key=_order)
+
+
+def _stretches(
+    told: Sequence[tuple[datetime, str]], span: timedelta
+) -> Iterator[tuple[datetime, datetime, list[str]]]:
+    """Stretches of time that do not overlap, each with the conversations it is read for."""
+    begin = 0
+    for place, (time, _) in enumerate(told, 1):
+        is_last = place == len(told)
+        if is_last or told[place][0] - span > time + span or place - begin == _CHUNK:
+            conversations = sorted({conversation_id for _, conversation_id in told[begin:place]})
+            yield told[begin][0] - span, time + span, conversations
+            begin = place
 
 
 def still_unread(session: Session, episode_ids: Sequence[str], extractor_name: str) -> set[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
@@ -57,11 +57,30 @@ class EmotionTagger(Protocol):
 
 
 class Judge(Protocol):
-    """Answers whether the episodes support a statement. Out of reach: Verdict(None, why)."""
+    """Answers whether the episodes support a statement. `evidence` are the ids of those that it was taken from; the
+    others were said around them. Without any, all are evidence. Out of reach: Verdict(None, why)."""
 
     name: str
 
-    def supports(self, statement: str, episodes: Sequence[Episode]) -> Verdict: ...
+    def supports(
+        self, statement: str, episodes: Sequence[Episode], evidence: Collection[str] = ()
+    ) -> Verdict: ...
+
+
+class Entailer(Protocol):
+    """What premises say of hypotheses: probabilities of entailment, neutral, contradiction."""
+
+    name: str
+
+    def judge(self, premises: Sequence[str], hypotheses: Sequence[str]) -> FloatMatrix: ...  # (N, 3)
+
+
+class Referee(Protocol):
+    """Compares two statements. Labels: entailment, neutral, contradiction; out of reach: Verdict(None, why)."""
+
+    name: str
+
+    def compare(self, first: str, second: str) -> Verdict: ...
 
 
 class ConstitutionWriter(Protocol):

@@ -88,6 +88,18 @@ class Run:
     closer: Run | None = None
     is_start_unknown: bool = False
     contests: list[Run] = field(default_factory=list)
+    voices: dict[tuple[str | None, datetime], float] = field(default_factory=dict)  # speaker, day -> surest
+
+    def hear(self, said: Assertion) -> None:
+        """Let it speak for the value. What one person says again on one day, or of the same words, adds nothing."""
+        is_new = not set(said.evidence) <= set(self.evidence)
+        voice = said if is_new else self.first
+        key = voice.asserted_by, voice.day
+        self.voices[key] = max(said.confidence, self.voices.get(key, 0.0))
+        doubt = 1.0
+        for confidence in self.voices.values():
+            doubt *= 1.0 - confidence
+        self.confidence = max(self.confidence, 1.0 - doubt)
 
     @property
     def order(self) -> tuple[datetime, Moment, Tie]:

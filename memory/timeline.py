@@ -235,10 +235,7 @@ class _Slot:
             fuller = values.fuller(run.object, new.object)
             if fuller != run.object:
                 run.object, run.object_id = fuller, new.object_id or run.object_id
-        if set(new.evidence) <= set(run.evidence):
-            run.confidence = max(run.confidence, new.confidence)
-        else:
-            run.confidence = 1 - (1 - run.confidence) * (1 - new.confidence)
+        run.hear(new.first)
         run.evidence.update(new.evidence)
         run.conversations |= new.conversations
         run.members += new.members
@@ -374,7 +371,7 @@ def _shape(run: Run) -> tuple[object, ...]:
 
 
 def _as_run(row: Assertion) -> Run:
-    return Run(
+    run = Run(
         first=row,
         members=[row],
         object=row.object,
@@ -393,6 +390,8 @@ def _as_run(row: Assertion) -> Run:
         is_retracted=row.is_retracted,
         end=row.valid_to,
     )
+    run.hear(row)
+    return run
 
 
 def _utc_day(moment: Moment) -> object:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -74,6 +76,80 @@ def test_words_that_are_not_asserted_support_nothing(
     verdict = judge.supports(statement, chat(("Ana Reis", text)))
     assert verdict.label == "unsupported"
     assert why in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("statement", "lines"),
+    [
+        (
+            "Ana Reis lives in Oslo.",
+            [("Leo Kamp", "so what do you do on a sunday in Oslo?"), ("Ana Reis", "sleep, mostly")],
+        ),
+        (
+            "Vera lives in Tromso.",
+            [("Leo Kamp", "and Vera stays up in Tromso? so far away"), ("Ana Reis", "far but pretty")],
+        ),
+        (
+            "Ana Reis's boss is Vera Moe.",
+            [("Ana Reis", "Vera Moe, director. I just LOVE the forms she makes, more forms please 🙃")],
+        ),
+        (
+            "Ana Reis's wedding witness is Leo Kamp.",
+            [("Ana Reis", "please be my witness"), ("Leo Kamp", "gladly")],
+        ),
+        (
+            "The clinic's session length wanted is 30 minutes.",
+            [("Ana Reis", "she wants 30 minutes per child")],
+        ),
+        (
+            "Ana Reis lives in Oslo.",
+            [
+                ("Ana Reis", "i moved to Oslo"),
+                ("Leo Kamp", "the concert was cancelled, the band has flu again"),
+            ],
+        ),
+    ],
+)
+def test_what_is_told_between_the_lines_is_support(
+    judge: RuleJudge, statement: str, lines: list[tuple[str, str]]
+) -> None:
+    assert judge.supports(statement, chat(*lines)).label == "supported"
+
+
+@pytest.mark.parametrize(
+    ("statement", "lines"),
+    [
+        (
+            "Ana Reis lives in Oslo.",
+            [("Leo Kamp", "and you stay in Oslo?"), ("Ana Reis", "no, never did")],
+        ),
+        ("Ana Reis bought a castle.", [("Leo Kamp", "did Ana buy a castle?"), ("Ana Reis", "haha what")]),
+        ("Ana Reis's job is queen of socks.", [("Ana Reis", "i am the queen of socks this week")]),
+        (
+            "Ana Reis is expecting.",
+            [("Ana Reis", "big news, i'm expecting… with IMPATIENCE. for the invoice")],
+        ),
+        ("Ana Reis lives in Oslo.", [("Ana Reis", "i moved to Oslo. just kidding")]),
+        ("Ana Reis lives in Oslo.", [("Ana Reis", "i moved to Oslo"), ("Ana Reis", "i made that up")]),
+    ],
+)
+def test_what_is_only_asked_or_played_is_no_support(
+    judge: RuleJudge, statement: str, lines: list[tuple[str, str]]
+) -> None:
+    assert judge.supports(statement, chat(*lines)).label != "supported"
+
+
+MEANT = tomllib.loads((Path(__file__).parent / "fixtures" / "meant.toml").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("part", ["dev", "held_out"])
+def test_the_judge_tells_what_is_meant_from_what_is_not(part: str) -> None:
+    judge = RuleJudge(HashingEmbedder(width=256))
+    right: dict[bool, list[bool]] = {True: [], False: []}
+    for item in MEANT[part]:
+        verdict = judge.supports(item["statement"], chat(*map(tuple, item["talk"])))
+        right[item["meant"]].append((verdict.label == "supported") == item["meant"])
+    assert all(sum(found) / len(found) >= 0.85 for found in right.values())
 
 
 def test_a_question_alone_is_unclear(judge: RuleJudge) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -33,7 +33,9 @@ class AgreeingJudge:
 
     name = "agreeing"
 
-    def supports(self, statement: str, episodes: Sequence[Episode]) -> Verdict:
+    def supports(
+        self, statement: str, episodes: Sequence[Episode], evidence: Collection[str] = ()
+    ) -> Verdict:
         return Verdict("supported", "it is said", 0.9)
 
 

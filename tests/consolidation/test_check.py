@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import pytest
@@ -21,7 +21,9 @@ class BrokenJudge:
     def __init__(self) -> None:
         self.asked = 0
 
-    def supports(self, statement: str, episodes: Sequence[Episode]) -> Verdict:
+    def supports(
+        self, statement: str, episodes: Sequence[Episode], evidence: Collection[str] = ()
+    ) -> Verdict:
         self.asked += 1
         raise ConnectionError("nobody there")
 
@@ -34,7 +36,9 @@ class WatchingJudge:
     def __init__(self) -> None:
         self.shown: list[Sequence[Episode]] = []
 
-    def supports(self, statement: str, episodes: Sequence[Episode]) -> Verdict:
+    def supports(
+        self, statement: str, episodes: Sequence[Episode], evidence: Collection[str] = ()
+    ) -> Verdict:
         self.shown.append(episodes)
         return Verdict("supported", "it is said", 0.9)
 
@@ -45,7 +49,9 @@ class FixedJudge:
     def __init__(self, verdict: Verdict) -> None:
         self.verdict = verdict
 
-    def supports(self, statement: str, episodes: Sequence[Episode]) -> Verdict:
+    def supports(
+        self, statement: str, episodes: Sequence[Episode], evidence: Collection[str] = ()
+    ) -> Verdict:
         return self.verdict
 
 
@@ -106,8 +112,10 @@ def test_a_verdict_holds_for_its_evidence_and_is_not_asked_for_twice(chat: Any) 
     check.run(context, no_progress)
     (fact,) = candidates(chat.database, chat.space_id)
     assert len(judge.shown) == 1
-    assert check.is_settled(findings_of(context)[fact.id], fact)
-    assert not check.is_settled({**findings_of(context)[fact.id], "evidence_hash": "other"}, fact)
+    with chat.database.reading() as session:
+        found = findings_of(session, [fact.id])[fact.id]
+    assert check.is_settled(found, fact)
+    assert not check.is_settled({**found, "evidence_hash": "other"}, fact)
 
 
 def test_too_little_waits_for_a_second_voice(chat: Any) -> None:

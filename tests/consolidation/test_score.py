@@ -54,7 +54,7 @@ def test_a_second_speaker_supports_more_than_a_second_day() -> None:
 
 @pytest.mark.parametrize(("key", "least", "most"), [("oslo", 0.7, 0.9), ("bergen", 0.0, 0.2)])
 def test_a_stored_value_is_old_news_and_another_value_is_not(key: str, least: float, most: float) -> None:
-    around = Around(NOW, {("mona", "lives_in"): frozenset([key])})
+    around = Around(NOW, {("mona", "lives_in"): {key}})
     assert least <= terms(around=around)["novelty"] <= most
 
 
@@ -63,6 +63,11 @@ def test_a_visit_fades_in_days_and_a_birthday_never() -> None:
     birthday = Scored("mona", "birthday", "1990-03-01", None, 0.8)
     assert terms(birthday, voice(days_ago=4000))["recency"] == 1
     assert terms(visit, voice(days_ago=60))["recency"] < 0.01
+
+
+def test_a_pinned_visit_does_not_fade() -> None:
+    pinned = Scored("mona", "visits", "the dentist", None, 0.8, is_pinned=True)
+    assert terms(pinned, voice(days_ago=60))["recency"] == 1
 
 
 def test_identity_outweighs_chit_chat() -> None:

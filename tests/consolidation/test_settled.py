@@ -23,7 +23,7 @@ class AbsentJudge:
 
     name = "absent"
 
-    def supports(self, statement: str, episodes: Any) -> Verdict:
+    def supports(self, statement: str, episodes: Any, evidence: Any = ()) -> Verdict:
         raise ConnectionError
 
 
