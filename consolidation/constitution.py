@@ -1,3 +1,4 @@
+"""Stage `constitution`: each speaker's principles from the conversations they took part in, their patterns, and digests.
 
 A new version is written only on change. A writer whose back-end is away leaves the old version in force.
 """
@@ -8,6 +9,7 @@ from collections.abc import Iterable
 
 from agents.errors import AgentError
 from consolidation import patterns
+from consolidation.digests import write_digests
 from consolidation.stage import NightContext, Progress, StageResult
 from memory import constitutions
 from memory.episodes import list_episodes
@@ -36,6 +38,7 @@ def run(context: NightContext, progress: Progress) -> StageResult:
             )
     progress(len(speakers), len(speakers))
     found = patterns.refresh(context, conversations)
+    found |= write_digests(context, progress)
     return StageResult(
         counts={"people": len(speakers), "principles": n_principles, "writer_away": n_kept, **found},
         output={"versions": versions},

@@ -313,6 +313,27 @@ class Evidence(Base):
     space_id: Mapped[str] = _space()
 
 
+class Digest(Base):
+    """An old stretch of one conversation, read through the messages that its lines name; a node of kind digest."""
+
+    __tablename__ = "digest"
+    id: Mapped[str] = mapped_column(ForeignKey("node.id"), primary_key=True)
+    space_id: Mapped[str] = _space()
+    conversation_id: Mapped[str] = mapped_column(ForeignKey("conversation.id"), index=True)
+    began_at: Mapped[datetime]  # of its first message
+    ended_at: Mapped[datetime]  # of its last message
+    n_messages: Mapped[int]
+    made_from: Mapped[str] = mapped_column(String(64))  # sha256 of the ids of its messages
+    made_at: Mapped[datetime]
+
+
+class DigestLine(Base):
+    __tablename__ = "digest_line"
+    digest_id: Mapped[str] = mapped_column(ForeignKey("digest.id"), primary_key=True)
+    episode_id: Mapped[str] = mapped_column(ForeignKey("episode.id"), primary_key=True, index=True)
+    space_id: Mapped[str] = _space()
+
+
 class EmotionTag(Base):
     """Concept and intensity 0-10 on an episode or a node, with who judged it."""
 

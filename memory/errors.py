@@ -17,6 +17,7 @@ GraphError
 ├── CannotMerge       the two are one already, or are shown to be two
 ├── CannotUnmerge     the merge was undone before, or a later one rests on it
 ├── UnknownFact       no such fact id (also a LookupError)
+├── UnknownDigest     no such digest id (also a LookupError)
 ├── UnknownDecision   no such decision id (also a LookupError)
 ├── UnknownArtifact   no such artifact id (also a LookupError)
 ├── UnknownPredicate  the registry has no such predicate, and unknown ones are refused (also a LookupError)
@@ -156,6 +157,11 @@ class CannotUnmerge(GraphError):
 class UnknownFact(GraphError, LookupError):
     def __init__(self, fact_id: str) -> None:
         super().__init__(f"no fact has the id {fact_id}; `slowwave facts PERSON --json` lists ids")
+
+
+class UnknownDigest(GraphError, LookupError):
+    def __init__(self, digest_id: str) -> None:
+        super().__init__(f"no digest has the id {digest_id}; `slowwave digest list` lists them")
 
 
 class UnknownDecision(GraphError, LookupError):

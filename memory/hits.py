@@ -8,6 +8,7 @@ from typing import Any
 
 from db.engine import Database
 from memory import fact_views
+from memory.digests import Digest, read_digests
 from memory.episodes import get_episodes
 from memory.facts import sentence
 from memory.gathering import subjects_of
@@ -27,12 +28,17 @@ def describe(
     clock: Clock = utc_now,
 ) -> list[dict[str, Any]]:
     """One object per hit, in their order. Facts are told as that person (an id) could know them by then."""
-    ids = [hit.id for hit in hits if hit.kind != "fact"]
+    ids = [hit.id for hit in hits if hit.kind in ("episode", "session")]
     episodes = {episode.id: episode for episode in get_episodes(database, space_id, ids)}
     facts = _facts(database, space_id, fact_views.Asked(registry, as_of, known_to, None, clock), hits)
+    old = {hit.id for hit in hits if hit.kind == "digest"}
+    digests = {digest.id: digest for digest in read_digests(database, space_id, old)}
     rows = []
     for hit in hits:
-        found = _fact_json(facts[hit.id]) if hit.id in facts else _episode_json(episodes.get(hit.id))
+        if hit.kind == "digest":
+            found = _digest_json(digests.get(hit.id))
+        else:
+            found = _fact_json(facts[hit.id]) if hit.id in facts else _episode_json(episodes.get(hit.id))
         if found:
             rows.append({"kind": hit.kind, "id": hit.id, "score": hit.score, **found, "parts": hit.parts})
     return rows
@@ -57,6 +63,14 @@ def _fact_json(fact: Fact) -> dict[str, Any]:
         "speaker": fact.asserted_by,
         "status": fact.status,
     }
+
+
+def _digest_json(digest: Digest | None) -> dict[str, Any]:
+    if digest is None:
+        return {}
+    said = "\n".join(f"{line.speaker}: {line.text}" for line in digest.lines)
+    times = {"time": digest.began_at.isoformat(), "until": digest.ended_at.isoformat()}
+    return {"text": said, **times, "speaker": None, "conversation": digest.conversation}
 
 
 def _episode_json(episode: Episode | None) -> dict[str, Any]:

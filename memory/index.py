@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 
 from db.engine import Database
 from db.tables import Episode, Participant
+from memory import digests
 from memory.perspective import visible_query
 from memory.ports import Embedder, FloatMatrix
 from memory.registry import Registry
@@ -137,7 +138,8 @@ class Index:
     ) -> list[Hit]:
         """The k best units, best first. `known_to` is a person id; `as_of` leaves out what was said later.
 
-        Kinds are episode, fact and session; a session is a hit under the id of its first episode. `vector` is the
+        Kinds are episode, fact, session and digest; a session is a hit under the id of its first episode, a digest under
+        its own with the score of its best session. `vector` is the
         question's own, where it is at hand; `times` are what its words of time mean, where that is known better than
         from the words ("before she moved"). Of two facts that fit alike, the one that time has left more of comes first.
         What the tables do not hold any more is never among the hits.
@@ -156,10 +158,13 @@ class Index:
                 limits = self._limits(build, wanted, until, known_to)
                 ranking = rank_units(build, understood, vector, limits)
                 found += self._hits(build, ranking, k, view)
-            if "session" in kinds:
+            if "session" in kinds or "digest" in kinds:
                 limits = self._limits(build, frozenset({EPISODE}), until, known_to)
                 ranking = rank_sessions(build, understood, vector, limits, until)
-                found += self._hits(build, ranking, k, view, kind="session")
+                if "session" in kinds:
+                    found += self._hits(build, ranking, k, view, kind="session")
+                if "digest" in kinds:
+                    found += self._digests(build, ranking, k, view)
         return sorted(found, key=lambda hit: -hit.score)[:k]
 
     def understand(self, query: str) -> Query:
@@ -332,6 +337,20 @@ class Index:
             hits.sort(key=lambda hit: -hit.score)
             start, size = start + len(part), 4 * size
         return hits[:k]
+
+    def _digests(self, build: Build, ranking: Ranking, k: int, view: _View) -> list[Hit]:
+        """The digests that hold the best sessions, each once."""
+        columns, numbers = build.columns, ranking.numbers
+        places = columns.ids(columns.conversation[numbers])
+        began = [datetime.fromtimestamp(time, UTC) for time in columns.time[numbers].tolist()]
+        with self.database.reading() as session:
+            sessions = list(zip(places, began, strict=True))
+            held = digests.holding(session, self.space_id, sessions, known_to=view.known_to, as_of=view.as_of)
+        hits: dict[str, Hit] = {}
+        for i, digest_id in enumerate(held):
+            if digest_id is not None and digest_id not in hits:
+                hits[digest_id] = Hit("digest", digest_id, float(ranking.scores[i]), ranking.parts(i))
+        return list(hits.values())[:k]
 
     def _usable(self, build: Build, numbers: Ints, view: _View) -> dict[str, _Usable]:
         """Those units that are in the tables, not retired, and known to the person, by id.

@@ -20,7 +20,16 @@ from sqlalchemy import func, select
 from starlette.exceptions import HTTPException
 
 from db.tables import Episode, Fact
-from service import http_ask, http_exchange, http_facts, http_forgetting, http_people, http_review, problems
+from service import (
+    http_ask,
+    http_digests,
+    http_exchange,
+    http_facts,
+    http_forgetting,
+    http_people,
+    http_review,
+    problems,
+)
 from service.guard import Guard
 from service.http_app import App, Given
 from service.metrics import Metrics
@@ -66,6 +75,7 @@ def routers() -> tuple[APIRouter, ...]:
         http_exchange.router,
         http_forgetting.router,
         http_review.router,
+        http_digests.router,
     )
 
 

@@ -40,11 +40,11 @@ def search(
     app: Given,
     q: Annotated[str, Query(min_length=1, max_length=2000)],
     k: Annotated[int, Query(ge=1, le=1000)] = 10,
-    kind: Annotated[list[Literal["episode", "fact", "session"]] | None, Query()] = None,
+    kind: Annotated[list[Literal["episode", "fact", "session", "digest"]] | None, Query()] = None,
     known_to: str | None = None,
     as_of: datetime | date | None = None,
 ) -> list[dict[str, Any]]:
-    """The messages, facts and sessions nearest to a query, best first, each with the parts of its score."""
+    """The messages, facts, sessions and digests nearest to a query, best first, each with the parts of its score."""
     with app.lock:
         return app.services.search(
             q, k, kinds=tuple(kind or ("episode", "fact")), known_to=known_to, as_of=as_moment(as_of)

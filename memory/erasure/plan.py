@@ -150,11 +150,13 @@ def _doomed(
             (t.Participant.node_id, nodes),
             (t.Participant.conversation_id, reached.conversations),
         ],
+        t.DigestLine: [(t.DigestLine.digest_id, reached.digests)],
+        t.Digest: [(t.Digest.id, reached.digests)],
         t.Fact: [(t.Fact.id, facts)],
         t.Episode: [(t.Episode.id, episodes)],
         t.Conversation: [(t.Conversation.id, reached.conversations)],
         t.Source: [(t.Source.id, reached.sources)],
-        t.Node: [(t.Node.id, nodes)],
+        t.Node: [(t.Node.id, nodes | reached.digests)],
     }
     return {mapped: _keys(session, space_id, mapped, wanted) for mapped, wanted in conditions.items()}
 

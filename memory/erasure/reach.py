@@ -54,6 +54,7 @@ class Reach:
     nodes: set[str] = field(default_factory=set)
     conversations: set[str] = field(default_factory=set)
     sources: set[str] = field(default_factory=set)
+    digests: set[str] = field(default_factory=set)  # made again from what is left
     repeated: dict[str, Place] = field(default_factory=dict)  # episodes that stay with a later source
     n_left: int = 0  # messages on which an erased fact rested and that stay
 
@@ -79,6 +80,7 @@ def find(session: Session, space_id: str, target: Target) -> Reach:
     resting = set[str]().union(*evidence_of(session, reach.facts).values())
     reach.n_left = len(resting - reach.episodes)
     _empty_containers(session, space_id, reach)
+    _digests(session, reach)
     _orphans(session, space_id, reach)
     return reach
 
@@ -277,6 +279,17 @@ def _empty_containers(session: Session, space_id: str, reach: Reach) -> None:
             others = select(tables.Episode.id).where(column == container)
             if all(episode in reach.episodes for episode in session.scalars(others)):
                 emptied.add(container)
+
+
+def _digests(session: Session, reach: Reach) -> None:
+    """Digests of which a line goes, or the conversation."""
+    line, digest = tables.DigestLine, tables.Digest
+    for column, key, ids in (
+        (line.digest_id, line.episode_id, reach.episodes),
+        (digest.id, digest.conversation_id, reach.conversations),
+    ):
+        for part in chunked(key, ids):
+            reach.digests.update(session.scalars(select(column).where(part)))
 
 
 def _orphans(session: Session, space_id: str, reach: Reach) -> None:

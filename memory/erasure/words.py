@@ -45,7 +45,7 @@ _PLAIN = """
     emotion_tag.concept emotion_tag.judge principle.kind principle.evidence principle.run_id
     sleep_run.status stage_run.status stage_run.inputs_hash
     lease.holder decision.kind decision.run_id ledger.kind ledger.payload ledger.prev_hash ledger.hash
-    artifact.kind artifact.path artifact.sha256 artifact.run_id artifact.tainted_by pointer.run_id
+    digest.made_from artifact.kind artifact.path artifact.sha256 artifact.run_id artifact.tainted_by pointer.run_id
     example.split example.kind change.space_id change.kind change.owner_id
 """
 PLAIN = frozenset(_PLAIN.split())

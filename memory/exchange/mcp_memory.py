@@ -19,6 +19,7 @@ from sqlalchemy import select
 from db.engine import Database
 from db.tables import Alias, Conversation, Episode, Node
 from memory import names
+from memory.digests import DIGEST
 from memory.errors import BrokenExport
 from memory.exchange.notes import (
     NOTEBOOK,
@@ -191,7 +192,9 @@ def _nodes(database: Database, space_id: str) -> list[_Named]:
             called[node_id].append(name)
         query = (
             select(Node.id, Node.name, Node.kind)
-            .where(Node.space_id == space_id, Node.merged_into.is_(None), Node.kind != NOTEBOOK)
+            .where(
+                Node.space_id == space_id, Node.merged_into.is_(None), Node.kind.not_in((NOTEBOOK, DIGEST))
+            )
             .order_by(Node.kind != PERSON, Node.kind, Node.name_key, Node.id)
         )
         return [_Named(*row, tuple(called[row[0]])) for row in session.execute(query)]

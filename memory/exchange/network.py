@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 from db.engine import Database
 from db.tables import Alias, Conversation, Edge, Episode, Node, Participant
 from memory import values
+from memory.digests import DIGEST
 from memory.exchange.notes import NOTEBOOK
 from memory.facts import ALL_STATUSES, HOLDING, fact_json, list_facts
 from memory.perspective import HEARD
@@ -105,7 +106,7 @@ class _Builder:
     def add_nodes(self) -> None:
         rows = self.session.execute(
             select(Node.id, Node.name, Node.kind, Node.merged_into)
-            .where(Node.space_id == self.space_id, Node.kind != NOTEBOOK)
+            .where(Node.space_id == self.space_id, Node.kind.not_in((NOTEBOOK, DIGEST)))
             .order_by(Node.kind, Node.name_key, Node.id)
         ).all()
         called = self._aliases() if self.view.known_to is None else {}

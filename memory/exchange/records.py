@@ -42,6 +42,8 @@ TYPES = (
     "stage_run",
     "fact",
     "evidence",
+    "digest",
+    "digest_line",
     "emotion_tag",
     "principle",
     "consent",

@@ -91,4 +91,5 @@ _COUNTED: dict[str, Any] = {
     "decisions": tables.Decision,
     "ledger entries": tables.LedgerEntry,
     "artifacts": tables.Artifact,
+    "digests": tables.Digest,
 }

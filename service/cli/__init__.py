@@ -12,7 +12,20 @@ import sys
 import click
 
 from db.engine import is_disk_full
-from service.cli import ask, exchange, facts, forgetting, graph, night, people, review, store, system, talk
+from service.cli import (
+    ask,
+    digests,
+    exchange,
+    facts,
+    forgetting,
+    graph,
+    night,
+    people,
+    review,
+    store,
+    system,
+    talk,
+)
 from service.cli.output import State
 from service.errors import EXPECTED, MissingExtra, one_line
 
@@ -41,7 +54,7 @@ def cli(context: click.Context, home: str | None, space: str | None) -> None:
     context.obj = State(home, space)
 
 
-for module in (graph, ask, facts, exchange, people, night, review, talk, forgetting, store, system):
+for module in (graph, ask, facts, exchange, people, night, review, digests, talk, forgetting, store, system):
     for command in module.COMMANDS:
         cli.add_command(command)
 

@@ -9,7 +9,7 @@ import click
 
 from service.cli.output import Date, State, print_json, print_table
 
-KINDS = ("episode", "fact", "session")
+KINDS = ("episode", "fact", "session", "digest")
 
 
 @click.command()
@@ -69,7 +69,7 @@ def search(
     explain: bool,
     as_json: bool,
 ) -> None:
-    """List the messages, facts and sessions nearest to a QUERY, best first."""
+    """List the messages, facts, sessions and digests nearest to a QUERY, best first."""
     with state.services() as services:
         hits = services.search(query, k, kinds=kinds, as_of=as_of, known_to=known_to)
     if as_json:

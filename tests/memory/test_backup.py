@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import multiprocessing
 import os
@@ -136,7 +137,8 @@ def test_a_restored_store_goes_on_as_before(archive: Path, target_url: str, tmp_
 def test_a_backup_of_an_older_revision_is_migrated(
     world: Any, archive: Path, target_url: str, tmp_path: Path
 ) -> None:
-    older = rewritten(archive, tmp_path / "older.zip", lambda manifest: manifest.update(revision="0002"))
+    older = without_column(archive, tmp_path / "no-pins.zip", "fact", "pinned_at")
+    older = rewritten(older, tmp_path / "older.zip", lambda manifest: manifest.update(revision="0002"))
     if target_url.startswith("postgres"):  # 0003 drops the vectors of before there
         older = without_rows(older, tmp_path / "no-vectors.zip", "embedding")
     restore(older, tmp_path / "restored", target_url)
@@ -314,6 +316,25 @@ def without_rows(archive: Path, target: Path, table: str) -> Path:
             if name != f"tables/{table}.jsonl":
                 new.writestr(name, old.read(name))
     return target.with_suffix(".z")
+
+
+def without_column(archive: Path, target: Path, table: str, column: str) -> Path:
+    """A copy of the archive as it was before the table had that column."""
+    with zipfile.ZipFile(archive) as old:
+        manifest = json.loads(old.read(MANIFEST))
+        part = next(part for part in manifest["tables"] if part["name"] == table)
+        place = [name for name, _ in part["columns"]].index(column)
+        del part["columns"][place]
+        rows_left = [json.loads(line) for line in old.read(f"tables/{table}.jsonl").splitlines()]
+        for row in rows_left:
+            del row[place]
+        lines = b"".join(json.dumps(row, separators=(",", ":")).encode() + b"\n" for row in rows_left)
+        part["sha256"] = hashlib.sha256(lines).hexdigest()
+        with zipfile.ZipFile(target, "w") as new:
+            for name in old.namelist():
+                changed = {MANIFEST: json.dumps(manifest).encode(), f"tables/{table}.jsonl": lines}
+                new.writestr(name, changed.get(name) or old.read(name))
+    return target
 
 
 def cut_short(archive: Path, target: Path) -> Path:

@@ -43,13 +43,28 @@ def fill_every_table(world: Any) -> None:
         constitutions.write(session, world.space_id, person, [principle], run_id=None, clock=world.clock)
         fact_id = session.scalar(select(Fact.id).order_by(Fact.id).limit(1))
         other = world_node(session, world.space_id)
-        run, artifact, example = new_id(), new_id(), new_id()
+        conversation = session.scalar(select(Episode.conversation_id).where(Episode.id == said))
+        run, artifact, example, digest = new_id(), new_id(), new_id(), new_id()
         rows: list[tuple[str, dict[str, Any]]] = [
             ("alias", {"node_id": person, "name": "Ani", "name_key": "ani"}),
             (
                 "person_merge",
                 {"kept_id": person, "merged_id": other, "effects": [["alias", 1]], "merged_at": now},
             ),
+            ("node", {"id": digest, "kind": "digest", "name": "d", "name_key": "d", "created_at": now}),
+            (
+                "digest",
+                {
+                    "id": digest,
+                    "conversation_id": conversation,
+                    "began_at": now,
+                    "ended_at": now,
+                    "n_messages": 20,
+                    "made_from": "d" * 64,
+                    "made_at": now,
+                },
+            ),
+            ("digest_line", {"digest_id": digest, "episode_id": said}),
             ("edge", {"src_id": person, "dst_id": other, "kind": "friend", "weight": 0.1}),
             (
                 "sleep_run",

@@ -1,0 +1,32 @@
+"""The routes that read digests of old talk."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path
+
+from service import digest_entrance
+from service.http_app import Given, as_moment
+
+router = APIRouter()
+
+
+@router.get("/v1/digests")
+def digests(
+    app: Given, known_to: str | None = None, as_of: datetime | date | None = None
+) -> list[dict[str, Any]]:
+    """Old months of talk, each by the messages that tell most of it."""
+    return digest_entrance.digests(app.services, known_to=known_to, as_of=as_moment(as_of))
+
+
+@router.get("/v1/digests/{digest_id}")
+def digest(
+    app: Given,
+    digest_id: Annotated[str, Path(pattern=r"^[\w.:-]{1,64}$")],
+    known_to: str | None = None,
+    as_of: datetime | date | None = None,
+) -> dict[str, Any]:
+    """One of them."""
+    return digest_entrance.digest(app.services, digest_id, known_to=known_to, as_of=as_moment(as_of))
