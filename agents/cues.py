@@ -17,7 +17,8 @@ _QUOTED = re.compile(r"[\"“«]([^\"“”«»]{8,})[\"”»]|(?<!\w)'([^'\n]{8
 _QUESTION = re.compile(r"\?\W*$")
 _ASKED = re.compile(
     r"^\W*(?:(?:and|so|but|wait|ok|hey|btw)\W+)?(?:(?:who|what|where|when|why|how|which|whose)\b(?!.*\b(?:is|was) that\b)"
-    r"|(?:do|does|did|are|is|was|were|have|has|can|could|will|would|should)\s+(?:you|he|she|they|it|we|i|your|his|her)\b)",
+    r"|(?:do|does|did|are|is|was|were|have|has|can|could|will|would|should)\s+(?:you|he|she|they|it|we|i|your|his|her)\b"
+    r"|you (?:still|ever|coming|going)\b)",
     _I,
 )
 _EXCLAIMED = re.compile(  # asked to tell, not to know
@@ -25,6 +26,7 @@ _EXCLAIMED = re.compile(  # asked to tell, not to know
     r"did you know|guess (?:what|who)|you know what|do you realise|do you realize)\b",
     _I,
 )
+_STILL = re.compile(r"\bstill\b", _I)  # asks whether what was so goes on
 _OPEN_QUESTION = re.compile(
     r"^\W*(?:(?:and|so|but|wait|ok|hey|btw)\W+)*(?:who|what|where|when|why|how|which)(?:'s|\b)", _I
 )
@@ -131,7 +133,12 @@ NOT_MEANT = "it is not meant"
 WISH = "it is a wish or a plan"
 TRAILS_OFF = "it trails off, and what follows may turn it around"
 UNDECIDED = (QUESTION, TRAILS_OFF)  # reasons that leave open whether it is so; the others speak against it
-_WORDS_OF_MAKING_SURE = 4
+_NUMBERS = {
+    word: str(number)
+    for number, word in enumerate(
+        ["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"], 2
+    )
+}
 _UNIT = re.compile(r"(\d)(kg|km|cm|mm|mg|ml|kr|hrs?|mins?|am|pm|g|m|l|h|k)\b")
 NEAR_WORDS = 4  # how many words before a value a negation may stand
 
@@ -190,7 +197,7 @@ def takes_for_granted(text: str) -> bool:
         return False
     if _OPEN_QUESTION.search(text):
         return True
-    return not (_AUXILIARY.search(text) or _ASKED.search(text) or len(text.split()) < _WORDS_OF_MAKING_SURE)
+    return bool(_STILL.search(text)) or not (_AUXILIARY.search(text) or _ASKED.search(text))
 
 
 def agrees(message: str) -> bool:
@@ -264,6 +271,8 @@ def stems(text: str) -> set[str]:
 
 def _stem(word: str) -> str:
     plain = word.removesuffix("'s").strip("'")
+    if plain in _NUMBERS:
+        return _NUMBERS[plain]
     if plain[:1].isdigit():
         return re.sub(r"(?<=\d)(?:st|nd|rd|th)$", "", plain)
     for ending in ("ing", "ed", "es", "s"):

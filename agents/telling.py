@@ -26,6 +26,21 @@ february march april may june july august september october november december"""
 _SUBJECT = re.compile(r"(?:[A-ZÀ-Þ][\w'’-]*\s+){1,4}")
 _POSSESSED = re.compile(r"[^.]+?['’]s (?P<relation>[^.]+?) (?:is|was|are|were) (?P<value>.+)$")
 _DATE = re.compile(r"\b\d{1,2} [A-Z][a-z]+ \d{4}\b")
+_MONTHS = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+]
+_MONTH = re.compile(r"\b(\d{4})-(0[1-9]|1[0-2])\b(?!-)")
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _FAMILY = 5  # letters from which words of one beginning can be a family
 _NAME_WEIGHT = 2.0
@@ -58,6 +73,7 @@ class Telling:
 
 def telling_of(statement: str, episodes: Sequence[Episode]) -> Telling:
     """The stems that carry the value: no frame words, no subject, no names of those who speak."""
+    statement = _MONTH.sub(lambda match: f"{_MONTHS[int(match[2]) - 1]} {match[1]}", statement)
     speakers = {stem for episode in episodes for stem in cues.stems(key(episode.speaker))}
     subject = cues.stems(key(match[0])) if (match := _SUBJECT.match(statement)) else set()
     possessed = _POSSESSED.match(statement)

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from bench.claims import Change
 from bench.gold import as_moment, said
+from memory.registry import Registry
 from memory.types import Fact
 
 DECISIONS = ("STORE", "MERGE", "CORRECT", "REJECT", "QUARANTINE")
@@ -72,10 +73,24 @@ def is_open(row: Mapping[str, Any], last: datetime) -> bool:
 def over_invalidated(
     memory: Memory, stated: Stated, facts: Sequence[dict[str, Any]], changes: Sequence[Change], last: datetime
 ) -> list[bool]:
-    """Per accepted fact that is true at the end of the chat."""
+    """Per accepted fact that is true at the end of the chat. Gold that leaves an earlier value of a slot open where one
+    holds at a time does not say which of the two is true, and is not counted."""
     ended = {id(change.old) for change in changes if change.old is not None}
     current = [row for row in facts if is_open(row, last) and id(row) not in ended]
-    return [not memory.holds(stated.of(row)) for row in current if memory.accepted(stated.of(row))]
+    newest = _newest_of_one(current)
+    counted = [row for row in current if newest.get(_slot(row), row) is row]
+    return [not memory.holds(stated.of(row)) for row in counted if memory.accepted(stated.of(row))]
+
+
+def _newest_of_one(rows: Sequence[dict[str, Any]]) -> dict[tuple[str, str], dict[str, Any]]:
+    """Of each slot in which one value holds at a time, the row that begins last."""
+    registry = Registry.load()
+    ones = [row for row in rows if registry.get(said(row, "predicate")).cardinality == "one"]
+    return {_slot(row): row for row in sorted(ones, key=lambda row: said(row, "valid_from"))}
+
+
+def _slot(row: Mapping[str, Any]) -> tuple[str, str]:
+    return said(dict(row), "subject"), said(dict(row), "predicate")
 
 
 def confusion(expected: Mapping[str, str], decided: Mapping[str, str]) -> dict[str, dict[str, int]]:

@@ -1,5 +1,5 @@
-"""What a fact ends in other slots: a boat that is sold is owned no longer, a hobby that was given up is none, and who
-died neither works nor lives anywhere.
+"""What a fact ends that no slot of the timeline ends: a boat that is sold is owned no longer, a hobby that was given up
+is none, who died neither works nor lives anywhere, and a new rent takes the place of the old one.
 
 Only what names the same thing ends, by node or by equal words; nothing is guessed from likeness. The end is a statement
 of its own, on the same messages and with its own decision, so that it can be undone without the fact it came from.
@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from sqlalchemy import ColumnElement, and_, or_, select
 from sqlalchemy.orm import Session
 
+from agents import cues
+from consolidation.contradiction import is_single
 from db.tables import Episode, Node, Participant
 from db.tables import Fact as FactTable
 from memory import values
@@ -42,14 +44,41 @@ def implied_ends(session: Session, fact: Fact, space_id: str, registry: Registry
     """Ends of stored, open facts that cannot go on beside this one, as candidates."""
     if fact.change == "end":
         return []
+    replaced = _replaced(session, fact, space_id, registry)
     if not _says_gone(fact):
-        about = _of_owner(session, fact, space_id)
-        return [_end(session, row, fact) for row in about if _is_ended(row, fact, registry)]
+        about = [row for row in _of_owner(session, fact, space_id) if _is_ended(row, fact, registry)]
+        return [_end(session, row, fact) for row in (*about, *replaced)]
     things = [row for row in _of_thing(session, fact, space_id) if not _is_person(session, row)]
     owned = [row for row in things if _is_ended(row, fact, registry)]
     own = _open(session, space_id, FactTable.subject_id == fact.subject_id) if _says_dead(fact) else []
     lived = [row for row in own if row.id != fact.id and _is_of_the_living(row, registry)]
-    return [_end(session, row, fact) for row in (*owned, *lived)]
+    return [_end(session, row, fact) for row in (*owned, *lived, *replaced)]
+
+
+def _replaced(session: Session, fact: Fact, space_id: str, registry: Registry) -> list[FactTable]:
+    """Earlier values that an update takes the place of where several could hold: the only one of a predicate that the
+    registry does not know, else those that the update's own messages say are over ("i stopped swimming, padel now")."""
+    predicate = registry.get(fact.predicate)
+    if fact.change != "update" or is_single(fact.predicate, registry):
+        return []
+    slot = and_(FactTable.subject_id == fact.subject_id, FactTable.predicate == fact.predicate)
+    earlier = [
+        row
+        for row in _open(session, space_id, slot)
+        if row.id != fact.id
+        and not values.is_same(row.object, fact.object, is_strict=True)
+        and not (fact.valid_from and row.valid_from and row.valid_from > fact.valid_from)
+    ]
+    if not predicate.is_known:
+        return earlier if len(earlier) == 1 else []
+    texts = session.scalars(select(Episode.text).where(Episode.id.in_(fact.evidence))).all()
+    told = [sentence.text for text in texts for sentence in cues.sentences(text)]
+    return [row for row in earlier if any(_tells_end_of(text, row.object) for text in told)]
+
+
+def _tells_end_of(text: str, value: str) -> bool:
+    wanted = cues.stems(value)
+    return bool(wanted) and wanted <= cues.stems(text) and cues.ends_something(text)
 
 
 def _says_gone(fact: Fact) -> bool:

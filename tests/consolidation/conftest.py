@@ -151,6 +151,7 @@ LINES = (
     ("Karl Aas", "I live in Tromso now, started on Monday"),
     ("Mona Berg", "so glad for you, what a change"),
     ("Karl Aas", "my birthday is 30 February 1990"),
+    ("Mona Berg", "i stopped sailing, it is rowing now"),
 )
 
 

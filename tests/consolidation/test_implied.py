@@ -60,6 +60,32 @@ def test_what_can_go_on_beside_it_stays(chat: Any, news: tuple[str, str, str, in
     assert status(chat, old) == "current"
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "change", "expected"),
+    [
+        (("Vera", "rent", "640 euros", 0), ("Vera", "rent", "690 euros", 5), "update", "past"),
+        (("Vera", "rent", "640 euros", 0), ("Vera", "rent", "690 euros", 5), "state", "current"),
+        (("Vera", "likes", "tea", 0), ("Vera", "likes", "rain", 5), "update", "current"),
+    ],
+)
+def test_an_update_of_a_predicate_nobody_knows_takes_the_place_of_its_only_value(
+    chat: Any, old: tuple[str, str, str, int], new: tuple[str, str, str, int], change: str, expected: str
+) -> None:
+    (first,) = chat.propose(old)
+    night(chat)
+    (second,) = chat.propose(new, change=change)
+    night(chat)
+    assert (status(chat, first), status(chat, second)) == (expected, "current")
+
+
+def test_an_update_whose_own_words_end_the_old_value_ends_it(chat: Any) -> None:
+    (old,) = chat.propose(("Mona Berg", "exercise", "sailing", 2))
+    night(chat)
+    (new,) = chat.propose(("Mona Berg", "exercise", "rowing", 8), change="update")
+    night(chat)
+    assert (status(chat, old), status(chat, new)) == ("past", "current")
+
+
 def test_an_implied_end_can_be_undone_by_itself(chat: Any) -> None:
     (old,) = chat.propose(("Mona Berg", "owns_boat", "Sild", 0))
     night(chat)
