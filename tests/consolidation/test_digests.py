@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from consolidation import constitution
-from consolidation.digests import most_telling
+from consolidation.digests import Read, most_telling
 from consolidation.stage import no_progress
 from memory.digests import LEAST, list_digests
 from memory.episodes import append_turn
@@ -15,21 +15,33 @@ from memory.people import find_person
 LONG_AGO = datetime(2024, 5, 2, 9, tzinfo=UTC)
 
 
-def test_the_middle_of_what_was_said_is_told_and_nothing_twice() -> None:
-    about_boats, about_tides, alone = [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]
-    vectors = np.array([about_boats, about_boats, about_boats, about_tides, about_tides, alone], np.float32)
-    chosen = most_telling(vectors, np.zeros(6), range(6), 2)
-    assert chosen == [0, 3]
+def month(vectors: Any, salience: Any = None, n_words: Any = None, able: Any = None) -> Read:
+    rows = np.array(vectors, np.float32)
+    flat = np.zeros(len(rows), np.float32)
+    return Read(
+        said=(),
+        vectors=rows,
+        salience=flat if salience is None else np.array(salience, np.float32),
+        n_words=flat if n_words is None else np.array(n_words, np.float32),
+        able=range(len(rows)) if able is None else able,
+    )
 
 
-def test_of_two_that_are_as_central_the_salient_one_is_told() -> None:
-    vectors = np.array([[1.0, 0.0], [1.0, 0.0], [0.6, 0.8]], np.float32)
-    assert most_telling(vectors, np.array([0.1, 0.9, 0.1]), range(3), 1) == [1]
+def test_nothing_is_told_twice() -> None:
+    boats, tides, alone = [1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]
+    assert sorted(most_telling(month([boats, boats, tides, boats, tides, alone]), 3)) == [0, 2, 5]
 
 
-def test_only_what_may_be_chosen_is() -> None:
-    vectors = np.eye(4, dtype=np.float32)
-    assert most_telling(vectors, np.zeros(4), [2], 3) == [2]
+def test_what_is_salient_and_says_much_is_told_first() -> None:
+    vectors = np.eye(4)
+    assert most_telling(month(vectors, salience=[0.1, 0.2, 0.9, 0.1]), 1) == [2]
+    assert most_telling(month(vectors, n_words=[4, 30, 5, 4]), 1) == [1]
+    assert most_telling(month(vectors, salience=[0.1, 0.8, 0.9, 0.1], n_words=[30, 28, 4, 4]), 1) == [1]
+
+
+def test_only_what_can_stand_alone_is_chosen() -> None:
+    assert most_telling(month(np.eye(4), able=[2]), 3) == [2]
+    assert most_telling(month(np.eye(4), able=[]), 3) == []
 
 
 def old_talk(chat: Any) -> None:
