@@ -9,6 +9,7 @@ NightError
 ├── BrokenRecipe      a recipe's file is missing, damaged, or names vectors that were changed
 ├── MissingVector     the files of a task vector are not there
 ├── BadExclusions     a table of what excludes what cannot be used; carries the file and the entry
+├── TooLittleToLearn  too few facts were asked for or pinned to learn weights from
 ├── UnknownEntry      no entry of the recipe, or more than one, goes by that name (also a LookupError)
 └── TrainingError     the training child could not do its job
     ├── TrainingStopped   it was asked to stop; its checkpoint is written
@@ -22,6 +23,14 @@ from __future__ import annotations
 
 class NightError(Exception):
     """Base of everything `consolidation` raises on purpose. The message is one line and says what to do."""
+
+
+class TooLittleToLearn(NightError):
+    def __init__(self, n_wanted: int, n_others: int, least: int) -> None:
+        super().__init__(
+            f"{n_wanted} facts were asked for or pinned and {n_others} were not; learning weights takes {least} of either, "
+            "so ask and pin for a while first"
+        )
 
 
 class NightStopped(NightError):

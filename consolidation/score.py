@@ -16,11 +16,12 @@ from sqlalchemy import Select, and_, case, func, or_, select
 from sqlalchemy.orm import Session
 
 from agents.convictions import strength
-from consolidation.stage import NightContext, Progress, StageResult
-from db.tables import EmotionTag, Episode, Evidence, Fact
+from consolidation.stage import NightContext, Progress, SalienceWeights, StageResult
+from db.tables import EmotionTag, Episode, Evidence, Fact, FactUse
 from memory.decay import Held, decay
 from memory.fact_rows import chunks
 from memory.registry import Predicate, Registry
+from memory.uses import Use, asked_for, uses
 from memory.wordings import content_words
 
 # How near a topic or a rate of change is to who somebody is; topics that are not named count OTHER_TOPIC.
@@ -48,19 +49,6 @@ BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Weights:
-    """How much each term counts; only the proportions matter."""
-
-    identity: float = 0.30
-    novelty: float = 0.15
-    emotion: float = 0.15
-    support: float = 0.10
-    connectedness: float = 0.10
-    recency: float = 0.10
-    confidence: float = 0.10
-
-
-@dataclass(frozen=True, slots=True)
 class Voice:
     """One message a fact rests on: who said it, when, and how strongly it was felt (0-10)."""
 
@@ -77,6 +65,7 @@ class Around:
     stored: dict[tuple[str, str], set[str]] = field(default_factory=dict)  # slot -> object keys
     degree: Counter[str] = field(default_factory=Counter)  # node id -> facts that touch it
     seen: set[str] = field(default_factory=set)  # subjects whose slots are read
+    now: datetime | None = None  # when it is scored
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +78,8 @@ class Scored:
     object_id: str | None
     confidence: float
     is_pinned: bool = False
+    use: Use | None = None
+    known_novelty: float | None = None  # of a stored fact: how new it was when it came
 
 
 def terms_of(fact: Scored, voices: Sequence[Voice], around: Around, registry: Registry) -> dict[str, float]:
@@ -102,14 +93,16 @@ def terms_of(fact: Scored, voices: Sequence[Voice], around: Around, registry: Re
         "connectedness": _connectedness(fact, around),
         "recency": _recency(fact, voices, around, predicate),
         "confidence": min(1.0, max(0.0, fact.confidence)),
+        "asked": 0.0 if around.now is None else asked_for(fact.use, around.now),
     }
 
 
-def salience_of(terms: dict[str, float], weights: Weights | None = None) -> float:
-    """Weighted mean of the terms, in [0, 1]."""
-    by_name = asdict(weights or Weights())
+def salience_of(terms: dict[str, float], weights: SalienceWeights | None = None) -> float:
+    """Weighted mean of the terms, in [0, 1]. Having been asked for only adds: most facts never are."""
+    by_name = asdict(weights or SalienceWeights())
     total = sum(by_name[name] * value for name, value in terms.items())
-    return float(total / sum(by_name[name] for name in terms))
+    among = sum(by_name[name] for name in terms if name != "asked")
+    return float(min(1.0, total / among)) if among else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +163,8 @@ def _mean(terms: dict[str, float]) -> float:
 
 def _novelty(fact: Scored, around: Around) -> float:
     """New slot 1, another value in a known slot 0.8, a value that is stored already 0.1."""
+    if fact.known_novelty is not None:
+        return fact.known_novelty
     known = around.stored.get((fact.subject_id, fact.predicate), set())
     if not known:
         return 1.0
@@ -202,21 +197,23 @@ def run(context: NightContext, progress: Progress) -> StageResult:
     with context.database.reading() as session:
         ids = list(session.scalars(_unscored(context.space_id)))
         newest = session.scalar(select(func.max(Episode.time)).where(Episode.space_id == context.space_id))
-    around = Around(newest)
+    around = Around(newest, now=context.clock())
     total = 0.0
     for start in range(0, len(ids), BATCH):
         progress(start, len(ids))
         with context.database.transaction() as session:
             rows = session.scalars(select(Fact).where(Fact.id.in_(ids[start : start + BATCH]))).all()
             _look_around(session, context.space_id, rows, around)
-            total += _score(session, rows, around, context.tools.registry)
+            total += _score(session, rows, around, context)
     progress(len(ids), len(ids))
     counts = {"scored": len(ids), "mean_salience": round(total / len(ids), 3) if ids else 0.0}
     return StageResult(counts=counts, output={"n_scored": len(ids)})
 
 
 def _unscored(space_id: str) -> Select[str]:
-    waiting = or_(Fact.state.in_(("candidate", "quarantined")), Fact.salience.is_(None))
+    """Undecided, never scored, or asked for since."""
+    asked = Fact.id.in_(select(FactUse.fact_id).where(FactUse.space_id == space_id))
+    waiting = or_(Fact.state.in_(("candidate", "quarantined")), Fact.salience.is_(None), asked)
     return (
         select(Fact.id)
         .where(
@@ -248,17 +245,25 @@ def _look_around(session: Session, space_id: str, rows: Sequence[Fact], around: 
     around.degree.update(dict.fromkeys(nodes - around.degree.keys(), 0))
 
 
-def _score(session: Session, rows: Sequence[Fact], around: Around, registry: Registry) -> float:
-    voices = _voices(session, [row.id for row in rows])
+def _score(session: Session, rows: Sequence[Fact], around: Around, context: NightContext) -> float:
+    ids = [row.id for row in rows]
+    voices, asked = _voices(session, ids), uses(session, ids)
     total = 0.0
     for row in rows:
-        is_pinned = row.pinned_at is not None
+        was = (row.salience_terms or {}).get("novelty") if row.state == "stored" else None
         fact = Scored(
-            row.subject_id, row.predicate, row.object_key, row.object_id, row.confidence, is_pinned=is_pinned
+            row.subject_id,
+            row.predicate,
+            row.object_key,
+            row.object_id,
+            row.confidence,
+            is_pinned=row.pinned_at is not None,
+            use=asked.get(row.id),
+            known_novelty=was,
         )
-        terms = terms_of(fact, voices.get(row.id, ()), around, registry)
+        terms = terms_of(fact, voices.get(row.id, ()), around, context.tools.registry)
         row.salience_terms = {name: round(value, 4) for name, value in terms.items()}
-        row.salience = round(salience_of(terms), 4)
+        row.salience = round(salience_of(terms, context.settings.salience), 4)
         total += row.salience
     return total
 

@@ -16,6 +16,7 @@ from db.engine import Database
 from memory.ports import (
     Clock,
     ConstitutionWriter,
+    Digester,
     Embedder,
     EmotionTagger,
     Entailer,
@@ -102,6 +103,23 @@ class TrainSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SalienceWeights:
+    """How much each term of a fact's salience counts (`consolidation.score`); only the proportions matter.
+
+    The salience is the weighted mean of all but `asked`, which is added to it.
+    """
+
+    identity: float = 0.30
+    novelty: float = 0.15
+    emotion: float = 0.15
+    support: float = 0.10
+    connectedness: float = 0.10
+    recency: float = 0.10
+    confidence: float = 0.10
+    asked: float = 0.10
+
+
+@dataclass(frozen=True, slots=True)
 class NightSettings:
     """One night's settings; recorded with the run."""
 
@@ -111,6 +129,7 @@ class NightSettings:
     min_confidence: float = 0.4  # under it a supported fact waits for another voice
     max_facts: int = 60  # facts that one night trains, the most salient first
     exam_wordings: int = 2  # held-out wordings asked per fact
+    salience: SalienceWeights = field(default_factory=SalienceWeights)
     train: TrainSettings = field(default_factory=TrainSettings)
     gate: Gate = field(default_factory=Gate)
     readout_layers: tuple[int, ...] = ()  # () chooses by held-out AUROC
@@ -134,6 +153,7 @@ class NightTools:
     teacher: Teacher | None = None
     entailer: Entailer | None = None  # reads statements that no rule compares; without it rules alone decide
     referee: Referee | None = None  # a language model, asked where the entailer is not sure
+    digester: Digester | None = None  # without it the night chooses the lines of a digest by itself
 
 
 @dataclass(frozen=True, slots=True)

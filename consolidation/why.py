@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from consolidation.score import Weights
+from consolidation.stage import SalienceWeights
 from db import tables
 from db.engine import Database
 from memory.decay import Held, decay
@@ -47,9 +47,15 @@ class Why:
 
 
 def why(
-    database: Database, space_id: str, registry: Registry, fact_id: str, *, clock: Clock = utc_now
+    database: Database,
+    space_id: str,
+    registry: Registry,
+    fact_id: str,
+    *,
+    weights: SalienceWeights | None = None,
+    clock: Clock = utc_now,
 ) -> Why:
-    """Raises UnknownFact."""
+    """`weights` are those of today's settings. Raises UnknownFact."""
     story = tell(database, space_id, registry, fact_id, clock=clock)
     fact = story.fact
     with database.reading() as session:
@@ -64,7 +70,7 @@ def why(
     return Why(
         story=story,
         salience=fact.salience,
-        terms=_terms(fact.salience_terms or {}, fact.salience),
+        terms=_terms(fact.salience_terms or {}, fact.salience, weights or SalienceWeights()),
         retention=decay(held, newest or clock()),
         findings=findings,
         quoted=_quoted(database, space_id, findings, set(fact.evidence)),
@@ -72,13 +78,13 @@ def why(
     )
 
 
-def _terms(values: dict[str, float], salience: float | None) -> dict[str, Term]:
-    """With the weights of today; shares add up to the salience that was recorded."""
-    weights: dict[str, float] = asdict(Weights())
-    total = sum(weights.get(name, 0.0) * value for name, value in values.items())
+def _terms(values: dict[str, float], salience: float | None, weights: SalienceWeights) -> dict[str, Term]:
+    """Shares add up to the salience that was recorded."""
+    by_name: dict[str, float] = asdict(weights)
+    total = sum(by_name.get(name, 0.0) * value for name, value in values.items())
     scale = (salience or 0.0) / total if total else 0.0
     terms = {
-        name: Term(value, weights.get(name, 0.0), weights.get(name, 0.0) * value * scale)
+        name: Term(value, by_name.get(name, 0.0), by_name.get(name, 0.0) * value * scale)
         for name, value in values.items()
     }
     return dict(sorted(terms.items(), key=lambda item: -item[1].share))

@@ -334,6 +334,16 @@ class DigestLine(Base):
     space_id: Mapped[str] = _space()
 
 
+class FactUse(Base):
+    """How often a fact was part of an answer, and when last; never what was asked."""
+
+    __tablename__ = "fact_use"
+    fact_id: Mapped[str] = mapped_column(ForeignKey("fact.id"), primary_key=True)
+    space_id: Mapped[str] = _space()
+    n: Mapped[int]
+    last_at: Mapped[datetime]
+
+
 class EmotionTag(Base):
     """Concept and intensity 0-10 on an episode or a node, with who judged it."""
 

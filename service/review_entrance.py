@@ -19,7 +19,8 @@ def why(services: Services, fact_id: str) -> dict[str, Any]:
     from consolidation.why import why_json
 
     where = services.database, services.space_id, services.registry
-    return why_json(find_why(*where, fact_id, clock=services.clock))
+    weights = services.settings.night.salience
+    return why_json(find_why(*where, fact_id, weights=weights, clock=services.clock))
 
 
 def waiting(services: Services, *, limit: int, after: str | None) -> dict[str, Any]:

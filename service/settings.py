@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import platformdirs
 
-from consolidation.stage import Gate, NightSettings, TrainSettings
+from consolidation.stage import Gate, NightSettings, SalienceWeights, TrainSettings
 from service.errors import BadSettings
 
 CONFIG_NAME = "config.toml"
@@ -47,6 +47,7 @@ class Settings:
     timezone: str = "UTC"  # the zone that exports without one were written in
     predicates: str = ""  # a file with predicates of one's own
     strict_predicates: bool = False  # refuse facts with a predicate that the registry does not know
+    count_asked: bool = True  # how often a fact was part of an answer, for its salience; never the question
     keeper: str = "Keeper"  # in whose name a fact is stated by hand where nobody is named
     backend: BackendSettings = field(default_factory=BackendSettings)
     serve: ServeSettings = field(default_factory=ServeSettings)
@@ -57,7 +58,9 @@ class Settings:
         return self.database_url or f"sqlite:///{self.home / 'graph.db'}"
 
 
-_T = TypeVar("_T", Settings, BackendSettings, ServeSettings, NightSettings, TrainSettings, Gate)
+_T = TypeVar(
+    "_T", Settings, BackendSettings, ServeSettings, NightSettings, SalienceWeights, TrainSettings, Gate
+)
 
 
 def default_home() -> Path:
@@ -93,7 +96,7 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
 
 
 _OWN_VARIABLES = {"SLOWWAVE_HOME", "SLOWWAVE_TOKEN", "SLOWWAVE_READOUT_VECTORS", "SLOWWAVE_READOUT_MANIFEST"}
-_TABLES = (BackendSettings, ServeSettings, NightSettings, TrainSettings, Gate)
+_TABLES = (BackendSettings, ServeSettings, NightSettings, SalienceWeights, TrainSettings, Gate)
 
 
 def _merge(current: _T, table: Any, where: str, name: str = "") -> _T:

@@ -6,6 +6,7 @@ CLI and the HTTP app are given.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Collection
 from dataclasses import asdict
@@ -14,16 +15,22 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy.exc import DBAPIError
+
 from consolidation.stage import NightSettings, NightTools, Progress, no_progress
 from db.engine import Database, open_database
+from db.errors import DatabaseError
 from memory.ports import (
     ChatModel,
     Clock,
     ConstitutionWriter,
+    Digester,
     Embedder,
     EmotionTagger,
+    Entailer,
     Extractor,
     Judge,
+    Referee,
     Teacher,
     utc_now,
 )
@@ -45,6 +52,9 @@ if TYPE_CHECKING:
     from memory.reading import ReadReport
     from memory.relations import Relation
     from simulator.session import Session
+
+
+log = logging.getLogger(__name__)
 
 
 class Services:
@@ -116,9 +126,33 @@ class Services:
 
     @cached_property
     def judge(self) -> Judge:
-        from agents.judges import ModelJudge, RuleJudge
+        if self.chat_model is None:
+            from agents.judges import RuleJudge
 
-        return RuleJudge(self.embedder) if self.chat_model is None else ModelJudge(self.chat_model)
+            return RuleJudge(self.embedder)
+        from agents.controls import ControlledJudge
+        from agents.judges import ModelJudge
+
+        return ControlledJudge(ModelJudge(self.chat_model))
+
+    @cached_property
+    def entailer(self) -> Entailer | None:
+        """The shipped entailment head, where it was trained for the encoder at hand."""
+        from agents.entailment import HEAD_PATH, EntailmentHead
+        from memory.embedders.minilm import MiniLM
+
+        encoder = self.embedder
+        if not HEAD_PATH.exists() or not isinstance(encoder, MiniLM):
+            return None
+        return EntailmentHead.load(encoder)
+
+    @cached_property
+    def referee(self) -> Referee | None:
+        if self.chat_model is None:
+            return None
+        from agents.referees import ModelReferee
+
+        return ModelReferee(self.chat_model)
 
     @cached_property
     def constitution_writer(self) -> ConstitutionWriter:
@@ -127,6 +161,14 @@ class Services:
         if self.chat_model is None:
             return HabitWriter()
         return ModelConstitutionWriter(self.chat_model)
+
+    @cached_property
+    def digester(self) -> Digester | None:
+        if self.chat_model is None:
+            return None
+        from agents.digests import ModelDigester
+
+        return ModelDigester(self.chat_model)
 
     @cached_property
     def teacher(self) -> Teacher | None:
@@ -161,6 +203,9 @@ class Services:
             constitution_writer=self.constitution_writer,
             registry=self.registry,
             teacher=self.teacher,
+            digester=self.digester,
+            entailer=self.entailer,
+            referee=self.referee,
         )
 
     # What the entrances do
@@ -293,7 +338,7 @@ class Services:
         from memory.ask import ask
 
         self.index.refresh()
-        return ask(
+        answer = ask(
             self.database,
             self.space_id,
             self.index,
@@ -304,6 +349,18 @@ class Services:
             as_of=as_of,
             clock=self.clock,
         )
+        if self.settings.count_asked and not answer.abstained:
+            self._count_asked(answer)
+        return answer
+
+    def _count_asked(self, answer: Answer) -> None:
+        """A store that cannot be written now (busy, read only, full) does not keep an answer back."""
+        from memory.uses import record
+
+        try:
+            record(self.database, self.space_id, [fact.id for fact in answer.facts], clock=self.clock)
+        except (DatabaseError, DBAPIError) as error:
+            log.info("what was asked for is not counted: %s", type(error).__name__)
 
     def search(
         self,

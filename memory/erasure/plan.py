@@ -135,6 +135,7 @@ def _doomed(
         t.ExamAnswer: [(t.ExamAnswer.example_id, tainted.examples)],
         t.Example: [(t.Example.id, tainted.examples)],
         t.Decision: [(t.Decision.fact_id, facts)],
+        t.FactUse: [(t.FactUse.fact_id, facts)],
         t.Evidence: [(t.Evidence.fact_id, facts), (t.Evidence.episode_id, episodes)],
         t.Embedding: [(t.Embedding.owner_id, facts | episodes | reached.redacted)],
         t.EmotionTag: [(t.EmotionTag.episode_id, episodes), (t.EmotionTag.node_id, nodes)],

@@ -42,6 +42,7 @@ TYPES = (
     "stage_run",
     "fact",
     "evidence",
+    "fact_use",
     "digest",
     "digest_line",
     "emotion_tag",

@@ -255,4 +255,32 @@ def _pin(state: State, fact_id: str, by: str | None, *, is_pinned: bool, as_json
     click.echo(f"{done['fact']} is {word}" + ("" if done["changed"] else ", as it was before"))
 
 
-COMMANDS = (why, review, pin, unpin)
+@click.command()
+@click.option(
+    "--learn", is_flag=True, help="Suggest weights from what was asked for and pinned; nothing is set."
+)
+@_json
+@click.pass_obj
+def salience(state: State, learn: bool, as_json: bool) -> None:
+    """Show the weights of salience as lines for config.toml."""
+    from dataclasses import asdict
+
+    from consolidation import salience as weighing
+
+    weights = state.settings.night.salience
+    if not learn:
+        print_json(asdict(weights)) if as_json else click.echo(weighing.as_toml(weights))
+        return
+    with state.services() as services:
+        found = weighing.learn(services.database, services.space_id, weights)
+    if as_json:
+        print_json(asdict(found))
+        return
+    click.echo(
+        f"# AUROC of {found.n_wanted} wanted facts against {found.n_others} others: {found.auroc_before:.3f} now, "
+        f"{found.auroc_after:.3f} learned (on facts left out)"
+    )
+    click.echo(weighing.as_toml(found.weights))
+
+
+COMMANDS = (why, review, pin, unpin, salience)

@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consolidation import score
+from consolidation import check, decide, score
 from consolidation.score import Around, Scored, Voice, salience_of, terms_of
-from consolidation.stage import no_progress
-from memory.facts import candidates
+from consolidation.stage import NightSettings, SalienceWeights, no_progress
+from memory.facts import candidates, get_fact
 from memory.registry import Registry
+from memory.uses import Use, record
 
 REGISTRY = Registry.load()
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -88,6 +89,37 @@ def test_the_stage_stores_salience_with_its_terms_and_repeats_itself(chat: Any) 
     }
     assert first == again
     assert all(
-        value is not None and set(named or {}) == set(score.Weights.__slots__)
+        value is not None and set(named or {}) == set(SalienceWeights.__slots__)
         for value, named in first.values()
     )
+
+
+def test_a_fact_that_was_asked_for_gains_and_none_loses_by_never_being_asked() -> None:
+    asked = Scored("mona", "lives_in", "bergen", None, 0.8, use=Use(5, NOW))
+    around = Around(NOW, now=NOW)
+    plain = salience_of(terms(HOME, around=around))
+    assert salience_of(terms(asked, around=around)) > plain == salience_of(terms(HOME))
+
+
+def test_weights_of_the_settings_decide(chat: Any) -> None:
+    chat.propose(("Mona Berg", "lives_in", "Bergen", 0))
+    weights = SalienceWeights(
+        identity=0, novelty=0, emotion=0, support=0, connectedness=0, recency=0, asked=0
+    )
+    score.run(chat.context(settings=NightSettings(salience=weights)), no_progress)
+    (fact,) = candidates(chat.database, chat.space_id)
+    assert fact.salience == pytest.approx(0.8)  # its confidence alone
+
+
+def test_a_stored_fact_that_is_asked_for_is_scored_again_and_stays_as_new_as_it_was(chat: Any) -> None:
+    (fact_id,) = chat.propose(("Mona Berg", "lives_in", "Bergen", 0))
+    score.run(chat.context(), no_progress)
+    check.run(chat.context(), no_progress)
+    decide.run(chat.context(), no_progress)
+    before = get_fact(chat.database, chat.space_id, fact_id, REGISTRY)
+    assert before.status == "current"
+    record(chat.database, chat.space_id, [fact_id])
+    score.run(chat.context(), no_progress)
+    after = get_fact(chat.database, chat.space_id, fact_id, REGISTRY)
+    assert (after.salience or 0) > (before.salience or 0)
+    assert (after.salience_terms or {})["novelty"] == (before.salience_terms or {})["novelty"] == 1.0

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from memory.uses import uses
 from service.http import create_app
 from service.settings import Settings
 from service.wiring import Services
@@ -76,3 +77,17 @@ def test_the_web_says_what_the_command_says(slowwave: Any, web: TestClient) -> N
 @pytest.mark.parametrize("params", [{}, {"q": ""}, {"q": "a", "k": 0}, {"q": "a", "kind": "poem"}])
 def test_a_search_without_sense_is_refused(web: TestClient, params: dict[str, Any]) -> None:
     assert web.get("/v1/search", params=params).status_code == 422
+
+
+@pytest.mark.parametrize(("is_counted", "n"), [(True, 2), (False, 0)])
+def test_what_was_asked_for_is_counted_unless_the_settings_say_no(
+    slowwave: Any, is_counted: bool, n: int
+) -> None:
+    settings = Settings(home=slowwave.home, count_asked=is_counted)
+    with Services(settings) as services:
+        answers = [services.ask("Where does Ada live?") for _ in range(2)]
+        (fact,) = answers[0].facts
+        services.ask("What is the name of Zebedee's parrot?")
+        with services.database.reading() as session:
+            counted = {fact_id: use.n for fact_id, use in uses(session, [fact.id]).items()}
+    assert counted == ({fact.id: n} if n else {})
