@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from agents import cues
+from agents.errors import AgentError
 from consolidation.score import salience_of_messages
 from consolidation.stage import NightContext, Progress
 from db.engine import Database
@@ -28,6 +29,7 @@ from memory.types import Episode
 
 MESSAGES_PER_LINE = 15
 FEWEST, MOST = 3, 12  # lines of one digest
+SHOWN_PER_LINE = 5  # messages that a language model chooses from
 FULL = 4  # content words from which a message can stand alone
 WORDY = 0.5  # share of a message's words in how much it tells; the rest is its salience
 RELEVANT = 0.7  # share of telling much against being unlike the lines before: lambda of the paper
@@ -39,8 +41,7 @@ def write_digests(context: NightContext, progress: Progress) -> dict[str, float]
     for done, stretch in enumerate(due.stretches):
         progress(done, len(due.stretches), "digests")
         found = read(context.database, context.space_id, context.tools.embedder, stretch)
-        rows = most_telling(found, lines_of(len(found.said)))
-        lines = [found.said[row].id for row in rows]
+        lines = [found.said[row].id for row in _choose(context, found)]
         with context.database.transaction() as session:
             digests.write(
                 session, context.space_id, stretch, lines, run_id=context.run_id, clock=context.clock
@@ -77,6 +78,19 @@ def read(database: Database, space_id: str, embedder: Embedder, stretch: Stretch
         np.array(n_words, np.float32),
         [row for row, n in enumerate(n_words) if n >= FULL and not cues.is_pasted(said[row].text)],
     )
+
+
+def _choose(context: NightContext, month: Read) -> list[int]:
+    """The rows of the lines. A language model, where one is set, picks among the best of our own choice; away or talking
+    nonsense, it changes nothing."""
+    n_lines, digester = lines_of(len(month.said)), context.tools.digester
+    if digester is None:
+        return most_telling(month, n_lines)
+    shown = sorted(most_telling(month, SHOWN_PER_LINE * n_lines))
+    try:
+        return [shown[place] for place in digester.pick([month.said[row] for row in shown], n_lines)]
+    except AgentError:
+        return most_telling(month, n_lines)
 
 
 def lines_of(n_messages: int) -> int:

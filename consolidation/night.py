@@ -221,6 +221,7 @@ def _inputs_hash(context: NightContext, name: str) -> str:
         tools.teacher,
         tools.entailer,
         tools.referee,
+        tools.digester,
     )
     records = runs.stage_records(context.database, context.run_id)
     earlier = {stage: records[stage].output for stage in STAGES[: STAGES.index(name)] if stage in records}

@@ -89,6 +89,14 @@ class ConstitutionWriter(Protocol):
     def write(self, person: str, episodes: Sequence[Episode]) -> list[Principle]: ...
 
 
+class Digester(Protocol):
+    """Picks the messages that tell most of a stretch of talk."""
+
+    name: str
+
+    def pick(self, episodes: Sequence[Episode], n: int) -> list[int]: ...  # at most n places, most telling first
+
+
 class Teacher(Protocol):
     """Makes new wordings of a question; an empty list means it has none to add."""
 

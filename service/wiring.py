@@ -25,6 +25,7 @@ from memory.ports import (
     Clock,
     ConstitutionWriter,
     Digester,
+    Digester,
     Embedder,
     EmotionTagger,
     Entailer,
@@ -171,6 +172,14 @@ class Services:
         return ModelDigester(self.chat_model)
 
     @cached_property
+    def digester(self) -> Digester | None:
+        if self.chat_model is None:
+            return None
+        from agents.digests import ModelDigester
+
+        return ModelDigester(self.chat_model)
+
+    @cached_property
     def teacher(self) -> Teacher | None:
         if self.chat_model is None:
             return None
@@ -203,6 +212,7 @@ class Services:
             constitution_writer=self.constitution_writer,
             registry=self.registry,
             teacher=self.teacher,
+            digester=self.digester,
             digester=self.digester,
             entailer=self.entailer,
             referee=self.referee,

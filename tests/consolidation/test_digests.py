@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from agents.backends.scripted import ScriptedChat
+from agents.digests import ModelDigester
 from consolidation import constitution
 from consolidation.digests import Read, most_telling
 from consolidation.stage import no_progress
@@ -69,6 +71,22 @@ def test_a_night_makes_digests_of_old_talk_once(chat: Any) -> None:
     assert all("ferry" in line.text for line in digest.lines)
     assert constitution.run(chat.context(), no_progress).counts["digests"] == 0
     assert list_digests(chat.database, chat.space_id) == [digest]
+
+
+def test_a_language_model_picks_among_what_it_is_shown(chat: Any) -> None:
+    old_talk(chat)
+    model = ScriptedChat(['{"lines": [1, 0, 99]}'])
+    constitution.run(chat.context(tools={"digester": ModelDigester(model)}), no_progress)
+    (digest,) = list_digests(chat.database, chat.space_id)
+    ferries = [f"the ferry number {number} came late to the quay again" for number in (0, 3)]
+    assert [line.text for line in digest.lines] == ferries
+
+
+def test_a_language_model_that_is_away_changes_nothing(chat: Any) -> None:
+    old_talk(chat)
+    constitution.run(chat.context(tools={"digester": ModelDigester(ScriptedChat([]))}), no_progress)
+    (digest,) = list_digests(chat.database, chat.space_id)
+    assert len(digest.lines) >= 3
 
 
 def test_pasted_orders_are_never_a_line(chat: Any) -> None:
