@@ -17,7 +17,6 @@ from memory.ports import (
     Clock,
     ConstitutionWriter,
     Digester,
-    Digester,
     Embedder,
     EmotionTagger,
     Entailer,
@@ -154,7 +153,6 @@ class NightTools:
     teacher: Teacher | None = None
     entailer: Entailer | None = None  # reads statements that no rule compares; without it rules alone decide
     referee: Referee | None = None  # a language model, asked where the entailer is not sure
-    digester: Digester | None = None  # without it the night chooses the lines of a digest by itself
     digester: Digester | None = None  # without it the night chooses the lines of a digest by itself
 
 

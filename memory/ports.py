@@ -94,7 +94,9 @@ class Digester(Protocol):
 
     name: str
 
-    def pick(self, episodes: Sequence[Episode], n: int) -> list[int]: ...  # at most n places, most telling first
+    def pick(
+        self, episodes: Sequence[Episode], n: int
+    ) -> list[int]: ...  # at most n places, most telling first
 
 
 class Teacher(Protocol):

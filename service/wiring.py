@@ -25,7 +25,6 @@ from memory.ports import (
     Clock,
     ConstitutionWriter,
     Digester,
-    Digester,
     Embedder,
     EmotionTagger,
     Entailer,
@@ -172,14 +171,6 @@ class Services:
         return ModelDigester(self.chat_model)
 
     @cached_property
-    def digester(self) -> Digester | None:
-        if self.chat_model is None:
-            return None
-        from agents.digests import ModelDigester
-
-        return ModelDigester(self.chat_model)
-
-    @cached_property
     def teacher(self) -> Teacher | None:
         if self.chat_model is None:
             return None
@@ -212,7 +203,6 @@ class Services:
             constitution_writer=self.constitution_writer,
             registry=self.registry,
             teacher=self.teacher,
-            digester=self.digester,
             digester=self.digester,
             entailer=self.entailer,
             referee=self.referee,
