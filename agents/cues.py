@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
+CACHED = 16384  # a night looks at each message for many facts
 _I = re.IGNORECASE
 _SPLIT = re.compile(r"(?<=[.!?…])[\"”']?\s+|\n+")
 _QUOTED = re.compile(r"[\"“«]([^\"“”«»]{8,})[\"”»]|(?<!\w)'([^'\n]{8,})'(?!\w)")
@@ -150,10 +152,11 @@ class Sentence:
     following: str = ""  # the next sentence of it: jokes give themselves away late
 
 
-def sentences(message: str) -> list[Sentence]:
+@lru_cache(maxsize=CACHED)
+def sentences(message: str) -> tuple[Sentence, ...]:
     """In order; a message without sentence marks is one sentence."""
     parts = [part for part in _SPLIT.split(message.replace("’", "'")) if part and part.strip()]
-    return [Sentence(part, message, after) for part, after in zip(parts, [*parts[1:], ""], strict=True)]
+    return tuple(Sentence(part, message, after) for part, after in zip(parts, [*parts[1:], ""], strict=True))
 
 
 def objections(
@@ -165,7 +168,7 @@ def objections(
     objection. `is_wish`: it says that somebody wants, plans or applied for something, and that is none.
     """
     wanted = frozenset(values)
-    found = [reason for reason, applies in _WHOLE if applies(sentence)]
+    found = list(_of_whole(sentence))
     if any(wanted & stems(match[0]) for match in _MOCK_TITLE.finditer(sentence.text)):
         found.append(NOT_MEANT)
     if not is_wish and (_OPEN.search(sentence.text) or _OPEN.search(sentence.following)):
@@ -181,11 +184,25 @@ def objections(
     return found
 
 
+@lru_cache(maxsize=CACHED)
+def _of_whole(sentence: Sentence) -> tuple[str, ...]:
+    """The reasons that hold whatever is looked for."""
+    return tuple(reason for reason, applies in _WHOLE if applies(sentence))
+
+
+@lru_cache(maxsize=CACHED)
+def is_idle(message: str) -> bool:
+    """Whether something speaks against every sentence, whatever is looked for."""
+    parts = sentences(message)
+    return bool(parts) and all(objections(sentence, ()) for sentence in parts)
+
+
 def is_pasted(message: str) -> bool:
     """Whether the message gives orders to machines."""
     return bool(_PASTED.search(message))
 
 
+@lru_cache(maxsize=CACHED)
 def is_question(text: str) -> bool:
     return bool(_QUESTION.search(text) or _ASKED.search(text)) and not _EXCLAIMED.search(text)
 
@@ -263,12 +280,14 @@ def _is_quoted(sentence: Sentence, wanted: frozenset[str]) -> bool:
     return bool(inside) and bool(wanted & stems(inside)) and not wanted & stems(outside)
 
 
-def stems(text: str) -> set[str]:
+@lru_cache(maxsize=CACHED)
+def stems(text: str) -> frozenset[str]:
     """Lower-cased words and numbers, without possessive, plural and ordinal endings; a unit parts from its number."""
     plain = _UNIT.sub(r"\1 \2", text.replace("’", "'").lower())
-    return {_stem(word) for word in re.findall(r"[\w']+", plain)}
+    return frozenset(_stem(word) for word in re.findall(r"[\w']+", plain))
 
 
+@lru_cache(maxsize=CACHED)
 def _stem(word: str) -> str:
     plain = word.removesuffix("'s").strip("'")
     if plain in _NUMBERS:

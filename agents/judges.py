@@ -157,8 +157,7 @@ def _is_doubtful(question: _Question, readings: Sequence[_Reading], place: int) 
     """Whether every sentence of the message is doubtful, whatever the statement."""
     if readings[place].doubted and not readings[place].asserted:
         return True
-    sentences = cues.sentences(question.episodes[place].text)
-    return bool(sentences) and all(cues.objections(sentence, ()) for sentence in sentences)
+    return cues.is_idle(question.episodes[place].text)
 
 
 def _read(episode: Episode, telling: Telling, statement: str) -> _Reading:
@@ -179,20 +178,20 @@ def _read(episode: Episode, telling: Telling, statement: str) -> _Reading:
     return _Reading(frozenset(asserted), doubted, why)
 
 
-def _day_words(statement: str, text: str, sent: datetime) -> set[str]:
+def _day_words(statement: str, text: str, sent: datetime) -> frozenset[str]:
     """The words of the statement's date, where the text names that day by its distance ("yesterday", "on Friday")
     or tells of the very day it was sent on."""
     match = _DATE.search(statement)
     if match is None:
-        return set()
+        return frozenset()
     try:
         day = datetime.strptime(match[0], "%d %B %Y").date()
     except ValueError:
-        return set()
+        return frozenset()
     distance = abs((day - sent.date()).days)
     named = distance == 0 or (distance <= _NEAR_DAYS and _RELATIVE_DAY.search(text))
     named = named and not cues.denies(text)
-    return cues.stems(match[0]) if named else set()
+    return cues.stems(match[0]) if named else frozenset()
 
 
 def _answered(question: _Question, readings: Sequence[_Reading], place: int) -> _Reading:

@@ -55,8 +55,7 @@ class Telling:
 
     def said_in(self, text: str) -> frozenset[str]:
         """Those of the words that the text says."""
-        plain = key(text)
-        said = cues.stems(plain)
+        plain, said = _said(text)
         found = self.words & said
         missing = (self.words - found) & self.plain
         return found | {
@@ -74,17 +73,19 @@ class Telling:
 def telling_of(statement: str, episodes: Sequence[Episode]) -> Telling:
     """The stems that carry the value: no frame words, no subject, no names of those who speak."""
     statement = _MONTH.sub(lambda match: f"{_MONTHS[int(match[2]) - 1]} {match[1]}", statement)
-    speakers = {stem for episode in episodes for stem in cues.stems(key(episode.speaker))}
-    subject = cues.stems(key(match[0])) if (match := _SUBJECT.match(statement)) else set()
+    speakers = frozenset(
+        stem for name in {episode.speaker for episode in episodes} for stem in cues.stems(key(name))
+    )
+    subject = cues.stems(key(match[0])) if (match := _SUBJECT.match(statement)) else frozenset()
     possessed = _POSSESSED.match(statement)
     said = cues.stems(key(statement)) - subject
     value = cues.stems(key(possessed["value"])) - subject if possessed else said
     # a statement of nothing but names and common words ("her witness is Tomas") is told by the words of its relation
     words = value - speakers - _frame() or said - speakers - _frame() or said - speakers - _common()
     if _DATE.search(statement):
-        words = {word for word in words if not _YEAR.fullmatch(word)}  # few say the year of a day
+        words = frozenset(word for word in words if not _YEAR.fullmatch(word))  # few say the year of a day
     lowered = {stem for word in statement.split() if word[:1].islower() for stem in cues.stems(key(word))}
-    kept = frozenset(words - subject or words)
+    kept = words - subject or words
     return Telling(kept, kept & lowered)
 
 
@@ -108,6 +109,12 @@ def _equivalents() -> dict[str, re.Pattern[str]]:
     return {stem: re.compile("|".join(patterns)) for stem, patterns in found.items()}
 
 
+@lru_cache(maxsize=cues.CACHED)
+def _said(text: str) -> tuple[str, frozenset[str]]:
+    plain = key(text)
+    return plain, cues.stems(plain)
+
+
 def _says(text: str, stem: str) -> bool:
     pattern = _equivalents().get(stem)
     return pattern is not None and bool(pattern.search(text.replace("’", "'")))
@@ -115,8 +122,7 @@ def _says(text: str, stem: str) -> bool:
 
 def says_otherwise(text: str, stems: frozenset[str]) -> bool:
     """Whether the text says one of these in words of its own, in which a negation may be part of the saying."""
-    plain = key(text)
-    return any(_says(plain, stem) for stem in stems)
+    return any(_says(_said(text)[0], stem) for stem in stems)
 
 
 def _is_family(a: str, b: str) -> bool:

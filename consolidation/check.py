@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
 from agents.judges import OVER
@@ -224,6 +224,11 @@ def _births(session: Session, space_id: str, subjects: Collection[str]) -> dict[
 
 
 def _keep(context: NightContext, found: Mapping[str, dict[str, Any]]) -> None:
+    if not found:
+        return
+    statement = (
+        update(FactTable).where(FactTable.id == bindparam("fact")).values(check_result=bindparam("found"))
+    )
+    rows = [{"fact": fact_id, "found": findings} for fact_id, findings in found.items()]
     with context.database.transaction() as session:
-        for fact_id, findings in found.items():
-            session.execute(update(FactTable).where(FactTable.id == fact_id).values(check_result=findings))
+        session.connection().execute(statement, rows)

@@ -1,7 +1,7 @@
 """Stage `decide`: STORE, MERGE, CORRECT, REJECT or QUARANTINE for each fact that waits, with reasons in words.
 
 Facts are decided in the order they were said, so that a change finds what it changes. Whether accepting comes to
-a STORE, a MERGE or a CORRECT is the timeline's to say (`memory.facts.fitting_kind`). What nobody could judge, and what
+a STORE, a MERGE or a CORRECT is the timeline's to say (`memory.decisions.decide`). What nobody could judge, and what
 is weakly said against what is well supported, is quarantined and looked at again; it is never stored by default.
 A batch and its ledger entries are one transaction.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import select
@@ -22,7 +23,8 @@ from consolidation.rivals import Rival, not_all_err, rival_of
 from consolidation.stage import NightContext, NightSettings, Progress, StageResult
 from db.tables import Fact as FactTable
 from memory import values
-from memory.facts import add_candidates, decide, fitting_kind, list_decisions, sentence
+from memory.decisions import Explain
+from memory.facts import add_candidates, decide, list_decisions, sentence
 from memory.registry import Registry
 from memory.types import Fact
 from memory.waiting import WAITING, load_waiting, waiting_ids
@@ -123,17 +125,19 @@ def _settle(context: NightContext, session: Session, fact: Fact, proposal: Propo
     if kind == "QUARANTINE" and fact.state == "quarantined":
         return
     if kind == "ACCEPT":
-        kind, touched = fitting_kind(session, context.space_id, fact.id, context.tools.registry)
-        if kind == "MERGE":
-            reasons.append("the graph holds it already: its messages are added")
-        elif touched:
-            objects = [session.get_one(FactTable, fact_id).object for fact_id in touched]
-            reasons.append(f"takes the place of {', '.join(objects)}")
+        kind = "STORE"
         if fact.salience is not None and fact.salience < context.settings.min_salience:
             reasons.append(f"of little weight (salience {fact.salience:.2f}): kept, not trained")
-    _decide(context, session, fact.id, kind, reasons)
+    _decide(context, session, fact.id, kind, reasons, explain=partial(_explain, session))
     if proposal.kind == "ACCEPT":
         _end_what_it_ends(context, session, fact)
+
+
+def _explain(session: Session, kind: str, touched: tuple[str, ...]) -> list[str]:
+    if kind == "MERGE":
+        return ["the graph holds it already: its messages are added"]
+    objects = [session.get_one(FactTable, fact_id).object for fact_id in touched]
+    return [f"takes the place of {', '.join(objects)}"] if objects else []
 
 
 def _end_what_it_ends(context: NightContext, session: Session, fact: Fact) -> None:
@@ -153,6 +157,7 @@ def _decide(
     reasons: Sequence[str],
     *,
     is_stated: bool = False,
+    explain: Explain | None = None,
 ) -> None:
     decide(
         session,
@@ -163,6 +168,7 @@ def _decide(
         context.tools.registry,
         run_id=context.run_id,
         is_stated=is_stated,
+        explain=explain,
         clock=context.clock,
     )
 

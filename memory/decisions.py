@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -27,6 +27,10 @@ from memory.fact_rows import ACCEPTED, FactRow
 from memory.ports import Clock, utc_now
 from memory.registry import Registry
 from memory.timeline import Resolved, resolve
+
+Explain = Callable[
+    [str, tuple[str, ...]], Sequence[str]
+]  # (STORE | MERGE | CORRECT, ids of facts) -> reasons
 
 KINDS = ("STORE", "MERGE", "CORRECT", "REJECT", "QUARANTINE")
 ACCEPTING = ("STORE", "MERGE", "CORRECT")
@@ -59,6 +63,7 @@ def decide(
     is_stated: bool = False,
     instead_of: str | None = None,
     by: str | None = None,
+    explain: Explain | None = None,
     clock: Clock = utc_now,
 ) -> str:
     """The decision's id. Recorded is what accepting came to: STORE, MERGE into a fact, or CORRECT of others.
@@ -66,8 +71,9 @@ def decide(
     Whichever of the three was asked for, the timeline of the accepted statements decides between them. REJECT of a
     stored fact retracts it with every statement that it is made of. `is_stated` is for a statement that was made for
     this decision: undone, it is rejected and no candidate. `instead_of` is a waiting statement of the same slot that this
-    decision rejects as well. `by` is the id of the person who decided, for the ledger. Raises UnknownFact, or
-    CannotDecide where the fact's state does not fit.
+    decision rejects as well. `by` is the id of the person who decided, for the ledger. `explain` is told what accepting
+    came to and which facts it touched, and gives reasons to add. Raises UnknownFact, or CannotDecide where the fact's
+    state does not fit.
     """
     if kind not in KINDS:
         raise ValueError(f"{kind} is no decision; one of {', '.join(KINDS)}")
@@ -80,8 +86,10 @@ def decide(
         row = replace(row, state="rejected")
     at = _next_moment(session, space_id, row, clock)
     effects = _Effects(session, space_id, clock())
+    why = list(reasons)
     if kind in ACCEPTING:
-        kind = _accept(effects, row, registry)
+        kind, touched = _accept(effects, row, registry)
+        why += explain(kind, touched) if explain else ()
     else:
         _turn_away(effects, row, kind, registry)
     if instead_of is not None:
@@ -91,7 +99,7 @@ def decide(
         run_id=run_id,
         fact_id=fact_id,
         kind=kind,
-        reasons=list(reasons),
+        reasons=why,
         effects=effects.made,
         decided_at=at,
     )
@@ -184,15 +192,16 @@ def _kind(
     return ("CORRECT" if changed or row.change == "correct" else "STORE"), changed
 
 
-def _accept(effects: _Effects, row: FactRow, registry: Registry) -> str:
+def _accept(effects: _Effects, row: FactRow, registry: Registry) -> tuple[str, tuple[str, ...]]:
+    """What accepting came to, and the facts it touched."""
     known, resolved = _with_accepted(effects.session, effects.space_id, row, registry)
     kind, touched = _kind(row, known, resolved)
+    columns: dict[str, Any] = {"state": "stored"}
     if kind == "MERGE":
-        effects.decide(row.id, state="merged", superseded_by=touched[0])
-    else:
-        effects.decide(row.id, state="stored")
-    effects.follow(row.subject_id, row.predicate, registry)
-    return kind
+        columns = {"state": "merged", "superseded_by": touched[0]}
+    effects.decide(row.id, **columns)
+    effects.settle([*known.values(), replace(row, **columns)], registry)
+    return kind, touched
 
 
 def _turn_away(effects: _Effects, row: FactRow, kind: str, registry: Registry) -> None:
@@ -257,17 +266,19 @@ class _Effects:
         self.session.flush()
 
     def follow(self, subject_id: str, predicate: str, registry: Registry) -> None:
+        """Read the slot's accepted statements and settle them."""
+        rows = fact_rows.load(
+            self.session,
+            self.space_id,
+            subject_ids=(subject_id,),
+            predicates=families.sharing(predicate),
+            states=ACCEPTED,
+        )
+        self.settle(rows, registry)
+
+    def settle(self, accepted: Collection[FactRow], registry: Registry) -> None:
         """Write each run's standing to the statement that carries it, and the others of the run under it."""
-        rows = {
-            row.id: row
-            for row in fact_rows.load(
-                self.session,
-                self.space_id,
-                subject_ids=(subject_id,),
-                predicates=families.sharing(predicate),
-                states=ACCEPTED,
-            )
-        }
+        rows = {row.id: row for row in accepted}
         for run in _resolved(self.session, self.space_id, rows.values(), registry):
             for member in run.members:
                 if not fact_rows.is_retracted(rows[member]):

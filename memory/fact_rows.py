@@ -12,9 +12,10 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, tzinfo
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.orm import Session, aliased
 
 from db import tables
@@ -104,15 +105,20 @@ def load(
     ]
 
 
-def _load(session: Session, wanted: list[ColumnElement[bool]]) -> list[FactRow]:
+@lru_cache(maxsize=1)
+def _columns() -> Select[*tuple[Any, ...]]:
+    """Made once: with aliases, making the query costs more than asking it."""
     subject, asserter = aliased(tables.Node), aliased(tables.Node)
     columns = [getattr(tables.Fact, name) for name in _COLUMNS]
-    rows = session.execute(
+    return (
         select(subject.name, asserter.id, asserter.name, *columns)
         .join(subject, subject.id == tables.Fact.subject_id)
         .outerjoin(asserter, asserter.id == tables.Fact.asserted_by)
-        .where(*wanted)
-    ).all()
+    )
+
+
+def _load(session: Session, wanted: list[ColumnElement[bool]]) -> list[FactRow]:
+    rows = session.execute(_columns().where(*wanted)).all()
     heard = _evidence(session, wanted) if rows else {}
     return [
         FactRow(
@@ -132,9 +138,9 @@ def chunks(ids: Sequence[str]) -> Iterator[Sequence[str]]:
         yield ids[start : start + _CHUNK]
 
 
-def _evidence(session: Session, wanted: list[ColumnElement[bool]]) -> dict[str, list[Heard]]:
-    found: dict[str, list[Heard]] = defaultdict(list)
-    query = (
+@lru_cache(maxsize=1)
+def _heard() -> Select[*tuple[Any, ...]]:
+    return (
         select(
             tables.Evidence.fact_id,
             tables.Episode.id,
@@ -144,10 +150,13 @@ def _evidence(session: Session, wanted: list[ColumnElement[bool]]) -> dict[str, 
         )
         .join(tables.Episode, tables.Episode.id == tables.Evidence.episode_id)
         .join(tables.Fact, tables.Fact.id == tables.Evidence.fact_id)
-        .where(*wanted)
         .order_by(tables.Episode.time, tables.Episode.position, tables.Episode.id)
     )
-    for fact_id, episode_id, time, position, conversation_id in session.execute(query):
+
+
+def _evidence(session: Session, wanted: list[ColumnElement[bool]]) -> dict[str, list[Heard]]:
+    found: dict[str, list[Heard]] = defaultdict(list)
+    for fact_id, episode_id, time, position, conversation_id in session.execute(_heard().where(*wanted)):
         found[fact_id].append(Heard(episode_id, time, position, conversation_id))
     return found
 
@@ -206,8 +215,12 @@ def limited_to(rows: Collection[FactRow], visible: Collection[str], zone: tzinfo
 
 
 def timezone(session: Session, space_id: str) -> tzinfo:
-    """The space's time zone, in which its days begin."""
-    return spaces.zone(session.get_one(tables.Space, space_id).timezone)
+    """The space's time zone, in which its days begin. Read once per session: it does not change."""
+    key = "time zone", space_id
+    if key not in session.info:
+        session.info[key] = spaces.zone(session.get_one(tables.Space, space_id).timezone)
+    zone: tzinfo = session.info[key]
+    return zone
 
 
 def day_of(time: datetime, zone: tzinfo) -> datetime:
