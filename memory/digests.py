@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
+from itertools import groupby
 from typing import Any
 
 from sqlalchemy import delete, func, select
@@ -75,9 +76,8 @@ class Due:
 
 
 def due(database: Database, space_id: str) -> Due:
-    """What there is to do. Reads the ids of every old message, no words."""
+    """What there is to do. Reads the ids of every old message, a month at a time, and no words."""
     with database.reading() as session:
-        wanted = {stretch.name: stretch for stretch in _stretches(session, space_id)}
         made = {
             row.name: (row.id, row.made_from)
             for row in session.execute(
@@ -86,13 +86,16 @@ def due(database: Database, space_id: str) -> Due:
                 .where(tables.Digest.space_id == space_id)
             )
         }
-    stretches = tuple(
-        stretch for name, stretch in wanted.items() if name not in made or made[name][1] != stretch.made_from
-    )
-    return Due(stretches, tuple(sorted(node_id for name, (node_id, _) in made.items() if name not in wanted)))
+        stretches, there = list[Stretch](), set[str]()
+        for stretch in _stretches(session, space_id):
+            there.add(stretch.name)
+            if stretch.name not in made or made[stretch.name][1] != stretch.made_from:
+                stretches.append(stretch)
+    gone = sorted(node_id for name, (node_id, _) in made.items() if name not in there)
+    return Due(tuple(stretches), tuple(gone))
 
 
-def _stretches(session: Session, space_id: str) -> Iterable[Stretch]:
+def _stretches(session: Session, space_id: str) -> Iterator[Stretch]:
     """Old months with enough messages, by conversation and time."""
     zone, episode = fact_rows.timezone(session, space_id), tables.Episode
     said = episode.space_id == space_id, episode.origin == "observed", episode.kind == "text"
@@ -100,17 +103,17 @@ def _stretches(session: Session, space_id: str) -> Iterable[Stretch]:
     if newest is None:
         return
     until = _month_begin(newest - OLD, zone)
-    months: dict[tuple[str, str], list[tuple[str, datetime]]] = defaultdict(list)
-    columns = episode.conversation_id, episode.time, episode.id
-    query = select(*columns).where(*said, episode.time < until)
-    for conversation_id, time, episode_id in session.execute(
+    query = select(episode.conversation_id, episode.time, episode.id).where(*said, episode.time < until)
+    rows = session.execute(
         query.order_by(episode.conversation_id, episode.time, episode.position, episode.id),
         execution_options={"yield_per": 10_000},
+    )
+    for (conversation_id, month), group in groupby(
+        rows, lambda row: (row[0], f"{row[1].astimezone(zone):%Y-%m}")
     ):
-        months[conversation_id, f"{time.astimezone(zone):%Y-%m}"].append((episode_id, time))
-    for (conversation_id, month), messages in months.items():
+        messages = list(group)
         if len(messages) >= LEAST:
-            ids = tuple(episode_id for episode_id, _ in messages)
+            ids = tuple(episode_id for _, _, episode_id in messages)
             yield Stretch(conversation_id, month, messages[0][1], messages[-1][1], ids)
 
 

@@ -30,7 +30,9 @@ def dialogue(n_old: int) -> Dialogue:
 def test_every_way_to_choose_is_counted_over_the_same_lines() -> None:
     found = measure([dialogue(LEAST + 1)], HashingEmbedder(32))
     assert (found["months"], found["lines"], found["questions"]) == (1, 3, 7)
-    assert found["asked"] == dict.fromkeys((*CHOICES, "chance"), 1.0)  # what cannot stand alone is never a line
+    assert found["asked"] == dict.fromkeys(
+        (*CHOICES, "chance"), 1.0
+    )  # what cannot stand alone is never a line
     assert found["reached"]["ours"] == round(3 / 7, 4)
 
 

@@ -80,6 +80,28 @@ def test_facts_are_kept_and_nobody_pinned_them_when_pins_come(bare_url: str) -> 
     engine.dispose()
 
 
+def test_what_is_there_is_kept_when_digests_come_and_go(bare_url: str) -> None:
+    engine = make_engine(bare_url)
+    command.upgrade(alembic_config(engine), "0005")
+    day = "'2026-01-01 00:00:00'"
+    with engine.begin() as connection:
+        for statement in (
+            f"INSERT INTO space VALUES ('s', 'default', 'UTC', {day})",
+            "INSERT INTO conversation (id, space_id, name) VALUES ('c', 's', 'chat')",
+            "INSERT INTO node (id, space_id, kind, name, name_key, is_speaker, created_at) "
+            f"VALUES ('n', 's', 'digest', 'd', 'd', false, {day})",
+        ):
+            connection.execute(text(statement))
+    command.upgrade(alembic_config(engine), "0006")
+    with engine.begin() as connection:
+        connection.execute(text(f"INSERT INTO digest VALUES ('n', 's', 'c', {day}, {day}, 20, 'h', {day})"))
+    command.downgrade(alembic_config(engine), "0005")
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT name FROM node")).all() == [("d",)]
+        assert connection.execute(text("SELECT name FROM conversation")).all() == [("chat",)]
+    engine.dispose()
+
+
 def test_revisions_are_one_line() -> None:
     script = ScriptDirectory.from_config(alembic_config())
     assert len(script.get_heads()) == 1
