@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, Literal
 
@@ -20,26 +20,32 @@ from db import tables
 from db.engine import Database
 from memory import fact_rows, statements, values
 from memory.decisions import decide
+from memory.episodes import episodes_near
 from memory.errors import BadStatement, CannotDecide, UnknownFact
 from memory.fact_story import FactStory, contesting, message_json, tell
 from memory.fact_views import Asked, read
 from memory.facts import fact_json, sentence
 from memory.ports import Clock, utc_now
 from memory.registry import Registry
-from memory.types import Fact, Person
+from memory.types import Episode, Fact, Person
 
 OPEN = ("quarantined", "contested")
+JUST_BEFORE, N_BEFORE = timedelta(hours=1), 2
 _SETTLED_BY_HAND = (*OPEN, "candidate")
 Verdict = Literal["accept", "reject", "correct"]
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One fact that waits. `decision` is the one that quarantined it, with its reasons; None where it is contested."""
+    """One fact that waits. `decision` is the one that quarantined it, with its reasons; None where it is contested.
+
+    `before` is what was said just before the first of its messages, so that one can tell what they are about.
+    """
 
     story: FactStory
     decision: str | None
     reasons: tuple[str, ...]
+    before: tuple[Episode, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,12 +130,28 @@ def _look_at(
     fact = story.fact
     if fact.status == "contested":
         rivals = (f"{other.asserted_by or 'somebody'} says {sentence(other)}" for other in story.contests)
-        return Item(story, None, tuple(rivals))
+        return Item(story, None, tuple(rivals), _before(database, space_id, story))
     if fact.status != "quarantined":
         return None
     made = [row for row in story.decisions if row.kind == "QUARANTINE" and row.undone_at is None]
     last = made[-1] if made else None
-    return Item(story, last.id if last else None, tuple(map(str, last.reasons)) if last else ())
+    reasons = tuple(map(str, last.reasons)) if last else ()
+    return Item(story, last.id if last else None, reasons, _before(database, space_id, story))
+
+
+def _before(database: Database, space_id: str, story: FactStory) -> tuple[Episode, ...]:
+    """The last few messages of that conversation before the fact's first."""
+    if not story.evidence:
+        return ()
+    first = story.evidence[0]
+    near = episodes_near(database, space_id, [first.id], JUST_BEFORE)
+    earlier = [
+        episode
+        for episode in near
+        if episode.conversation_id == first.conversation_id
+        and (episode.time, episode.position) < (first.time, first.position)
+    ]
+    return tuple(earlier[-N_BEFORE:])
 
 
 def settle(
@@ -235,6 +257,7 @@ def item_json(item: Item) -> dict[str, Any]:
         "reasons": list(item.reasons),
         "decision": item.decision,
         "contested_with": [fact_json(other) for other in item.story.contests],
+        "before": [message_json(episode) for episode in item.before],
         "messages": [message_json(episode) for episode in item.story.evidence],
     }
 

@@ -76,22 +76,27 @@ def _print_check(told: Mapping[str, Any]) -> None:
 
 
 def _in_words(found: Any) -> str:
-    """A finding as one line: `label 0.90: reason (the rest)`."""
+    """A finding as one line: `label 0.90: reason (the rest)`; `no verdict` where whoever judges was away."""
     if isinstance(found, list):
         return "; ".join(_in_words(item) for item in found)
     if not isinstance(found, Mapping):
         return str(found)
-    head = found.get("label") or found.get("verdict") or "no verdict"
+    known = ("label", "confidence", "reason")
+    rest = ", ".join(
+        f"{key.replace('_', ' ')} {_in_words(value)}"
+        for key, value in found.items()
+        if key not in known and value
+    )
+    if "label" not in found:
+        return rest or "nothing"
     sure = f" {found['confidence']:.2f}" if found.get("confidence") else ""
     said = f": {found['reason']}" if found.get("reason") else ""
-    known = {"label", "verdict", "confidence", "reason"}
-    rest = [f"{key} {_in_words(value)}" for key, value in found.items() if key not in known and value]
-    return f"{head}{sure}{said}" + (f" ({', '.join(rest)})" if rest else "")
+    return f"{found['label'] or 'no verdict'}{sure}{said}" + (f" ({rest})" if rest else "")
 
 
-def _print_message(message: Mapping[str, Any]) -> None:
+def _print_message(message: Mapping[str, Any], heading: str = "message") -> None:
     time, text = message["time"][:16].replace("T", " "), " ".join(message["text"].split())
-    click.echo(f"  {'message':<14} {time} {message['speaker']}: {text[:110]}")
+    click.echo(f"  {heading:<14} {time} {message['speaker']}: {text[:110]}")
 
 
 @click.command()
@@ -204,6 +209,8 @@ def _print_item(item: Mapping[str, Any]) -> None:
     click.echo(f"  {'said by':<14} {item['said_by'] or 'somebody'}")
     for reason in item["reasons"]:
         click.echo(f"  {'why it waits':<14} {reason}")
+    for message in item["before"]:
+        _print_message(message, "just before")
     for message in item["messages"]:
         _print_message(message)
 

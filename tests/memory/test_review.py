@@ -66,6 +66,14 @@ def test_the_most_salient_waits_first_with_its_reasons_and_messages(world) -> No
     assert first.story.fact.asserted_by == "Ana Reis"
 
 
+def test_what_was_said_just_before_is_shown_with_it(world) -> None:
+    world.say("Ben Ode", 1, to="Ana Reis", text="and your sister, what is she called?")
+    world.say("Ana Reis", 1, to="Cleo Park", text="somebody else is told this")
+    quarantine(world, "Vera", 1, predicate="sister", text="Vera")
+    (item,) = page(world).items
+    assert [episode.text for episode in item.before] == ["and your sister, what is she called?"]
+
+
 def test_pages_follow_each_other(world) -> None:
     for number in range(5):
         quarantine(world, f"place {number}", 1, predicate="likes", salience=number / 10)
