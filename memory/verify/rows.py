@@ -88,8 +88,14 @@ def evidence(session: Session, space_id: str) -> Iterator[Problem]:
 
 
 def slots(session: Session, space_id: str, registry: Registry) -> Iterator[Problem]:
-    """A predicate of one value at a time has one open value that nobody contests."""
-    fact = tables.Fact
+    """A predicate of one value at a time has one open value that nobody contests.
+
+    What somebody ended in a statement of its own is not open, though its own row has no end.
+    """
+    fact, said = tables.Fact, aliased(tables.Fact)
+    is_ended = select(said.id).where(
+        said.superseded_by == fact.id, said.state == "merged", said.change == "end"
+    )
     rows = session.execute(
         select(fact.subject_id, fact.predicate, fact.object).where(
             fact.space_id == space_id,
@@ -97,6 +103,7 @@ def slots(session: Session, space_id: str, registry: Registry) -> Iterator[Probl
             fact.retracted_at.is_(None),
             fact.valid_to.is_(None),
             fact.is_contested.is_(False),
+            ~is_ended.exists(),
         )
     )
     held: dict[tuple[str, str], list[str]] = defaultdict(list)

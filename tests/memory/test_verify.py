@@ -120,6 +120,16 @@ def test_a_store_that_agrees_with_itself_is_sound(store: Store) -> None:
     assert report.as_json()["sound"] is True
 
 
+def test_an_end_that_was_said_apart_from_its_fact_leaves_no_two_values(world: Any, tmp_path: Path) -> None:
+    ended = {"predicate": "workplace", "change": "end", "valid_to": world.day(50)}
+    world.store("Bico", 1, predicate="workplace")
+    new = world.candidate("Sal Grosso", 60, predicate="workplace", change="update", valid_from=world.day(50))
+    world.decide(*world.add(new))
+    world.store("Bico", 60, **ended)
+    assert world.held(predicates=("workplace",)) == ["Sal Grosso"]
+    assert verify(world.database, world.space_id, tmp_path, world.registry).problems == ()
+
+
 def test_every_kind_of_store_can_be_proved(world: Any, tmp_path: Path) -> None:
     for value, day in (("Lisbon", 0), ("Porto", 30)):
         world.store(value, day, change="update")
