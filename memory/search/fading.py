@@ -7,20 +7,35 @@ else was scored, so that a pin counts at once and no index has to know of it.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import BindParameter, bindparam, select
 from sqlalchemy.orm import Session
 
-from db.tables import Fact
-from memory.decay import Held, decay
+from db.tables import Episode, Evidence, Fact
+from memory.decay import Held, decay, is_lasting
+from memory.perspective import HEARD
 from memory.registry import Registry
 from memory.search import units
 
 # Taken from the score of a fact of which nothing is left: a fifth of what the speaker or the words of a question weigh
 # (memory.search.fuse), so that of two facts that answer alike the one that is alive comes first, and no more than that.
 FADING = 0.5
+
+_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
+_FACT = select(Fact.id, Fact.predicate, Fact.pinned_at).where(Fact.id.in_(_IDS))
+_MERGED = select(Fact.id, Fact.superseded_by, Fact.pinned_at).where(
+    Fact.superseded_by.in_(_IDS), Fact.state == "merged"
+)
+_TOLD = (
+    select(Evidence.fact_id, Episode.id, Episode.time)
+    .join(Episode, Episode.id == Evidence.episode_id)
+    .where(Evidence.fact_id.in_(_IDS), Episode.origin.in_(HEARD))
+)
 
 
 def retained(
@@ -33,24 +48,40 @@ def retained(
     """What is left of each fact, in [0, 1]. Of `visible` messages only, where given; then no pin shows either."""
     found: dict[str, float] = {}
     for part in units.in_chunks(fact_ids):
-        heard = units.heard(session, part)
-        pinned = _pinned(session, part) if visible is None else frozenset()
-        for fact_id, predicate in session.execute(select(Fact.id, Fact.predicate).where(Fact.id.in_(part))):
-            said = [
-                datetime.fromtimestamp(item.time, UTC)
-                for item in heard.get(fact_id, ())
-                if visible is None or item.episode_id in visible
-            ]
-            held = Held(registry.get(predicate), said, is_pinned=fact_id in pinned)
-            found[fact_id] = decay(held, at)
+        found |= _retained(session, registry, part, at, visible)
     return found
 
 
-def _pinned(session: Session, fact_ids: Collection[str]) -> frozenset[str]:
-    """Those that carry a pin, or of which a restatement does."""
-    is_pinned = Fact.pinned_at.is_not(None)
-    own = select(Fact.id).where(Fact.id.in_(fact_ids), is_pinned)
-    merged = select(Fact.superseded_by).where(
-        Fact.superseded_by.in_(fact_ids), is_pinned, Fact.state == "merged"
-    )
-    return frozenset(fact_id for query in (own, merged) for fact_id in session.scalars(query) if fact_id)
+def _retained(
+    session: Session,
+    registry: Registry,
+    fact_ids: Collection[str],
+    at: datetime,
+    visible: Collection[str] | None,
+) -> dict[str, float]:
+    keeper = {fact_id: fact_id for fact_id in fact_ids}  # of each statement, the fact that it is part of
+    pinned: set[str] = set()
+    predicates: dict[str, str] = {}
+    for fact_id, predicate, pinned_at in session.execute(_FACT, {"ids": fact_ids}):
+        predicates[fact_id] = predicate
+        if pinned_at is not None:
+            pinned.add(fact_id)
+    for statement, kept, pinned_at in session.execute(_MERGED, {"ids": fact_ids}):
+        keeper[statement] = kept or statement
+        if pinned_at is not None:
+            pinned.add(keeper[statement])
+    held = {
+        fact_id: Held(registry.get(predicate), (), is_pinned=visible is None and fact_id in pinned)
+        for fact_id, predicate in predicates.items()
+    }
+    fading = {fact_id for fact_id, item in held.items() if not is_lasting(item)}
+    said: dict[str, list[datetime]] = defaultdict(list)
+    told = [statement for statement, fact_id in keeper.items() if fact_id in fading]
+    for part in units.in_chunks(told):
+        for statement, episode_id, time in session.execute(_TOLD, {"ids": part}):
+            if visible is None or episode_id in visible:
+                said[keeper[statement]].append(time)
+    return {
+        fact_id: decay(replace(item, said=said[fact_id]), at) if fact_id in fading else 1.0
+        for fact_id, item in held.items()
+    }

@@ -212,12 +212,12 @@ def facts(session: Session, space_id: str, ids: Iterable[str]) -> list[FactUnit]
     wordings = Wordings.load()
     found = []
     for part in in_chunks(ids):
-        told = heard(session, part)
+        heard = _heard(session, part)
         for row in session.execute(_FACT, {"ids": part}):
             if row.space_id == space_id and row.origin in HEARD:
                 template = wordings.statements(row.predicate)[0]
                 text = fill(template, subject=row.name, object=row.object, predicate=row.predicate)
-                found.append(_fact(row, text, tuple(told.get(row.id, ()))))
+                found.append(_fact(row, text, tuple(heard.get(row.id, ()))))
     return found
 
 
@@ -234,8 +234,7 @@ def _fact(row: Any, text: str, heard: tuple[Heard, ...]) -> FactUnit:
     )
 
 
-def heard(session: Session, ids: Sequence[str]) -> dict[str, list[Heard]]:
-    """The messages that each fact rests on, in its own words or in those of what restates it; none that a model wrote."""
+def _heard(session: Session, ids: Sequence[str]) -> dict[str, list[Heard]]:
     found: dict[str, list[Heard]] = defaultdict(list)
     for query in (_HEARD, _RESTATED):
         for row in session.execute(query, {"ids": ids}):
