@@ -1,0 +1,224 @@
+"""Entailment of a statement by talk: (premise, hypothesis) -> probabilities of entailment, neutral, contradiction.
+
+The embedded sentence encoder reads both texts at once, with small changes to its matrices (LoRA, Hu et al. 2021,
+https://arxiv.org/abs/2106.09685) and a linear layer on what it makes of the two. The changes ship, the encoder does
+not: a head fits one encoder, and the hash in its manifest says which. Numpy at run time; `entailment_training.py`
+makes the head. It knows no slots, dates or people: structured rules go before it.
+Letters of shapes: N pair, B batch, T token, D width of the encoder, F features (3 D), K label, R rank.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+from tokenizers import Tokenizer
+
+from agents.errors import BadHead
+from memory.embedders.minilm import TOKENIZER, WEIGHTS, WORDS, MiniLM, Network
+from memory.ports import FloatMatrix
+
+FORMAT = "slowwave-entailment-head/1"
+HEAD_PATH = Path(__file__).parent / "data" / "entailment_head.safetensors"
+LABELS = ("entailment", "neutral", "contradiction")
+ENTAILMENT, NEUTRAL, CONTRADICTION = range(3)
+MAX_PREMISE = 112  # tokens; of a longer one the end is read
+MAX_HYPOTHESIS = 48  # tokens; of a longer one the start is read
+CHUNK = 1024  # pairs tokenised at a time; bounds the memory, not the result
+_TAG = re.compile(r"\s*<(\w+)>\s*")
+_PERSON = re.compile(r"\b[Pp]erson (?=[A-Z]\b)")
+
+
+def as_dialogue(turns: Iterable[tuple[str, str]]) -> str:
+    """Messages, (speaker, text) in time order, as the premise the head is trained on."""
+    return " ".join(f"{speaker}: {text}" for speaker, text in turns)
+
+
+def as_premise(text: str) -> str:
+    """Speaker tags of transcripts ("<A> mm <Mother> yes") as the text of `as_dialogue` ("speaker A: mm Mother: yes")."""
+    return _TAG.sub(lambda tag: f" {_called(tag[1])}: ", text).strip()
+
+
+def as_hypothesis(text: str) -> str:
+    """ "Person A" is "speaker A", as the premise calls them."""
+    return _PERSON.sub("speaker ", text.strip())
+
+
+def _called(tag: str) -> str:
+    return f"speaker {tag}" if len(tag) == 1 else tag
+
+
+class PairTokenizer:
+    """Pairs as BERT reads them: [CLS] premise [SEP] hypothesis [SEP]."""
+
+    def __init__(self, folder: Path) -> None:
+        self._tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        self._cls, self._sep = self._tokenizer.encode("").ids  # what stands around an empty text
+
+    def __call__(self, premises: Sequence[str], hypotheses: Sequence[str]) -> list[tuple[list[int], int]]:
+        """Per pair its token ids and how many of them are the premise's, [CLS] and the first [SEP] included."""
+        firsts = self._ids([as_premise(text) for text in premises])
+        seconds = self._ids([as_hypothesis(text) for text in hypotheses])
+        return [
+            (
+                [self._cls, *a[-MAX_PREMISE:], self._sep, *b[:MAX_HYPOTHESIS], self._sep],
+                min(len(a), MAX_PREMISE) + 2,
+            )
+            for a, b in zip(firsts, seconds, strict=True)
+        ]
+
+    def _ids(self, texts: list[str]) -> list[list[int]]:
+        return [found.ids for found in self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
+
+
+@dataclass(frozen=True, slots=True)
+class HeadWeights:
+    """What was learnt. `lora` maps a linear layer's name to A (R, D_in) and B (D_out, R): its matrix becomes
+    W + `scale` B A. `replaced` are small tensors of the encoder that were trained as a whole."""
+
+    lora: Mapping[str, tuple[FloatMatrix, FloatMatrix]]
+    replaced: Mapping[str, FloatMatrix]
+    out: FloatMatrix  # (F, K)
+    bias: FloatMatrix  # (K,)
+    scale: float
+    base_sha256: str  # of the encoder's weights
+    manifest: Mapping[str, Any]
+
+    @property
+    def n_parameters(self) -> int:
+        matrices = [matrix for pair in self.lora.values() for matrix in pair]
+        return sum(a.size for a in (*matrices, *self.replaced.values(), self.out, self.bias))
+
+    def merged(self, tensors: Mapping[str, FloatMatrix]) -> dict[str, FloatMatrix]:
+        """The encoder's tensors with the changes in them; the given ones stay as they are."""
+        found = {**tensors, **self.replaced}
+        for name, (a, b) in self.lora.items():
+            found[f"{name}.weight"] = tensors[f"{name}.weight"] + np.float32(self.scale) * (b @ a)
+        return found
+
+    def save(self, path: Path) -> None:
+        """Half-precision weights beside a JSON manifest of the same name, which holds the hash of the weights."""
+        tensors: dict[str, npt.NDArray[Any]] = {"out": self.out, "bias": self.bias}
+        tensors |= {f"replaced/{name}": matrix for name, matrix in self.replaced.items()}
+        for name, (a, b) in self.lora.items():
+            tensors |= {f"a/{name}": a, f"b/{name}": b}
+        half = {name: np.ascontiguousarray(matrix, np.float16) for name, matrix in tensors.items()}
+        save_file(half, path)
+        described = {
+            "format": FORMAT,
+            "labels": list(LABELS),
+            "base_sha256": self.base_sha256,
+            "scale": self.scale,
+            "parameters": self.n_parameters,
+            "sha256": sha256(path),
+            **self.manifest,
+        }
+        path.with_suffix(".json").write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> HeadWeights:
+        """Raises BadHead where the file is missing, damaged or not the one its manifest names."""
+        try:
+            manifest = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+            if sha256(path) != manifest["sha256"] or manifest["format"] != FORMAT:
+                raise _bad(path.name, "its manifest describes another file")
+            tensors = {name: half.astype(np.float32) for name, half in load_file(path).items()}
+            own = ("format", "labels", "base_sha256", "scale", "parameters", "sha256")
+            return cls(
+                lora={n[2:]: (tensors[n], tensors[f"b/{n[2:]}"]) for n in tensors if n.startswith("a/")},
+                replaced={n[9:]: matrix for n, matrix in tensors.items() if n.startswith("replaced/")},
+                out=tensors["out"],
+                bias=tensors["bias"],
+                scale=float(manifest["scale"]),
+                base_sha256=manifest["base_sha256"],
+                manifest={name: value for name, value in manifest.items() if name not in own},
+            )
+        except (OSError, ValueError, KeyError, SafetensorError) as exc:
+            raise _bad(path.name, "a file is missing or damaged") from exc
+
+
+class EntailmentHead:
+    """Immutable; calls take turns with the encoder they share a processor with."""
+
+    def __init__(self, weights: HeadWeights, encoder: MiniLM) -> None:
+        if weights.base_sha256 != sha256(encoder.folder / WEIGHTS):
+            raise _bad("entailment_head", f"it was trained on other weights than this {encoder.name}")
+        self.name = f"entailment-head/{weights.manifest.get('version', '1')}"
+        self.weights = weights
+        self._encoder = encoder
+        self._tokenize = PairTokenizer(encoder.folder)
+        tensors = weights.merged(load_file(encoder.folder / WEIGHTS))
+        tensors[WORDS] = encoder.network.words  # the largest one is not kept twice
+        self._network = Network(tensors)
+
+    @classmethod
+    def load(cls, encoder: MiniLM, path: Path = HEAD_PATH) -> EntailmentHead:
+        """The shipped head. Raises BadHead for damaged files or another encoder than it was trained on."""
+        return cls(HeadWeights.load(path), encoder)
+
+    def judge(self, premises: Sequence[str], hypotheses: Sequence[str]) -> FloatMatrix:
+        """(N, 3), rows sum to 1, columns as in LABELS: what premise i says of hypothesis i.
+
+        A premise is talk (`as_dialogue`, or with tags as in "<A> ... <B> ...") or a statement. Raises ValueError
+        where the two lists differ in length.
+        """
+        if len(premises) != len(hypotheses):
+            raise ValueError(
+                f"{len(premises)} premises for {len(hypotheses)} hypotheses; give one of each per pair"
+            )
+        logits = np.zeros((len(premises), len(LABELS)), np.float32)
+        for start in range(0, len(premises), CHUNK):
+            part = slice(start, start + CHUNK)
+            pairs = self._tokenize(premises[part], hypotheses[part])
+            self._fill(logits[part], pairs)
+        return softmax(logits)
+
+    def _fill(self, logits_NK: FloatMatrix, pairs: list[tuple[list[int], int]]) -> None:
+        def work(rows: list[int]) -> None:
+            logits_NK[rows] = self._logits([pairs[row] for row in rows])
+
+        self._encoder.in_batches([len(ids) for ids, _ in pairs], work)
+
+    def _logits(self, pairs: list[tuple[list[int], int]]) -> FloatMatrix:
+        kinds = [[0] * n_first + [1] * (len(ids) - n_first) for ids, n_first in pairs]
+        x_BTD, is_real_BT = self._network([ids for ids, _ in pairs], kinds)
+        is_first_BT = np.arange(x_BTD.shape[1]) < np.array([[n_first] for _, n_first in pairs])
+        first_BD = _mean(x_BTD, is_first_BT)
+        second_BD = _mean(x_BTD, is_real_BT & ~is_first_BT)
+        features_BF = np.concatenate([first_BD, second_BD, np.abs(first_BD - second_BD)], axis=1)
+        logits: FloatMatrix = features_BF @ self.weights.out + self.weights.bias
+        return logits
+
+
+def softmax(logits_NK: FloatMatrix) -> FloatMatrix:
+    """Each row as probabilities."""
+    raised = np.exp(logits_NK - logits_NK.max(axis=1, keepdims=True))
+    shares: FloatMatrix = raised / raised.sum(axis=1, keepdims=True)
+    return shares
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _mean(x_BTD: FloatMatrix, is_in_BT: npt.NDArray[np.bool_]) -> FloatMatrix:
+    """(B, D): mean of the tokens that are in."""
+    weights_BT = is_in_BT / is_in_BT.sum(axis=1, keepdims=True)
+    mean: FloatMatrix = np.einsum("btd,bt->bd", x_BTD, weights_BT.astype(np.float32))
+    return mean
+
+
+def _bad(name: str, why: str) -> BadHead:
+    return BadHead(name, why, trainer="agents.entailment_training")

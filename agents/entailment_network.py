@@ -1,0 +1,146 @@
+"""The entailment head in torch, for training: the forward pass of BERT over matrices with the changes in them.
+
+What a step needs is computed once for all its rows: `merged` adds the low-rank changes to the frozen matrices, the rows
+run on the sums, and the gradient of each sum goes on to its two factors. The forward pass is that of `EntailmentHead`
+(agents/entailment.py) with dropout; a test holds the two together. Imports torch; only the trainer imports this.
+Letters of shapes as in `entailment.py`; H head of attention, d its width, P place of dropout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch.nn import functional
+
+from agents.entailment import LABELS
+from memory.embedders.minilm import N_HEADS, WEIGHTS, WORDS
+
+KINDS, POSITIONS = (f"embeddings.{kind}_embeddings.weight" for kind in ("token_type", "position"))
+OUT, BIAS = "out", "bias"
+EPSILON = 1e-12  # of the norms, as in the encoder's configuration
+
+Tensors = Mapping[str, torch.Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    ids_BT: torch.Tensor
+    kinds_BT: torch.Tensor  # 0 first text, 1 second
+    is_real_BT: torch.Tensor
+    labels_B: torch.Tensor
+
+
+class PairNetwork:
+    """The encoder's tensors, frozen, and what learns (`trained`): two factors for each matrix (LoRA,
+    https://arxiv.org/abs/2106.09685, eq. 3; B starts at zero), the token kinds and the layer on top."""
+
+    def __init__(self, folder: Path, rank: int, scale: float, seed: int, dtype: torch.dtype) -> None:
+        found = load_file(folder / WEIGHTS)
+        self._dtype = dtype
+        self._scale = scale
+        self._matrices = {
+            name: tensor.float()
+            for name, tensor in found.items()
+            if name.startswith("encoder.") and tensor.dim() == 2
+        }
+        others = {name: tensor for name, tensor in found.items() if name not in self._matrices}
+        self._frozen = {
+            name: tensor.to(dtype) for name, tensor in others.items() if tensor.is_floating_point()
+        }
+        self._n_layers = sum(name.endswith("intermediate.dense.bias") for name in found)
+        self.n_dropped = 2 * self._n_layers + 1
+        self.width = found[WORDS].shape[1]
+        self.trained = self._start(found[KINDS].float(), rank, torch.Generator().manual_seed(seed))
+
+    def _start(self, kinds: torch.Tensor, rank: int, rng: torch.Generator) -> dict[str, torch.Tensor]:
+        """What learns, under the names that the saved head uses."""
+        started = {KINDS: kinds.clone()}
+        for name, matrix in self._matrices.items():
+            layer = name.removesuffix(".weight")
+            n_out, n_in = matrix.shape
+            started[f"{layer}.a"] = torch.randn(rank, n_in, generator=rng) * n_in**-0.5
+            started[f"{layer}.b"] = torch.zeros(n_out, rank)
+        started[OUT] = torch.randn(3 * self.width, len(LABELS), generator=rng) * 0.02
+        started[BIAS] = torch.zeros(len(LABELS))
+        return {name: tensor.requires_grad_() for name, tensor in started.items()}
+
+    @property
+    def n_parameters(self) -> int:
+        return sum(tensor.numel() for part in (self._matrices, self._frozen) for tensor in part.values())
+
+    def merged(self) -> dict[str, torch.Tensor]:
+        """The tensors that learn, as the forward pass uses them: the matrices with their changes, and the rest."""
+        found = {name: self.trained[name] for name in (OUT, BIAS)}
+        found[KINDS] = self.trained[KINDS].to(self._dtype)
+        for name, matrix in self._matrices.items():
+            layer = name.removesuffix(".weight")
+            a, b = self.trained[f"{layer}.a"], self.trained[f"{layer}.b"]
+            found[name] = torch.addmm(matrix, b, a, alpha=self._scale).to(self._dtype)
+        return found
+
+    def logits(self, merged: Tensors, batch: Batch, kept_PBD: torch.Tensor | None = None) -> torch.Tensor:
+        """(B, K). `kept_PBD` multiplies each place of dropout, all tokens of a pair alike; without it nothing drops."""
+        weights = {**self._frozen, **merged}
+        x_BTD = self._embed(weights, batch)
+        penalty = torch.zeros(batch.is_real_BT.shape, dtype=self._dtype)
+        penalty.masked_fill_(~batch.is_real_BT, -torch.inf)
+        mask = None if bool(batch.is_real_BT.all()) else penalty[:, None, None, :]
+        for number in range(self._n_layers):
+            kept = None if kept_PBD is None else kept_PBD[2 * number : 2 * number + 2].to(self._dtype)
+            x_BTD = _layer(weights, f"encoder.layer.{number}", x_BTD, mask, kept)
+        is_second_BT = batch.kinds_BT.bool()
+        x_BTD = x_BTD.float()
+        first_BD = _mean(x_BTD, batch.is_real_BT & ~is_second_BT)
+        second_BD = _mean(x_BTD, is_second_BT)
+        if kept_PBD is not None:
+            first_BD, second_BD = first_BD * kept_PBD[-1], second_BD * kept_PBD[-1]
+        features_BF = torch.cat([first_BD, second_BD, (first_BD - second_BD).abs()], dim=1)
+        return features_BF @ weights[OUT] + weights[BIAS]
+
+    def _embed(self, weights: Tensors, batch: Batch) -> torch.Tensor:
+        is_kind_BT2 = functional.one_hot(batch.kinds_BT, 2).to(self._dtype)
+        x_BTD = weights[WORDS][batch.ids_BT] + weights[POSITIONS][: batch.ids_BT.shape[1]]
+        return _norm(weights, "embeddings.LayerNorm", x_BTD + is_kind_BT2 @ weights[KINDS])
+
+
+def _layer(
+    weights: Tensors, name: str, x_BTD: torch.Tensor, mask: torch.Tensor | None, kept_2BD: torch.Tensor | None
+) -> torch.Tensor:
+    b, t, d = x_BTD.shape
+    q_BHTd, k_BHTd, v_BHTd = (
+        _linear(weights, f"{name}.attention.self.{part}", x_BTD).view(b, t, N_HEADS, -1).transpose(1, 2)
+        for part in ("query", "key", "value")
+    )
+    scores_BHTT = (
+        q_BHTd * (d // N_HEADS) ** -0.5 @ k_BHTd.transpose(2, 3)
+    )  # torch's own kernel: 10 times slower
+    shares_BHTT = (scores_BHTT if mask is None else scores_BHTT + mask).softmax(dim=-1)
+    mixed_BTD = (shares_BHTT @ v_BHTd).transpose(1, 2).reshape(b, t, d)
+    attended_BTD = _linear(weights, f"{name}.attention.output.dense", mixed_BTD)
+    if kept_2BD is not None:
+        attended_BTD = attended_BTD * kept_2BD[0, :, None]
+    x_BTD = _norm(weights, f"{name}.attention.output.LayerNorm", x_BTD + attended_BTD)
+    wide = functional.gelu(_linear(weights, f"{name}.intermediate.dense", x_BTD))
+    out_BTD = _linear(weights, f"{name}.output.dense", wide)
+    if kept_2BD is not None:
+        out_BTD = out_BTD * kept_2BD[1, :, None]
+    return _norm(weights, f"{name}.output.LayerNorm", x_BTD + out_BTD)
+
+
+def _linear(weights: Tensors, name: str, x: torch.Tensor) -> torch.Tensor:
+    return functional.linear(x, weights[f"{name}.weight"], weights[f"{name}.bias"])
+
+
+def _norm(weights: Tensors, name: str, x: torch.Tensor) -> torch.Tensor:
+    gain, offset = weights[f"{name}.weight"], weights[f"{name}.bias"]
+    return functional.layer_norm(x, gain.shape, gain, offset, EPSILON)
+
+
+def _mean(x_BTD: torch.Tensor, is_in_BT: torch.Tensor) -> torch.Tensor:
+    """(B, D): mean of the tokens that are in."""
+    weights_BT = is_in_BT / is_in_BT.sum(dim=1, keepdim=True)
+    return torch.einsum("btd,bt->bd", x_BTD, weights_BT)
