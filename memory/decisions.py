@@ -281,8 +281,11 @@ class _Effects:
         rows = {row.id: row for row in accepted}
         for run in _resolved(self.session, self.space_id, rows.values(), registry):
             for member in run.members:
-                if not fact_rows.is_retracted(rows[member]):
-                    columns = _standing(rows[member], run, self.at)
+                row = rows[member]
+                if fact_rows.is_retracted(row):
+                    continue
+                columns = _standing(row, run, self.at)
+                if any(getattr(row, column) != value for column, value in columns.items()):
                     self._set(member, columns, is_derived=True)
 
 

@@ -92,7 +92,7 @@ class Run:
 
     def hear(self, said: Assertion) -> None:
         """Let it speak for the value. What one person says again on one day, or of the same words, adds nothing."""
-        is_new = not set(said.evidence) <= set(self.evidence)
+        is_new = any(item not in self.evidence for item in said.evidence)
         voice = said if is_new else self.first
         key = voice.asserted_by, voice.day
         self.voices[key] = max(said.confidence, self.voices.get(key, 0.0))

@@ -40,7 +40,8 @@ def resolve(assertions: Iterable[Assertion], registry: Registry) -> list[Resolve
             slot.take_in(row)
         slot.gather_retracted()
         slot.close()
-        owners = {member.id: run.id for run in slot.runs for member in run.members}
+        ids = [run.id for run in slot.runs]  # each is looked for among all members
+        owners = {member.id: key for run, key in zip(slot.runs, ids, strict=True) for member in run.members}
         resolved += [run.resolved(owners) for run in slot.runs]
     return resolved
 

@@ -152,6 +152,9 @@ LINES = (
     ("Mona Berg", "so glad for you, what a change"),
     ("Karl Aas", "my birthday is 30 February 1990"),
     ("Mona Berg", "i stopped sailing, it is rowing now"),
+    ("Karl Aas", "i swear i own a yacht"),
+    ("Karl Aas", "i own a kayak"),
+    ("Karl Aas", "i swear, people say Vera has a villa"),
 )
 
 
