@@ -11,7 +11,7 @@ import logging
 from collections.abc import Sequence
 from datetime import datetime, tzinfo
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from db import tables
@@ -123,20 +123,21 @@ class _Intake:
         self, subject_id: str | None, predicate: str, key: str, change: str, evidence: set[str]
     ) -> bool:
         """Whether the same was taken from these messages before, whatever became of it."""
-        known = self.session.scalars(
-            select(tables.Fact.id).where(
+        shared = (
+            select(tables.Fact.id)
+            .join(tables.Evidence, tables.Evidence.fact_id == tables.Fact.id)
+            .where(
                 tables.Fact.space_id == self.space_id,
                 tables.Fact.subject_id == subject_id,
                 tables.Fact.predicate == predicate,
                 tables.Fact.object_key == key,
                 tables.Fact.change == change,
+                tables.Evidence.episode_id.in_(sorted(evidence)),
             )
+            .group_by(tables.Fact.id)
+            .having(func.count() == len(evidence))
         )
-        held = select(tables.Evidence.episode_id)
-        return any(
-            evidence <= set(self.session.scalars(held.where(tables.Evidence.fact_id == fact_id)))
-            for fact_id in known
-        )
+        return self.session.scalar(shared.limit(1)) is not None
 
 
 def told_interval(candidate: FactCandidate, day: datetime) -> tuple[datetime | None, datetime | None] | None:
