@@ -30,7 +30,6 @@ from memory.types import Episode
 OLD = timedelta(days=90)  # between the end of a month and the newest message
 LEAST = 20  # messages; what is shorter is read as it is
 DIGEST = "digest"  # kind of node
-_CHUNK = 500  # ids per query; SQLite bounds the number of parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +151,8 @@ def write(
     session.merge(tables.Digest(id=digest_id, space_id=space_id, **made))
     session.flush()
     session.execute(delete(tables.DigestLine).where(tables.DigestLine.digest_id == digest_id))
-    kept = [episode_id for episode_id in stretch.episode_ids if episode_id in set(lines)]
+    chosen = frozenset(lines)
+    kept = [episode_id for episode_id in stretch.episode_ids if episode_id in chosen]
     session.add_all(
         tables.DigestLine(digest_id=digest_id, episode_id=episode_id, space_id=space_id)
         for episode_id in kept
@@ -171,10 +171,10 @@ def write(
 
 def drop(session: Session, digest_ids: Collection[str]) -> None:
     """Remove digests whose stretch is no more, with their nodes. The messages stay."""
-    for column in (tables.DigestLine.digest_id, tables.Digest.id, tables.Node.id):
-        for start in range(0, len(digest_ids), _CHUNK):
-            part = list(digest_ids)[start : start + _CHUNK]
-            session.execute(delete(column.parent.class_).where(column.in_(part)))
+    for chunk in fact_rows.chunks(sorted(digest_ids)):
+        session.execute(delete(tables.DigestLine).where(tables.DigestLine.digest_id.in_(chunk)))
+        session.execute(delete(tables.Digest).where(tables.Digest.id.in_(chunk)))
+        session.execute(delete(tables.Node).where(tables.Node.id.in_(chunk)))
 
 
 def list_digests(
@@ -259,9 +259,9 @@ def _order(episode: Episode) -> tuple[datetime, int, str]:
 def _lines(database: Database, digest_ids: Sequence[str]) -> Mapping[str, list[str]]:
     line, found = tables.DigestLine, defaultdict[str, list[str]](list)
     with database.reading() as session:
-        for start in range(0, len(digest_ids), _CHUNK):
-            part = line.digest_id.in_(digest_ids[start : start + _CHUNK])
-            for digest_id, episode_id in session.execute(select(line.digest_id, line.episode_id).where(part)):
+        for chunk in fact_rows.chunks(digest_ids):
+            rows = select(line.digest_id, line.episode_id).where(line.digest_id.in_(chunk))
+            for digest_id, episode_id in session.execute(rows):
                 found[digest_id].append(episode_id)
     return found
 
