@@ -135,12 +135,9 @@ NOT_MEANT = "it is not meant"
 WISH = "it is a wish or a plan"
 TRAILS_OFF = "it trails off, and what follows may turn it around"
 UNDECIDED = (QUESTION, TRAILS_OFF)  # reasons that leave open whether it is so; the others speak against it
-_NUMBERS = {
-    word: str(number)
-    for number, word in enumerate(
-        ["two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"], 2
-    )
-}
+_TO_TWENTY = """two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen
+nineteen twenty"""
+_NUMBERS = {word: str(number) for number, word in enumerate(_TO_TWENTY.split(), 2)}
 _UNIT = re.compile(r"(\d)(kg|km|cm|mm|mg|ml|kr|hrs?|mins?|am|pm|g|m|l|h|k)\b")
 NEAR_WORDS = 4  # how many words before a value a negation may stand
 

@@ -103,6 +103,8 @@ class RuleJudge:
             return Verdict(SUPPORTED, reason, 0.5 + 0.45 * share)
         if question.is_over and _tells_an_end(question):
             return Verdict(SUPPORTED, "an end is told, though not in so many words", 0.6)
+        if _is_named_beside(question):
+            return Verdict(SUPPORTED, "it says what they are to whom, and who stands beside it", 0.6)
         reasons = [reason for reading in counted for reason in reading.reasons]
         if hard := [reason for reason in reasons if reason not in cues.UNDECIDED]:
             return Verdict(UNSUPPORTED, f"the words are there, but {hard[0]}", 0.75)
@@ -218,6 +220,23 @@ def _is_granted(question: Episode, replies: Sequence[Episode], telling: Telling)
     ]
     first = [sentences[0].text for reply in replies if (sentences := cues.sentences(reply.text))]
     return bool(first) and all(map(cues.takes_for_granted, asked)) and not any(map(cues.denies, first))
+
+
+def _is_named_beside(question: _Question) -> bool:
+    """Whether the evidence says the relation and means it ("your little sister!"), and a message next to it names the
+    value. Of values that are names alone."""
+    telling = question.telling
+    if telling.plain or not telling.words or not telling.relation:
+        return False
+    said = [
+        place
+        for place in question.own
+        for sentence in cues.sentences(question.episodes[place].text)
+        if telling.relation <= cues.stems(sentence.text) and not cues.objections(sentence, telling.relation)
+    ]
+    beside = {near for place in said for near in (place - 2, place - 1, place + 1)}
+    texts = [question.episodes[place].text for place in beside if 0 <= place < len(question.episodes)]
+    return any(telling.said_in(text) == telling.words for text in texts)
 
 
 def _tells_an_end(question: _Question) -> bool:

@@ -48,10 +48,12 @@ _NAME_WEIGHT = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Telling:
-    """Stems. `plain` are those that are no names: only they have families."""
+    """Stems. `plain` are those that are no names: only they have families. `relation` says what the value is to the
+    subject ("sister"), where the statement has a word for it."""
 
     words: frozenset[str]
     plain: frozenset[str]
+    relation: frozenset[str] = frozenset()
 
     def said_in(self, text: str) -> frozenset[str]:
         """Those of the words that the text says."""
@@ -86,7 +88,8 @@ def telling_of(statement: str, episodes: Sequence[Episode]) -> Telling:
         words = frozenset(word for word in words if not _YEAR.fullmatch(word))  # few say the year of a day
     lowered = {stem for word in statement.split() if word[:1].islower() for stem in cues.stems(key(word))}
     kept = words - subject or words
-    return Telling(kept, kept & lowered)
+    relation = cues.stems(key(possessed["relation"])) - _common() if possessed else frozenset[str]()
+    return Telling(kept, kept & lowered, relation - kept)
 
 
 @lru_cache(maxsize=1)

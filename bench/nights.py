@@ -16,6 +16,7 @@ from typing import Any
 
 from agents.constitutions import HabitWriter
 from agents.emotions import EmotionHead
+from agents.entailment import HEAD_PATH, EntailmentHead
 from agents.extractors.rules import RuleExtractor
 from agents.judges import RuleJudge
 from bench.ask import UNANSWERABLE
@@ -25,10 +26,11 @@ from bench.matching import Said, is_match, is_same_object, is_same_person
 from consolidation import check, decide, runs, score
 from consolidation.stage import NightContext, NightSettings, NightTools, no_progress
 from db.engine import Database, open_database, sqlite_url
+from memory.embedders.minilm import MiniLM
 from memory.episodes import list_episodes
 from memory.facts import HOLDING, add_candidates, candidates, get_fact
 from memory.importing import import_file
-from memory.ports import Embedder, Extractor, Roster
+from memory.ports import Embedder, Entailer, Extractor, Roster
 from memory.reading import read_episodes
 from memory.registry import Registry
 from memory.spaces import ensure_space
@@ -77,6 +79,13 @@ def _principles(path: Path) -> list[dict[str, Any]] | None:
     return [row for rows in lists if isinstance(rows, list) for row in rows if isinstance(row, dict)]
 
 
+def entailer_for(embedder: Embedder) -> Entailer | None:
+    """The shipped head, as the product wires it."""
+    if not HEAD_PATH.exists() or not isinstance(embedder, MiniLM):
+        return None
+    return EntailmentHead.load(embedder)
+
+
 @dataclass(slots=True)
 class Nights:
     """One chat in a store of its own under `home`, gone through score, check and decide."""
@@ -119,7 +128,13 @@ class Nights:
         tagger = EmotionHead.load(self.embedder)
         read_episodes(self.database, self.space_id, extractor, tagger, self.registry)
         tools = NightTools(
-            extractor, tagger, self.embedder, RuleJudge(self.embedder), HabitWriter(), self.registry
+            extractor,
+            tagger,
+            self.embedder,
+            RuleJudge(self.embedder),
+            HabitWriter(),
+            self.registry,
+            entailer=entailer_for(self.embedder),
         )
         if source == "extracted":
             self.now += _DAY

@@ -300,7 +300,9 @@ class _Slot:
             b.contests.append(a)
             return
         first, second = (a, b) if self._precedes(a, b) else (b, a)
-        is_interlude = second.was_over and first.onset < second.onset
+        # since when what is only known to have ended held nobody said: it cannot end what began before that was told
+        is_undated = second.change == "end" and second.start is None and second.stated_end is not None
+        is_interlude = (second.was_over or is_undated) and first.onset < second.onset
         if not is_interlude and second not in void:
             first.cut(second.onset, second)
 

@@ -13,6 +13,31 @@ from memory.embedders.hashing import HashingEmbedder
 from memory.types import Episode
 
 
+def test_words_said_around_the_evidence_do_not_speak_for_it(judge: RuleJudge) -> None:
+    lines = chat(
+        ("Leo Kamp", "there was a parrot called Gerald"), ("Ana Reis", "if i could i'd take him home")
+    )
+    assert judge.supports("Ana Reis's pet is Gerald.", lines, {"1"}).label != "supported"
+    assert judge.supports("Ana Reis's pet is Gerald.", lines, {"0"}).label == "supported"
+
+
+def test_a_question_and_its_answer_speak_together(judge: RuleJudge) -> None:
+    lines = chat(("Leo Kamp", "still at Lumen?"), ("Ana Reis", "yes, three years"))
+    assert judge.supports("Ana Reis works at Lumen.", lines, {"1"}).label == "supported"
+
+
+def test_an_offer_that_is_declined_is_no_support(judge: RuleJudge) -> None:
+    lines = chat(("Ana Reis", "shall i come? i can be in Oslo tonight"), ("Leo Kamp", "no no, we're fine"))
+    assert judge.supports("Ana Reis visits Oslo.", lines, {"0"}).label == "unclear"
+
+
+def test_an_end_is_supported_by_words_that_tell_of_one(judge: RuleJudge) -> None:
+    lines = chat(("Leo Kamp", "how is Rex?"), ("Ana Reis", "he's gone. in his sleep"))
+    over = "Ana Reis's dog is Rex, which is over."
+    assert judge.supports(over, lines, {"1"}).label == "supported"
+    assert judge.supports(over, chat(("Ana Reis", "he sleeps")), {"0"}).label != "supported"
+
+
 def chat(*lines: tuple[str, str]) -> list[Episode]:
     start = datetime(2025, 5, 1, 12, tzinfo=UTC)
     return [
@@ -84,6 +109,13 @@ def test_words_that_are_not_asserted_support_nothing(
         (
             "Ana Reis lives in Oslo.",
             [("Leo Kamp", "so what do you do on a sunday in Oslo?"), ("Ana Reis", "sleep, mostly")],
+        ),
+        (
+            "Leo Kamp's sister is Nora.",
+            [
+                ("Leo Kamp", "nora called at six in the morning"),
+                ("Ana Reis", "your poor sister, is she all right"),
+            ],
         ),
         (
             "Vera lives in Tromso.",
