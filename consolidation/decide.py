@@ -11,10 +11,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from consolidation.check import findings_of
@@ -26,6 +25,7 @@ from memory import values
 from memory.decisions import Explain
 from memory.facts import add_candidates, decide, list_decisions, sentence
 from memory.registry import Registry
+from memory.slots import Slots
 from memory.types import Fact
 from memory.waiting import WAITING, load_waiting, waiting_ids
 
@@ -101,12 +101,13 @@ def run(context: NightContext, progress: Progress) -> StageResult:
         progress(start, len(ids))
         with context.database.transaction() as session:
             part = ids[start : start + BATCH]
-            recorded = findings_of(session, part)
+            recorded, slots = findings_of(session, part), Slots(session, context.space_id, part)
+            table = _Table(context, session, slots, {row.id: row for row in session.scalars(_rows(part))})
             for fact in load_waiting(session, context.space_id, part):
                 findings = recorded.get(fact.id)
                 said = _together(voices.get(_key(fact), {}), fact, context.tools.registry)
                 rival = rival_of(session, context.space_id, findings) if findings else None
-                _settle(context, session, fact, propose(findings, said, context.settings, rival))
+                table.settle(fact, propose(findings, said, context.settings, rival))
     progress(len(ids), len(ids))
     made = Counter(
         row.kind for row in list_decisions(context.database, context.space_id, run_id=context.run_id)
@@ -117,60 +118,69 @@ def run(context: NightContext, progress: Progress) -> StageResult:
     return StageResult(counts=counts, output={"n_decided": sum(made.values())})
 
 
-def _settle(context: NightContext, session: Session, fact: Fact, proposal: Proposal) -> None:
-    row = session.get(FactTable, fact.id)
-    if row is None or row.state != fact.state:
-        return  # erased, or decided by hand, since it was read
-    kind, reasons = proposal.kind, list(proposal.reasons)
-    if kind == "QUARANTINE" and fact.state == "quarantined":
-        return
-    if kind == "ACCEPT":
-        kind = "STORE"
-        if fact.salience is not None and fact.salience < context.settings.min_salience:
-            reasons.append(f"of little weight (salience {fact.salience:.2f}): kept, not trained")
-    _decide(context, session, fact.id, kind, reasons, explain=partial(_explain, session))
-    if proposal.kind == "ACCEPT":
-        _end_what_it_ends(context, session, fact)
+def _rows(ids: Sequence[str]) -> Select[FactTable]:
+    return select(FactTable).where(FactTable.id.in_(ids))
 
 
-def _explain(session: Session, kind: str, touched: tuple[str, ...]) -> list[str]:
-    if kind == "MERGE":
-        return ["the graph holds it already: its messages are added"]
-    objects = [session.get_one(FactTable, fact_id).object for fact_id in touched]
-    return [f"takes the place of {', '.join(objects)}"] if objects else []
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """What the decisions of one transaction share; `rows` are held so that the session need not read them again."""
 
+    context: NightContext
+    session: Session
+    slots: Slots
+    rows: Mapping[str, FactTable]
 
-def _end_what_it_ends(context: NightContext, session: Session, fact: Fact) -> None:
-    """Ends in other slots, each a statement with a decision of its own."""
-    registry = context.tools.registry
-    ends = implied_ends(session, fact, context.space_id, registry)
-    for fact_id in add_candidates(session, context.space_id, ends, registry, clock=context.clock):
-        reasons = [f"follows from: {sentence(fact)}"]
-        _decide(context, session, fact_id, "MERGE", reasons, is_stated=True)
+    def settle(self, fact: Fact, proposal: Proposal) -> None:
+        row = self.rows.get(fact.id)
+        if row is None or row.state != fact.state:
+            return  # erased, or decided by hand, since it was read
+        kind, reasons = proposal.kind, list(proposal.reasons)
+        if kind == "QUARANTINE" and fact.state == "quarantined":
+            return
+        if kind == "ACCEPT":
+            kind = "STORE"
+            if fact.salience is not None and fact.salience < self.context.settings.min_salience:
+                reasons.append(f"of little weight (salience {fact.salience:.2f}): kept, not trained")
+        self._decide(fact.id, kind, reasons, explain=self._explain)
+        if proposal.kind == "ACCEPT":
+            self._end_what_it_ends(fact)
 
+    def _explain(self, kind: str, touched: tuple[str, ...]) -> list[str]:
+        if kind == "MERGE":
+            return ["the graph holds it already: its messages are added"]
+        objects = [self.session.get_one(FactTable, fact_id).object for fact_id in touched]
+        return [f"takes the place of {', '.join(objects)}"] if objects else []
 
-def _decide(
-    context: NightContext,
-    session: Session,
-    fact_id: str,
-    kind: str,
-    reasons: Sequence[str],
-    *,
-    is_stated: bool = False,
-    explain: Explain | None = None,
-) -> None:
-    decide(
-        session,
-        context.space_id,
-        fact_id,
-        kind,
-        reasons,
-        context.tools.registry,
-        run_id=context.run_id,
-        is_stated=is_stated,
-        explain=explain,
-        clock=context.clock,
-    )
+    def _end_what_it_ends(self, fact: Fact) -> None:
+        """Ends in other slots, each a statement with a decision of its own."""
+        space_id, registry = self.context.space_id, self.context.tools.registry
+        ends = implied_ends(self.session, fact, space_id, registry)
+        for fact_id in add_candidates(self.session, space_id, ends, registry, clock=self.context.clock):
+            self._decide(fact_id, "MERGE", [f"follows from: {sentence(fact)}"], is_stated=True)
+
+    def _decide(
+        self,
+        fact_id: str,
+        kind: str,
+        reasons: Sequence[str],
+        *,
+        is_stated: bool = False,
+        explain: Explain | None = None,
+    ) -> None:
+        decide(
+            self.session,
+            self.context.space_id,
+            fact_id,
+            kind,
+            reasons,
+            self.context.tools.registry,
+            run_id=self.context.run_id,
+            is_stated=is_stated,
+            explain=explain,
+            slots=self.slots,
+            clock=self.context.clock,
+        )
 
 
 def _key(fact: Fact) -> Key:

@@ -26,6 +26,7 @@ from memory.errors import CannotDecide, CannotUndo, UnknownDecision, UnknownFact
 from memory.fact_rows import ACCEPTED, FactRow
 from memory.ports import Clock, utc_now
 from memory.registry import Registry
+from memory.slots import Slots
 from memory.timeline import Resolved, resolve
 
 Explain = Callable[
@@ -64,6 +65,7 @@ def decide(
     instead_of: str | None = None,
     by: str | None = None,
     explain: Explain | None = None,
+    slots: Slots | None = None,
     clock: Clock = utc_now,
 ) -> str:
     """The decision's id. Recorded is what accepting came to: STORE, MERGE into a fact, or CORRECT of others.
@@ -72,20 +74,20 @@ def decide(
     stored fact retracts it with every statement that it is made of. `is_stated` is for a statement that was made for
     this decision: undone, it is rejected and no candidate. `instead_of` is a waiting statement of the same slot that this
     decision rejects as well. `by` is the id of the person who decided, for the ledger. `explain` is told what accepting
-    came to and which facts it touched, and gives reasons to add. Raises UnknownFact, or CannotDecide where the fact's
-    state does not fit.
+    came to and which facts it touched, and gives reasons to add. `slots` are those read ahead for this transaction.
+    Raises UnknownFact, or CannotDecide where the fact's state does not fit.
     """
     if kind not in KINDS:
         raise ValueError(f"{kind} is no decision; one of {', '.join(KINDS)}")
-    row = _load_one(session, space_id, fact_id)
+    row = (slots.row(fact_id) if slots else None) or _load_one(session, space_id, fact_id)
     if row.state not in _FITTING.get(kind, _WAITING) or row.retracted_at is not None:
         raise CannotDecide(fact_id, kind, "retracted" if row.retracted_at else row.state)
     if is_stated:
         session.get_one(tables.Fact, fact_id).state = "rejected"
         session.flush()
         row = replace(row, state="rejected")
-    at = _next_moment(session, space_id, row, clock)
-    effects = _Effects(session, space_id, clock())
+    at = _next_moment(session, space_id, row, clock, slots)
+    effects = _Effects(session, space_id, clock(), slots)
     why = list(reasons)
     if kind in ACCEPTING:
         kind, touched = _accept(effects, row, registry)
@@ -105,6 +107,8 @@ def decide(
     )
     session.add(decision)
     session.flush()
+    if slots is not None:
+        slots.decided(row, at)
     payload = {
         "decision": decision.id,
         "fact": fact_id,
@@ -117,10 +121,15 @@ def decide(
     return decision.id
 
 
-def _next_moment(session: Session, space_id: str, row: FactRow, clock: Clock) -> datetime:
+def _next_moment(
+    session: Session, space_id: str, row: FactRow, clock: Clock, slots: Slots | None
+) -> datetime:
     """Now, or just after the slot's newest decision: decisions about one fact have an order that can be told."""
-    query = _of_slot(space_id, row.subject_id, row.predicate)
-    newest = session.scalar(query.with_only_columns(func.max(tables.Decision.decided_at)))
+    if slots is not None and slots.is_known(row):
+        newest = slots.newest(row)
+    else:
+        query = _of_slot(space_id, row.subject_id, row.predicate)
+        newest = session.scalar(query.with_only_columns(func.max(tables.Decision.decided_at)))
     return clock() if newest is None else max(clock(), newest + _TICK)
 
 
@@ -159,10 +168,12 @@ def fitting_kind(
 
 
 def _with_accepted(
-    session: Session, space_id: str, row: FactRow, registry: Registry
+    session: Session, space_id: str, row: FactRow, registry: Registry, slots: Slots | None = None
 ) -> tuple[dict[str, FactRow], list[Resolved]]:
     """The slot's accepted statements by id, and how they resolve with the row among them."""
-    accepted = fact_rows.load_slot(session, space_id, row, ACCEPTED)
+    accepted = slots.accepted(row) if slots else None
+    if accepted is None:
+        accepted = fact_rows.load_slot(session, space_id, row, ACCEPTED)
     known = {other.id: other for other in accepted if other.id != row.id}
     return known, _resolved(session, space_id, [*known.values(), replace(row, state="candidate")], registry)
 
@@ -194,7 +205,7 @@ def _kind(
 
 def _accept(effects: _Effects, row: FactRow, registry: Registry) -> tuple[str, tuple[str, ...]]:
     """What accepting came to, and the facts it touched."""
-    known, resolved = _with_accepted(effects.session, effects.space_id, row, registry)
+    known, resolved = _with_accepted(effects.session, effects.space_id, row, registry, effects.slots)
     kind, touched = _kind(row, known, resolved)
     columns: dict[str, Any] = {"state": "stored"}
     if kind == "MERGE":
@@ -208,7 +219,10 @@ def _turn_away(effects: _Effects, row: FactRow, kind: str, registry: Registry) -
     if row.state in ACCEPTED and kind == "REJECT":
         _retract(effects, row, registry)
     else:
-        effects.decide(row.id, **_as_said(row), state="rejected" if kind == "REJECT" else "quarantined")
+        state = "rejected" if kind == "REJECT" else "quarantined"
+        effects.decide(row.id, **_as_said(row), state=state)
+        if effects.slots is not None:
+            effects.slots.put([replace(row, **_as_said(row), state=state)])
     if row.state in ACCEPTED:
         effects.follow(row.subject_id, row.predicate, registry)
 
@@ -248,8 +262,8 @@ def restate(
 class _Effects:
     """Writes columns and remembers what they held before. What only follows from a decision is marked derived."""
 
-    def __init__(self, session: Session, space_id: str, at: datetime) -> None:
-        self.session, self.space_id, self.at = session, space_id, at
+    def __init__(self, session: Session, space_id: str, at: datetime, slots: Slots | None = None) -> None:
+        self.session, self.space_id, self.at, self.slots = session, space_id, at, slots
         self.made: list[dict[str, Any]] = []
 
     def decide(self, fact_id: str, **columns: Any) -> None:
@@ -287,6 +301,9 @@ class _Effects:
                 columns = _standing(row, run, self.at)
                 if any(getattr(row, column) != value for column, value in columns.items()):
                     self._set(member, columns, is_derived=True)
+                    rows[member] = replace(row, **columns)
+        if self.slots is not None:
+            self.slots.put(rows.values())
 
 
 def _as_said(row: FactRow | tables.Fact) -> dict[str, Any]:
