@@ -25,7 +25,12 @@ _ASKED = re.compile(
 )
 _EXCLAIMED = re.compile(  # asked to tell, not to know
     r"^\W*(?:(?:and|so|but|wait|ok|hey|btw|oh)\W+)*(?:can you believe|did (?:i|we) (?:ever )?tell you|have i told you|"
-    r"did you know|guess (?:what|who)|you know what|do you realise|do you realize)\b",
+    r"did you know|did you see|have you seen|do you remember that|guess (?:what|who)|you know what|do you realise|do you realize)\b",
+    _I,
+)
+_TAG = re.compile(  # "dinner is at eight, ok?" tells, and only makes sure
+    r",\s*(?:ok(?:ay)?|right|yes|yeah|eh|deal|see|remember|you know|(?:is|are|do|does|did|was|has|have|wo|ca)n't"
+    r" (?:i|you|he|she|it|we|they))\s*\?+\W*$",
     _I,
 )
 _STILL = re.compile(r"\bstill\b", _I)  # asks whether what was so goes on
@@ -66,7 +71,7 @@ _CALLED_OFF = re.compile(
     _I,
 )
 _HEARSAY = re.compile(
-    r"\b(?:rumou?rs?|gossip|apparently|allegedly|supposedly|they say|people say|word is|heard (?:that|from)|"
+    r"\b(?:rumou?rs?|gossip|apparently(?! (?:i|we|my|our)\b)|allegedly|supposedly|they say|people say|word is|heard (?:that|from)|"
     r"did you hear|(?:someone|somebody)(?: \w+){0,3} (?:said|says|told|claims)|according to|claims?|claimed|swears|reckons)\b",
     _I,
 )
@@ -137,6 +142,11 @@ TRAILS_OFF = "it trails off, and what follows may turn it around"
 UNDECIDED = (QUESTION, TRAILS_OFF)  # reasons that leave open whether it is so; the others speak against it
 _TO_TWENTY = """two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen
 nineteen twenty"""
+_NEW_CLAUSE = re.compile(
+    r"[;:]\s|\b(?:and|but|so|because|cos|then|while|although|though)\s+"
+    r"(?=(?:i|we|you|he|she|they|it|my|our|his|her|their|the)\b)",
+    _I,
+)
 _NUMBERS = {word: str(number) for number, word in enumerate(_TO_TWENTY.split(), 2)}
 _UNIT = re.compile(r"(\d)(kg|km|cm|mm|mg|ml|kr|hrs?|mins?|am|pm|g|m|l|h|k)\b")
 NEAR_WORDS = 4  # how many words before a value a negation may stand
@@ -201,6 +211,7 @@ def is_pasted(message: str) -> bool:
 
 @lru_cache(maxsize=CACHED)
 def is_question(text: str) -> bool:
+    text = _TAG.sub("", text)
     return bool(_QUESTION.search(text) or _ASKED.search(text)) and not _EXCLAIMED.search(text)
 
 
@@ -251,10 +262,12 @@ def _is_sign(text: str) -> bool:
 
 
 def _up_to(text: str, wanted: frozenset[str]) -> str:
-    """The sentence up to and with its first value: what follows seldom changes how that was meant."""
+    """The clause up to and with its first value: what follows seldom changes how that was meant, and neither does a
+    clause before it that has a subject of its own ("she wants a dog but we got a cat")."""
     for match in re.finditer(r"[\w']+", text):
         if _stem(match.group().lower()) in wanted:
-            return text[: match.end()]
+            begin = max((clause.end() for clause in _NEW_CLAUSE.finditer(text, 0, match.start())), default=0)
+            return text[begin : match.end()]
     return text
 
 

@@ -68,14 +68,6 @@ class _Question:
     def is_over(self) -> bool:
         return OVER in self.statement
 
-    def is_beside_own(self, place: int) -> bool:
-        """Whether the message goes on from evidence by the same speaker, or leads to it."""
-        speaker = self.episodes[place].speaker_id
-        return any(
-            other in self.own and self.episodes[other].speaker_id == speaker
-            for other in (place - 1, place + 1)
-        )
-
 
 class RuleJudge:
     """Implements Judge without a language model. Immutable."""
@@ -121,7 +113,10 @@ class RuleJudge:
             return Verdict(UNSUPPORTED, "the messages give orders to machines", 0.9)
         vectors = self._embedder.encode([question.statement, *texts])
         nearest = float((vectors[1:] @ vectors[0]).max())
-        if share > 0 or nearest >= NEAR_MEANING:
+        is_reckoned = bool(
+            _DATE.search(question.statement)
+        )  # "tomorrow" says a date without one of its words
+        if share > 0 or nearest >= NEAR_MEANING or is_reckoned:
             reason = f"{_percent(share)} of its telling words are there, similarity {nearest:.2f}"
             return Verdict(UNCLEAR, f"the messages touch on it, but do not say it: {reason}", 0.4)
         return Verdict(UNSUPPORTED, f"no message says it (nearest similarity {nearest:.2f})", 0.6)
@@ -134,21 +129,11 @@ def _question(statement: str, episodes: Sequence[Episode], evidence: Collection[
 
 
 def _counts(question: _Question, readings: Sequence[_Reading], place: int) -> bool:
-    """Whether what the message says speaks for the statement: it is evidence; or evidence that nothing speaks against
-    goes on from it, or answers it."""
-    if place in question.own:
-        return True
-    near = [
-        other
-        for other in question.own
-        if abs(other - place) <= 2 and not _is_doubtful(question, readings, other)
-    ]
-    is_asked = any(map(_asks, cues.sentences(question.episodes[place].text)))
-    is_answered = is_asked and any(
-        other > place and question.episodes[other].speaker_id != question.episodes[place].speaker_id
-        for other in near
+    """Whether what the message says speaks for the statement: it is evidence, or said beside evidence that nothing
+    speaks against."""
+    return place in question.own or any(
+        abs(other - place) <= 2 and not _is_doubtful(question, readings, other) for other in question.own
     )
-    return bool(near) and (question.is_beside_own(place) or is_answered)
 
 
 def _asks(sentence: cues.Sentence) -> bool:
@@ -202,7 +187,8 @@ def _answered(question: _Question, readings: Sequence[_Reading], place: int) -> 
     reading, asked = readings[place], question.episodes[place]
     replies = [e for e in question.episodes[place + 1 : place + 3] if e.speaker_id != asked.speaker_id]
     sentences = cues.sentences(asked.text)
-    if replies and reading.asserted and any(map(_asks, sentences)) and cues.declines(replies[0].text):
+    is_asked = any("?" in sentence.text for sentence in sentences)
+    if replies and reading.asserted and is_asked and cues.declines(replies[0].text):
         return _Reading(frozenset(), reading.asserted | reading.doubted, (*reading.reasons, cues.QUESTION))
     if set(reading.reasons) != {cues.QUESTION}:
         return reading

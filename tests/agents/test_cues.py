@@ -29,6 +29,11 @@ def reasons(message: str, value: str, **given: bool) -> list[str]:
         ("my aunt says i should study law", "law", OTHERS),
         ("the neighbours decided we're swedish", "swedish", OTHERS),
         ("i hope to buy a kayak", "kayak", WISH),
+        ("i want to move to Oslo and buy a kayak", "kayak", WISH),
+        ("apparently Ana has a cousin", "cousin", "it passes on hearsay"),
+        ("someone at work said you keep bees", "bees", "it passes on hearsay"),
+        ("i'd buy a kayak", "kayak", "it is hypothetical"),
+        ("is the party at Luigi's?", "luigi", cues.QUESTION),
     ],
 )
 def test_a_sign_is_seen(message: str, value: str, reason: str) -> None:
@@ -49,6 +54,12 @@ def test_a_sign_is_seen(message: str, value: str, reason: str) -> None:
         ("the doctor says i'm allergic to nuts", "nuts"),
         ("we decided we're moving to Lund", "lund"),
         ("i said i'm allergic to nuts", "nuts"),
+        ("mum wants a dog but we got a parrot", "parrot"),
+        ("apparently i have a cousin in Turku", "cousin"),
+        ("the party is at Luigi's, ok?", "luigi"),
+        ("no sorry, the 8th of may", "8th"),
+        ("i'd been a cook on a steamer", "cook"),
+        ("he speaks three languages if you count swearing", "languages"),
     ],
 )
 def test_what_looks_like_a_sign_is_none(message: str, value: str) -> None:
