@@ -74,7 +74,8 @@ class Telling:
 
 def telling_of(statement: str, episodes: Sequence[Episode]) -> Telling:
     """The stems that carry the value: no frame words, no subject, no names of those who speak."""
-    statement = _MONTH.sub(lambda match: f"{_MONTHS[int(match[2]) - 1]} {match[1]}", statement)
+    if month := _MONTH.search(statement):
+        return Telling(cues.stems(_MONTHS[int(month[2]) - 1].lower()), frozenset())
     speakers = frozenset(
         stem for name in {episode.speaker for episode in episodes} for stem in cues.stems(key(name))
     )

@@ -119,11 +119,12 @@ class Contradictions:
         return Against(other.id, "implied", "contradicts", 1.0, entry) if entry else None
 
     def _in_same_message(self, session: Session, facts: Sequence[Fact]) -> Iterable[tuple[str, Against]]:
-        """Two values of a one-at-a-time slot, both told as what simply is, by the same messages."""
+        """Two values of a one-at-a-time slot, both told as what simply is since the same day, by the same messages."""
         registry = self.context.tools.registry
         plainly = [fact for fact in facts if _is_plain(fact) and is_single(fact.predicate, registry)]
         for fact, other in _told_together(session, self.context.space_id, plainly):
-            if _is_plain(other) and not _is_same(fact, other, registry):
+            is_of_one_time = fact.valid_from == other.valid_from
+            if _is_plain(other) and is_of_one_time and not _is_same(fact, other, registry):
                 yield fact.id, Against(other.id, "same_slot", "contradicts", 1.0, "in the same message")
 
     # Words

@@ -66,6 +66,7 @@ def judge() -> RuleJudge:
         ("Ana Reis's dog is Bruno.", [("Ana Reis", "bruno ate my shoe. best dog though")]),
         ("Ana Reis is allergic to hazelnuts.", [("Leo Kamp", "careful, Ana is allergic to hazelnuts!")]),
         ("Ana Reis's exam is on 3 May 2025.", [("Ana Reis", "the exam is on saturday")]),
+        ("Ana Reis is due on 2025-06.", [("Ana Reis", "expecting!! due at the end of june")]),
         ("Ana Reis's birthday is on 9 June.", [("Ana Reis", "my birthday is the 9th, you know that")]),
         ("Ana Reis no longer eats meat.", [("Ana Reis", "i don't eat meat any more")]),
         ("Ana Reis works at Lumen.", [("Leo Kamp", "are you still at Lumen?"), ("Ana Reis", "yes, sadly")]),
