@@ -56,7 +56,8 @@ _IDLE_IF = re.compile(  # an if that makes nothing hypothetical
     _I,
 )
 _HOPED = re.compile(
-    r"\b(?:want(?:s|ed)?|hop(?:e|es|ing)|plan(?:s|ning)?|trying|tr(?:y|ies)|would like|'d like|look(?:ed|ing) (?:at|into))\b",
+    r"\b(?:supposed to|(?:was|were) going to|meant to|saving (?:up )?for|toying with|keen to|dying to|itching to|"
+    r"daydream\w*|fantasi[sz]\w*|want(?:s|ed)?|hop(?:e|es|ing)|plan(?:s|ning)?|trying|tr(?:y|ies)|would like|'d like|look(?:ed|ing) (?:at|into))\b",
     _I,
 )
 _OPEN = re.compile(r"\b(?:applied|application|let's see|we'?ll see|fingers crossed|if all goes well)\b", _I)
@@ -120,9 +121,23 @@ _TAKEN_BACK = re.compile(
 )
 _CONFESSED = re.compile(  # taken back whatever else is said
     r"\b(?:(?:that|it) was (?:only |just )?a joke|(?:i am|i'm|i was|was) (?:only |just )?(?:joking|kidding|messing)|just kidding|"
-    r"i made (?:it|that) up|pulling your leg|winding you up|april fools?|none of it is true|false alarm)\b",
+    r"i made (?:it|that) up|pulling your leg|winding you up|april fools?|none of it is true|false alarm|"
+    r"wrong (?:chat|person|group|window)|(?:had|took|stole|got hold of) my phone|not me typing|wasn't me|"
+    r"in my dreams|one can dream|would be nice)\b|^\W*(?:i wish|if only|not really|ok,? not really)\W*$|^\*\w",
     _I,
 )
+_DISBELIEVED = re.compile(  # what others answer to what was not so, or not meant
+    r"^\W*(?:haha\w*|lol|no|um|er|ha)?\W*(?:as if|yeah,? right|sure you (?:are|did|do|have)|in your dreams|very funny|liar|nice try|"
+    r"you wish|stop lying|(?:no,? )?you (?:did|do|are|have|were|will) not|(?:no,? )?you (?:didn't|don't|aren't|haven't|weren't|won't)|"
+    r"no,? (?:it|she|he|they|we) (?:is|are|was|were|did|do|does|has|have)(?:n't| not)|that's not (?:true|right))\b",
+    _I,
+)
+_PLAYED = re.compile(
+    r"\bin (?:the|my|this|that) (?:game|play|dream|film|movie|book|novel|show|story|sims)\b|\bmy character\b|"
+    r"\bdress(?:ed|ing)? (?:up )?as\b|\bfor halloween\b|\bpretending\b|\brole ?play",
+    _I,
+)
+_FORWARDED = re.compile(r"^\W*(?:fwd|fw|forwarded)\b|^\s*>", _I)
 _FORMER = re.compile(r"\b(?:former|formerly|ex|used to be|was once|back then)\b", _I)
 _AGREED = re.compile(
     r"^\W*(?:yes|yeah|yep|yup|ya|sure|exactly|correct|right|true|indeed|of course|absolutely|definitely|it is|she is|"
@@ -149,7 +164,7 @@ _NEW_CLAUSE = re.compile(
 )
 _NUMBERS = {word: str(number) for number, word in enumerate(_TO_TWENTY.split(), 2)}
 _UNIT = re.compile(r"(\d)(kg|km|cm|mm|mg|ml|kr|hrs?|mins?|am|pm|g|m|l|h|k)\b")
-NEAR_WORDS = 4  # how many words before a value a negation may stand
+NEAR_WORDS = 5  # how many words before a value a negation may stand
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +271,11 @@ def confesses(message: str) -> bool:
     return bool(_CONFESSED.search(message))
 
 
+def disbelieves(message: str) -> bool:
+    """Whether a reply says that what was just said is not so."""
+    return bool(_DISBELIEVED.search(message))
+
+
 def _is_sign(text: str) -> bool:
     """Whether the sentence is too short to have a matter of its own."""
     return len(re.findall(r"[\w']+", text)) <= _SIGN_WORDS
@@ -320,6 +340,8 @@ _WHOLE: tuple[tuple[str, Callable[[Sentence], bool]], ...] = (
     ),
     (TRAILS_OFF, lambda s: s.text.rstrip().endswith(("…", "...")) and bool(_GOES_ON.search(s.following))),
     (NOT_MEANT, lambda s: bool(_LOVE_TO_COMPLAIN.search(s.text))),
+    (NOT_MEANT, lambda s: bool(_PLAYED.search(s.text))),
+    ("it quotes somebody", lambda s: bool(_FORWARDED.search(s.message))),
 )
 _BEFORE: tuple[tuple[str, Callable[[str], bool]], ...] = (
     ("it is hypothetical", lambda text: bool(_UNREAL.search(_IDLE_IF.sub(" ", text)))),

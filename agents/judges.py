@@ -236,13 +236,16 @@ def _tells_an_end(question: _Question) -> bool:
 
 def _is_taken_back(readings: Sequence[_Reading], question: _Question) -> bool:
     """Whether after the last message that asserts it, one that does not takes it back: it says one of the words; or so
-    few of its own that it can only mean what was said before; or that its speaker did not mean what they said."""
+    few of its own that it can only mean what was said before; or that its speaker did not mean what they said; or the
+    next to speak does not believe it."""
     last = max(place for place, reading in enumerate(readings) if reading.asserted)
     speaker = question.episodes[last].speaker_id
-    return any(
+    after = question.episodes[last + 1 :]
+    reply = next((episode for episode in after if episode.speaker_id != speaker), None)
+    return (reply is not None and cues.disbelieves(reply.text)) or any(
         (cues.confesses(episode.text) and episode.speaker_id == speaker)
         or (_is_about_before(episode.text, question.telling) and _takes_back(episode.text))
-        for episode in question.episodes[last + 1 :]
+        for episode in after
     )
 
 

@@ -33,6 +33,9 @@ def reasons(message: str, value: str, **given: bool) -> list[str]:
         ("apparently Ana has a cousin", "cousin", "it passes on hearsay"),
         ("someone at work said you keep bees", "bees", "it passes on hearsay"),
         ("i'd buy a kayak", "kayak", "it is hypothetical"),
+        ("we were going to buy a kayak", "kayak", WISH),
+        ("in the game i own a kayak", "kayak", NOT_MEANT),
+        ("fwd: Ana owns a kayak", "kayak", "it quotes somebody"),
         ("is the party at Luigi's?", "luigi", cues.QUESTION),
     ],
 )
@@ -59,6 +62,8 @@ def test_a_sign_is_seen(message: str, value: str, reason: str) -> None:
         ("the party is at Luigi's, ok?", "luigi"),
         ("no sorry, the 8th of may", "8th"),
         ("i'd been a cook on a steamer", "cook"),
+        ("we are going to Rome, the game is on sunday", "rome"),
+        ("the kayak is forwarded to Oslo", "kayak"),
         ("he speaks three languages if you count swearing", "languages"),
     ],
 )
@@ -69,6 +74,36 @@ def test_what_looks_like_a_sign_is_none(message: str, value: str) -> None:
 def test_a_statement_about_a_wish_is_not_doubted_for_being_one() -> None:
     assert reasons("i want to see Kyoto", "kyoto") == [WISH]
     assert reasons("i want to see Kyoto", "kyoto", is_wish=True) == []
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["i wish", "sorry wrong chat", "my brother had my phone", "*kayak", "was only joking", "in my dreams"],
+)
+def test_a_confession_is_heard(message: str) -> None:
+    assert cues.confesses(message)
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["i wish you were here", "my phone is new", "not really a kayak, more a boat", "what a joke of a film"],
+)
+def test_other_talk_confesses_nothing(message: str) -> None:
+    assert not cues.confesses(message)
+
+
+@pytest.mark.parametrize(
+    "reply", ["yeah right", "no you didn't", "haha as if", "no he isn't!", "you did NOT"]
+)
+def test_disbelief_is_heard(reply: str) -> None:
+    assert cues.disbelieves(reply)
+
+
+@pytest.mark.parametrize(
+    "reply", ["no way!!", "haha congrats", "you are the best", "no, i didn't know", "sure"]
+)
+def test_surprise_is_no_disbelief(reply: str) -> None:
+    assert not cues.disbelieves(reply)
 
 
 @pytest.mark.parametrize(
