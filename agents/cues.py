@@ -16,6 +16,12 @@ _I = re.IGNORECASE
 _SPLIT = re.compile(r"(?<=[.!?…])[\"”']?\s+|\n+")
 _QUOTED = re.compile(r"[\"“«]([^\"“”«»]{8,})[\"”»]|(?<!\w)'([^'\n]{8,})'(?!\w)")
 
+_SPEECH = re.compile(
+    r"\b(?:sa(?:y|ys|id|ying)|tell(?:s|ing)?|told|wr(?:ite|ites|ote|itten)|ask(?:s|ed)?|shout(?:s|ed)?|goes|went|was like|"
+    r"quote|words?|text(?:s|ed)?|messages?|messaged|letter|email|note|sign|decided|claims?|announce[sd]?|answer(?:s|ed)?|"
+    r"repl(?:y|ies|ied)|IMPORTANT)\b|:\s*[\"“«']",
+    _I,
+)
 _QUESTION = re.compile(r"\?\W*$")
 _ASKED = re.compile(
     r"^\W*(?:(?:and|so|but|wait|ok|hey|btw)\W+)?(?:(?:who|what|where|when|why|how|which|whose)\b(?!.*\b(?:is|was) that\b)"
@@ -29,7 +35,7 @@ _EXCLAIMED = re.compile(  # asked to tell, not to know
     _I,
 )
 _TAG = re.compile(  # "dinner is at eight, ok?" tells, and only makes sure
-    r",\s*(?:ok(?:ay)?|right|yes|yeah|eh|deal|see|remember|you know|(?:is|are|do|does|did|was|has|have|wo|ca)n't"
+    r",\s*(?:did i (?:say|mention|tell you)(?: that)?|have i said|ok(?:ay)?|right|yes|yeah|eh|deal|see|remember|you know|(?:is|are|do|does|did|was|has|have|wo|ca)n't"
     r" (?:i|you|he|she|it|we|they))\s*\?+\W*$",
     _I,
 )
@@ -126,10 +132,10 @@ _CONFESSED = re.compile(  # taken back whatever else is said
     r"in my dreams|one can dream|would be nice)\b|^\W*(?:i wish|if only|not really|ok,? not really)\W*$|^\*\w",
     _I,
 )
-_DISBELIEVED = re.compile(  # what others answer to what was not so, or not meant
-    r"^\W*(?:haha\w*|lol|no|um|er|ha)?\W*(?:as if|yeah,? right|sure you (?:are|did|do|have)|in your dreams|very funny|liar|nice try|"
-    r"you wish|stop lying|(?:no,? )?you (?:did|do|are|have|were|will) not|(?:no,? )?you (?:didn't|don't|aren't|haven't|weren't|won't)|"
-    r"no,? (?:it|she|he|they|we) (?:is|are|was|were|did|do|does|has|have)(?:n't| not)|that's not (?:true|right))\b",
+_DISBELIEVED = re.compile(  # what others answer to what was not so, or not meant; "you did NOT" is mere surprise
+    r"^\W*(?:haha\w*|lol|no|um|er|ha)?\W*(?:as if|yeah,? right|sure you (?:are|did|do|have)|in your dreams|very funny|liar|"
+    r"nice try|you wish|stop lying|that's not (?:true|right))\b"
+    r"|^\W*no,? (?:you|it|she|he|they|we) (?:is|are|was|were|did|do|does|has|have|will|wo|ca)(?:n't| not)\b",
     _I,
 )
 _PLAYED = re.compile(
@@ -159,7 +165,8 @@ _TO_TWENTY = """two three four five six seven eight nine ten eleven twelve thirt
 nineteen twenty"""
 _NEW_CLAUSE = re.compile(
     r"[;:]\s|\b(?:and|but|so|because|cos|then|while|although|though)\s+"
-    r"(?=(?:i|we|you|he|she|they|it|my|our|his|her|their|the)\b)",
+    r"(?=(?:i|we|you|he|she|they|it|my|our|his|her|their|the)\b)"
+    r"|(?:\w\S*\s+){3,}\S+,\s+(?=(?:i|we|you|he|she|they|it)(?:'|\s))",  # after a clause, not after "one day,"
     _I,
 )
 _NUMBERS = {word: str(number) for number, word in enumerate(_TO_TWENTY.split(), 2)}
@@ -305,6 +312,8 @@ def _is_negated(text: str, wanted: frozenset[str]) -> bool:
 def _is_quoted(sentence: Sentence, wanted: frozenset[str]) -> bool:
     """All of the values that the message holds stand inside quotation marks."""
     message = sentence.message
+    if not _SPEECH.search(_QUOTED.sub(" ", message)):
+        return False  # titles and names stand in quotation marks as well
     inside = " ".join(a or b for a, b in _QUOTED.findall(message))
     outside = _QUOTED.sub(" ", message)
     return bool(inside) and bool(wanted & stems(inside)) and not wanted & stems(outside)

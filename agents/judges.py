@@ -187,7 +187,7 @@ def _answered(question: _Question, readings: Sequence[_Reading], place: int) -> 
     reading, asked = readings[place], question.episodes[place]
     replies = [e for e in question.episodes[place + 1 : place + 3] if e.speaker_id != asked.speaker_id]
     sentences = cues.sentences(asked.text)
-    is_asked = any("?" in sentence.text for sentence in sentences)
+    is_asked = any("?" in sentence.text for sentence in sentences) and any(map(_asks, sentences))
     if replies and reading.asserted and is_asked and cues.declines(replies[0].text):
         return _Reading(frozenset(), reading.asserted | reading.doubted, (*reading.reasons, cues.QUESTION))
     if set(reading.reasons) != {cues.QUESTION}:

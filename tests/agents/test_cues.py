@@ -33,6 +33,8 @@ def reasons(message: str, value: str, **given: bool) -> list[str]:
         ("apparently Ana has a cousin", "cousin", "it passes on hearsay"),
         ("someone at work said you keep bees", "bees", "it passes on hearsay"),
         ("i'd buy a kayak", "kayak", "it is hypothetical"),
+        ("one day, i own a kayak", "kayak", "it is hypothetical"),
+        ("he wrote 'Ana owns a kayak'", "kayak", "it quotes somebody"),
         ("we were going to buy a kayak", "kayak", WISH),
         ("in the game i own a kayak", "kayak", NOT_MEANT),
         ("fwd: Ana owns a kayak", "kayak", "it quotes somebody"),
@@ -64,6 +66,9 @@ def test_a_sign_is_seen(message: str, value: str, reason: str) -> None:
         ("i'd been a cook on a steamer", "cook"),
         ("we are going to Rome, the game is on sunday", "rome"),
         ("the kayak is forwarded to Oslo", "kayak"),
+        ("my mother will want to feed him, she's in Leeds anyway", "leeds"),
+        ("my thesis is called 'Carbon memory in the fens'", "carbon"),
+        ("i start at the library on monday, did i say?", "library"),
         ("he speaks three languages if you count swearing", "languages"),
     ],
 )
@@ -92,15 +97,13 @@ def test_other_talk_confesses_nothing(message: str) -> None:
     assert not cues.confesses(message)
 
 
-@pytest.mark.parametrize(
-    "reply", ["yeah right", "no you didn't", "haha as if", "no he isn't!", "you did NOT"]
-)
+@pytest.mark.parametrize("reply", ["yeah right", "no you didn't", "haha as if", "no he isn't!"])
 def test_disbelief_is_heard(reply: str) -> None:
     assert cues.disbelieves(reply)
 
 
 @pytest.mark.parametrize(
-    "reply", ["no way!!", "haha congrats", "you are the best", "no, i didn't know", "sure"]
+    "reply", ["no way!!", "haha congrats", "you are the best", "no, i didn't know", "you did NOT"]
 )
 def test_surprise_is_no_disbelief(reply: str) -> None:
     assert not cues.disbelieves(reply)
