@@ -123,3 +123,20 @@ def test_a_stored_fact_that_is_asked_for_is_scored_again_and_stays_as_new_as_it_
     after = get_fact(chat.database, chat.space_id, fact_id, REGISTRY)
     assert (after.salience or 0) > (before.salience or 0)
     assert (after.salience_terms or {})["novelty"] == (before.salience_terms or {})["novelty"] == 1.0
+
+
+def test_a_message_weighs_as_much_as_the_weightiest_fact_that_rests_on_it(chat: Any) -> None:
+    chat.propose(("Mona Berg", "lives_in", "Bergen", 0))
+    score.run(chat.context(), no_progress)
+    (fact,) = candidates(chat.database, chat.space_id)
+    ids = [episode.id for episode in chat.episodes]
+    with chat.database.reading() as session:
+        found = score.salience_of_messages(session, chat.space_id, ids)
+    assert found[ids[0]] == fact.salience
+    assert all(value <= score.MOST_OF_WORDS for key, value in found.items() if key != ids[0])
+
+
+def test_a_message_that_says_who_somebody_is_outweighs_chit_chat() -> None:
+    told = score.message_terms("i never lie to my children, honesty matters to me", 6.0)
+    idle = score.message_terms("ok see you at eight", 0.0)
+    assert all(told[name] > idle[name] for name in told)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
+from memory.episodes import episodes_near
 from memory.waiting import load_waiting, waiting_ids
 
 
@@ -31,3 +33,12 @@ def test_in_one_message_what_was_comes_before_what_became_of_it(world: Any) -> N
     for value, change in told:
         world.add(world.candidate(value, 3, change=change, episode_ids=(message,)))
     assert order(world) == ["Porto", "Braga", "Aveiro"]
+
+
+def test_episodes_near_are_those_of_the_conversation_within_the_span(world: Any) -> None:
+    near = [world.say("Ana Reis", day) for day in (1, 3, 9)]
+    elsewhere = world.say("Ana Reis", 3, to="Cleo Ray")
+    found = episodes_near(world.database, world.space_id, [near[1]], timedelta(days=3))
+    assert [episode.id for episode in found] == near[:2]
+    both = episodes_near(world.database, world.space_id, [near[1], elsewhere], timedelta(days=3))
+    assert [episode.id for episode in both] == [near[0], near[1], elsewhere]
