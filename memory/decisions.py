@@ -159,14 +159,6 @@ def _load_one(session: Session, space_id: str, fact_id: str) -> FactRow:
     return found[0]
 
 
-def fitting_kind(
-    session: Session, space_id: str, fact_id: str, registry: Registry
-) -> tuple[str, tuple[str, ...]]:
-    """What accepting the fact would come to: STORE, MERGE or CORRECT, and the ids of the facts it would touch."""
-    row = _load_one(session, space_id, fact_id)
-    return _kind(row, *_with_accepted(session, space_id, row, registry))
-
-
 def _with_accepted(
     session: Session, space_id: str, row: FactRow, registry: Registry, slots: Slots | None = None
 ) -> tuple[dict[str, FactRow], list[Resolved]]:

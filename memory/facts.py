@@ -20,7 +20,7 @@ from db import tables
 from db.engine import Database
 from memory import fact_rows
 from memory.candidates import add_candidates
-from memory.decisions import KINDS, decide, fitting_kind, list_decisions, undo
+from memory.decisions import KINDS, decide, list_decisions, undo
 from memory.errors import UnknownFact
 from memory.fact_rows import FactRow
 from memory.fact_views import HOLDING, Asked, Choice, plain, read
@@ -39,7 +39,6 @@ __all__ = [
     "candidates",
     "decide",
     "fact_json",
-    "fitting_kind",
     "get_fact",
     "list_decisions",
     "list_facts",

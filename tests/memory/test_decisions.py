@@ -15,7 +15,6 @@ from memory.facts import (
     ALL_STATUSES,
     candidates,
     decide,
-    fitting_kind,
     get_fact,
     list_decisions,
     undo,
@@ -130,16 +129,6 @@ def test_deciding_an_unknown_fact_is_refused(world) -> None:
 def test_an_unknown_kind_is_refused(world) -> None:
     with pytest.raises(ValueError, match="is no decision"):
         world.decide(world.claim("Porto", 1), "DELETE")
-
-
-def test_fitting_kind_tells_before_anything_is_written(world) -> None:
-    porto = world.store("Porto", 1)
-    again, lisbon = world.claim("porto", 2), world.claim("Lisbon", 9, change="update")
-    before = state_of(world)
-    with world.database.transaction() as session:
-        assert fitting_kind(session, world.space_id, again, world.registry) == ("MERGE", (porto,))
-        assert fitting_kind(session, world.space_id, lisbon, world.registry) == ("CORRECT", (porto,))
-    assert state_of(world) == before
 
 
 @pytest.mark.parametrize("change", ["state", "update", "correct", "end"])
