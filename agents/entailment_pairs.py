@@ -25,9 +25,11 @@ from memory.wordings import Wordings, fill, spoken
 
 HELD_OUT = 4  # every list's last 1/HELD_OUT is kept for measuring
 SHARE_IMPLIED, SHARE_TALK, SHARE_SAME_KIND = 0.25, 0.35, 0.4
+SHARE_NEAR, SHARE_MADE_UP = 0.5, 0.4
 _FAR_REACHING = frozenset({"relationship_status", "died_on", "retired_on"})  # they bear on other predicates
 _HOMES = ("flat", "house", "room", "cottage")
 _UNITS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+_NAMED = frozenset({"person", "place", "organisation", "pet"})
 _KINDS = frozenset({"person", "place", "organisation", "thing", "date", "number"})
 
 _Value = TypeVar("_Value")
@@ -60,6 +62,7 @@ class _Maker:
         self._lists: dict[str, list[str]] = {
             name: _part(values, is_held_out) for name, values in found["lists"].items()
         }
+        self._parts: dict[str, list[str]] = found["made_up"]
         self._implied = [group for group in found["implied"] if group.get("held_out", False) == is_held_out]
         self._same_values: dict[str, list[Sequence[str]]] = {
             kind: _part(forms, is_held_out) for kind, forms in found["same"].items()
@@ -82,7 +85,7 @@ class _Maker:
                 self._other_predicate,
                 self._one_of_several,
             ),
-            CONTRADICTION: (self._other_value,),
+            CONTRADICTION: (self._other_value, self._not_shorter, self._not_in_other_words),
         }
         return self._rng.choice(kinds[label])()
 
@@ -101,28 +104,50 @@ class _Maker:
 
     def _shorter(self) -> Pair:
         """A value with more to it says the value alone: "nurse at Hillview Hospital" is "nurse"."""
-        subject, job, place, day, phone = (
-            self._value(kind) for kind in ("person", "job", "place", "date", "phone")
-        )
-        a_day = self._rng.choice([slot for slot in self._single if slot.values == "date"])
+        slot, full, short = self._rng.choice(self._long_values())
+        return Pair(*self._two_sayings(slot, self._value("person"), full, short), ENTAILMENT)
+
+    def _not_shorter(self) -> Pair:
+        """The same of two values; half of the time both in full."""
+        place = self._rng.randrange(len(self._long_values()))
+        (slot, full, short), (_, other, other_short) = (self._long_values()[place] for _ in range(2))
+        if short == other_short:
+            return self._not_shorter()
+        told = other if self._rng.random() < 0.5 else other_short
+        return Pair(*self._two_sayings(slot, self._value("person"), full, told), CONTRADICTION)
+
+    def _long_values(self) -> list[tuple[_Slot, str, str]]:
+        job, place, day, phone = (self._value(kind) for kind in ("job", "place", "date", "phone"))
+        a_day = self._single_of("date")
         grams = int(self._value("weight").split()[0])
-        slot, full, short = self._rng.choice(
-            [
-                (_Slot("job", "job", True), f"{job} at {self._value('organisation')}", job),
-                (_Slot("lives_in", "place", True), f"{self._rng.choice(_HOMES)} in {place}", place),
-                (_Slot("phone_number", "phone", True), phone, phone[-5:].replace(" ", "")),
-                (_Slot("birth_weight", "weight", True), f"{grams} grams", f"{grams / 1000:g} kg"),
-                (a_day, day, _without_year(day)),
-                (a_day, day, _day_alone(day)),
-            ]
-        )
-        return Pair(*self._two_sayings(slot, subject, full, short), ENTAILMENT)
+        return [
+            (_Slot("job", "job", True), f"{job} at {self._value('organisation')}", job),
+            (_Slot("lives_in", "place", True), f"{self._rng.choice(_HOMES)} in {place}", place),
+            (_Slot("phone_number", "phone", True), phone, phone[-5:].replace(" ", "")),
+            (_Slot("birth_weight", "weight", True), f"{grams} grams", f"{grams / 1000:g} kg"),
+            (a_day, day, _without_year(day)),
+            (a_day, day, _day_alone(day)),
+        ]
 
     def _in_other_words(self) -> Pair:
         kind = self._rng.choice(list(self._same_values))
         slot = self._rng.choice([slot for slot in self._slots if slot.values == kind])
         value, other = self._rng.choice(self._same_values[kind])
         return Pair(*self._two_sayings(slot, self._value("person"), value, other), ENTAILMENT)
+
+    def _not_in_other_words(self) -> Pair:
+        """A value of these lists against a plain one; colours of one name may be one, so they are left out."""
+        kinds = {slot.values for slot in self._single} & set(self._same_values) - {"colour"}
+        kind = self._rng.choice(sorted(kinds))
+        value, other = self._rng.choice(self._same_values[kind])
+        plain = self._value(kind)
+        if plain in (value, other):
+            return self._not_in_other_words()
+        texts = (value, plain) if self._rng.random() < 0.5 else (plain, other)
+        return Pair(*self._two_sayings(self._single_of(kind), self._value("person"), *texts), CONTRADICTION)
+
+    def _single_of(self, values: str) -> _Slot:
+        return self._rng.choice([slot for slot in self._single if slot.values == values])
 
     def _other_value(self) -> Pair:
         slot, subject = self._rng.choice(self._single), self._value("person")
@@ -197,6 +222,8 @@ class _Maker:
         if kind == "number":
             number = self._rng.randint(1, 12) if self._rng.random() < 0.6 else self._rng.randint(13, 99)
             return _UNITS[number - 1] if number <= 12 and self._rng.random() < 0.5 else str(number)
+        if kind in _NAMED and self._rng.random() < SHARE_MADE_UP:
+            return self._made_up(kind)
         return self._rng.choice(self._lists[kind])
 
     def _values(self, kind: str, *, of: str = "") -> tuple[str, str]:
@@ -205,8 +232,26 @@ class _Maker:
         while one == of:
             one = self._value(kind)
         while another == of or _plain(another) == _plain(one):
-            another = self._value(kind)
+            another = self._near(kind, one) if self._rng.random() < SHARE_NEAR else self._value(kind)
         return one, another
+
+    def _near(self, kind: str, value: str) -> str:
+        """A day, number or phone number that differs little; of other kinds any value."""
+        if kind == "date":
+            return (date.fromisoformat(value) + timedelta(days=self._rng.randint(-20, 20))).isoformat()
+        if kind == "number":
+            return str(max(1, int(_plain(value)) + self._rng.choice((-2, -1, 1, 2))))
+        if kind == "phone":
+            return f"{value[:-2]}{self._rng.randrange(10, 99)}"
+        return self._value(kind)
+
+    def _made_up(self, kind: str) -> str:
+        """A name that nobody has, so that names are compared and not remembered."""
+        parts = self._parts
+        name = "".join(
+            self._rng.choice(parts["syllable"]) for _ in range(self._rng.randint(2, 3))
+        ).capitalize()
+        return f"{name} {self._rng.choice(parts['firm'])}" if kind == "organisation" else name
 
 
 def _slots(found: dict[str, Any]) -> list[_Slot]:
