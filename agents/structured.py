@@ -1,6 +1,7 @@
 """Asking a chat model for JSON of a given shape, and showing it people's words as data.
 
 `ask_json` gives only what fits the schema exactly; anything else is BadAnswer, so a caller can drop and count it.
+`ask_verdict` makes a verdict of it, without a label where there is none.
 `fenced` renders messages so that nothing in them can be taken for an instruction or close the fence early.
 """
 
@@ -11,9 +12,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-from agents.errors import BadAnswer
+from agents.errors import AgentError, BadAnswer
 from memory.ports import ChatModel
-from memory.types import Episode
+from memory.types import Episode, Verdict
 
 Schema = Mapping[str, Any]
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -51,6 +52,29 @@ def ask_json(
     if problem := misfit(value, schema):
         raise BadAnswer(model.name, problem)
     return value
+
+
+def ask_verdict(
+    model: ChatModel, system: str, question: str, labels: Sequence[str], *, max_tokens: int
+) -> Verdict:
+    """One of the labels, reasoned for before it is chosen. Verdict(None, why) where the model is away or its answer
+    cannot be used: nobody takes that for a yes."""
+    schema = {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["reasoning", "label", "confidence"],
+        "properties": {
+            "reasoning": {"type": "string", "maxLength": 1200},
+            "label": {"type": "string", "enum": list(labels)},
+            "confidence": {"type": "number", "minimum": 0, "maximum": 1},
+        },
+    }
+    messages = [{"role": "system", "content": system}, {"role": "user", "content": question}]
+    try:
+        answer = ask_json(model, messages, schema, max_tokens=max_tokens)
+    except AgentError as exc:
+        return Verdict(None, str(exc))
+    return Verdict(answer["label"], answer["reasoning"], float(answer["confidence"]))
 
 
 def misfit(value: Any, schema: Schema, at: str = "answer") -> str | None:

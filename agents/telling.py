@@ -17,7 +17,7 @@ from pathlib import Path
 from agents import cues
 from memory.names import key
 from memory.types import Episode
-from memory.wordings import Wordings
+from memory.wordings import MONTHS, Wordings
 
 # Words that statements share whatever their value; those of the shipped wordings are added.
 _COMMON = """a an the is are was were be been am has have had do does did of in on at to for from by with and or as it its
@@ -26,20 +26,6 @@ february march april may june july august september october november december"""
 _SUBJECT = re.compile(r"(?:[A-ZÀ-Þ][\w'’-]*\s+){1,4}")
 _POSSESSED = re.compile(r"[^.]+?['’]s (?P<relation>[^.]+?) (?:is|was|are|were) (?P<value>.+)$")
 _DATE = re.compile(r"\b\d{1,2} [A-Z][a-z]+ \d{4}\b")
-_MONTHS = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-]
 _MONTH = re.compile(r"\b(\d{4})-(0[1-9]|1[0-2])\b(?!-)")
 _YEAR = re.compile(r"(?:19|20)\d\d")
 _FAMILY = 5  # letters from which words of one beginning can be a family
@@ -75,7 +61,7 @@ class Telling:
 def telling_of(statement: str, episodes: Sequence[Episode]) -> Telling:
     """The stems that carry the value: no frame words, no subject, no names of those who speak."""
     if month := _MONTH.search(statement):
-        return Telling(cues.stems(_MONTHS[int(month[2]) - 1].lower()), frozenset())
+        return Telling(cues.stems(MONTHS[int(month[2]) - 1].lower()), frozenset())
     speakers = frozenset(
         stem for name in {episode.speaker for episode in episodes} for stem in cues.stems(key(name))
     )

@@ -25,7 +25,7 @@ def _set(spaced: str) -> frozenset[str]:
 
 
 _SLOT = re.compile(r"\{s\}'s|\{s\}|\{o\}|\{a o\}|\{p\}")
-_MONTHS = (
+MONTHS = (
     "January",
     "February",
     "March",
@@ -78,7 +78,7 @@ def _spoken_date(match: re.Match[str]) -> str:
         day = date.fromisoformat(match[1])
     except ValueError:
         return match[0]
-    said = f"{day.day} {_MONTHS[day.month - 1]} {day.year}"
+    said = f"{day.day} {MONTHS[day.month - 1]} {day.year}"
     return said if match[2] in (None, "00:00") else f"{said} at {match[2]}"
 
 
