@@ -49,7 +49,9 @@ def test_every_command_explains_itself_without_a_home(empty: Any, command: list[
 
 def test_import_reports_what_it_did_and_again_that_there_is_nothing_new(empty: Any, chat: Path) -> None:
     first = empty("import", chat, "--json").json
-    assert set(first) == {"source", "kind", "messages", "new", "people", "candidates", "emotion_tags"}
+    assert set(first) == {
+        "source", "kind", "messages", "new", "people", "candidates", "emotion_tags", "skipped",
+    }  # fmt: skip
     assert (first["kind"], first["messages"], first["new"]) == ("jsonl", 5, 5)
     assert first["people"] == ["Ada Lund", "Bo Rask"]
     assert first["candidates"] >= 3
@@ -64,7 +66,8 @@ def test_a_preview_writes_nothing_not_even_a_home(empty: Any, chat: Path) -> Non
     shown = empty("import", chat, "--preview")
     assert (shown.code, shown.err) == (0, "")
     assert shown.out.startswith("jsonl: 5 messages by Ada Lund, Bo Rask, 2025-03-01 to 2025-06-05")
-    assert [found["messages"] for found in empty("import", chat, "--preview", "--json").json] == [5]
+    (found,) = empty("import", chat, "--preview", "--json").json
+    assert (found["messages"], found["skipped"], len(found["rows"])) == (5, [], 3)
     assert not empty.home.exists()
 
 
