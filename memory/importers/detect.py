@@ -13,7 +13,22 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from memory.errors import BrokenExport, EmptyChat, UnknownFormat
-from memory.importers import discord, jsonl, telegram, whatsapp
+from memory.importers import (
+    chatgpt,
+    claude,
+    csv_chat,
+    discord,
+    imessage_db,
+    imessage_text,
+    jsonl,
+    locomo,
+    mbox,
+    meta,
+    signal,
+    slack,
+    telegram,
+    whatsapp,
+)
 from memory.importers.documents import document
 from memory.importers.files import File, Meter, digest
 from memory.importers.shape import Reader, Reading, ReadOptions
@@ -24,11 +39,21 @@ FUTURE = timedelta(days=1)  # by which a message may be ahead of this machine's 
 LooksLike = Callable[[str], bool]
 
 _JSON: tuple[tuple[LooksLike, Reader], ...] = (
+    (signal.looks_like, signal.read),
     (jsonl.looks_like, jsonl.read),
+    (chatgpt.looks_like, chatgpt.read),
+    (claude.looks_like, claude.read),
+    (locomo.looks_like, locomo.read),
+    (meta.looks_like, meta.read),
     (discord.looks_like, discord.read),
     (telegram.looks_like, telegram.read),
 )
-_TEXT: tuple[tuple[LooksLike, Reader], ...] = ((whatsapp.looks_like, whatsapp.read),)
+_TEXT: tuple[tuple[LooksLike, Reader], ...] = (
+    (whatsapp.looks_like, whatsapp.read),
+    (imessage_text.looks_like, imessage_text.read),
+    (mbox.looks_like, mbox.read),
+    (csv_chat.looks_like, csv_chat.read),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +116,14 @@ def open_files(files: tuple[File, ...], name: str, meter: Meter, options: ReadOp
 
 
 def _readings(files: tuple[File, ...], name: str, options: ReadOptions) -> list[Reading]:
+    if slack.belongs(files):
+        return [slack.read(files, options)]
     if len(files) == 1:
         return [_reader(files[0], name)(files[0], options)]
     readings: list[Reading] = []
-    for file in files:
+    for file in sorted(files, key=meta.page):
+        if signal.is_copy(file, files):
+            continue
         try:
             readings.append(_reader(file, name)(file, options))
         except (UnknownFormat, EmptyChat):
@@ -123,6 +152,8 @@ def _ensure_message(export: Export) -> None:
 
 def _reader(file: File, name: str) -> Reader:
     """Raises UnknownFormat and EmptyChat under the name that was given."""
+    if file.head().startswith(imessage_db.SIGNATURE):
+        return imessage_db.read
     head = file.head_text()
     if not head.strip("\ufeff \t\r\n\0"):
         raise EmptyChat(name) if not file.head().strip(b"\xef\xbb\xbf \t\r\n\0") else UnknownFormat(name)

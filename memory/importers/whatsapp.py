@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 from functools import lru_cache
+from typing import NamedTuple
 
 from memory import names
 from memory.errors import UnknownFormat
@@ -30,12 +31,12 @@ _TIME = (
 _ANDROID = re.compile(rf"^{_MARKS}{_DATE}[,،]?[^\S\n]{_TIME}[^\S\n][-–][^\S\n]")
 _IOS = re.compile(rf"^{_MARKS}\[{_DATE}[,،]?[^\S\n]{_TIME}\][^\S\n]?")
 _N_LINES_TO_JUDGE = 20
+_N_FORMS = 100_000  # of names whose meaning is kept
 MAX_MESSAGE = 1 << 20  # characters; what a message holds beyond them is left out and reported
 _AFTER_NOON = ("p", "م", "下午", "오후", "午後")
 
 
-@dataclass(frozen=True, slots=True)
-class _Block:
+class _Block(NamedTuple):
     """One message or notice: its head, and what follows it up to the next head. Without a head: lines before the first."""
 
     line: int  # 1-based number of its first line
@@ -75,32 +76,27 @@ def read(file: File, options: ReadOptions) -> Reading:
         raise UnknownFormat(file.name)
     survey = _survey(file, form)
     order = survey.dates.chosen()
-    speakers = survey.colons.full_names()
+    speakers = _Names(survey.colons.full_names())
     conversation = _conversation(file, form, speakers)
 
     def rows() -> Iterator[Row]:
         for block in _blocks(file, form):
-            yield from _rows(block, order.order, speakers, conversation, options.zone)
+            yield _row(block, order.order, speakers, conversation, options.zone)
+            if block.is_cut:
+                yield Skipped(f"line {block.line}", f"it goes on for more than {MAX_MESSAGE} characters")
 
     app = "iOS" if form.pattern is _IOS else "Android"
     return Reading("whatsapp", (f"WhatsApp, {app} form", order.note), rows)
 
 
-def _rows(
-    block: _Block, order: Order, speakers: dict[str, str], conversation: str, zone: tzinfo
-) -> Iterator[Row]:
+def _row(block: _Block, order: Order, speakers: _Names, conversation: str, zone: tzinfo) -> Row:
     if block.head is None:
-        yield Skipped(f"line {block.line}", "no message begins before it")
-        return
-    speaker, said = _split(block.rest, speakers)
+        return Skipped(f"line {block.line}", "no message begins before it")
+    speaker, said = speakers.split(block.rest)
     if speaker is None or is_notice(said):
-        yield Skipped(f"line {block.line}", SYSTEM)
-        return
+        return Skipped(f"line {block.line}", SYSTEM)
     kind, words, is_edited = classify(said)
-    time = _time(block.head, order, zone)
-    yield Message(time, speaker, words, kind, is_edited, None, conversation)
-    if block.is_cut:
-        yield Skipped(f"line {block.line}", f"the rest of a message of more than {MAX_MESSAGE} characters")
+    return Message(_time(block.head, order, zone), speaker, words, kind, is_edited, None, conversation)
 
 
 def _form(lines: Sequence[str]) -> _Form | None:
@@ -137,8 +133,7 @@ def _survey(file: File, form: _Form) -> _Survey:
         fields = _fields(head["a"], head["b"], head["c"])
         if fields is not None:
             dates.add(fields)
-        if dates.is_american and not _is_american(head):
-            dates.is_american = False
+        dates.is_american = dates.is_american and _is_american(head)
         colons.add(rest)
     return _Survey(dates, colons)
 
@@ -234,19 +229,36 @@ class _Colons:
         return full
 
 
-def _split(rest: str, speakers: dict[str, str]) -> tuple[str | None, str]:
-    """The speaker and what they said; the speaker is None on a system line."""
-    first = rest.split("\n", 1)[0]
-    short, colon, _ = first.partition(": ")
-    if not colon:
-        if not first.endswith(":") or first.endswith("::"):
-            return None, rest
-        short = first[:-1]
-    full = speakers.get(short, short)
-    speaker = _shown(full)
-    if not speaker or len(full) > 120 or _is_notice_head(short, speakers):
-        return None, rest
-    return speaker, rest[len(full) + 1 :].removeprefix(" ")
+class _Names:
+    """Who is meant by what stands before the first colon of a message. Each form is judged once."""
+
+    def __init__(self, full: dict[str, str]) -> None:
+        self._full = full
+        self._known: dict[str, tuple[str | None, int]] = {}  # speaker, and where the words begin
+
+    def split(self, rest: str) -> tuple[str | None, str]:
+        """The speaker and what they said; the speaker is None on a system line."""
+        end = rest.find(": ")
+        line_end = rest.find("\n")
+        if end < 0 or 0 <= line_end < end:
+            first = rest if line_end < 0 else rest[:line_end]
+            if not first.endswith(":") or first.endswith("::"):
+                return None, rest
+            end = len(first) - 1
+        short = rest[:end]
+        speaker, begin = self._known.get(short) or self._judge(short)
+        return speaker, rest[begin:].removeprefix(" ") if speaker is not None else rest
+
+    def _judge(self, short: str) -> tuple[str | None, int]:
+        full = self._full.get(short, short)
+        speaker = _shown(full)
+        if not speaker or len(full) > 120 or _is_notice_head(short, self._full):
+            judged: tuple[str | None, int] = None, 0
+        else:
+            judged = speaker, len(full) + 1
+        if len(self._known) < _N_FORMS:
+            self._known[short] = judged
+        return judged
 
 
 def _is_notice_head(head: str, speakers: dict[str, str]) -> bool:
@@ -263,13 +275,13 @@ def _shown(name: str) -> str:
     return names.clean(shown.removeprefix("~")) or shown
 
 
-def _conversation(file: File, form: _Form, speakers: dict[str, str]) -> str:
+def _conversation(file: File, form: _Form, speakers: _Names) -> str:
     """Who is in a chat of two, else the group's name from its notices or the file's name."""
     said_by: dict[str, None] = {}
     heads: dict[str, None] = {}
     subject: str | None = None
     for _, rest in _head_lines(file, form):
-        speaker, said = _split(rest, speakers)
+        speaker, said = speakers.split(rest)
         if speaker is not None and not is_notice(said):
             said_by[speaker] = None
             continue
