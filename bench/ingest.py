@@ -72,7 +72,7 @@ def ingest(path: Path, home: Path) -> dict[str, Any]:
     """Import the file; to be called in a fresh process."""
     database = open_database(sqlite_url(home / "graph.db"))
     space_id = ensure_space(database)
-    begun = time.perf_counter()
+    begun, begun_cpu = time.perf_counter(), time.process_time()
     export = open_export(path)
     looked_s = time.perf_counter() - begun
     report = import_export(database, space_id, export, progress=_tell)
@@ -85,6 +85,7 @@ def ingest(path: Path, home: Path) -> dict[str, Any]:
         "look_s": round(looked_s, 1),
         "import_s": round(seconds, 1),
         "messages_per_s": round(report.n_new / seconds, 1),
+        "cpu_us_per_message": round((time.process_time() - begun_cpu) / report.n_new * 1e6, 1),
         "rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
         "disk_mb": round(sum(file.stat().st_blocks * 512 for file in home.iterdir()) / 1e6, 1),
     }

@@ -17,6 +17,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
 from db.engine import Database
+from db.feed import episodes_noted_together
 from db.tables import Conversation, Episode, Source, new_ids
 from memory import names
 from memory.continuing import continued
@@ -97,7 +98,8 @@ def import_export(
         session.add(source)
         session.flush()
         writer = _Writer(session, space_id, source.id, clock, continued(session, space_id, export))
-        writer.store(export, progress)
+        with episodes_noted_together(session, Episode.source_id == source.id):
+            writer.store(export, progress)
     return _report(source.id, export, writer.tally, stored=writer)
 
 

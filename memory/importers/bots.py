@@ -28,7 +28,7 @@ class Bots:
     def wrote(self, message: Message) -> bool:
         if self.speakers and names.key(message.speaker) in self.speakers:
             return True
-        return any(pattern.search(message.text) for pattern in self.patterns)
+        return bool(self.patterns) and any(pattern.search(message.text) for pattern in self.patterns)
 
 
 NO_BOTS = Bots()

@@ -75,11 +75,16 @@ class Export:
         Messages of bots are marked, messages from the future left out.
         """
         bots, limit = self.options.bots, self.options.now + FUTURE
+        n_messages = 0
         for row in self._rows():
             if isinstance(row, Skipped):
                 yield row
-            elif row.time > limit:
-                yield Skipped(f"a message of {row.time.year}", "its time lies in the future")
+                continue
+            n_messages += 1
+            if row.time > limit:
+                yield Skipped(
+                    f"the {n_messages}. message", f"its time, in {row.time.year}, lies in the future"
+                )
             else:
                 yield replace(row, origin="simulated") if bots.wrote(row) else row
 

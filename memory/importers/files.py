@@ -11,6 +11,7 @@ import hashlib
 import io
 import re
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -44,14 +45,17 @@ class Meter:
 class _Counted(io.RawIOBase):
     """A stream that tells a meter what was read of it."""
 
-    def __init__(self, stream: IO[bytes], meter: Meter) -> None:
-        self._stream, self._meter = stream, meter
+    def __init__(self, stream: IO[bytes], meter: Meter, name: str) -> None:
+        self._stream, self._meter, self._name = stream, meter, name
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
-        part = self._stream.read(len(buffer))
+        try:
+            part = self._stream.read(len(buffer))
+        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+            raise BrokenExport(self._name, "a file in the archive cannot be unpacked") from error
         buffer[: len(part)] = part
         self._meter.add(len(part))
         return len(part)
@@ -77,7 +81,7 @@ class File:
 
     def open(self) -> io.BufferedReader:
         """The bytes, from the beginning. Raises BrokenExport where an archive is damaged; OSError if unreadable."""
-        return io.BufferedReader(_Counted(self._raw(), self.meter), 1 << 18)
+        return io.BufferedReader(_Counted(self._raw(), self.meter, self.path.name), 1 << 18)
 
     def _raw(self) -> IO[bytes]:
         if self.member is None:

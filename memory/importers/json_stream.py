@@ -23,6 +23,7 @@ from memory.importers.values import whole
 _READ = 1 << 16
 _SPACE = re.compile(r"[ \t\r\n\ufeff\0]*")
 _DECODE = json.JSONDecoder(strict=False).raw_decode
+_BEHIND = frozenset(",]}: \t\r\n")  # what can stand behind a value that has ended
 MAX_VALUE = 64 << 20  # characters of one element; a larger one is damage, not a message
 
 
@@ -38,7 +39,7 @@ class JsonStream:
     """A cursor over one JSON text. Every method expects the cursor before a value and leaves it behind one."""
 
     def __init__(self, file: File) -> None:
-        self._file = file
+        self.file = file
         self._text = file.text()
         self._buffer = ""
         self._at = 0
@@ -75,7 +76,7 @@ class JsonStream:
                 continue
             except RecursionError as error:
                 raise self._damage("it is nested too deeply") from error
-            if end < len(self._buffer) or not self._more():  # a number may go on
+            if self._buffer[end : end + 1] in _BEHIND or not self._more():  # a number may go on
                 raw = self._buffer[self._at : end]
                 self._at = end
                 return whole(found) if "\\ud" in raw or "\\uD" in raw else found
@@ -154,7 +155,7 @@ class JsonStream:
         else:
             self._line_start += len(gone)
         self._n_dropped += self._at
-        self._buffer, self._at = self._buffer[self._at :] + self._file.mend(part), 0
+        self._buffer, self._at = self._buffer[self._at :] + self.file.mend(part), 0
         return True
 
     def _damage(self, why: str, at: int | None = None) -> JsonDamage:

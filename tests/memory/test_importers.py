@@ -270,7 +270,7 @@ def test_a_truncated_line_of_json_lines_is_named() -> None:
         ('{"time": 1e300, "speaker": "Ada", "text": "a"}', "no readable time or text"),
         ('{"time": "0001-01-01", "speaker": "Ada", "text": "a"}', "no readable time or text"),
         ('{"time": "2025-03-12", "speaker": "Ada", "text": ["a"]}', "no readable time or text"),
-        ('{"time": "2099-03-12", "speaker": "Ada", "text": "a"}', "its time lies in the future"),
+        ('{"time": "2099-03-12", "speaker": "Ada", "text": "a"}', "its time, in 2099, lies in the future"),
         ("[1]", "no object"),
     ],
 )
