@@ -186,7 +186,7 @@ class Source(Base):
     __table_args__ = (UniqueConstraint("space_id", "sha256"),)
     id: Mapped[str] = _id()
     space_id: Mapped[str] = _space()
-    kind: Mapped[str]  # whatsapp | telegram | discord | jsonl | chat
+    kind: Mapped[str]  # the format that it came in (whatsapp, slack, ...), or chat for a live channel
     name: Mapped[str] = mapped_column(Words)
     sha256: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[datetime]

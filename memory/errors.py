@@ -56,8 +56,9 @@ class GraphError(Exception):
 class UnknownFormat(GraphError):
     def __init__(self, name: str) -> None:
         super().__init__(
-            f"{name} is no export that slowwave reads; give a WhatsApp .txt, a Telegram result.json, "
-            "a DiscordChatExporter .json, a .jsonl with time, speaker and text, or the memories of mem0 or MCP memory"
+            f"{name} is no export that slowwave reads; give one of WhatsApp, Telegram, Discord, Messenger, Instagram, Slack, "
+            "Signal, iMessage, ChatGPT, Claude or an mbox, a .csv or .jsonl with time, speaker and text, "
+            "or the memories of mem0 or MCP memory"
         )
 
 
