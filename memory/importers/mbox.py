@@ -28,7 +28,7 @@ MAX_BYTES = 48 << 20  # of one message with its attachments; a larger one is lef
 _FROM = re.compile(rb"From \S.*\d{4}\s*$|From \S+\s*$|From - .*")
 _HEAD = re.compile(r"From .*\n(?:>?[\w-]+: ?.*\n|[ \t].*\n){1,}")
 _REPLY = re.compile(r"(?i)^(?:(?:re|aw|sv|antw|rv|vs|fwd?|wg|tr)(?:\[\d+\])?:\s*)+")
-_WHERE_ERRORS = (*DAMAGE, LookupError, MessageError)
+_MAIL_DAMAGE = (*DAMAGE, MessageError)
 
 
 def looks_like(head: str) -> bool:
@@ -75,7 +75,7 @@ def _row(raw: bytes, place: str, zone: tzinfo) -> Row:
             return Skipped(place, "no sender")
         text = _text(mail)
         subject = " ".join(whole_text(str(mail.get("subject") or "")).split())
-    except _WHERE_ERRORS:
+    except _MAIL_DAMAGE:
         return Skipped(place, "no readable time, sender or text")
     if subject and not _REPLY.match(subject):
         text = f"{subject}\n\n{text}".strip()

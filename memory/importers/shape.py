@@ -37,7 +37,7 @@ class Reading:
 Reader = Callable[[File, ReadOptions], Reading]
 
 # what a value of a kind that its format never holds raises, wherever a reader meets it
-DAMAGE = (AttributeError, KeyError, TypeError, ValueError, OverflowError)
+DAMAGE = (AttributeError, LookupError, TypeError, ValueError, OverflowError)
 
 
 def people_of(speakers: Iterable[str], otherwise: str = "") -> str:

@@ -48,7 +48,8 @@ def import_(
 
     # a bad file is refused before a home is made
     options = ImportOptions(state.settings.timezone, me, Bots.of(bots, patterns))
-    opened = find_notebook(file) or open_export(file, options)
+    with Bars() as bars:
+        opened = find_notebook(file) or open_export(file, options, progress=bars.step("look"))
     if preview:
         _preview(_looks_json(opened), as_json=as_json)
         return
