@@ -172,6 +172,25 @@ def test_an_undecided_date_order_is_noted() -> None:
     assert any("nothing in the file decides" in note for note in parse(chat(["04/05/2025"])).notes)
 
 
+def test_dates_in_two_orders_are_all_read_and_told() -> None:
+    export = parse(chat(["13/04/2025", "14/04/2025", "4/15/2025", "04/16/2025", "17/04/2025"]))
+    assert [m.time.day for m in export.messages] == [13, 14, 15, 16, 17]
+    assert "dates read day first; 2 dates only fit the other order" in export.notes
+
+
+def test_lines_before_the_first_message_are_told() -> None:
+    export = parse("a title\n\n12/03/2025, 18:03 - Ana: hi")
+    assert export.skipped == [Skipped("line 1", "no message begins before it")]
+
+
+def test_a_message_without_end_is_cut_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("memory.importers.whatsapp.MAX_MESSAGE", 100)
+    export = parse("12/03/2025, 18:03 - Ana: hi\n" + "more\n" * 50 + "12/03/2025, 18:04 - Bo: ho")
+    assert [len(m.text) < 120 for m in export.messages] == [True, True]
+    assert export.messages[1].text == "ho"
+    assert export.skipped == [Skipped("line 1", "it goes on for more than 100 characters")]
+
+
 def test_a_pasted_chat_of_another_style_stays_inside_its_message() -> None:
     text = "12/03/2025, 18:03 - Ana: look\n[11/03/2025, 10:00:00] Zed: hi\n12/03/2025, 18:04 - Bo: who is Zed"
     assert [m.speaker for m in parse(text).messages] == ["Ana", "Bo"]

@@ -71,6 +71,14 @@ def test_a_preview_writes_nothing_not_even_a_home(empty: Any, chat: Path) -> Non
     assert not empty.home.exists()
 
 
+def test_what_bo_lets_a_program_write_becomes_no_fact(empty: Any, chat: Path) -> None:
+    shown = empty("import", chat, "--preview", "--json", "--bot", "Bo Rask").json
+    assert shown[0]["simulated"] > 0
+    assert empty("import", chat, "--bot", "bo rask").code == 0
+    assert not empty("facts", "Bo Rask", "--json").json
+    assert "is no pattern" in empty("import", chat, "--bot-pattern", "[").refusal
+
+
 def test_facts_as_json_hold_the_documented_keys(slowwave: Any) -> None:
     found = slowwave("facts", "Ada Lund", "--json").json
     assert found
