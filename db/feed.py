@@ -26,7 +26,7 @@ def episodes_noted_together(session: Session, new: ColumnElement[bool]) -> Itera
         return
     session.execute(text(f"DROP TRIGGER {_TRIGGER}"))
     yield
-    rows = select(Episode.space_id, literal("episode"), Episode.id).where(new).order_by(Episode.time)
+    rows = select(Episode.space_id, literal("episode"), Episode.id).where(new)
     session.execute(insert(Change).from_select(["space_id", "kind", "owner_id"], rows))
     session.connection().exec_driver_sql(made)
 

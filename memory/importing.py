@@ -20,7 +20,7 @@ from db.engine import Database
 from db.feed import episodes_noted_together
 from db.tables import Conversation, Episode, Source, new_ids
 from memory import names
-from memory.continuing import continued
+from memory.continuing import Known, continued
 from memory.episodes import add_participants, ensure_conversation, message_key
 from memory.importers import detect
 from memory.importers.bots import NO_BOTS, Bots
@@ -28,7 +28,7 @@ from memory.importers.detect import Export
 from memory.importers.files import Meter, gather
 from memory.importers.shape import ReadOptions
 from memory.importers.tally import Tally
-from memory.people import get_or_create_node
+from memory.people import add_alias, get_or_create_node
 from memory.ports import Clock, utc_now
 from memory.spaces import zone
 from memory.types import ImportReport, Message
@@ -131,18 +131,18 @@ class _Keys:
         self._young: dict[str, int] = {}
         self._old: dict[str, int] = {}
 
-    def next(self, message: Message, conversation_id: str) -> str:
-        first = self.make(message, conversation_id, 0)
+    def next(self, message: Message, conversation_id: str, speaker: str) -> str:
+        first = self.make(message, conversation_id, speaker, 0)
         n_before = self._young.get(first) or self._old.get(first, 0)
         self._young[first] = n_before + 1
         if len(self._young) >= _N_REMEMBERED:
             self._old, self._young = self._young, {}
-        return self.make(message, conversation_id, n_before) if n_before else first
+        return self.make(message, conversation_id, speaker, n_before) if n_before else first
 
-    def make(self, message: Message, conversation_id: str, occurrence: int) -> str:
+    def make(self, message: Message, conversation_id: str, speaker: str, occurrence: int) -> str:
         """A medium counts by its place alone: exports name it differently."""
         said = message.text if message.kind == "text" else f"<{message.kind}>"
-        return message_key(conversation_id, names.key(message.speaker), message.time, said, occurrence)
+        return message_key(conversation_id, names.key(speaker), message.time, said, occurrence)
 
 
 @dataclass(slots=True)
@@ -151,8 +151,13 @@ class _Chat:
 
     id: str
     name: str
+    known: Known | None = None
     people: dict[str, str] = field(default_factory=dict)
     newcomers: set[str] = field(default_factory=set)
+
+    def key_name(self, speaker: str) -> str:
+        """The name under which this speaker's messages have their keys here."""
+        return self.known.key_names.get(speaker, speaker) if self.known else speaker
 
 
 @dataclass(slots=True)
@@ -163,10 +168,11 @@ class _Writer:
     space_id: str
     source_id: str
     clock: Clock
-    continued: dict[str, str]
+    continued: dict[str, Known]
     n_new: int = 0
     tally: Tally = field(default_factory=Tally)
     chats: dict[str, _Chat] = field(default_factory=dict)
+    renamed: dict[str, str] = field(default_factory=dict)  # names that are new to somebody, with their nodes
     _keys: _Keys = field(default_factory=_Keys)
     _nodes: dict[str, str] = field(default_factory=dict)
     _n_done: int = 0
@@ -189,7 +195,10 @@ class _Writer:
 
     def _write(self, batch: Sequence[Message]) -> None:
         chats = [self._chat(message) for message in batch]
-        keys = [self._keys.next(message, chat.id) for message, chat in zip(batch, chats, strict=True)]
+        keys = [
+            self._keys.next(message, chat.id, chat.key_name(message.speaker))
+            for message, chat in zip(batch, chats, strict=True)
+        ]
         for chat in {chat.id: chat for chat in chats if chat.newcomers}.values():
             add_participants(self.session, self.space_id, chat.id, chat.newcomers)
             chat.newcomers.clear()
@@ -197,7 +206,7 @@ class _Writer:
         fresh = []
         for place, (message, chat, key) in enumerate(zip(batch, chats, keys, strict=True), self._n_done):
             if known.get(key) == self.source_id:  # an equal of this very file, from long before
-                key = self._free_key(message, chat.id, taken)
+                key = self._free_key(message, chat, taken)
                 taken.add(key)
             elif key in known:
                 continue
@@ -220,10 +229,15 @@ class _Writer:
         return chat
 
     def _open(self, conversation: str) -> _Chat:
-        conversation_id = self.continued.get(conversation)
-        if conversation_id is None:
-            conversation_id = ensure_conversation(self.session, self.space_id, conversation[:255])
-        return _Chat(conversation_id, self.session.get_one(Conversation, conversation_id).name)
+        known = self.continued.get(conversation)
+        if known is None:
+            found = ensure_conversation(self.session, self.space_id, conversation[:255])
+        else:
+            found = known.id
+            for name, node_id in known.renamed.items():
+                add_alias(self.session, self.space_id, node_id, name)
+                self.renamed[name] = node_id
+        return _Chat(found, self.session.get_one(Conversation, found).name, known)
 
     def _node(self, name: str) -> str:
         if name not in self._nodes:
@@ -239,10 +253,10 @@ class _Writer:
         )
         return {row.key: row.source_id for row in self.session.execute(query)} if keys else {}
 
-    def _free_key(self, message: Message, conversation_id: str, taken: set[str]) -> str:
+    def _free_key(self, message: Message, chat: _Chat, taken: set[str]) -> str:
         occurrence = 1
         while True:
-            key = self._keys.make(message, conversation_id, occurrence)
+            key = self._keys.make(message, chat.id, chat.key_name(message.speaker), occurrence)
             if key not in taken and not self._known([key]):
                 return key
             occurrence += 1
@@ -276,6 +290,8 @@ def _report(
     chats = list(dict.fromkeys(chat.name for chat in stored.chats.values())) if stored else list(tally.chats)
     n_simulated = sum(chat.n_simulated for chat in tally.chats.values())
     bots = (f"{n_simulated} messages were written by programs and are no evidence",) if n_simulated else ()
+    n_renamed = len(stored.renamed) if stored else 0
+    renamed = (f"{n_renamed} people go by another name than before; it is an alias now",) if n_renamed else ()
     return ImportReport(
         source_id=source_id,
         kind=export.kind,
@@ -286,6 +302,6 @@ def _report(
         people=tally.people,
         first=tally.first,
         last=tally.last,
-        notes=export.notes + bots + notes,
+        notes=export.notes + bots + renamed + notes,
         skipped=tally.skipped,
     )

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import event, func, select
@@ -290,3 +291,62 @@ def test_importing_the_first_half_and_then_all_of_it_is_importing_all_of_it(
     space = ensure_space(database)
     part = import_file(database, space, tmp_path / name).n_new
     assert part + import_file(database, space, FIXTURES / name).n_new in (whole, whole + 1)
+
+
+def whatsapp(name: str, n: int) -> str:
+    who = ("Bo", name, name, "Bo", name)
+    return "".join(f"13/03/2025, 18:{i:02} - {who[i % 5]}: word {i}\n" for i in range(n))
+
+
+def discord(name: str, n: int) -> str:
+    return json.dumps(
+        {
+            "guild": {"name": "Potters"},
+            "channel": {"name": "glaze", "type": "GuildTextChat"},
+            "messages": [
+                {
+                    "id": str(i),
+                    "type": "Default",
+                    "timestamp": f"2025-03-12T18:{i:02}:00+00:00",
+                    "content": f"word {i}",
+                    "author": {
+                        "id": str(i % 2),
+                        "name": ("bo", name)[i % 2],
+                        "nickname": ("Bo", name)[i % 2],
+                    },
+                }
+                for i in range(n)
+            ],
+        }
+    )
+
+
+@pytest.mark.parametrize("write_chat", [whatsapp, discord])
+def test_somebody_whose_name_changed_is_the_same_and_nothing_comes_twice(
+    database: Database, tmp_path: Path, write_chat: Any
+) -> None:
+    space = ensure_space(database)
+    path = tmp_path / "chat"
+    for name, n, n_new in (
+        ("+49 170 0000001", 20, 20),
+        ("Jürgen Weiß", 25, 5),
+        ("Jürgen Weiß", 30, 5),
+        ("Jay", 40, 10),
+    ):
+        path.write_text(write_chat(name, n))
+        assert import_file(database, space, path).n_new == n_new
+    assert counts(database)["conversation"] == 1
+    called = {person.name: set(person.aliases) for person in list_people(database, space)}
+    assert called == {"Bo": set(), "+49 170 0000001": {"Jürgen Weiß", "Jay"}}
+
+
+def test_somebody_new_in_a_known_chat_is_somebody_new(database: Database, tmp_path: Path) -> None:
+    space = ensure_space(database)
+    path = tmp_path / "chat"
+    path.write_text(discord("Ana", 20))
+    import_file(database, space, path)
+    path.write_text(discord("Ana", 20).replace("word", "other words"))
+    import_file(database, space, path)
+    path.write_text(discord("Cy", 20).replace("word", "quite other words"))
+    assert import_file(database, space, path).n_new == 20
+    assert {person.name for person in list_people(database, space)} == {"Ana", "Bo", "Cy"}
