@@ -25,7 +25,8 @@ from memory.types import SYSTEM, Message, Row, Skipped
 _MARKS = "[\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]*"
 _DATE = r"(?P<a>\d{1,4})(?P<sep>[./-])\s?(?P<b>\d{1,2})(?P=sep)\s?(?P<c>\d{1,4})\.?"
 _TIME = (
-    r"(?:(?P<pre>上午|下午|오전|오후|午前|午後)[^\S\n]?)?(?P<h>\d{1,2})[:.](?P<m>\d{2})(?:[:.](?P<s>\d{2}))?"
+    r"(?:(?P<pre>上午|下午|오전|오후|午前|午後)[^\S\n]?)?(?P<h>[01]?\d|2[0-3])[:.](?P<m>[0-5]\d)"
+    r"(?:[:.](?P<s>[0-5]\d))?"
     r"(?:[^\S\n]?(?P<half>[AaPp]\.?[^\S\n]?[Mm]\.?|[صم]))?"
 )
 _ANDROID = re.compile(rf"^{_MARKS}{_DATE}[,،]?[^\S\n]{_TIME}[^\S\n][-–][^\S\n]")
@@ -61,7 +62,7 @@ class _Form:
         head = self.pattern.match(line)
         if head is None or head["sep"] != self.separator or (head["s"] is not None) != self.has_seconds:
             return None
-        return head if _is_time(head) else None
+        return head if _is_date(head) else None
 
 
 def looks_like(head: str) -> bool:
@@ -108,16 +109,15 @@ def _form(lines: Sequence[str]) -> _Form | None:
             if head is None:
                 continue
             found = found or _Form(pattern, head["sep"], head["s"] is not None)
-            if _is_time(head):
+            if _is_date(head):
                 return _Form(pattern, head["sep"], head["s"] is not None)
         if found is None and number >= _N_LINES_TO_JUDGE:
             return None
     return found
 
 
-def _is_time(head: re.Match[str]) -> bool:
-    a, b, c, hour, minute, second = head.group("a", "b", "c", "h", "m", "s")
-    return int(hour) < 24 and int(minute) < 60 and int(second or 0) < 60 and _fields(a, b, c) is not None
+def _is_date(head: re.Match[str]) -> bool:
+    return _fields(head["a"], head["b"], head["c"]) is not None
 
 
 @dataclass(slots=True)

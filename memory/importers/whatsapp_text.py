@@ -87,6 +87,8 @@ def _strip_edited(text: str) -> tuple[str, bool]:
 
 def _caption(text: str) -> str | None:
     """What was written to a medium ("" for nothing), or None where the message holds no medium."""
+    if "<" not in text and "(" not in text and _MARK not in text:
+        return None
     attached = _ATTACHED.match(text)
     if attached and (attached.end() == len(text) or text[attached.end()] == "\n"):
         return text[attached.end() :].strip(_MARGIN)
