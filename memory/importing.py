@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
 from db.engine import Database
@@ -34,6 +35,8 @@ from memory.spaces import zone
 from memory.types import ImportReport, Message
 
 _CHUNK = 4000  # messages per look at what is known, per insert and per call of progress
+_BEFORE_ALL = datetime(1900, 1, 1, tzinfo=UTC)
+_SLACK = timedelta(days=1)
 _N_REMEMBERED = 40_000  # messages back in which equals are counted without a look into the store
 
 
@@ -130,14 +133,26 @@ class _Keys:
     def __init__(self) -> None:
         self._young: dict[str, int] = {}
         self._old: dict[str, int] = {}
+        self._newest_young = self._newest_old = self._newest_forgotten = _BEFORE_ALL
 
     def next(self, message: Message, conversation_id: str, speaker: str) -> str:
         first = self.make(message, conversation_id, speaker, 0)
         n_before = self._young.get(first) or self._old.get(first, 0)
         self._young[first] = n_before + 1
+        if message.time > self._newest_young:
+            self._newest_young = message.time
         if len(self._young) >= _N_REMEMBERED:
-            self._old, self._young = self._young, {}
+            self._forget()
         return self.make(message, conversation_id, speaker, n_before) if n_before else first
+
+    def may_repeat(self, message: Message) -> bool:
+        """Whether an equal of it may be among those forgotten. Equals have equal times, give or take a clock's change."""
+        return message.time - _SLACK <= self._newest_forgotten
+
+    def _forget(self) -> None:
+        self._newest_forgotten = max(self._newest_forgotten, self._newest_old)
+        self._newest_old, self._newest_young = self._newest_young, _BEFORE_ALL
+        self._old, self._young = self._young, {}
 
     def make(self, message: Message, conversation_id: str, speaker: str, occurrence: int) -> str:
         """A medium counts by its place alone: exports name it differently."""
@@ -151,6 +166,7 @@ class _Chat:
 
     id: str
     name: str
+    until: datetime  # of its newest message before this import
     known: Known | None = None
     people: dict[str, str] = field(default_factory=dict)
     newcomers: set[str] = field(default_factory=set)
@@ -202,7 +218,12 @@ class _Writer:
         for chat in {chat.id: chat for chat in chats if chat.newcomers}.values():
             add_participants(self.session, self.space_id, chat.id, chat.newcomers)
             chat.newcomers.clear()
-        known, taken = self._known(keys), set(keys)
+        doubtful = [
+            key
+            for message, chat, key in zip(batch, chats, keys, strict=True)
+            if message.time - _SLACK <= chat.until or self._keys.may_repeat(message)
+        ]
+        known, taken = self._known(doubtful), set(keys)
         fresh = []
         for place, (message, chat, key) in enumerate(zip(batch, chats, keys, strict=True), self._n_done):
             if known.get(key) == self.source_id:  # an equal of this very file, from long before
@@ -237,7 +258,9 @@ class _Writer:
             for name, node_id in known.renamed.items():
                 add_alias(self.session, self.space_id, node_id, name)
                 self.renamed[name] = node_id
-        return _Chat(found, self.session.get_one(Conversation, found).name, known)
+        newest = self.session.scalar(select(func.max(Episode.time)).where(Episode.conversation_id == found))
+        name = self.session.get_one(Conversation, found).name
+        return _Chat(found, name, newest or _BEFORE_ALL, known)
 
     def _node(self, name: str) -> str:
         if name not in self._nodes:
