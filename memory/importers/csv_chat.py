@@ -69,6 +69,17 @@ class _Survey:
     speakers: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))  # by conversation
 
 
+@dataclass(frozen=True, slots=True)
+class _Understood:
+    """All that a row is read by: the table, the order of dates, what people and chats are called."""
+
+    table: _Table
+    order: ChosenOrder
+    shown: dict[str, str]  # by account
+    called: dict[str, str]  # by what the column says
+    zone: tzinfo
+
+
 def looks_like(head: str) -> bool:
     """Whether the first line names a time, a speaker and a text."""
     return _table(head) is not None
@@ -80,16 +91,15 @@ def read(file: File, options: ReadOptions) -> Reading:
     if table is None:
         raise UnknownFormat(file.name)
     survey = _survey(file, table)
-    order = survey.dates.chosen()
-    shown = _shown(survey.names)
     called = {name: name or _name(file, table, speakers) for name, speakers in survey.speakers.items()}
+    understood = _Understood(table, survey.dates.chosen(), _shown(survey.names), called, options.zone)
 
     def rows() -> Iterator[Row]:
         for place, row in _records(file, table):
-            yield row if isinstance(row, Skipped) else _row(place, row, table, order, shown, called, options)
+            yield row if isinstance(row, Skipped) else _row(place, row, understood)
 
     kind, form = ("discord", "DiscordChatExporter, CSV") if table.is_discord else ("csv", "CSV")
-    notes = (form, order.note) if survey.dates.n_dates else (form,)
+    notes = (form, understood.order.note) if survey.dates.n_dates else (form,)
     return Reading(kind, notes, rows)
 
 
@@ -166,20 +176,13 @@ def _name(file: File, table: _Table, speakers: set[str]) -> str:
     return people_of(speakers) if len(speakers) <= 2 else file.stem
 
 
-def _row(
-    place: str,
-    row: Sequence[str],
-    table: _Table,
-    order: ChosenOrder,
-    shown: dict[str, str],
-    called: dict[str, str],
-    options: ReadOptions,
-) -> Row:
+def _row(place: str, row: Sequence[str], understood: _Understood) -> Row:
+    table = understood.table
     speaker = names.clean(table.cell(row, "speaker"))
     if not speaker:
         return Skipped(place, "no speaker")
     try:
-        time = _time(table.when(row), order, options.zone)
+        time = _time(table.when(row), understood.order, understood.zone)
     except DAMAGE:
         return Skipped(place, "no readable time")
     text, media = whole_text(table.cell(row, "text")), table.cell(row, "media")
@@ -188,11 +191,11 @@ def _row(
         return Skipped(place, "no text")
     return Message(
         time,
-        shown[table.cell(row, "account") or speaker],
+        understood.shown[table.cell(row, "account") or speaker],
         text or "<attachment>",
         kind,
         external_id=table.cell(row, "id") or None,
-        conversation=called[table.cell(row, "conversation")],
+        conversation=understood.called[table.cell(row, "conversation")],
     )
 
 

@@ -116,14 +116,14 @@ def _text(raw: str, people: Mapping[str, str]) -> str:
 def _people(files: tuple[File, ...]) -> dict[str, str]:
     """From a user's id to the name they are shown by, no name twice."""
     called: dict[str, str] = {}
+    taken: set[str] = set()
     for user in _list(files, "users.json"):
         try:
             name = _shown(user.get("profile") or {}) or names.clean(whole_text(user.get("real_name") or ""))
             name = name or names.clean(whole_text(user.get("name") or user["id"]))
-            taken = {names.key(other) for other in called.values()}
-            called[user["id"]] = (
-                f"{name} ({user.get('name') or user['id']})" if names.key(name) in taken else name
-            )
+            shown = f"{name} ({user.get('name') or user['id']})" if names.key(name) in taken else name
+            called[user["id"]] = shown
+            taken.add(names.key(shown))
         except DAMAGE:
             continue
     return called
