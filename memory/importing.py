@@ -91,19 +91,21 @@ def import_export(
     Raises StoreFull with nothing written. The very same bytes are not stored again.
     """
     digest = export.sha256()
+    writer: _Writer | None = None
     with database.transaction() as session:
         known = session.scalar(select(Source.id).where(Source.space_id == space_id, Source.sha256 == digest))
-        if known is not None:
-            return _report(known, export, _tally(export), notes=("this very file was imported before",))
-        source = Source(
-            space_id=space_id, kind=export.kind, name=export.name, sha256=digest, created_at=clock()
-        )
-        session.add(source)
-        session.flush()
-        writer = _Writer(session, space_id, source.id, clock, continued(session, space_id, export))
-        with episodes_noted_together(session, Episode.source_id == source.id):
-            writer.store(export, progress)
-    return _report(source.id, export, writer.tally, stored=writer)
+        if known is None:
+            source = Source(
+                space_id=space_id, kind=export.kind, name=export.name, sha256=digest, created_at=clock()
+            )
+            session.add(source)
+            session.flush()
+            writer = _Writer(session, space_id, source.id, clock, continued(session, space_id, export))
+            with episodes_noted_together(session, Episode.source_id == source.id):
+                writer.store(export, progress)
+    if writer is None:
+        return _report(str(known), export, _tally(export), notes=("this very file was imported before",))
+    return _report(writer.source_id, export, writer.tally, stored=writer)
 
 
 def import_file(
