@@ -27,7 +27,7 @@ from agents.emotion_training import HeadSettings, Labelled, measure, read_labell
 from agents.emotions import CONCEPTS, EmotionHead
 from bench.report import print_result
 from memory.embedders.minilm import MiniLM
-from memory.importing import read_export
+from memory.importing import open_export
 
 STRONG = 5.0
 GOLD_FILES = ("facts", "not_facts", "emotions", "constitution", "questions", "exam")
@@ -76,7 +76,7 @@ def baselines(
 
 def against_chat(tagger: EmotionHead, folder: Path) -> dict[str, Any]:
     """The tagger against `emotions.json` of a chat folder."""
-    texts = [message.text for message in read_export(export_of(folder)).messages]
+    texts = [message.text for message in open_export(export_of(folder)).messages()]
     gold: dict[int, Tags] = {
         row["message"]: row["emotions"]
         for row in json.loads((folder / "emotions.json").read_text(encoding="utf-8"))

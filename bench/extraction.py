@@ -18,7 +18,7 @@ from typing import Any
 from agents.extractors.rules import RuleExtractor
 from bench.matching import Said, is_match, is_same_object, is_same_person
 from bench.report import print_result
-from memory.importing import read_export
+from memory.importing import open_export
 from memory.ports import Extractor, Roster
 from memory.types import Episode, FactCandidate
 
@@ -35,20 +35,9 @@ def read_chat(folder: Path) -> list[Episode]:
     ]
     if len(files) != 1:
         raise SystemExit(f"{folder} must hold one chat export beside the gold files; it holds {len(files)}")
-    export = read_export(files[0])
     return [
-        Episode(
-            str(i),
-            export.conversation,
-            i,
-            m.speaker or "",
-            m.speaker or "",
-            m.time,
-            m.text,
-            m.kind,
-            m.is_edited,
-        )
-        for i, m in enumerate(export.messages)
+        Episode(str(i), m.conversation, i, m.speaker, m.speaker, m.time, m.text, m.kind, m.is_edited)
+        for i, m in enumerate(open_export(files[0]).messages())
     ]
 
 

@@ -45,6 +45,15 @@ def new_id() -> str:
     return secrets.token_hex(8)
 
 
+def new_ids(n: int) -> list[str]:
+    """Ids for n rows that are written together: random in their first half, ascending, so that an index grows at one end."""
+    found: list[str] = []
+    while len(found) < n:
+        block, first = secrets.token_hex(5), secrets.randbelow(1 << 20)
+        found += [f"{block}{number:06x}" for number in range(first, min(first + n - len(found), 1 << 24))]
+    return found
+
+
 class UtcDateTime(TypeDecorator[datetime]):
     """An aware datetime, stored as naive UTC so that SQLite and Postgres agree; naive input is refused."""
 
@@ -177,7 +186,7 @@ class Source(Base):
     __table_args__ = (UniqueConstraint("space_id", "sha256"),)
     id: Mapped[str] = _id()
     space_id: Mapped[str] = _space()
-    kind: Mapped[str]  # whatsapp | telegram | discord | jsonl | chat
+    kind: Mapped[str]  # the format that it came in (whatsapp, slack, ...), or chat for a live channel
     name: Mapped[str] = mapped_column(Words)
     sha256: Mapped[str] = mapped_column(String(64))
     created_at: Mapped[datetime]

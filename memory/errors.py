@@ -3,6 +3,8 @@
 GraphError
 ├── UnknownFormat     the file is of no format we read
 ├── BrokenExport      the format is known, the content is damaged
+├── BadPattern        a pattern that is no regular expression
+├── ZipInZip          an archive that holds another
 ├── NewerFormat       an export that a newer slowwave wrote
 ├── WrongEntrance     slowwave's own export given to `import`, or another program's file to `load`
 ├── SpaceInUse        an export is to be loaded into a space that holds something
@@ -54,9 +56,22 @@ class GraphError(Exception):
 class UnknownFormat(GraphError):
     def __init__(self, name: str) -> None:
         super().__init__(
-            f"{name} is no export that slowwave reads; give a WhatsApp .txt, a Telegram result.json, "
-            "a DiscordChatExporter .json, a .jsonl with time, speaker and text, or the memories of mem0 or MCP memory"
+            f"{name} is no export that slowwave reads; give one of WhatsApp, Telegram, Discord, Messenger, Instagram, Slack, "
+            "Signal, iMessage, ChatGPT, Claude or an mbox, a .csv or .jsonl with time, speaker and text, "
+            "or the memories of mem0 or MCP memory"
         )
+
+
+class BadPattern(GraphError):
+    def __init__(self, pattern: str, why: str) -> None:
+        super().__init__(
+            f"{pattern!r} is no pattern: {why}; write a regular expression such as '^\\\\[auto\\\\]'"
+        )
+
+
+class ZipInZip(GraphError):
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name} holds another zip archive; unpack it and import what is inside, one by one")
 
 
 class BrokenExport(GraphError):

@@ -1,55 +1,111 @@
-"""Import a chat export: one file, one transaction, nothing twice.
+"""Import a chat export: read one message at a time, one transaction, nothing twice.
 
 A message is known by its conversation, speaker, time, words and its number among equals, so a longer export of the
 same chat adds what is new and the same file adds nothing. A failure at any point, be it a full disk or a kill, leaves
-nothing written. Facts and feelings are not read here; `memory.reading` does that.
+nothing written. Memory grows with the people and conversations of an export, not with its messages. Facts and feelings
+are not read here; `memory.reading` does that.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
 
-from sqlalchemy import insert, select
+from sqlalchemy import func, insert, select
 from sqlalchemy.orm import Session
 
 from db.engine import Database
-from db.tables import Conversation, Episode, Participant, Source, new_id
+from db.feed import episodes_noted_together
+from db.tables import Conversation, Episode, Source, new_ids
 from memory import names
+from memory.continuing import Known, continued
 from memory.episodes import add_participants, ensure_conversation, message_key
 from memory.importers import detect
-from memory.people import find_node, get_or_create_node
+from memory.importers.bots import NO_BOTS, Bots
+from memory.importers.detect import Export
+from memory.importers.files import Meter, gather
+from memory.importers.shape import ReadOptions
+from memory.importers.tally import Tally
+from memory.people import add_alias, get_or_create_node
 from memory.ports import Clock, utc_now
 from memory.spaces import zone
-from memory.types import Export, ImportReport, Message
+from memory.types import ImportReport, Message
 
-_CHUNK = 2000  # rows per insert, and messages per call of progress
-_N_COMPARED = 8  # messages at either end of a known conversation that are looked for in a new export
+_CHUNK = 4000  # messages per look at what is known, per insert and per call of progress
+_BEFORE_ALL = datetime(1900, 1, 1, tzinfo=UTC)
+_SLACK = timedelta(days=1)
+_N_REMEMBERED = 40_000  # messages back in which equals are counted without a look into the store
 
 
 class ImportProgress(Protocol):
-    """Called as messages are stored; the note never holds anybody's words."""
+    """Called as bytes are read; the note never holds anybody's words."""
 
     def __call__(self, done: int, total: int, note: str = "") -> None: ...
 
 
-def read_exports(path: Path, *, timezone: str = "UTC") -> list[Export]:
-    """Every chat in the file. Raises UnknownFormat, BrokenExport, EmptyChat, UnknownTimezone; OSError if unreadable."""
-    return detect.read(path.read_bytes(), path.name, zone(timezone))
+@dataclass(frozen=True, slots=True)
+class ImportOptions:
+    """What a person may say about an export."""
+
+    timezone: str = "UTC"  # of times that carry no zone of their own
+    me: str = "Me"  # the name of who made it, in formats that do not give it
+    bots: Bots = NO_BOTS
 
 
-def read_export(path: Path, *, timezone: str = "UTC") -> Export:
-    """The file's chat; of a file with many chats the largest, with a note that there are others."""
-    exports = read_exports(path, timezone=timezone)
-    largest = max(exports, key=lambda export: len(export.messages))
-    if len(exports) == 1:
-        return largest
-    return replace(largest, notes=(*largest.notes, f"the largest of {len(exports)} chats in the file"))
+def open_export(
+    path: Path,
+    options: ImportOptions | None = None,
+    *,
+    clock: Clock = utc_now,
+    progress: ImportProgress | None = None,
+) -> Export:
+    """The export in the file, folder or zip archive, understood but not read.
+
+    Raises UnknownFormat, BrokenExport, EmptyChat, ZipInZip, UnknownTimezone; OSError if unreadable.
+    """
+    chosen = options or ImportOptions()
+    asked = ReadOptions(zone(chosen.timezone), clock(), chosen.me, chosen.bots)
+    meter = Meter()
+    files = gather(path, meter)
+    total = sum(file.size_bytes for file in files)
+    if progress is not None:
+        meter.watch = lambda done: progress(min(done, total), total, "looking through")
+    export = detect.open_files(files, path.name, meter, asked)
+    meter.watch = None
+    return export
+
+
+def import_export(
+    database: Database,
+    space_id: str,
+    export: Export,
+    *,
+    clock: Clock = utc_now,
+    progress: ImportProgress | None = None,
+) -> ImportReport:
+    """Store the export's messages, its speakers as people, and who could hear what.
+
+    Raises StoreFull with nothing written. The very same bytes are not stored again.
+    """
+    digest = export.sha256()
+    writer: _Writer | None = None
+    with database.transaction() as session:
+        known = session.scalar(select(Source.id).where(Source.space_id == space_id, Source.sha256 == digest))
+        if known is None:
+            source = Source(
+                space_id=space_id, kind=export.kind, name=export.name, sha256=digest, created_at=clock()
+            )
+            session.add(source)
+            session.flush()
+            writer = _Writer(session, space_id, source.id, clock, continued(session, space_id, export))
+            with episodes_noted_together(session, Episode.source_id == source.id):
+                writer.store(export, progress)
+    if writer is None:
+        return _report(str(known), export, _tally(export), notes=("this very file was imported before",))
+    return _report(writer.source_id, export, writer.tally, stored=writer)
 
 
 def import_file(
@@ -61,188 +117,216 @@ def import_file(
     clock: Clock = utc_now,
     progress: ImportProgress | None = None,
 ) -> ImportReport:
-    """Store the file's messages, its speakers as people, and who could hear what.
-
-    Raises what `read_exports` raises, and StoreFull, always with nothing written.
-    """
-    raw = path.read_bytes()
-    exports = detect.read(raw, path.name, zone(timezone))
-    digest = hashlib.sha256(raw).hexdigest()
-    with database.transaction() as session:
-        known = session.scalar(select(Source.id).where(Source.space_id == space_id, Source.sha256 == digest))
-        if known is not None:
-            return _report(known, exports, [], n_new=0, notes=("this very file was imported before",))
-        kind = exports[0].kind
-        source = Source(space_id=space_id, kind=kind, name=path.name, sha256=digest, created_at=clock())
-        session.add(source)
-        session.flush()
-        writer = _Writer(session, space_id, source.id, clock, progress, sum(len(e.messages) for e in exports))
-        stored = [writer.store(export) for export in exports]
-    return _report(source.id, exports, stored, n_new=sum(chat.n_new for chat in stored))
+    """Open and import. Raises what `open_export` and `import_export` raise, always with nothing written."""
+    export = open_export(path, ImportOptions(timezone))
+    return import_export(database, space_id, export, clock=clock, progress=progress)
 
 
-@dataclass(frozen=True, slots=True)
-class _Stored:
-    conversation: str
-    n_new: int
+def _tally(export: Export) -> Tally:
+    tally = Tally()
+    for row in export.rows():
+        tally.add(row)
+    return tally
+
+
+class _Keys:
+    """The keys of messages in their order, equals numbered from 0 among the last `_N_REMEMBERED` at least."""
+
+    def __init__(self) -> None:
+        self._young: dict[str, int] = {}
+        self._old: dict[str, int] = {}
+        self._newest_young = self._newest_old = self._newest_forgotten = _BEFORE_ALL
+
+    def next(self, message: Message, conversation_id: str, speaker: str) -> str:
+        first = self.make(message, conversation_id, speaker, 0)
+        n_before = self._young.get(first) or self._old.get(first, 0)
+        self._young[first] = n_before + 1
+        if message.time > self._newest_young:
+            self._newest_young = message.time
+        if len(self._young) >= _N_REMEMBERED:
+            self._forget()
+        return self.make(message, conversation_id, speaker, n_before) if n_before else first
+
+    def may_repeat(self, message: Message) -> bool:
+        """Whether an equal of it may be among those forgotten. Equals have equal times, give or take a clock's change."""
+        return message.time - _SLACK <= self._newest_forgotten
+
+    def _forget(self) -> None:
+        self._newest_forgotten = max(self._newest_forgotten, self._newest_old)
+        self._newest_old, self._newest_young = self._newest_young, _BEFORE_ALL
+        self._old, self._young = self._young, {}
+
+    def make(self, message: Message, conversation_id: str, speaker: str, occurrence: int) -> str:
+        """A medium counts by its place alone: exports name it differently."""
+        said = message.text if message.kind == "text" else f"<{message.kind}>"
+        return message_key(conversation_id, names.key(speaker), message.time, said, occurrence)
+
+
+@dataclass(slots=True)
+class _Chat:
+    """A conversation while it is written: its people by the names that the export has for them."""
+
+    id: str
+    name: str
+    until: datetime  # of its newest message before this import
+    known: Known | None = None
+    people: dict[str, str] = field(default_factory=dict)
+    newcomers: set[str] = field(default_factory=set)
+
+    def key_name(self, speaker: str) -> str:
+        """The name under which this speaker's messages have their keys here."""
+        return self.known.key_names.get(speaker, speaker) if self.known else speaker
 
 
 @dataclass(slots=True)
 class _Writer:
-    """Writes the exports of one source within the caller's transaction."""
+    """Writes one source within the caller's transaction."""
 
     session: Session
     space_id: str
     source_id: str
     clock: Clock
-    progress: ImportProgress | None
-    n_total: int
-    n_done: int = 0
+    continued: dict[str, Known]
+    n_new: int = 0
+    tally: Tally = field(default_factory=Tally)
+    chats: dict[str, _Chat] = field(default_factory=dict)
+    renamed: dict[str, str] = field(default_factory=dict)  # names that are new to somebody, with their nodes
+    _keys: _Keys = field(default_factory=_Keys)
+    _nodes: dict[str, str] = field(default_factory=dict)
+    _n_done: int = 0
 
-    def store(self, export: Export) -> _Stored:
-        name = export.conversation[:255]
-        conversation_id = _known_chat(self.session, self.space_id, export) or ensure_conversation(
-            self.session, self.space_id, name
-        )
-        speakers = {message.speaker: "" for message in export.messages if message.speaker}
-        for speaker in speakers:
-            speakers[speaker] = get_or_create_node(
-                self.session, self.space_id, speaker, is_speaker=True, clock=self.clock
+    def store(self, export: Export, progress: ImportProgress | None) -> None:
+        begun, batch = export.meter.n_bytes, list[Message]()
+        for row in export.rows():
+            self.tally.add(row)
+            if isinstance(row, Message):
+                batch.append(row)
+            if len(batch) == _CHUNK:
+                self._write(batch)
+                batch.clear()
+                if progress is not None:
+                    done = min(export.meter.n_bytes - begun, export.size_bytes)
+                    progress(done, export.size_bytes, f"{self.n_new} new")
+        self._write(batch)
+        if progress is not None:
+            progress(export.size_bytes, export.size_bytes, f"{self.n_new} new")
+
+    def _write(self, batch: Sequence[Message]) -> None:
+        chats = [self._chat(message) for message in batch]
+        keys = [
+            self._keys.next(message, chat.id, chat.key_name(message.speaker))
+            for message, chat in zip(batch, chats, strict=True)
+        ]
+        for chat in {chat.id: chat for chat in chats if chat.newcomers}.values():
+            add_participants(self.session, self.space_id, chat.id, chat.newcomers)
+            chat.newcomers.clear()
+        doubtful = [
+            key
+            for message, chat, key in zip(batch, chats, keys, strict=True)
+            if message.time - _SLACK <= chat.until or self._keys.may_repeat(message)
+        ]
+        known, taken = self._known(doubtful), set(keys)
+        fresh = []
+        for place, (message, chat, key) in enumerate(zip(batch, chats, keys, strict=True), self._n_done):
+            if known.get(key) == self.source_id:  # an equal of this very file, from long before
+                key = self._free_key(message, chat, taken)
+                taken.add(key)
+            elif key in known:
+                continue
+            fresh.append((message, chat, key, place))
+        ids = new_ids(len(fresh))
+        rows = [self._row(*each, own_id) for each, own_id in zip(fresh, ids, strict=True)]
+        if rows:
+            self.session.connection().execute(insert(Episode), rows)
+        self.n_new += len(rows)
+        self._n_done += len(batch)
+
+    def _chat(self, message: Message) -> _Chat:
+        chat = self.chats.get(message.conversation)
+        if chat is None:
+            chat = self.chats[message.conversation] = self._open(message.conversation)
+        for name in (message.speaker, *message.hearers):
+            if name not in chat.people:
+                chat.people[name] = self._node(name)
+                chat.newcomers.add(chat.people[name])
+        return chat
+
+    def _open(self, conversation: str) -> _Chat:
+        known = self.continued.get(conversation)
+        if known is None:
+            found = ensure_conversation(self.session, self.space_id, conversation[:255])
+        else:
+            found = known.id
+            for name, node_id in known.renamed.items():
+                add_alias(self.session, self.space_id, node_id, name)
+                self.renamed[name] = node_id
+        newest = self.session.scalar(select(func.max(Episode.time)).where(Episode.conversation_id == found))
+        name = self.session.get_one(Conversation, found).name
+        return _Chat(found, name, newest or _BEFORE_ALL, known)
+
+    def _node(self, name: str) -> str:
+        if name not in self._nodes:
+            self._nodes[name] = get_or_create_node(
+                self.session, self.space_id, name, is_speaker=True, clock=self.clock
             )
-        add_participants(self.session, self.space_id, conversation_id, set(speakers.values()))
-        n_new = self._add(export.messages, conversation_id, speakers)
-        kept = self.session.get_one(Conversation, conversation_id).name
-        return _Stored(kept, n_new)
+        return self._nodes[name]
 
-    def _add(self, messages: Sequence[Message], conversation_id: str, speakers: dict[str, str]) -> int:
-        known = set(
-            self.session.scalars(select(Episode.key).where(Episode.conversation_id == conversation_id))
+    def _known(self, keys: Sequence[str]) -> dict[str, str]:
+        """Of these keys the ones that the store has, with their sources."""
+        query = select(Episode.key, Episode.source_id).where(
+            Episode.space_id == self.space_id, Episode.key.in_(keys)
         )
-        keys = message_keys(messages, conversation_id)
-        n_new = 0
-        for start in range(0, len(messages), _CHUNK):
-            chunk = range(start, min(start + _CHUNK, len(messages)))
-            fresh = [i for i in chunk if keys[i] not in known]
-            rows = [
-                self._row(messages[i], self.n_done + i - start, keys[i], conversation_id, speakers)
-                for i in fresh
-            ]
-            if rows:
-                self.session.connection().execute(insert(Episode), rows)
-            n_new += len(rows)
-            self.n_done += len(chunk)
-            if self.progress is not None:
-                self.progress(self.n_done, self.n_total, f"{n_new} new")
-        return n_new
+        return {row.key: row.source_id for row in self.session.execute(query)} if keys else {}
 
-    def _row(
-        self, message: Message, position: int, key: str, conversation_id: str, speakers: dict[str, str]
-    ) -> dict[str, Any]:
+    def _free_key(self, message: Message, chat: _Chat, taken: set[str]) -> str:
+        occurrence = 1
+        while True:
+            key = self._keys.make(message, chat.id, chat.key_name(message.speaker), occurrence)
+            if key not in taken and not self._known([key]):
+                return key
+            occurrence += 1
+
+    def _row(self, message: Message, chat: _Chat, key: str, position: int, own_id: str) -> dict[str, Any]:
         return {
-            "id": new_id(),
+            "id": own_id,
             "space_id": self.space_id,
             "source_id": self.source_id,
-            "conversation_id": conversation_id,
+            "conversation_id": chat.id,
             "position": position,
-            "speaker_id": speakers[message.speaker or ""],
+            "speaker_id": chat.people[message.speaker],
             "time": message.time,
             "text": message.text,
             "kind": message.kind,
             "is_edited": message.is_edited,
-            "origin": "observed",
+            "origin": message.origin,
             "key": key,
             "extracted_by": None,
         }
 
 
-def message_keys(messages: Iterable[Message], conversation_id: str) -> list[str]:
-    """One key per message, in order. A medium counts by its place alone: exports name it differently."""
-    seen: Counter[tuple[str, datetime, str]] = Counter()
-    keys = []
-    folded: dict[str, str] = {}
-    for message in messages:
-        speaker = message.speaker or ""
-        if speaker not in folded:
-            folded[speaker] = names.key(speaker)
-        said = message.text if message.kind == "text" else f"<{message.kind}>"
-        identity = (folded[speaker], message.time, said)
-        keys.append(message_key(conversation_id, *identity, seen[identity]))
-        seen[identity] += 1
-    return keys
-
-
-def _known_chat(session: Session, space_id: str, export: Export) -> str | None:
-    """The conversation this export continues under another name, for formats that name chats by who spoke.
-
-    A chat's first part may hold one speaker and the whole of it three. It is the same chat where the people of one are
-    among the people of the other and half of the messages at either end of the known part are in the export.
-    """
-    chats = _chats_of(session, space_id, export.kind) if export.kind in ("whatsapp", "jsonl") else []
-    if not chats:
-        return None
-    # by who a name leads to: they may have been renamed, or merged into somebody, since
-    nodes = {
-        name: find_node(session, space_id, name) or names.key(name)
-        for name in {message.speaker for message in export.messages if message.speaker}
-    }
-    speakers = set(nodes.values())
-    said = {
-        (nodes.get(message.speaker or "", ""), message.time.astimezone(UTC), message.text)
-        for message in export.messages
-        if message.kind == "text"
-    }
-    for conversation_id in chats:
-        people = set(
-            session.scalars(select(Participant.node_id).where(Participant.conversation_id == conversation_id))
-        )
-        if (people <= speakers or speakers <= people) and _overlaps(session, conversation_id, said):
-            return conversation_id
-    return None
-
-
-def _chats_of(session: Session, space_id: str, kind: str) -> list[str]:
-    query = (
-        select(Episode.conversation_id)
-        .join(Source, Source.id == Episode.source_id)
-        .where(Episode.space_id == space_id, Source.kind == kind)
-        .distinct()
-    )
-    return list(session.scalars(query))
-
-
-def _overlaps(session: Session, conversation_id: str, said: set[tuple[str, datetime, str]]) -> bool:
-    query = (
-        select(Episode.speaker_id, Episode.time, Episode.text)
-        .where(Episode.conversation_id == conversation_id, Episode.kind == "text")
-        .limit(_N_COMPARED)
-    )
-    for end in (Episode.time.asc(), Episode.time.desc()):
-        sample = [tuple(row) for row in session.execute(query.order_by(end))]
-        if sample and 2 * sum(row in said for row in sample) >= len(sample):
-            return True
-    return False
-
-
 def _report(
     source_id: str,
-    exports: Sequence[Export],
-    stored: Sequence[_Stored],
+    export: Export,
+    tally: Tally,
     *,
-    n_new: int,
+    stored: _Writer | None = None,
     notes: tuple[str, ...] = (),
 ) -> ImportReport:
-    messages = [message for export in exports for message in export.messages]
-    chats = [chat.conversation for chat in stored] or [export.conversation for export in exports]
-    times = [message.time.astimezone(UTC) for message in messages]
+    chats = list(dict.fromkeys(chat.name for chat in stored.chats.values())) if stored else list(tally.chats)
+    n_simulated = sum(chat.n_simulated for chat in tally.chats.values())
+    bots = (f"{n_simulated} messages were written by programs and are no evidence",) if n_simulated else ()
+    n_renamed = len(stored.renamed) if stored else 0
+    renamed = (f"{n_renamed} people go by another name than before; it is an alias now",) if n_renamed else ()
     return ImportReport(
         source_id=source_id,
-        kind=exports[0].kind,
+        kind=export.kind,
         conversation=chats[0] if len(chats) == 1 else f"{len(chats)} chats",
-        n_messages=len(messages),
-        n_new=n_new,
-        n_system=sum(export.n_system for export in exports),
-        people=tuple(dict.fromkeys(message.speaker for message in messages if message.speaker)),
-        first=min(times),
-        last=max(times),
-        notes=tuple(dict.fromkeys(note for export in exports for note in export.notes)) + notes,
+        n_messages=tally.n_messages,
+        n_new=stored.n_new if stored else 0,
+        n_system=tally.n_system,
+        people=tally.people,
+        first=tally.first,
+        last=tally.last,
+        notes=export.notes + bots + renamed + notes,
+        skipped=tally.skipped,
     )

@@ -15,7 +15,7 @@ from db.engine import Database
 @dataclass(frozen=True, slots=True)
 class Source:
     id: str
-    kind: str  # whatsapp | telegram | discord | jsonl | chat | note
+    kind: str  # the format that it came in (whatsapp, slack, ...), chat or note
     name: str
     created_at: datetime
     n_episodes: int  # messages that it brought and that are still here

@@ -16,25 +16,42 @@ FactStatus = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One line of an export as a parser understood it. `time` is aware; `speaker` is None on system lines."""
+    """One message of an export as a reader understood it. `time` is aware; `conversation` names who could hear it."""
 
     time: datetime
-    speaker: str | None
+    speaker: str
     text: str
     kind: MessageKind = "text"
     is_edited: bool = False
     external_id: str | None = None
+    conversation: str = ""
+    hearers: tuple[str, ...] = ()  # who took part beside the speaker, where the format says so
+    origin: Origin = "observed"  # `simulated` where a program wrote it
 
 
 @dataclass(frozen=True, slots=True)
-class Export:
-    """What a parser made of a file. `conversation` names who could hear it; system lines are kept out of `messages`."""
+class Skipped:
+    """What an export holds and a reader leaves out. Neither part holds anybody's words."""
 
-    kind: str  # whatsapp | telegram | discord | jsonl
-    conversation: str
-    messages: tuple[Message, ...]
-    n_system: int = 0
-    notes: tuple[str, ...] = ()  # what was understood: date order, format; shown by a preview
+    place: str  # "line 12", "message 3"; in an export of many files, with the file's number
+    reason: str
+
+
+Row = Message | Skipped
+SYSTEM = "written by the app"  # the reason for leaving out a system line: expected, and only counted
+
+
+@dataclass(frozen=True, slots=True)
+class SkipCount:
+    """How often something was left out for one reason, and where first."""
+
+    reason: str
+    n: int
+    places: tuple[str, ...]
+
+    def __str__(self) -> str:
+        where = ", ".join(self.places) + (", ..." if self.n > len(self.places) else "")
+        return f"not read, {where}: {self.reason}" + (f" ({self.n} times)" if self.n > 1 else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +66,7 @@ class ImportReport:
     first: datetime | None
     last: datetime | None
     notes: tuple[str, ...] = ()
+    skipped: tuple[SkipCount, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,9 @@ if TYPE_CHECKING:
     from agents.runtime.spec import ModelSpec
     from consolidation.night import NightReport, StageWatcher
     from memory.exchange.network import View
+    from memory.exchange.notes import Notebook
     from memory.exchange.picture import Part
+    from memory.importers.detect import Export
     from memory.index import Index
     from memory.merging import MergeReport
     from memory.profile import Profile
@@ -213,38 +215,44 @@ class Services:
     def import_file(
         self, path: Path, *, import_step: Progress = no_progress, read_step: Progress = no_progress
     ) -> tuple[ImportReport, ReadReport]:
+        """Open a chat's export or another program's memory and bring it in."""
+        from memory.exchange.detect import find_notebook
+        from memory.importing import ImportOptions, open_export
+
+        found = find_notebook(path)
+        opened = found or open_export(path, ImportOptions(self.settings.timezone), progress=import_step)
+        return self.bring_in(opened, path, import_step=import_step, read_step=read_step)
+
+    def bring_in(
+        self,
+        opened: Export | Notebook,
+        path: Path,
+        *,
+        import_step: Progress = no_progress,
+        read_step: Progress = no_progress,
+    ) -> tuple[ImportReport, ReadReport]:
         """Import, then read: people, candidate facts and emotions of what was new.
 
         What reading needs is loaded first, so that a missing model is found before anything is written.
         """
-        from memory.exchange.detect import read_notebook
-        from memory.exchange.notes import import_notebook
-        from memory.importing import import_file
+        from memory.exchange.notes import Notebook, import_notebook
+        from memory.importing import import_export
         from memory.reading import ReadReport
 
         _ = self.extractor, self.tagger, self.registry
-        raw = path.read_bytes()
-        notebook = read_notebook(raw, path.name)
-        if notebook is not None:
+        if isinstance(opened, Notebook):
             report, n_facts = import_notebook(
                 self.database,
                 self.space_id,
-                notebook,
+                opened,
                 self.registry,
-                raw=raw,
+                raw=path.read_bytes(),
                 name=path.name,
                 clock=self.clock,
                 progress=import_step,
             )
             return report, ReadReport(0, n_facts, 0) + self.read(read_step)
-        report = import_file(
-            self.database,
-            self.space_id,
-            path,
-            timezone=self.settings.timezone,
-            clock=self.clock,
-            progress=import_step,
-        )
+        report = import_export(self.database, self.space_id, opened, clock=self.clock, progress=import_step)
         return report, self.read(read_step)
 
     def read(self, progress: Progress = no_progress) -> ReadReport:

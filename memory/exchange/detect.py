@@ -4,18 +4,38 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 from memory.errors import EmptyChat, WrongEntrance
 from memory.exchange import mcp_memory, mem0, records
 from memory.exchange.notes import Notebook
-from memory.importers.detect import decode, document
+from memory.importers.documents import decode, document
 
 # how one whole document may begin: a list of objects, or an answer with its list and what stands around it
 _DOCUMENT = re.compile(
     r'\s*(?:\[\s*\{|\{\s*"(?:results|memories|relations|count|next|previous|total\w*|page\w*)")'
 )
 _HEAD = 100_000  # characters in which a list of memories must show that it is one
+
+
+def find_notebook(path: Path) -> Notebook | None:
+    """What `read_notebook` finds in the file; of one that does not begin as a notebook no more than that is read."""
+    if path.is_dir():
+        return None
+    with path.open("rb") as stream:
+        head = stream.read(_HEAD)
+        if not _may_be_one(head, is_whole=len(head) < _HEAD):
+            return None
+        return read_notebook(head + stream.read(), path.name)
+
+
+def _may_be_one(head: bytes, *, is_whole: bool) -> bool:
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n\0")[:1] not in (b"{", b"["):
+        return False
+    text = head.decode("utf-8-sig", "replace")
+    is_first_line_cut = "\n" not in text.lstrip() and not is_whole
+    return is_first_line_cut or _first_line(text) is not None or bool(_DOCUMENT.match(text))
 
 
 def read_notebook(raw: bytes, file_name: str) -> Notebook | None:

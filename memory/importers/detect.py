@@ -1,97 +1,171 @@
-"""Which format a file is in, told by its content and never by its name.
+"""Which format an export is in, told by its content and never by its name; and the export, opened.
 
-`read` is the one entrance: bytes in, exports out. It raises UnknownFormat, BrokenExport (with the place of the damage)
-and EmptyChat; a file it accepts holds at least one message. Nothing is written here.
+`open_files` is the one entrance for chats: files in, an `Export` out, whose rows can be read again and again. It raises
+UnknownFormat, BrokenExport (with the place of the damage) and EmptyChat; what it gives holds at least one message. In a
+folder or archive the files that are no chats are passed over and counted. Nothing is written here.
 """
 
 from __future__ import annotations
 
-import codecs
-import json
 import re
-from collections.abc import Callable
-from dataclasses import replace
-from datetime import tzinfo
-from pathlib import PurePath
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from memory.errors import BrokenExport, EmptyChat, UnknownFormat
-from memory.importers import discord, jsonl, telegram, whatsapp
-from memory.importers.values import whole
-from memory.types import Export
+from memory.importers import (
+    chatgpt,
+    claude,
+    csv_chat,
+    discord,
+    imessage_db,
+    imessage_text,
+    jsonl,
+    locomo,
+    mbox,
+    meta,
+    signal,
+    slack,
+    telegram,
+    whatsapp,
+)
+from memory.importers.documents import document
+from memory.importers.files import File, Meter, digest
+from memory.importers.shape import Reader, Reading, ReadOptions
+from memory.types import SYSTEM, Message, Row, Skipped
 
-_DOCUMENTS: tuple[tuple[Callable[[dict[str, Any]], bool], Callable[..., list[Export]]], ...] = (
-    (discord.looks_like, discord.parse),
-    (telegram.looks_like, telegram.parse),
+FUTURE = timedelta(days=1)  # by which a message may be ahead of this machine's clock
+
+LooksLike = Callable[[str], bool]
+
+_JSON: tuple[tuple[LooksLike, Reader], ...] = (
+    (signal.looks_like, signal.read),
+    (jsonl.looks_like, jsonl.read),
+    (chatgpt.looks_like, chatgpt.read),
+    (claude.looks_like, claude.read),
+    (locomo.looks_like, locomo.read),
+    (meta.looks_like, meta.read),
+    (discord.looks_like, discord.read),
+    (telegram.looks_like, telegram.read),
+)
+_TEXT: tuple[tuple[LooksLike, Reader], ...] = (
+    (whatsapp.looks_like, whatsapp.read),
+    (imessage_text.looks_like, imessage_text.read),
+    (mbox.looks_like, mbox.read),
+    (csv_chat.looks_like, csv_chat.read),
 )
 
 
-def read(raw: bytes, file_name: str, zone: tzinfo) -> list[Export]:
-    """Every chat of the file, in file order. `zone` holds for times that carry none of their own."""
-    text, notes = decode(raw, file_name)
-    if not text.strip("\ufeff \t\r\n\0"):
-        raise EmptyChat(file_name)
-    stem = PurePath(file_name).stem
-    exports = _parse(text, file_name, stem, zone)
-    if not any(export.messages for export in exports):
-        raise EmptyChat(file_name)
-    return [replace(export, notes=export.notes + notes) for export in exports]
+@dataclass(frozen=True, slots=True)
+class Export:
+    """An export that is understood but not read: its rows come one at a time, from the beginning at each call."""
+
+    kind: str  # the format, as sources are listed by
+    name: str
+    size_bytes: int
+    notes: tuple[str, ...]  # what was understood: form, order of dates
+    files: tuple[File, ...]
+    meter: Meter
+    readings: tuple[Reading, ...]
+    options: ReadOptions
+
+    def rows(self) -> Iterator[Row]:
+        """Every message in the order of the files, and what is left out; at the end what was no text.
+
+        Messages of bots are marked, messages from the future left out.
+        """
+        bots, limit = self.options.bots, self.options.now + FUTURE
+        n_messages = 0
+        for row in self._rows():
+            if isinstance(row, Skipped):
+                yield row
+                continue
+            n_messages += 1
+            if row.time > limit:
+                yield Skipped(
+                    f"the {n_messages}. message", f"its time, in {row.time.year}, lies in the future"
+                )
+            else:
+                yield replace(row, origin="simulated") if bots.wrote(row) else row
+
+    def _rows(self) -> Iterator[Row]:
+        n_before = self.meter.n_lost
+        for number, reading in enumerate(self.readings, start=1):
+            for row in reading.rows():
+                if isinstance(row, Skipped) and len(self.readings) > 1:
+                    row = Skipped(f"file {number}, {row.place}", row.reason)
+                yield row
+        n_lost = self.meter.n_lost - n_before
+        if n_lost:
+            yield Skipped("the file", f"{n_lost} places are no valid UTF-8; they read as \ufffd")
+
+    def messages(self) -> Iterator[Message]:
+        """The rows that are messages."""
+        return (row for row in self.rows() if isinstance(row, Message))
+
+    def sha256(self) -> str:
+        """Of what was given: two exports of the same bytes are the same."""
+        return digest(self.files)
 
 
-def _parse(text: str, file_name: str, stem: str, zone: tzinfo) -> list[Export]:
-    if re.match(r"\s*(\{|\[\s*[{\"\]])", text):
-        if jsonl.looks_like(text):
-            return _named(jsonl.parse, text, file_name, stem, zone)
-        whole_document = document(text, file_name)
-        for looks_like, parse in _DOCUMENTS:
-            if isinstance(whole_document, dict) and looks_like(whole_document):
-                return _guarded(parse, whole_document, file_name, zone)
-    elif whatsapp.looks_like(text):
-        return whatsapp.parse(text, stem, zone)
-    raise UnknownFormat(file_name)
+def open_files(files: tuple[File, ...], name: str, meter: Meter, options: ReadOptions) -> Export:
+    """The export that these files are. `name` is what was given: a file, a folder or an archive."""
+    if not files:
+        raise EmptyChat(name)
+    readings = _readings(files, name, options)
+    notes = tuple(dict.fromkeys(note for reading in readings for note in reading.notes))
+    size = sum(file.size_bytes for file in files)
+    export = Export(readings[0].kind, name, size, notes, files, meter, tuple(readings), options)
+    _ensure_message(export)
+    return export
 
 
-def _guarded(
-    parse: Callable[..., list[Export]], document: dict[str, Any], file_name: str, zone: tzinfo
-) -> list[Export]:
-    """A value of a kind its format never holds is damage, wherever the parser meets it."""
-    try:
-        return parse(document, file_name, zone)
-    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
-        raise BrokenExport(file_name, "a chat's name or its list of messages is not readable") from error
+def _readings(files: tuple[File, ...], name: str, options: ReadOptions) -> list[Reading]:
+    if slack.belongs(files):
+        return [slack.read(files, options)]
+    if len(files) == 1:
+        return [_reader(files[0], name)(files[0], options)]
+    readings: list[Reading] = []
+    for file in sorted(files, key=meta.page):
+        if signal.is_copy(file, files):
+            continue
+        try:
+            readings.append(_reader(file, name)(file, options))
+        except (UnknownFormat, EmptyChat):
+            continue  # pictures and settings lie beside chats
+    if not readings:
+        raise UnknownFormat(name)
+    n_others = len(files) - len(readings)
+    if n_others:
+        note = f"{n_others} of {len(files)} files are no chats and were passed over"
+        readings[0] = replace(readings[0], notes=(*readings[0].notes, note))
+    return readings
 
 
-def _named(
-    parse: Callable[..., list[Export]], text: str, file_name: str, stem: str, zone: tzinfo
-) -> list[Export]:
-    """Errors name the file; a conversation that takes the file's name takes it without the ending."""
-    return [
-        replace(export, conversation=stem) if export.conversation == file_name else export
-        for export in parse(text, file_name, zone)
-    ]
+def _ensure_message(export: Export) -> None:
+    """Raises EmptyChat, or BrokenExport with the first damage, where no message can be read."""
+    damage: Skipped | None = None
+    for row in export.rows():
+        if isinstance(row, Message):
+            return
+        if damage is None and row.reason != SYSTEM:
+            damage = row
+    if damage is not None:
+        raise BrokenExport(export.name, f"{damage.place}: {damage.reason}")
+    raise EmptyChat(export.name)
 
 
-def document(text: str, file_name: str) -> Any:
-    """The one JSON value that the text is; raises UnknownFormat, or BrokenExport with the place of the damage."""
-    try:
-        return whole(json.loads(text)) if "\\ud" in text.lower() else json.loads(text)
-    except json.JSONDecodeError as error:
-        if not re.match(r"\s*(\{\s*[\"}]|\{\s*$|\[)", text):
-            raise UnknownFormat(file_name) from error
-        where = f"the JSON breaks off or is malformed at line {error.lineno}, column {error.colno}"
-        raise BrokenExport(file_name, f"{where} ({error.msg})") from error
-    except RecursionError as error:
-        raise BrokenExport(file_name, "the JSON is nested too deeply") from error
-
-
-def decode(raw: bytes, file_name: str) -> tuple[str, tuple[str, ...]]:
-    """The text with plain line ends, and a note where bytes had to be replaced."""
-    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        text = raw.decode("utf-16", errors="replace")
-    elif b"\0" in raw[:8192]:
-        raise UnknownFormat(file_name)
-    else:
-        text = raw.decode("utf-8-sig", errors="replace")
-    n_replaced = text.count("\ufffd") - raw.count("\ufffd".encode())
-    notes = (f"{n_replaced} places are no valid UTF-8; they read as \ufffd",) if n_replaced > 0 else ()
-    return text.replace("\r\n", "\n").replace("\0", ""), notes
+def _reader(file: File, name: str) -> Reader:
+    """Raises UnknownFormat and EmptyChat under the name that was given."""
+    if file.head().startswith(imessage_db.SIGNATURE):
+        return imessage_db.read
+    head = file.head_text()
+    if not head.strip("\ufeff \t\r\n\0"):
+        raise EmptyChat(name) if not file.head().strip(b"\xef\xbb\xbf \t\r\n\0") else UnknownFormat(name)
+    is_json = re.match(r"[\s\ufeff]*(\{|\[\s*[{\"\]])", head) is not None
+    for looks_like, reader in _JSON if is_json else _TEXT:
+        if looks_like(head):
+            return reader
+    if is_json and file.size_bytes < len(file.head()) + 1:
+        document(head, name)  # raises BrokenExport for what breaks off before its format can be told
+    raise UnknownFormat(name)

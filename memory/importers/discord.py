@@ -1,19 +1,25 @@
 """DiscordChatExporter's JSON: one channel, thread or direct chat per file.
 
 People go by the name their channel shows (nickname, else display name); two accounts with the same shown name are told
-apart by their account names. Bots are nobody: what they wrote is counted with the system messages.
+apart by their account names. Bots are nobody: what they wrote is left out and reported. Written for version 2.46.
 """
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import tzinfo
 from typing import Any
 
 from memory import names
-from memory.errors import BrokenExport
+from memory.importers.files import File
+from memory.importers.json_stream import JsonDamage, JsonStream
+from memory.importers.shape import DAMAGE, Reading, ReadOptions, broken_off, people_of
 from memory.importers.values import parse_time, whole_text
-from memory.types import Export, Message
+from memory.types import SYSTEM, Message, Row, Skipped
 
 # message types that a person sends; numbers are what older exporters wrote for the same
 # fmt: off
@@ -24,29 +30,63 @@ _SENT = frozenset((
 # fmt: on
 
 
-def looks_like(document: dict[str, Any]) -> bool:
-    return isinstance(document.get("messages"), list) and isinstance(document.get("channel"), dict)
+def looks_like(head: str) -> bool:
+    return re.search(r'"channel"\s*:\s*\{', head) is not None and '"messages"' in head
 
 
-def parse(document: dict[str, Any], name: str, zone: tzinfo) -> list[Export]:
-    """The channel as one export; raises BrokenExport with the number of the message that is damaged."""
-    messages: list[Message] = []
-    n_system = n_bots = 0
-    try:
-        shown = _shown_names(document["messages"])
-    except (AttributeError, KeyError, TypeError) as error:
-        raise BrokenExport(name, "a message has no readable author") from error
-    for number, row in enumerate(document["messages"]):
-        if str(row.get("type", "Default")) not in _SENT or row["author"].get("isBot"):
-            n_system += 1
-            n_bots += bool(row["author"].get("isBot"))
-            continue
+def read(file: File, options: ReadOptions) -> Reading:
+    """The channel, after one look through the file at who is who."""
+    survey = _survey(file)
+    shown = _shown_names(survey.authors)
+    conversation = _conversation(survey, shown)
+
+    def rows() -> Iterator[Row]:
         try:
-            messages.append(_message(row, shown, zone))
-        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
-            raise BrokenExport(name, f"message {number} has no readable time, text or author") from error
-    notes = ("DiscordChatExporter",) + ((f"{n_bots} messages of bots left out",) if n_bots else ())
-    return [Export("discord", _conversation(document, messages), tuple(messages), n_system, notes)]
+            with JsonStream(file) as stream:
+                for key in stream.members():
+                    if key == "messages":
+                        for number, message in enumerate(stream.elements()):
+                            yield _row(message, number, shown, conversation, options.zone)
+        except JsonDamage as damage:
+            yield broken_off(damage)
+
+    return Reading("discord", ("DiscordChatExporter, JSON",), rows)
+
+
+@dataclass(slots=True)
+class _Survey:
+    channel: Any = None
+    guild: Any = None
+    authors: dict[str, dict[str, Any]] = field(default_factory=dict)  # by account
+
+
+def _survey(file: File) -> _Survey:
+    """Names of the channel and its people, as far as the file can be read."""
+    survey = _Survey()
+    with suppress(JsonDamage), JsonStream(file) as stream:
+        for key in stream.members():
+            if key == "channel":
+                survey.channel = stream.value()
+            elif key == "guild":
+                survey.guild = stream.value()
+            elif key == "messages":
+                for message in stream.elements():
+                    with suppress(*DAMAGE):
+                        if not message["author"].get("isBot"):
+                            survey.authors[_account(message["author"])] = message["author"]
+    return survey
+
+
+def _row(row: Any, number: int, shown: dict[str, str], conversation: str, zone: tzinfo) -> Row:
+    place = f"message {number}"
+    try:
+        if row["author"].get("isBot"):
+            return Skipped(place, "written by a bot")
+        if str(row.get("type", "Default")) not in _SENT:
+            return Skipped(place, SYSTEM)
+        return replace(_message(row, shown, zone), conversation=conversation)
+    except DAMAGE:
+        return Skipped(place, "no readable time, text or author")
 
 
 def _message(row: dict[str, Any], shown: dict[str, str], zone: tzinfo) -> Message:
@@ -70,10 +110,12 @@ def _account(author: dict[str, Any]) -> str:
     return str(author.get("id") or author["name"])
 
 
-def _shown_names(rows: list[dict[str, Any]]) -> dict[str, str]:
+def _shown_names(authors: dict[str, dict[str, Any]]) -> dict[str, str]:
     """From account to the name it goes by, unique within the file."""
-    authors = {_account(row["author"]): row["author"] for row in rows}
-    shown = {account: _name(author) for account, author in authors.items()}
+    shown = {}
+    for account, author in authors.items():
+        with suppress(*DAMAGE):
+            shown[account] = _name(author)
     sharing: dict[str, list[str]] = defaultdict(list)
     for account, name in shown.items():
         sharing[names.key(name)].append(account)
@@ -88,11 +130,16 @@ def _name(author: dict[str, Any]) -> str:
     return next((name for name in candidates if name), f"Account {author.get('id', '')}".strip())
 
 
-def _conversation(document: dict[str, Any], messages: list[Message]) -> str:
-    channel = names.clean(whole_text(document["channel"].get("name") or ""))
-    guild = names.clean(whole_text((document.get("guild") or {}).get("name") or ""))
+def _conversation(survey: _Survey, shown: dict[str, str]) -> str:
+    channel, guild = _called(survey.channel), _called(survey.guild)
     if channel:
-        is_direct = "Direct" in str(document["channel"].get("type", "")) or guild in ("", "Direct Messages")
+        is_direct = "Direct" in str(survey.channel.get("type", "")) or guild in ("", "Direct Messages")
         return channel if is_direct else f"{guild} / {channel}"
-    speakers = {message.speaker for message in messages if message.speaker}
-    return " & ".join(sorted(speakers, key=names.key)) or guild or "Discord"
+    return people_of(set(shown.values()), guild or "Discord")
+
+
+def _called(thing: Any) -> str:
+    try:
+        return names.clean(whole_text(thing.get("name") or ""))
+    except DAMAGE:
+        return ""

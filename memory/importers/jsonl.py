@@ -8,21 +8,24 @@ passed over. Blank lines are allowed.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import tzinfo
 from typing import Any
 
 from memory import names
-from memory.errors import BrokenExport
+from memory.importers.files import File
+from memory.importers.shape import DAMAGE, Reading, ReadOptions, people_of
 from memory.importers.values import parse_time, whole_text
-from memory.types import Export, Message, MessageKind
+from memory.types import SYSTEM, Message, MessageKind, Row, Skipped
 
 _KEYS = ("time", "speaker", "text")
 _KINDS: dict[str, MessageKind] = {"text": "text", "media": "media", "deleted": "deleted"}
 
 
-def looks_like(text: str) -> bool:
+def looks_like(head: str) -> bool:
     """Whether the first line is an object with at least two of the three keys."""
-    line = next((line for line in text.split("\n") if line.strip()), "")
+    line = next((line for line in head.split("\n") if line.strip()), "")
     try:
         row = json.loads(line)
     except (ValueError, RecursionError):
@@ -30,37 +33,40 @@ def looks_like(text: str) -> bool:
     return isinstance(row, dict) and sum(key in row for key in _KEYS) >= 2
 
 
-def parse(text: str, name: str, zone: tzinfo) -> list[Export]:
-    """The file as one conversation; raises BrokenExport with the line that is damaged."""
-    messages: list[Message] = []
-    n_system = 0
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        row = _row(line, number, name)
-        if row.get("kind") == "system" or not names.clean(whole_text(row["speaker"] or "")):
-            n_system += 1
-            continue
-        try:
-            messages.append(_message(row, zone))
-        except (TypeError, ValueError, OverflowError) as error:
-            raise BrokenExport(name, f"line {number} has no readable time or text") from error
-    return [Export("jsonl", _conversation(messages, name), tuple(messages), n_system, ("JSON lines",))]
+def read(file: File, options: ReadOptions) -> Reading:
+    """The file as one conversation, after one look through it at who speaks."""
+    speakers: set[str] = set()
+    for row in _rows(file, "", options.zone):
+        if isinstance(row, Message) and len(speakers) < 3:
+            speakers.add(row.speaker)
+    conversation = people_of(speakers) if len(speakers) <= 2 else file.stem
+    return Reading("jsonl", ("JSON lines",), lambda: _rows(file, conversation, options.zone))
 
 
-def _row(line: str, number: int, name: str) -> dict[str, Any]:
+def _rows(file: File, conversation: str, zone: tzinfo) -> Iterator[Row]:
+    for number, line in enumerate(file.lines(), start=1):
+        if line.strip("\ufeff \t\r"):
+            yield _row(line, f"line {number}", conversation, zone)
+
+
+def _row(line: str, place: str, conversation: str, zone: tzinfo) -> Row:
     try:
         row = json.loads(line)
     except json.JSONDecodeError as error:
-        raise BrokenExport(name, f"line {number}, column {error.colno}: {error.msg}") from error
-    except RecursionError as error:
-        raise BrokenExport(name, f"line {number} is nested too deeply") from error
+        return Skipped(f"{place}, column {error.colno}", f"no JSON: {error.msg}")
+    except RecursionError:
+        return Skipped(place, "nested too deeply")
     if not isinstance(row, dict):
-        raise BrokenExport(name, f"line {number} is no object")
+        return Skipped(place, "no object")
     missing = [key for key in _KEYS if key not in row]
     if missing:
-        raise BrokenExport(name, f"line {number} lacks {' and '.join(missing)}")
-    return row
+        return Skipped(place, f"it lacks {' and '.join(missing)}")
+    try:
+        if row.get("kind") == "system" or not names.clean(whole_text(row["speaker"] or "")):
+            return Skipped(place, SYSTEM)
+        return replace(_message(row, zone), conversation=conversation)
+    except DAMAGE:
+        return Skipped(place, "no readable time or text")
 
 
 def _message(row: dict[str, Any], zone: tzinfo) -> Message:
@@ -74,8 +80,3 @@ def _message(row: dict[str, Any], zone: tzinfo) -> Message:
         is_edited=bool(row.get("edited") or row.get("is_edited")),
         external_id=str(row["id"]) if row.get("id") is not None else None,
     )
-
-
-def _conversation(messages: list[Message], name: str) -> str:
-    speakers = {message.speaker for message in messages if message.speaker}
-    return " & ".join(sorted(speakers, key=names.key)) if len(speakers) <= 2 else name

@@ -6,14 +6,19 @@ forwarded is kept as a quotation of its author, since the words are not the send
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from memory import names
-from memory.errors import BrokenExport
+from memory.importers.files import File
+from memory.importers.json_stream import JsonDamage, JsonStream
+from memory.importers.shape import DAMAGE, Reading, ReadOptions, broken_off, people_of
 from memory.importers.values import parse_time, whole_text
-from memory.types import Export, Message
+from memory.types import SYSTEM, Message, Row, Skipped
 
 _MEDIA = (
     "photo",
@@ -31,43 +36,113 @@ _MEDIA = (
 )
 
 
-def looks_like(document: dict[str, Any]) -> bool:
-    if isinstance(document.get("chats"), dict) or isinstance(document.get("left_chats"), dict):
-        return True
-    return isinstance(document.get("messages"), list) and "channel" not in document and "type" in document
+_WHOLE = re.compile(r'\s*\{\s*"about"|"(?:left_)?chats"\s*:\s*\{')
+_ONE = re.compile(r'"type"\s*:\s*"[a-z_]+"')
 
 
-def parse(document: dict[str, Any], name: str, zone: tzinfo) -> list[Export]:
-    """One export per chat that holds messages; raises BrokenExport with the number of the message that is damaged."""
-    exports = [_chat(chat, name, zone) for chat in _chats(document)]
-    return [export for export in exports if export.messages]
+def looks_like(head: str) -> bool:
+    return bool(_WHOLE.search(head)) or ('"messages"' in head and bool(_ONE.search(head)))
 
 
-def _chats(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    if "messages" in document:
-        yield document
-        return
-    for part in ("chats", "left_chats"):
-        yield from (document.get(part) or {}).get("list") or []
+def read(file: File, options: ReadOptions) -> Reading:
+    """The chat, or every chat of the account, after one look through the file at what they are called."""
+    chats = _survey(file)
+    kinds = ", ".join(dict.fromkeys(chat.kind for chat in chats)) or "no chat"
+    called = [chat.conversation for chat in chats]
 
-
-def _chat(chat: dict[str, Any], name: str, zone: tzinfo) -> Export:
-    messages: list[Message] = []
-    n_system = 0
-    for number, row in enumerate(chat.get("messages") or []):
+    def rows() -> Iterator[Row]:
         try:
-            if row.get("type") != "message":
-                n_system += 1
-            else:
-                messages.append(_message(row, zone))
-        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
-            raise BrokenExport(name, f"message {number} has no readable {_field(error)}") from error
-    notes = (f"Telegram Desktop, {chat.get('type', 'chat')}",)
-    return Export("telegram", _conversation(chat, messages), tuple(messages), n_system, notes)
+            with JsonStream(file) as stream:
+                for chat in _chats(stream):
+                    for number, message in enumerate(_messages(stream)):
+                        place = f"message {number}" if len(called) == 1 else f"chat {chat}, message {number}"
+                        yield _row(message, place, called[chat], options.zone)
+        except JsonDamage as damage:
+            yield broken_off(damage)
+
+    return Reading("telegram", (f"Telegram Desktop, {kinds}",), rows)
 
 
-def _field(error: Exception) -> str:
-    return str(error.args[0]) if isinstance(error, KeyError) else "time or text"
+def _chats(stream: JsonStream) -> Iterator[int]:
+    """Stand before the object of each chat, by its number."""
+    number = 0
+    for key in stream.members():
+        if key == "messages":  # a chat by itself; the caller reads it from within
+            yield number
+        elif key in ("chats", "left_chats"):
+            for inner in stream.members():
+                if inner == "list":
+                    for _ in stream.places():
+                        yield number
+                        number += 1
+
+
+def _messages(stream: JsonStream) -> Iterator[Any]:
+    """The messages of the chat, or of the list of messages, before which the stream stands."""
+    if stream.peek() == "[":
+        yield from stream.elements()
+        return
+    for key in stream.members():
+        if key == "messages":
+            yield from stream.elements()
+
+
+@dataclass(slots=True)
+class _Chat:
+    name: Any = None
+    kind: str = "chat"
+    id: Any = ""
+    speakers: set[str] = field(default_factory=set)
+
+    def take(self, key: str, stream: JsonStream) -> None:
+        if key == "name":
+            self.name = stream.value()
+        elif key == "type":
+            self.kind = str(stream.value())
+        elif key == "id":
+            self.id = stream.value()
+        elif key == "messages":
+            for message in stream.elements():
+                with suppress(*DAMAGE):
+                    if message.get("type") == "message" and len(self.speakers) < 8:
+                        self.speakers.add(_speaker(message))
+
+    @property
+    def conversation(self) -> str:
+        try:
+            shown = names.clean(whole_text(self.name or ""))
+        except DAMAGE:
+            shown = ""
+        if shown:
+            return shown
+        if self.kind == "saved_messages":
+            return "Saved messages"
+        return people_of(self.speakers, f"Chat {self.id}".strip())
+
+
+def _survey(file: File) -> list[_Chat]:
+    """The chats of the file in their order, as far as it can be read."""
+    alone, chats = _Chat(), list[_Chat]()
+    with suppress(JsonDamage), JsonStream(file) as stream:
+        for key in stream.members():
+            if key not in ("chats", "left_chats"):
+                alone.take(key, stream)
+                continue
+            for inner in stream.members():
+                for _ in stream.places() if inner == "list" else ():
+                    chats.append(_Chat())
+                    for part in stream.members():
+                        chats[-1].take(part, stream)
+    return chats or [alone]
+
+
+def _row(row: Any, place: str, conversation: str, zone: tzinfo) -> Row:
+    try:
+        if row.get("type") != "message":
+            return Skipped(place, SYSTEM)
+        return replace(_message(row, zone), conversation=conversation)
+    except DAMAGE:
+        return Skipped(place, "no readable time, text or sender")
 
 
 def _message(row: dict[str, Any], zone: tzinfo) -> Message:
@@ -106,13 +181,3 @@ def _medium(row: dict[str, Any]) -> str:
 def _speaker(row: dict[str, Any]) -> str:
     shown = names.clean(whole_text(row.get("from") or ""))
     return shown or f"Deleted account {row.get('from_id', '')}".strip()
-
-
-def _conversation(chat: dict[str, Any], messages: list[Message]) -> str:
-    shown = names.clean(whole_text(chat.get("name") or ""))
-    if shown:
-        return shown
-    if chat.get("type") == "saved_messages":
-        return "Saved messages"
-    speakers = {message.speaker for message in messages if message.speaker}
-    return " & ".join(sorted(speakers, key=names.key)) or f"Chat {chat.get('id', '')}".strip()

@@ -43,10 +43,11 @@ def _phrases() -> _Phrases:
 def classify(raw: str) -> tuple[MessageKind, str, bool]:
     """Kind, words and whether they were edited. A medium with a caption is text: its caption."""
     text, is_edited = _strip_edited(raw.strip(_MARGIN))
-    if _plain(text) in _phrases().deleted or _plain(text).startswith("this message was deleted by admin "):
-        return "deleted", text, is_edited
-    if _plain(text) in _phrases().media:
-        return "media", text, is_edited
+    if plain := _plain(text):
+        if plain in _phrases().deleted or plain.startswith("this message was deleted by admin "):
+            return "deleted", text, is_edited
+        if plain in _phrases().media:
+            return "media", text, is_edited
     caption = _caption(text)
     if caption is None:
         return "text", text, is_edited
@@ -86,6 +87,8 @@ def _strip_edited(text: str) -> tuple[str, bool]:
 
 def _caption(text: str) -> str | None:
     """What was written to a medium ("" for nothing), or None where the message holds no medium."""
+    if "<" not in text and "(" not in text and _MARK not in text:
+        return None
     attached = _ATTACHED.match(text)
     if attached and (attached.end() == len(text) or text[attached.end()] == "\n"):
         return text[attached.end() :].strip(_MARGIN)

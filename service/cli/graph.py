@@ -8,32 +8,54 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from memory.types import ImportReport, Message, SkipCount
 from service.cli.output import Bars, State, day, print_json
 
 if TYPE_CHECKING:
     from memory.exchange.notes import Notebook
-    from memory.types import Export
+    from memory.importers.detect import Export
+
+N_PREVIEWED = 80  # characters of a message that a preview shows
 
 
 @click.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--preview", is_flag=True, help="Show what was understood; write nothing.")
+@click.option("--me", default="Me", metavar="NAME", help="Your name, for exports that call you Me.")
+@click.option("--bot", "bots", multiple=True, metavar="NAME", help="Somebody whose messages a program wrote.")
+@click.option(
+    "--bot-pattern",
+    "patterns",
+    multiple=True,
+    metavar="REGEX",
+    help="Words by which a program's message is known, whoever sent it.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.pass_obj
-def import_(state: State, file: Path, preview: bool, as_json: bool) -> None:
-    """Import a chat (WhatsApp, Telegram, Discord, JSONL) or another memory (mem0, MCP memory) and read it."""
-    from memory.exchange.detect import read_notebook
-    from memory.importing import read_exports
+def import_(
+    state: State,
+    file: Path,
+    preview: bool,
+    me: str,
+    bots: tuple[str, ...],
+    patterns: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Import chats (a file, folder or zip of an export) or another memory (mem0, MCP memory) and read them."""
+    from memory.exchange.detect import find_notebook
+    from memory.importers.bots import Bots
+    from memory.importing import ImportOptions, open_export
 
     # a bad file is refused before a home is made
-    notebook = read_notebook(file.read_bytes(), file.name)
-    exports = [] if notebook else read_exports(file, timezone=state.settings.timezone)
+    options = ImportOptions(state.settings.timezone, me, Bots.of(bots, patterns))
+    with Bars() as bars:
+        opened = find_notebook(file) or open_export(file, options, progress=bars.step("look"))
     if preview:
-        _preview([_notes_json(notebook)] if notebook else _chats_json(exports), as_json=as_json)
+        _preview(_looks_json(opened), as_json=as_json)
         return
     with state.services() as services, Bars() as bars:
-        report, read = services.import_file(
-            file, import_step=bars.step("import"), read_step=bars.step("read")
+        report, read = services.bring_in(
+            opened, file, import_step=bars.step("import"), read_step=bars.step("read")
         )
     if as_json:
         print_json(
@@ -45,23 +67,38 @@ def import_(state: State, file: Path, preview: bool, as_json: bool) -> None:
                 "people": list(report.people),
                 "candidates": read.n_candidates,
                 "emotion_tags": read.n_tags,
+                "skipped": _skipped_json(report.skipped),
             }
         )
         return
+    _show(report, "messages by" if _is_chat(opened) else "notes about")
+    if read.n_episodes:  # also those that an earlier import stored but could not read
+        click.echo(f"read: {read.n_candidates} candidate facts, {read.n_tags} emotion tags")
+    for note in (*(report.notes if report.n_new else ()), *report.skipped):
+        click.echo(f"  {note}")
+
+
+def _show(report: ImportReport, what: str) -> None:
     if report.n_new == 0:
         click.echo(f"nothing new: all {report.n_messages} messages were here already")
     else:
         click.echo(
             f"{report.kind}: {report.n_new} new of {report.n_messages} "
-            f"{'notes about' if notebook else 'messages by'} {', '.join(report.people) or 'nobody'}, "
+            f"{what} {', '.join(report.people) or 'nobody'}, "
             f"{day(report.first)} to {day(report.last)}"
         )
-    if read.n_episodes:  # also those that an earlier import stored but could not read
-        click.echo(f"read: {read.n_candidates} candidate facts, {read.n_tags} emotion tags")
-    if report.n_new == 0:
-        return
-    for note in report.notes:
-        click.echo(f"  {note}")
+
+
+def _is_chat(opened: Export | Notebook) -> bool:
+    from memory.importers.detect import Export
+
+    return isinstance(opened, Export)
+
+
+def _looks_json(opened: Export | Notebook) -> list[dict[str, Any]]:
+    from memory.importers.detect import Export
+
+    return _chats_json(opened) if isinstance(opened, Export) else [_notes_json(opened)]
 
 
 def _notes_json(notebook: Notebook) -> dict[str, Any]:
@@ -77,24 +114,35 @@ def _notes_json(notebook: Notebook) -> dict[str, Any]:
     }
 
 
-def _chats_json(exports: Sequence[Export]) -> list[dict[str, Any]]:
-    chats: list[dict[str, Any]] = []
-    for export in exports:
-        if not export.messages:
-            continue
-        times = [message.time for message in export.messages]
-        chats.append(
-            {
-                "kind": export.kind,
-                "conversation": export.conversation,
-                "messages": len(export.messages),
-                "people": sorted({message.speaker for message in export.messages if message.speaker}),
-                "first": day(min(times)),
-                "last": day(max(times)),
-                "notes": list(export.notes),
-            }
-        )
-    return chats
+def _chats_json(export: Export) -> list[dict[str, Any]]:
+    from memory.importers.tally import Tally
+
+    tally = Tally()
+    for row in export.rows():
+        tally.add(row)
+    return [
+        {
+            "kind": export.kind,
+            "conversation": conversation,
+            "messages": chat.n_messages,
+            "simulated": chat.n_simulated,
+            "people": sorted(chat.people),
+            "first": day(chat.first),
+            "last": day(chat.last),
+            "notes": list(export.notes),
+            "skipped": _skipped_json(tally.skipped),
+            "rows": [_row_json(message) for message in chat.shown],
+        }
+        for conversation, chat in tally.chats.items()
+    ]
+
+
+def _row_json(message: Message) -> dict[str, Any]:
+    return {"time": message.time.isoformat(), "speaker": message.speaker, "text": message.text}
+
+
+def _skipped_json(skipped: Sequence[SkipCount]) -> list[dict[str, Any]]:
+    return [{"reason": count.reason, "n": count.n, "places": list(count.places)} for count in skipped]
 
 
 def _preview(chats: Sequence[dict[str, Any]], *, as_json: bool) -> None:
@@ -106,8 +154,18 @@ def _preview(chats: Sequence[dict[str, Any]], *, as_json: bool) -> None:
         click.echo(
             f"{chat['kind']}: {chat['messages']} messages by {names}, {chat['first']} to {chat['last']}"
         )
-        for note in chat["notes"]:
-            click.echo(f"  {note}")
+        click.echo(f"  conversation: {chat['conversation']}")
+        for row in chat.get("rows", ()):
+            click.echo(f"  {row['time']} {row['speaker']}: {_short(row['text'])}")
+    for note in chats[0]["notes"] if chats else ():
+        click.echo(f"  {note}")
+    for count in chats[0].get("skipped", ()) if chats else ():
+        click.echo(f"  {SkipCount(count['reason'], count['n'], tuple(count['places']))}")
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= N_PREVIEWED else f"{line[: N_PREVIEWED - 1]}…"
 
 
 COMMANDS = (import_,)

@@ -88,7 +88,6 @@ class Bars:
         self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> Bars:
-        self._progress.start()
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
@@ -110,6 +109,8 @@ class Bars:
             self._progress.stop_task(self._tasks[step])
 
     def update(self, step: str, done: int, total: int, note: str = "") -> None:
+        if not self._tasks:  # where there is nothing to show, nothing is printed
+            self._progress.start()
         if step not in self._tasks:
             self._tasks[step] = self._progress.add_task(step, total=total or None, note=note)
         self._progress.update(self._tasks[step], completed=done, total=total or None, note=note)

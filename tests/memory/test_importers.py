@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+import tempfile
 import unicodedata
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,18 +19,53 @@ from hypothesis import strategies as st
 
 from memory.errors import BrokenExport, EmptyChat, GraphError, UnknownFormat
 from memory.importers import detect
-from memory.importing import read_export, read_exports
-from memory.types import Export, Message
+from memory.importers.detect import Export
+from memory.importers.files import File, Meter
+from memory.importers.shape import ReadOptions
+from memory.importers.tally import Tally
+from memory.importing import ImportOptions, open_export
+from memory.types import Message, Skipped
 
 FIXTURES = Path(__file__).parent / "fixtures"
+LATER = datetime(2060, 1, 1, tzinfo=UTC)
 
 
-def read(name: str, timezone: str = "UTC") -> Export:
-    return read_export(FIXTURES / name, timezone=timezone)
+class Read:
+    """An export read to its end, for looking at."""
+
+    def __init__(self, export: Export) -> None:
+        rows = list(export.rows())
+        self.kind, self.notes = export.kind, export.notes
+        self.messages = [row for row in rows if isinstance(row, Message)]
+        self.skipped = [row for row in rows if isinstance(row, Skipped)]
+        self.tally = Tally()
+        for row in rows:
+            self.tally.add(row)
+        self.n_system = self.tally.n_system
+
+    @property
+    def conversation(self) -> str:
+        (name,) = self.tally.chats
+        return name
 
 
-def parse(text: str, name: str = "chat.txt") -> Export:
-    return detect.read(text.encode(), name, UTC)[0]
+def read(name: str, timezone: str = "UTC") -> Read:
+    return Read(open_export(FIXTURES / name, ImportOptions(timezone)))
+
+
+def opened(raw: bytes, name: str, folder: Path | None = None) -> Export:
+    with tempfile.TemporaryDirectory() as made:
+        path = Path(folder or made) / "given"
+        path.write_bytes(raw)
+        meter = Meter()
+        file = File(name, len(raw), path, None, meter)
+        return detect.open_files((file,), name, meter, ReadOptions(UTC, LATER))
+
+
+def parse(text: str | bytes, name: str = "chat.txt") -> Read:
+    raw = text.encode() if isinstance(text, str) else text
+    with tempfile.TemporaryDirectory() as folder:
+        return Read(opened(raw, name, Path(folder)))
 
 
 def at(*fields: int) -> datetime:
@@ -134,6 +172,25 @@ def test_an_undecided_date_order_is_noted() -> None:
     assert any("nothing in the file decides" in note for note in parse(chat(["04/05/2025"])).notes)
 
 
+def test_dates_in_two_orders_are_all_read_and_told() -> None:
+    export = parse(chat(["13/04/2025", "14/04/2025", "4/15/2025", "04/16/2025", "17/04/2025"]))
+    assert [m.time.day for m in export.messages] == [13, 14, 15, 16, 17]
+    assert "dates read day first; 2 dates only fit the other order" in export.notes
+
+
+def test_lines_before_the_first_message_are_told() -> None:
+    export = parse("a title\n\n12/03/2025, 18:03 - Ana: hi")
+    assert export.skipped == [Skipped("line 1", "no message begins before it")]
+
+
+def test_a_message_without_end_is_cut_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("memory.importers.whatsapp.MAX_MESSAGE", 100)
+    export = parse("12/03/2025, 18:03 - Ana: hi\n" + "more\n" * 50 + "12/03/2025, 18:04 - Bo: ho")
+    assert [len(m.text) < 120 for m in export.messages] == [True, True]
+    assert export.messages[1].text == "ho"
+    assert export.skipped == [Skipped("line 1", "it goes on for more than 100 characters")]
+
+
 def test_a_pasted_chat_of_another_style_stays_inside_its_message() -> None:
     text = "12/03/2025, 18:03 - Ana: look\n[11/03/2025, 10:00:00] Zed: hi\n12/03/2025, 18:04 - Bo: who is Zed"
     assert [m.speaker for m in parse(text).messages] == ["Ana", "Bo"]
@@ -159,10 +216,11 @@ def test_telegram_personal_chat() -> None:
     assert (export.conversation, export.n_system) == ("Noor", 1)
 
 
-def test_telegram_account_export_gives_one_export_per_chat_with_messages() -> None:
-    exports = read_exports(FIXTURES / "telegram_all.json", timezone="Europe/Lisbon")
-    assert [(e.conversation, len(e.messages)) for e in exports] == [("Noor", 6), ("Saved messages", 1)]
-    assert exports[1].messages[0].time.astimezone(UTC) == at(2025, 3, 13, 18, 8)
+def test_telegram_account_export_gives_every_chat_with_messages() -> None:
+    export = read("telegram_all.json", "Europe/Lisbon")
+    chats = export.tally.chats
+    assert [(name, chat.n_messages) for name, chat in chats.items()] == [("Noor", 6), ("Saved messages", 1)]
+    assert export.messages[-1].time.astimezone(UTC) == at(2025, 3, 13, 18, 8)
 
 
 def test_discord_channel() -> None:
@@ -175,8 +233,10 @@ def test_discord_channel() -> None:
     ]
     assert export.messages[0].time.astimezone(UTC) == at(2025, 3, 12, 17, 3, 11, 123000)
     assert export.messages[1].is_edited
-    assert (export.conversation, export.n_system) == ("Potters / glaze", 2)
-    assert "1 messages of bots left out" in export.notes
+    assert (export.conversation, export.n_system) == ("Potters / glaze", 1)
+    assert [row for row in export.skipped if "bot" in row.reason] == [
+        Skipped("message 5", "written by a bot")
+    ]
 
 
 def test_json_lines() -> None:
@@ -195,52 +255,70 @@ def test_the_ending_of_the_name_decides_nothing() -> None:
         ("lines.jsonl", "jsonl"),
         ("ios_direct.txt", "whatsapp"),
     ):
-        assert detect.read((FIXTURES / name).read_bytes(), "file.bin", UTC)[0].kind == kind
+        assert opened((FIXTURES / name).read_bytes(), "file.bin").kind == kind
 
 
 @pytest.mark.parametrize("name", ["telegram_personal.json", "telegram_all.json", "discord_guild.json"])
-@pytest.mark.parametrize("share", [0.02, 0.3, 0.7, 0.99])
-def test_a_truncated_json_names_line_and_column(name: str, share: float) -> None:
+@pytest.mark.parametrize("share", [0.7, 0.9, 0.99])
+def test_a_truncated_json_is_read_up_to_the_break_and_says_where(name: str, share: float) -> None:
     raw = (FIXTURES / name).read_bytes()
+    export = parse(raw[: int(len(raw) * share)], name)
+    whole = parse(raw, name)
+    assert export.messages == whole.messages[: len(export.messages)]
+    assert re.fullmatch(r"line \d+, column \d+", export.skipped[-1].place)
+    assert "nothing after it is read" in export.skipped[-1].reason
+
+
+@pytest.mark.parametrize("name", ["telegram_personal.json", "telegram_all.json", "discord_guild.json"])
+def test_a_json_truncated_before_its_first_message_names_line_and_column(name: str) -> None:
     with pytest.raises(BrokenExport, match=r"line \d+, column \d+"):
-        detect.read(raw[: int(len(raw) * share)], name, UTC)
+        parse((FIXTURES / name).read_bytes()[:60], name)
 
 
 def test_a_truncated_line_of_json_lines_is_named() -> None:
     raw = (FIXTURES / "lines.jsonl").read_bytes()
-    with pytest.raises(BrokenExport, match="line 5, column"):
-        detect.read(raw[:-20], "lines.jsonl", UTC)
+    assert parse(raw[:-20], "lines.jsonl").skipped[-1].place.startswith("line 5, column")
 
 
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        ('{"time": "2025-03-12T18:03:11Z", "text": "a"}', "line 2 lacks speaker"),
-        ('{"time": "yesterday", "speaker": "Ada", "text": "a"}', "line 2 has no readable time"),
-        ('{"time": true, "speaker": "Ada", "text": "a"}', "line 2 has no readable time"),
-        ('{"time": 1e300, "speaker": "Ada", "text": "a"}', "line 2 has no readable time"),
-        ('{"time": "0001-01-01", "speaker": "Ada", "text": "a"}', "line 2 has no readable time"),
-        ('{"time": "2025-03-12", "speaker": "Ada", "text": ["a"]}', "line 2 has no readable time or text"),
-        ("[1]", "line 2 is no object"),
+        ('{"time": "2025-03-12T18:03:11Z", "text": "a"}', "it lacks speaker"),
+        ('{"time": "yesterday", "speaker": "Ada", "text": "a"}', "no readable time or text"),
+        ('{"time": true, "speaker": "Ada", "text": "a"}', "no readable time or text"),
+        ('{"time": 1e300, "speaker": "Ada", "text": "a"}', "no readable time or text"),
+        ('{"time": "0001-01-01", "speaker": "Ada", "text": "a"}', "no readable time or text"),
+        ('{"time": "2025-03-12", "speaker": "Ada", "text": ["a"]}', "no readable time or text"),
+        ('{"time": "2099-03-12", "speaker": "Ada", "text": "a"}', "its time, in 2099, lies in the future"),
+        ("[1]", "no object"),
     ],
 )
-def test_a_damaged_json_line_is_refused_with_its_number(line: str, why: str) -> None:
+def test_a_damaged_json_line_is_left_out_with_its_number_and_the_rest_is_read(line: str, why: str) -> None:
     good = '{"time": "2025-03-12T18:03:11Z", "speaker": "Ada", "text": "a"}\n'
-    with pytest.raises(BrokenExport, match=why):
-        parse(good + line, "x.jsonl")
+    export = parse(f"{good}{line}\n{good}", "x.jsonl")
+    assert [row.reason for row in export.skipped] == [why]
+    assert len(export.messages) == 2
+    assert "future" in why or export.skipped[0].place == "line 2"
+
+
+@pytest.mark.parametrize("line", ["[1]", '{"time": "soon", "speaker": "Ada", "text": "a"}'])
+def test_a_file_of_which_nothing_can_be_read_is_refused_with_the_first_reason(line: str) -> None:
+    with pytest.raises(BrokenExport, match="line 1: "):
+        parse('{"time": 0, "speaker": "Ada"}\n' + line, "x.jsonl")
 
 
 @pytest.mark.parametrize("field", ["date", "text"])
-def test_a_damaged_telegram_message_is_refused_with_its_number(field: str) -> None:
-    row = {"type": "message", "date": "2025-03-12T18:04:00", "from": "Piet", "text": "a"}
-    row[field] = {"nothing": 1}  # type: ignore[assignment]
-    with pytest.raises(BrokenExport, match="message 0"):
-        parse(json.dumps({"name": "x", "type": "personal_chat", "messages": [row]}))
+def test_a_damaged_telegram_message_is_left_out_with_its_number(field: str) -> None:
+    good = {"type": "message", "date": "2025-03-12T18:04:00", "from": "Piet", "text": "a"}
+    rows = [good, {**good, field: {"nothing": 1}}, good]
+    export = parse(json.dumps({"name": "x", "type": "personal_chat", "messages": rows}))
+    assert len(export.messages) == 2
+    assert [row.place for row in export.skipped] == ["message 1"]
 
 
 @pytest.mark.parametrize("row", [1, None, {"type": "Default"}, {"type": "Default", "author": None}])
-def test_a_damaged_discord_message_is_refused(row: object) -> None:
-    with pytest.raises(BrokenExport):
+def test_a_damaged_discord_message_is_left_out(row: object) -> None:
+    with pytest.raises(BrokenExport, match="message 0"):
         parse(json.dumps({"channel": {"name": "c"}, "messages": [row]}))
 
 
@@ -253,10 +331,10 @@ def test_a_value_of_the_wrong_kind_anywhere_is_damage_or_harmless(name: str) -> 
         for odd in (None, 1, "\ud800", [1], {"a": 1}):
             owner[key] = odd
             try:
-                exports = detect.read(json.dumps(document).encode(), name, UTC)
+                export = parse(json.dumps(document), name)
             except GraphError:
                 continue
-            assert all(m.text.encode() and (m.speaker or "").encode() for e in exports for m in e.messages)
+            assert all(m.text.encode() and m.speaker.encode() for m in export.messages)
         owner[key] = kept
 
 
@@ -281,7 +359,7 @@ def _places(value: Any) -> Iterator[tuple[Any, Any]]:
 )
 def test_other_files_are_refused_with_the_formats_that_are_read(raw: bytes) -> None:
     with pytest.raises(UnknownFormat, match="WhatsApp"):
-        detect.read(raw, "other", UTC)
+        parse(raw, "other")
 
 
 @pytest.mark.parametrize(
@@ -302,20 +380,20 @@ def test_a_chat_without_messages_is_empty(text: str) -> None:
 
 def test_bytes_that_are_no_utf8_are_replaced_and_noted() -> None:
     raw = b"12/03/2025, 18:03 - Ana: caf\xe9 ol\xe9\n"
-    export = detect.read(raw, "x.txt", UTC)[0]
+    export = parse(raw, "x.txt")
     assert export.messages[0].text == "caf\ufffd ol\ufffd"
-    assert any("2 places" in note for note in export.notes)
+    assert "2 places" in export.skipped[-1].reason
 
 
 def test_utf16_is_read() -> None:
-    assert detect.read("12/03/2025, 18:03 - Ana: olá".encode("utf-16"), "x", UTC)[0].messages[0].text == "olá"
+    assert parse("12/03/2025, 18:03 - Ana: olá".encode("utf-16")).messages[0].text == "olá"
 
 
 def test_halves_of_surrogate_pairs_can_be_stored() -> None:
     line = '{"time": "2025-03-12", "speaker": "A\\ud800", "text": "x \\ud83d \\ud83d\\ude00"}'
     message = parse(line).messages[0]
     assert message.text == "x \ufffd 😀"
-    assert (message.speaker or "").encode()
+    assert message.speaker.encode()
 
 
 _NAMES = st.text(st.characters(categories=("L", "So")), min_size=1, max_size=12)
@@ -330,4 +408,4 @@ def test_what_is_written_in_android_form_reads_back(rows: list[tuple[str, list[s
         text = " ".join(f"w{word}" for word in words)
         expected.append(Message(time, unicodedata.normalize("NFC", f"N{name}"), text))
         lines.append(f"{time:%d/%m/%Y, %H:%M} - N{name}: {text}")
-    assert list(parse("\n".join(lines)).messages) == expected
+    assert [replace(m, conversation="") for m in parse("\n".join(lines)).messages] == expected

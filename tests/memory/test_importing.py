@@ -9,6 +9,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import event, func, select
@@ -17,8 +18,9 @@ from db.engine import Database, open_database, sqlite_url
 from db.errors import StoreFull
 from db.tables import Conversation, Episode, Node, Participant, Source
 from memory.episodes import audience, list_episodes
-from memory.errors import BrokenExport, GraphError, UnknownTimezone
-from memory.importing import import_file, read_export
+from memory.errors import BadPattern, BrokenExport, GraphError, UnknownTimezone
+from memory.importers.bots import Bots
+from memory.importing import ImportOptions, import_export, import_file, open_export
 from memory.people import list_people
 from memory.spaces import ensure_space
 
@@ -124,7 +126,7 @@ def test_the_report_spans_the_file_and_progress_reaches_the_end(database: Databa
         FIXTURES / "telegram_all.json",
         progress=lambda done, total, note="": seen.append((done, total)),
     )
-    assert seen[-1] == (7, 7)
+    assert seen[-1] == 2 * ((FIXTURES / "telegram_all.json").stat().st_size,)
     assert (report.conversation, report.people) == ("2 chats", ("Noor", "Piet", "Deleted account user7"))
     assert report.first == datetime(2025, 3, 12, 17, 3, 11, tzinfo=UTC)
 
@@ -195,14 +197,156 @@ def test_a_kill_in_the_middle_leaves_nothing_written(tmp_path: Path) -> None:
     database.close()
 
 
-def test_read_export_of_many_chats_gives_the_largest() -> None:
-    export = read_export(FIXTURES / "telegram_all.json")
-    assert export.conversation == "Noor"
-    assert "the largest of 2 chats in the file" in export.notes
-
-
 def test_a_damaged_file_is_named_in_the_error(tmp_path: Path) -> None:
     path = tmp_path / "result.json"
     path.write_text('{"name": "Ana",\n "messages": [')
     with pytest.raises(BrokenExport, match=r"result\.json is damaged"):
-        read_export(path)
+        open_export(path)
+
+
+def lines_of(*said: tuple[str, str, str]) -> str:
+    return "".join(
+        json.dumps(dict(zip(("time", "speaker", "text"), row, strict=True))) + "\n" for row in said
+    )
+
+
+def test_what_a_bot_wrote_is_simulated_whether_told_by_name_or_by_words(
+    database: Database, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(
+        lines_of(
+            ("2025-01-01", "Ana", "I live in Oslo"),
+            ("2025-01-02", "Helper Bot", "She lives in Rome"),
+            ("2025-01-03", "Ana", "[auto] I live in Bern"),
+        )
+    )
+    space = ensure_space(database)
+    options = ImportOptions(bots=Bots.of(("helper bot",), (r"^\[auto\]",)))
+    report = import_export(database, space, open_export(path, options))
+    assert [episode.text for episode in list_episodes(database, space)] == ["I live in Oslo"]
+    assert len(list_episodes(database, space, origins=("simulated",))) == 2
+    assert "2 messages were written by programs and are no evidence" in report.notes
+
+
+def test_a_pattern_that_is_none_is_refused() -> None:
+    with pytest.raises(BadPattern, match="is no pattern"):
+        Bots.of((), ("[",))
+
+
+def test_equals_that_lie_far_apart_are_numbered_by_the_store(
+    database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memory.importing._CHUNK", 2)
+    monkeypatch.setattr("memory.importing._N_REMEMBERED", 2)
+    others = [("2025-01-02", "Bo", f"word {i}") for i in range(9)]
+    said = [("2025-01-01", "Ana", "ok"), *others, ("2025-01-01", "Ana", "ok"), ("2025-01-01", "Ana", "ok")]
+    path = tmp_path / "a.jsonl"
+    path.write_text(lines_of(*said))
+    space = ensure_space(database)
+    assert import_file(database, space, path).n_new == 12
+    path.write_text(lines_of(*said, ("2025-01-03", "Bo", "one more")))
+    assert import_file(database, space, path).n_new == 1
+
+
+def test_hearers_take_part_without_a_word(database: Database, tmp_path: Path) -> None:
+    mail = "From a@x Wed Mar 12 18:03:11 2025\nFrom: Ana <a@x>\nTo: Bo <b@x>\nDate: Wed, 12 Mar 2025 18:03:11 +0000\n\nhi\n"
+    (tmp_path / "mbox").write_text(mail)
+    space = ensure_space(database)
+    import_file(database, space, tmp_path / "mbox")
+    assert [len(people) for people in audience(database, space).values()] == [2]
+
+
+def test_the_report_counts_what_was_left_out_by_reason(database: Database, tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(lines_of(("2025-01-01", "Ana", "a")) + "{}\n" * 7 + "[1]\n")
+    report = import_file(database, ensure_space(database), path)
+    assert [(count.reason, count.n, len(count.places)) for count in report.skipped] == [
+        ("it lacks time and speaker and text", 7, 5),
+        ("no object", 1, 1),
+    ]
+
+
+def test_a_folder_is_one_source_that_is_known_again(database: Database, tmp_path: Path) -> None:
+    for name in ("Ana", "Bo"):
+        folder = tmp_path / "export" / name
+        folder.mkdir(parents=True)
+        (folder / "a.jsonl").write_text(lines_of(("2025-01-01", name, "hi")))
+    space = ensure_space(database)
+    assert import_file(database, space, tmp_path / "export").n_new == 2
+    again = import_file(database, space, tmp_path / "export")
+    assert "this very file was imported before" in again.notes
+    assert counts(database)["source"] == 1
+
+
+@pytest.mark.parametrize(
+    "name", ["telegram_all.json", "discord_guild.json", "android_group.txt", "lines.jsonl"]
+)
+def test_importing_the_first_half_and_then_all_of_it_is_importing_all_of_it(
+    database: Database, tmp_path: Path, name: str
+) -> None:
+    raw = (FIXTURES / name).read_bytes()
+    (tmp_path / name).write_bytes(raw[: int(len(raw) * 0.75)])
+    whole = len(list(open_export(FIXTURES / name).messages()))
+    space = ensure_space(database)
+    part = import_file(database, space, tmp_path / name).n_new
+    assert part + import_file(database, space, FIXTURES / name).n_new in (whole, whole + 1)
+
+
+def whatsapp(name: str, n: int) -> str:
+    who = ("Bo", name, name, "Bo", name)
+    return "".join(f"13/03/2025, 18:{i:02} - {who[i % 5]}: word {i}\n" for i in range(n))
+
+
+def discord(name: str, n: int) -> str:
+    return json.dumps(
+        {
+            "guild": {"name": "Potters"},
+            "channel": {"name": "glaze", "type": "GuildTextChat"},
+            "messages": [
+                {
+                    "id": str(i),
+                    "type": "Default",
+                    "timestamp": f"2025-03-12T18:{i:02}:00+00:00",
+                    "content": f"word {i}",
+                    "author": {
+                        "id": str(i % 2),
+                        "name": ("bo", name)[i % 2],
+                        "nickname": ("Bo", name)[i % 2],
+                    },
+                }
+                for i in range(n)
+            ],
+        }
+    )
+
+
+@pytest.mark.parametrize("write_chat", [whatsapp, discord])
+def test_somebody_whose_name_changed_is_the_same_and_nothing_comes_twice(
+    database: Database, tmp_path: Path, write_chat: Any
+) -> None:
+    space = ensure_space(database)
+    path = tmp_path / "chat"
+    for name, n, n_new in (
+        ("+49 170 0000001", 20, 20),
+        ("Jürgen Weiß", 25, 5),
+        ("Jürgen Weiß", 30, 5),
+        ("Jay", 40, 10),
+    ):
+        path.write_text(write_chat(name, n))
+        assert import_file(database, space, path).n_new == n_new
+    assert counts(database)["conversation"] == 1
+    called = {person.name: set(person.aliases) for person in list_people(database, space)}
+    assert called == {"Bo": set(), "+49 170 0000001": {"Jürgen Weiß", "Jay"}}
+
+
+def test_somebody_new_in_a_known_chat_is_somebody_new(database: Database, tmp_path: Path) -> None:
+    space = ensure_space(database)
+    path = tmp_path / "chat"
+    path.write_text(discord("Ana", 20))
+    import_file(database, space, path)
+    path.write_text(discord("Ana", 20).replace("word", "other words"))
+    import_file(database, space, path)
+    path.write_text(discord("Cy", 20).replace("word", "quite other words"))
+    assert import_file(database, space, path).n_new == 20
+    assert {person.name for person in list_people(database, space)} == {"Ana", "Bo", "Cy"}

@@ -21,10 +21,6 @@ FILES = {
     "JSON of something else": (b'{"colour": "red"}', "is no export that slowwave reads"),
     "Telegram that breaks off": (TELEGRAM.encode(), "the JSON breaks off"),
     "Discord that breaks off": (DISCORD.encode(), "the JSON breaks off"),
-    "JSON lines that break off": (
-        b'{"time": "2025-01-01T10:00:00", "speaker": "Cy", "text": "one"}\n{"time": "2025-01-01T1',
-        "is damaged",
-    ),
     "an empty file": (b"", "holds no messages"),
     "an empty Telegram chat": (
         b'{"name": "x", "type": "personal_chat", "id": 1, "messages": []}',
@@ -60,13 +56,25 @@ def test_a_bad_file_leaves_the_graph_as_it_was(slowwave: Any, tmp_path: Path) ->
 
 def test_a_file_that_is_no_file_is_named(slowwave: Any, tmp_path: Path) -> None:
     assert "No such file" in slowwave("import", tmp_path / "nothing.txt").refusal
-    assert "Is a directory" in slowwave("import", tmp_path).refusal
+    (tmp_path / "folder").mkdir()
+    assert "holds no messages" in slowwave("import", tmp_path / "folder").refusal
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
 def test_a_file_that_may_not_be_read_is_named(slowwave: Any, tmp_path: Path) -> None:
     (tmp_path / "chat.txt").touch(mode=0)
     assert "Permission denied" in slowwave("import", tmp_path / "chat.txt").refusal
+
+
+@pytest.mark.parametrize("options", [(), ("--preview",)], ids=["", "preview"])
+def test_what_could_not_be_read_of_a_file_is_said(
+    empty: Any, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    good = '{"time": "2025-01-01", "speaker": "Cy", "text": "one"}\n'
+    (tmp_path / "chat.jsonl").write_text(good + good[:30])
+    done = empty("import", tmp_path / "chat.jsonl", *options)
+    assert done.code == 0
+    assert "not read, line 2, column" in done.out
 
 
 def test_words_that_are_not_utf8_are_read_as_far_as_they_go(empty: Any, tmp_path: Path) -> None:

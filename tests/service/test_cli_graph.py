@@ -49,7 +49,9 @@ def test_every_command_explains_itself_without_a_home(empty: Any, command: list[
 
 def test_import_reports_what_it_did_and_again_that_there_is_nothing_new(empty: Any, chat: Path) -> None:
     first = empty("import", chat, "--json").json
-    assert set(first) == {"source", "kind", "messages", "new", "people", "candidates", "emotion_tags"}
+    assert set(first) == {
+        "source", "kind", "messages", "new", "people", "candidates", "emotion_tags", "skipped",
+    }  # fmt: skip
     assert (first["kind"], first["messages"], first["new"]) == ("jsonl", 5, 5)
     assert first["people"] == ["Ada Lund", "Bo Rask"]
     assert first["candidates"] >= 3
@@ -64,8 +66,17 @@ def test_a_preview_writes_nothing_not_even_a_home(empty: Any, chat: Path) -> Non
     shown = empty("import", chat, "--preview")
     assert (shown.code, shown.err) == (0, "")
     assert shown.out.startswith("jsonl: 5 messages by Ada Lund, Bo Rask, 2025-03-01 to 2025-06-05")
-    assert [found["messages"] for found in empty("import", chat, "--preview", "--json").json] == [5]
+    (found,) = empty("import", chat, "--preview", "--json").json
+    assert (found["messages"], found["skipped"], len(found["rows"])) == (5, [], 3)
     assert not empty.home.exists()
+
+
+def test_what_bo_lets_a_program_write_becomes_no_fact(empty: Any, chat: Path) -> None:
+    shown = empty("import", chat, "--preview", "--json", "--bot", "Bo Rask").json
+    assert shown[0]["simulated"] > 0
+    assert empty("import", chat, "--bot", "bo rask").code == 0
+    assert not empty("facts", "Bo Rask", "--json").json
+    assert "is no pattern" in empty("import", chat, "--bot-pattern", "[").refusal
 
 
 def test_facts_as_json_hold_the_documented_keys(slowwave: Any) -> None:

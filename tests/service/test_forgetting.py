@@ -21,7 +21,7 @@ from consolidation.lease import lease_name
 from db import leases
 from memory.erasure.needles import Needle, Scanner, stretches
 from memory.erasure.residue import scan
-from memory.importing import read_export
+from memory.importing import open_export
 from memory.ports import utc_now
 from service.http import create_app
 from service.settings import Settings
@@ -55,9 +55,9 @@ def harbor_program(empty: Any, harbor_home: Path) -> Any:
 
 def words_of(name: str) -> list[Needle]:
     """What a scan must not find any more: made from the export itself, not by the erasure."""
-    export = read_export(ROOT / "examples" / "harbor" / f"WhatsApp Chat with {INES}.txt")
-    own = [message.text for message in export.messages if message.speaker == name]
-    others = "\n".join(message.text for message in export.messages if message.speaker != name)
+    messages = list(open_export(ROOT / "examples" / "harbor" / f"WhatsApp Chat with {INES}.txt").messages())
+    own = [message.text for message in messages if message.speaker == name]
+    others = "\n".join(message.text for message in messages if message.speaker != name)
     return [needle for needle in stretches(own) if needle.text not in others] + [
         Needle(name, is_name=True),
         Needle("Ines", is_name=True),
