@@ -22,7 +22,9 @@ from db.feed import episodes_noted_together
 from db.tables import Conversation, Episode, Source, new_ids
 from memory import names
 from memory.continuing import Known, continued
+from memory.emotions import add_tags
 from memory.episodes import add_participants, ensure_conversation, message_key
+from memory.feelings import AUTHOR
 from memory.importers import detect
 from memory.importers.bots import NO_BOTS, Bots
 from memory.importers.detect import Export
@@ -32,7 +34,7 @@ from memory.importers.tally import Tally
 from memory.people import add_alias, get_or_create_node
 from memory.ports import Clock, utc_now
 from memory.spaces import zone
-from memory.types import ImportReport, Message
+from memory.types import EmotionTag, ImportReport, Message
 
 _CHUNK = 4000  # messages per look at what is known, per insert and per call of progress
 _BEFORE_ALL = datetime(1900, 1, 1, tzinfo=UTC)
@@ -238,8 +240,19 @@ class _Writer:
         rows = [self._row(*each, own_id) for each, own_id in zip(fresh, ids, strict=True)]
         if rows:
             self.session.connection().execute(insert(Episode), rows)
+            self._tag([(own_id, message) for (message, *_), own_id in zip(fresh, ids, strict=True)])
         self.n_new += len(rows)
         self._n_done += len(batch)
+
+    def _tag(self, stored: Sequence[tuple[str, Message]]) -> None:
+        """Keep what people wrote behind their words about how they felt."""
+        tags = [
+            EmotionTag(episode_id, name, intensity, AUTHOR)
+            for episode_id, message in stored
+            for name, intensity in message.feelings
+        ]
+        if tags:
+            add_tags(self.session, self.space_id, tags)
 
     def _chat(self, message: Message) -> _Chat:
         chat = self.chats.get(message.conversation)

@@ -17,16 +17,17 @@ from sqlalchemy.orm import Session
 
 from db import tables
 from db.engine import Database
-from memory import fact_rows, moments, names, people, values
+from memory import fact_rows, feelings, moments, names, people, values
 from memory.candidates import MAX_OBJECT, add_candidates
 from memory.decisions import decide
+from memory.emotions import add_tags
 from memory.episodes import add_participants, ensure_conversation, message_key
 from memory.errors import BadInterval, BadStatement, CannotDecide, NearlyKnown, UnknownFact, UnknownPerson
 from memory.fact_views import HOLDING, Asked, read
 from memory.facts import sentence_of
 from memory.ports import Clock, utc_now
 from memory.registry import MAX_NAME, Registry, as_name
-from memory.types import Fact, FactCandidate, Person
+from memory.types import EmotionTag, Fact, FactCandidate, Person
 
 NOTE = "note"  # kind of the source and of its messages
 KEEPER = "Keeper"  # who states a fact where nobody is named
@@ -79,13 +80,15 @@ def state(
     by: Person,
     clock: Clock = utc_now,
 ) -> Stated:
-    """Store a fact that `by` states. Without a start it holds from today.
+    """Store a fact that `by` states. Without a start it holds from today. Tags of feelings behind the object are taken
+    off it and kept with the note.
 
     Raises BadStatement, BadInterval, UnreadableTime, UnknownPredicate under strictness, NearlyKnown where only
     people with similar names are known.
     """
     subject = _subject(database, space_id, said)
-    predicate, value = _predicate(said.predicate), checked_value("object", said.object)
+    value, felt = feelings.split(checked_value("object", said.object))
+    predicate = _predicate(said.predicate)
     if said.is_strict or registry.is_strict:
         registry.require(predicate)
     start, end = _interval(said.valid_from, said.valid_to)
@@ -95,6 +98,7 @@ def state(
         known = read(session, space_id, _now(registry, clock), (subject_id,), (predicate,)).facts
         words = _words(sentence_of(subject, predicate, value), start, end)
         note = _note(session, space_id, by, words, clock)
+        add_tags(session, space_id, [EmotionTag(note, *tag, feelings.AUTHOR) for tag in felt])
         candidate = FactCandidate(
             subject=subject,
             predicate=predicate,

@@ -27,6 +27,7 @@ class Message:
     conversation: str = ""
     hearers: tuple[str, ...] = ()  # who took part beside the speaker, where the format says so
     origin: Origin = "observed"  # `simulated` where a program wrote it
+    feelings: tuple[tuple[str, float], ...] = ()  # tags that stood at the end of the text (memory/feelings.py)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,9 +150,10 @@ class EmotionTag:
 
 @dataclass(frozen=True, slots=True)
 class Principle:
-    kind: str  # value | principle | habit | speech | limit
+    kind: str  # value | principle | habit | speech | limit | view
     text: str
     evidence: tuple[str, ...]
+    about: str | None = None  # of a view: the name of whom it is of
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from memory import feelings
 from memory.errors import BrokenExport, EmptyChat, UnknownFormat
 from memory.importers import (
     chatgpt,
@@ -72,7 +73,7 @@ class Export:
     def rows(self) -> Iterator[Row]:
         """Every message in the order of the files, and what is left out; at the end what was no text.
 
-        Messages of bots are marked, messages from the future left out.
+        Messages of bots are marked, messages from the future left out, tags of feelings taken off the texts.
         """
         bots, limit = self.options.bots, self.options.now + FUTURE
         n_messages = 0
@@ -86,7 +87,7 @@ class Export:
                     f"the {n_messages}. message", f"its time, in {row.time.year}, lies in the future"
                 )
             else:
-                yield replace(row, origin="simulated") if bots.wrote(row) else row
+                yield _felt(replace(row, origin="simulated") if bots.wrote(row) else row)
 
     def _rows(self) -> Iterator[Row]:
         n_before = self.meter.n_lost
@@ -106,6 +107,12 @@ class Export:
     def sha256(self) -> str:
         """Of what was given: two exports of the same bytes are the same."""
         return digest(self.files)
+
+
+def _felt(message: Message) -> Message:
+    """The message with the tags at its end read off."""
+    said, tags = feelings.split(message.text)
+    return replace(message, text=said, feelings=tags) if tags else message
 
 
 def open_files(files: tuple[File, ...], name: str, meter: Meter, options: ReadOptions) -> Export:
