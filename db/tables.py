@@ -28,6 +28,7 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
 )
+from sqlalchemy import text as as_sql
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeEngine
 
@@ -262,12 +263,25 @@ class Participant(Base):
 
 
 class Episode(Base):
-    """One immutable message or event. `key` makes a second import of the same line a no-op."""
+    """One message or event. `key` makes a second import of the same line a no-op.
+
+    It changes only where a later export shows that it was edited or deleted; `EpisodeVersion` keeps what it was.
+    """
 
     __tablename__ = "episode"
-    __table_args__ = (UniqueConstraint("space_id", "key"), Index("ix_episode_time", "space_id", "time"))
+    __table_args__ = (
+        UniqueConstraint("space_id", "key"),
+        Index("ix_episode_time", "space_id", "time"),
+        Index(
+            "ix_episode_external",
+            "conversation_id",
+            "external_id",
+            sqlite_where=as_sql("external_id IS NOT NULL"),
+            postgresql_where=as_sql("external_id IS NOT NULL"),
+        ),
+    )
     id: Mapped[str] = _id()
-    space_id: Mapped[str] = _space()
+    space_id: Mapped[str] = mapped_column(ForeignKey("space.id"))  # two indexes begin with it
     source_id: Mapped[str] = mapped_column(ForeignKey("source.id"), index=True)
     conversation_id: Mapped[str] = mapped_column(ForeignKey("conversation.id"), index=True)
     position: Mapped[int]  # 0-based over user-sent messages of the source, in file order
@@ -277,8 +291,26 @@ class Episode(Base):
     kind: Mapped[str] = mapped_column(String(16), default="text")  # text | media | deleted
     is_edited: Mapped[bool] = mapped_column(default=False)
     origin: Mapped[str] = mapped_column(String(16), default="observed")  # observed | inferred | simulated
-    key: Mapped[str] = mapped_column(String(64))
+    key: Mapped[str] = mapped_column(String(64))  # of imports: begins with the time, so that it grows with the rows
     extracted_by: Mapped[str | None]  # name of the extractor that has read it; None = not read yet
+    external_id: Mapped[str | None] = mapped_column(String(32))  # hash of the id that the message has in its format
+
+
+class EpisodeVersion(Base):
+    """What a message was before a later export showed it edited or deleted."""
+
+    __tablename__ = "episode_version"
+    __table_args__ = (UniqueConstraint("episode_id", "number"), Index("ix_episode_version_key", "space_id", "key"))
+    id: Mapped[str] = _id()
+    space_id: Mapped[str] = mapped_column(ForeignKey("space.id"))
+    episode_id: Mapped[str] = mapped_column(ForeignKey("episode.id"))
+    number: Mapped[int]  # 1 is the message as it first came
+    source_id: Mapped[str] = mapped_column(ForeignKey("source.id"), index=True)  # in which the change was seen
+    text: Mapped[str] = mapped_column(Words)
+    kind: Mapped[str] = mapped_column(String(16))
+    is_edited: Mapped[bool]
+    key: Mapped[str] = mapped_column(String(64))
+    replaced_at: Mapped[datetime]
 
 
 class Fact(Base):

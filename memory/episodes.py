@@ -1,4 +1,4 @@
-"""Episodes: the immutable messages of every conversation, read in time order, and the turns of a live chat.
+"""Episodes: the messages of every conversation, read in time order, and the turns of a live chat.
 
 An episode's key tells whether a message is already in the store. It is made of the conversation, the speaker, the
 time, what was said and which one it is among equals, so that a second export of a chat adds only what is new.
@@ -20,6 +20,7 @@ from db.engine import Database
 from db.tables import Conversation, Node, Participant, Source
 from memory.types import Episode
 
+_YEAR_ONE = datetime.min.replace(tzinfo=UTC)
 _CHUNK = 500  # ids per query; SQLite bounds the number of parameters
 
 _COLUMNS = (
@@ -37,9 +38,19 @@ _COLUMNS = (
 
 
 def message_key(conversation_id: str, speaker: str, time: datetime, said: str, occurrence: int) -> str:
-    """64 hex digits that identify a message. `speaker` is a name's key, `occurrence` counts equals from 0."""
-    parts = (conversation_id, speaker, time.astimezone(UTC).isoformat(), said, str(occurrence))
-    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
+    """64 hex digits that identify a message. `speaker` is a name's key, `occurrence` counts equals from 0.
+
+    The first ten are the seconds since the year 1, so that the index of keys grows at one end.
+    """
+    utc = time.astimezone(UTC)
+    parts = f"{conversation_id}\x1f{speaker}\x1f{utc.isoformat()}\x1f{said}\x1f{occurrence}"
+    return dated_key(utc, hashlib.sha256(parts.encode()).hexdigest())
+
+
+def dated_key(time: datetime, digest: str) -> str:
+    """The key of a message of that time out of 64 hex digits that identify it."""
+    since = time - _YEAR_ONE
+    return f"{since.days * 86400 + since.seconds:010x}{digest[:54]}"
 
 
 def get_episodes(database: Database, space_id: str, ids: Iterable[str]) -> list[Episode]:

@@ -95,7 +95,7 @@ def draft(session: Session, space_id: str, home: Path, target: Target) -> Draft:
     """Raises UnknownPerson, UnknownFact, UnknownEpisode or UnknownSource."""
     reached = reach.find(session, space_id, target)
     texts = stretches(_texts(session, reached))
-    common = residue.shared(session, texts, reached.episodes)
+    common = residue.shared(session, texts, reached.unsaid | reached.unsaid_versions)
     own = [needle for needle in texts if needle not in common]
     scrub = Scrub(reached.forms, Scanner(own))
     tainted = taint.find(session, space_id, home, reached, scrub)
@@ -114,6 +114,9 @@ def _texts(session: Session, reached: Reach) -> list[str]:
     """Everything in words that goes."""
     columns = (
         (tables.Episode.id, tables.Episode.text, reached.episodes),
+        (tables.Episode.id, tables.Episode.text, reached.put_back),
+        (tables.EpisodeVersion.episode_id, tables.EpisodeVersion.text, reached.episodes),
+        (tables.EpisodeVersion.id, tables.EpisodeVersion.text, reached.unsaid_versions),
         (tables.Fact.id, tables.Fact.object, reached.facts),
         (tables.Principle.person_id, tables.Principle.text, reached.nodes),
     )
@@ -129,16 +132,16 @@ def _doomed(
     session: Session, space_id: str, reached: Reach, tainted: Tainted
 ) -> dict[type[tables.Base], list[Key]]:
     """Keys of every row that goes, in the order in which rows can be deleted."""
-    episodes, facts, nodes = reached.episodes, reached.facts, reached.nodes
+    episodes, facts, nodes, unsaid = reached.episodes, reached.facts, reached.nodes, reached.unsaid
     t = tables
     conditions: dict[type[t.Base], list[tuple[Any, Iterable[str]]]] = {
         t.ExamAnswer: [(t.ExamAnswer.example_id, tainted.examples)],
         t.Example: [(t.Example.id, tainted.examples)],
         t.Decision: [(t.Decision.fact_id, facts)],
         t.FactUse: [(t.FactUse.fact_id, facts)],
-        t.Evidence: [(t.Evidence.fact_id, facts), (t.Evidence.episode_id, episodes)],
-        t.Embedding: [(t.Embedding.owner_id, facts | episodes | reached.redacted)],
-        t.EmotionTag: [(t.EmotionTag.episode_id, episodes), (t.EmotionTag.node_id, nodes)],
+        t.Evidence: [(t.Evidence.fact_id, facts), (t.Evidence.episode_id, unsaid)],
+        t.Embedding: [(t.Embedding.owner_id, facts | unsaid | reached.redacted)],
+        t.EmotionTag: [(t.EmotionTag.episode_id, unsaid), (t.EmotionTag.node_id, nodes)],
         t.Principle: [(t.Principle.person_id, nodes)],
         t.Consent: [(t.Consent.person_id, nodes)],
         t.Edge: [(t.Edge.src_id, nodes), (t.Edge.dst_id, nodes)],
@@ -154,6 +157,10 @@ def _doomed(
         t.DigestLine: [(t.DigestLine.digest_id, reached.digests)],
         t.Digest: [(t.Digest.id, reached.digests)],
         t.Fact: [(t.Fact.id, facts)],
+        t.EpisodeVersion: [
+            (t.EpisodeVersion.episode_id, episodes),
+            (t.EpisodeVersion.id, reached.gone_versions),
+        ],
         t.Episode: [(t.Episode.id, episodes)],
         t.Conversation: [(t.Conversation.id, reached.conversations)],
         t.Source: [(t.Source.id, reached.sources)],
@@ -193,6 +200,7 @@ def _other_lines(home: Path, reached: Reach, tainted: Tainted, removed: list[Pat
     backups = files.backups_that_hold(home)
     lines = [
         _line("episode", "redacted", reached.redacted, "others' messages lose the name"),
+        _line("episode", "put back", reached.put_back, "to what it was before this import"),
         _line("fact", "stated again", reached.again, "intervals and standing from what is left"),
         _line("episode", "stays", reached.repeated, "a later import brought them again"),
         _line("artifact", "tainted", tainted.artifacts, "never served again"),

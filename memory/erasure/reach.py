@@ -18,6 +18,7 @@ from db import tables
 from memory import families
 from memory.erasure.mentions import Forms, forms_of
 from memory.erasure.repeats import Place, repeated
+from memory.erasure.rewordings import Rewordings, rewordings
 from memory.errors import UnknownEpisode, UnknownFact, UnknownPerson, UnknownSource
 from memory.exchange.told import notebook_ids, noted_nodes
 
@@ -56,7 +57,27 @@ class Reach:
     sources: set[str] = field(default_factory=set)
     digests: set[str] = field(default_factory=set)  # made again from what is left
     repeated: dict[str, Place] = field(default_factory=dict)  # episodes that stay with a later source
+    reworded: Rewordings = field(default_factory=Rewordings)  # messages to which the source gave other words
     n_left: int = 0  # messages on which an erased fact rested and that stay
+
+    @property
+    def put_back(self) -> set[str]:
+        """Messages that stay and lose the words that they have now."""
+        return set(self.reworded.put_back) - self.episodes
+
+    @property
+    def unsaid(self) -> set[str]:
+        """Messages whose present words go, with or without the message."""
+        return self.episodes | self.put_back
+
+    @property
+    def gone_versions(self) -> set[str]:
+        return self.reworded.gone
+
+    @property
+    def unsaid_versions(self) -> set[str]:
+        """Versions whose words are kept by nobody else."""
+        return self.reworded.unsaid
 
 
 def chunked(column: InstrumentedAttribute[Any], ids: Collection[str]) -> Iterator[ColumnElement[bool]]:
@@ -78,7 +99,7 @@ def find(session: Session, space_id: str, target: Target) -> Reach:
         reach.redacted -= notes
         _close(session, space_id, reach)
     resting = set[str]().union(*evidence_of(session, reach.facts).values())
-    reach.n_left = len(resting - reach.episodes)
+    reach.n_left = len(resting - reach.unsaid)
     _empty_containers(session, space_id, reach)
     _digests(session, reach)
     _orphans(session, space_id, reach)
@@ -104,6 +125,7 @@ def _begin(session: Session, space_id: str, reach: Reach) -> None:
         reach.repeated = repeated(session, target.id)
         reach.episodes = set(session.scalars(of_source)) - set(reach.repeated)
         reach.sources = {target.id}
+        reach.reworded = rewordings(session, target.id, reach.episodes, reach.repeated)
 
 
 def _with_merged(session: Session, space_id: str, fact_id: str) -> set[str]:
@@ -182,14 +204,14 @@ def _close(session: Session, space_id: str, reach: Reach) -> None:
     resting = select(tables.Evidence.fact_id)
     hit = {
         fact_id
-        for part in chunked(tables.Evidence.episode_id, reach.episodes)
+        for part in chunked(tables.Evidence.episode_id, reach.unsaid)
         for fact_id in session.scalars(resting.where(part))
     }
     held = evidence_of(session, hit)
     speakers = _speakers(session, set[str]().union(*held.values()) if held else set())
     for fact_id, asserter, is_inferred in _asserters(session, hit - reach.facts):
         asserted = {episode for episode in held[fact_id] if speakers[episode] == asserter}
-        if is_inferred or not (asserted or held[fact_id]) - reach.episodes:
+        if is_inferred or not (asserted or held[fact_id]) - reach.unsaid:
             reach.facts.add(fact_id)
     reach.again = slot_mates(session, space_id, hit | reach.facts) - reach.facts
 
@@ -276,9 +298,21 @@ def _empty_containers(session: Session, space_id: str, reach: Reach) -> None:
         (tables.Episode.source_id, reach.sources, "source"),
     ):
         for container in held[kind]:
+            if kind == "source" and _is_held_by_versions(session, container, reach):
+                continue
             others = select(tables.Episode.id).where(column == container)
             if all(episode in reach.episodes for episode in session.scalars(others)):
                 emptied.add(container)
+
+
+def _is_held_by_versions(session: Session, source_id: str, reach: Reach) -> bool:
+    """Whether a message that stays has its words from the source."""
+    version = tables.EpisodeVersion
+    query = select(version.id, version.episode_id).where(version.source_id == source_id)
+    return any(
+        row.id not in reach.gone_versions and row.episode_id not in reach.episodes
+        for row in session.execute(query)
+    )
 
 
 def _digests(session: Session, reach: Reach) -> None:

@@ -272,13 +272,20 @@ def _blocks(
 
 
 def shared(session: Session, needles: Iterable[Needle], gone: Collection[str] = ()) -> set[Needle]:
-    """Stretches of text that a message which stays says as well: nothing that a scan could hold against anybody."""
+    """Stretches of text that a message which stays says as well: nothing that a scan could hold against anybody.
+
+    `gone` are ids of messages and of what messages were before.
+    """
     scanner = Scanner(needle for needle in needles if not needle.is_name)
     if not len(scanner):
         return set()
+    version = tables.EpisodeVersion
+    versions = select(version.id, version.episode_id)
+    gone_versions = {row.id for row in session.execute(versions) if row.id in gone or row.episode_id in gone}
     return {
         scanner.needles[found.needle]
-        for block in _blocks(session, tables.Episode, "text", gone)
+        for mapped, left_out in ((tables.Episode, gone), (version, gone_versions))
+        for block in _blocks(session, mapped, "text", left_out)
         for found in scanner.find(block)
     }
 

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from db import tables
 from memory.erasure import again, words
 from memory.erasure.plan import Draft, Key
-from memory.erasure.reach import chunked
+from memory.erasure.reach import Reach, chunked
 from memory.ports import Clock
 from memory.registry import Registry
 
@@ -27,14 +27,12 @@ def apply(session: Session, space_id: str, draft: Draft, registry: Registry, clo
         moved = session.get_one(tables.Episode, episode_id)
         moved.source_id, moved.position = source_id, position
     session.flush()
+    _put_back(session, reached)
     for mapped, keys in draft.doomed.items():
         _delete(session, mapped, keys)
     session.expire_all()
-    _forget_evidence_of_principles(session, space_id, reached.episodes)
-    for part in chunked(tables.Episode.id, reached.redacted):
-        for episode in session.scalars(select(tables.Episode).where(part)):
-            episode.text = reached.forms.redact(episode.text)
-    session.flush()
+    _forget_evidence_of_principles(session, space_id, reached.unsaid)
+    _redact(session, space_id, reached)
     again.mend_starts(session, space_id, first)
     again.state_again(session, space_id, reached.again, reached.facts, registry, clock)
     changed = again.clean_decisions(
@@ -46,6 +44,32 @@ def apply(session: Session, space_id: str, draft: Draft, registry: Registry, clo
     cleaned = words.clean(session, space_id, scrub)
     _forget_vectors_of_renamed(session, cleaned.get("node", set()))
     return changed | cleaned.get("decision", set())
+
+
+def _put_back(session: Session, reached: Reach) -> None:
+    """What the erased source had said in place of earlier words goes, and they come back; to be read again."""
+    for episode_id, before in reached.reworded.put_back.items():
+        episode = session.get_one(tables.Episode, episode_id)
+        episode.text, episode.kind, episode.is_edited, episode.key = before
+        episode.extracted_by = None
+    for version_id, before in reached.reworded.moved.items():
+        version = session.get_one(tables.EpisodeVersion, version_id)
+        version.text, version.kind, version.is_edited, version.key = before
+    session.flush()
+
+
+def _redact(session: Session, space_id: str, reached: Reach) -> None:
+    """Take the name out of others' messages, and out of what they were before."""
+    for part in chunked(tables.Episode.id, reached.redacted):
+        for episode in session.scalars(select(tables.Episode).where(part)):
+            episode.text = reached.forms.redact(episode.text)
+    version = tables.EpisodeVersion
+    if reached.forms and reached.target.mentions != "keep":
+        for row in session.scalars(select(version).where(version.space_id == space_id)).yield_per(1000):
+            redacted = reached.forms.redact(row.text)
+            if redacted != row.text:
+                row.text = redacted
+    session.flush()
 
 
 def _values_that_go(session: Session, draft: Draft) -> set[str]:

@@ -26,6 +26,7 @@ WORDS: dict[type[tables.Base], tuple[str, ...]] = {
     tables.Node: ("name", "name_key"),
     tables.Alias: ("name", "name_key"),
     tables.Episode: ("text",),
+    tables.EpisodeVersion: ("text",),
     tables.Fact: ("object", "object_key", "corrects", "check_result"),
     tables.PersonMerge: ("effects",),
     tables.Principle: ("text",),
@@ -40,7 +41,8 @@ WORDS: dict[type[tables.Base], tuple[str, ...]] = {
 # Text columns that hold ids, hashes, paths of our making, names of kinds, or what the user called the space.
 _PLAIN = """
     space.name space.timezone source.kind source.sha256 node.kind node.merged_into edge.kind
-    episode.kind episode.origin episode.key episode.extracted_by
+    episode.kind episode.origin episode.key episode.extracted_by episode.external_id
+    episode_version.kind episode_version.key
     fact.predicate fact.state fact.change fact.origin fact.rule fact.superseded_by fact.salience_terms
     emotion_tag.concept emotion_tag.judge principle.kind principle.evidence principle.run_id
     sleep_run.status stage_run.status stage_run.inputs_hash
@@ -53,7 +55,7 @@ _GAP = b"\0\0"
 _CHUNK = 5000  # rows looked at together
 
 # by the choice of mentions; as whole rows; by `_rename`
-_CLEANED_ELSEWHERE = (tables.Episode, tables.Alias, tables.Node, tables.Conversation)
+_CLEANED_ELSEWHERE = (tables.Episode, tables.EpisodeVersion, tables.Alias, tables.Node, tables.Conversation)
 
 
 class Scrub:

@@ -20,12 +20,14 @@ from sqlalchemy.orm import Session
 from db.engine import Database
 from db.tables import Space
 from memory import ledger, spaces
+from memory.episodes import dated_key
 from memory.errors import BrokenExport, NewerFormat, SpaceInUse, UnknownTimezone, WrongEntrance
-from memory.exchange import records
+from memory.exchange import mcp_memory, mem0, records
 from memory.exchange.dump import Progress, silent
 from memory.exchange.records import BadRecord
 
 _BATCH = 500  # rows per insert
+_NOTEBOOKS = (mem0.KIND, mcp_memory.KIND)
 MAX_LINE = 256 * 2**20  # bytes; a longer line is no record
 
 
@@ -73,6 +75,8 @@ class _Loader:
     progress: Progress
     counts: Counter[str] = field(default_factory=Counter)
     kinds: tuple[str, ...] = records.TYPES
+    version: int = records.VERSION
+    notebooks: set[str] = field(default_factory=set)  # sources whose notes have keys of their own
     digest: Any = field(default_factory=hashlib.sha256)
     batch: list[dict[str, Any]] = field(default_factory=list)
     batch_kind: str = ""
@@ -128,6 +132,7 @@ class _Loader:
             raise self._damage(1, "the header has no version")
         if version > records.VERSION:
             raise NewerFormat(self.name, version, records.VERSION)
+        self.version = version
         self._digest(first[1])
 
     def _space(self, session: Session, second: tuple[int, bytes]) -> None:
@@ -154,11 +159,20 @@ class _Loader:
             row = records.decode(kind, record)
         except BadRecord as error:
             raise self._damage(number, str(error)) from error
+        if self.version < 2:
+            self._date_key(kind, row)
         if kind != self.batch_kind or len(self.batch) >= _BATCH:
             self._insert(session)
             self.batch_kind, self.first_line = kind, number
         self.batch.append({**row, "space_id": self.space_id})
         self.counts[kind] += 1
+
+    def _date_key(self, kind: str, row: dict[str, Any]) -> None:
+        """Keys of messages had no times in files of the first version."""
+        if kind == "source" and row["kind"] in _NOTEBOOKS:
+            self.notebooks.add(row["id"])
+        elif kind == "episode" and row["source_id"] not in self.notebooks:
+            row["key"] = dated_key(row["time"], row["key"])
 
     def _insert(self, session: Session) -> None:
         """Write the batch. Where the store refuses it, find the line and say why."""

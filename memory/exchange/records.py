@@ -24,7 +24,7 @@ from sqlalchemy import JSON, Column, RowMapping, Table, TypeDecorator
 from db.tables import Base
 
 FORMAT = "slowwave"
-VERSION = 1
+VERSION = 2  # 1 had keys of messages without their times
 
 SPACE = "space"  # the second line of a file
 
@@ -38,6 +38,7 @@ TYPES = (
     "edge",
     "participant",
     "episode",
+    "episode_version",
     "sleep_run",
     "stage_run",
     "fact",

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from sqlalchemy import inspect, text
 
 from db.engine import alembic_config, known_revisions, make_engine, open_database, sqlite_url
 from db.tables import Base
+from memory.episodes import dated_key
 
 
 @pytest.fixture(params=["disk", "postgres"])
@@ -99,6 +101,39 @@ def test_what_is_there_is_kept_when_digests_come_and_go(bare_url: str) -> None:
     with engine.connect() as connection:
         assert connection.execute(text("SELECT name FROM node")).all() == [("d",)]
         assert connection.execute(text("SELECT name FROM conversation")).all() == [("chat",)]
+    engine.dispose()
+
+
+def test_known_messages_get_keys_with_their_times_and_notes_keep_theirs(bare_url: str) -> None:
+    engine = make_engine(bare_url)
+    command.upgrade(alembic_config(engine), "0007")
+    day, digest = "'2026-01-01 00:00:00'", "ab" * 32
+    with engine.begin() as connection:
+        for statement in (
+            f"INSERT INTO space VALUES ('s', 'default', 'UTC', {day})",
+            "INSERT INTO conversation (id, space_id, name) VALUES ('c', 's', 'chat')",
+            "INSERT INTO node (id, space_id, kind, name, name_key, is_speaker, created_at) "
+            f"VALUES ('n', 's', 'person', 'Ana', 'ana', false, {day})",
+            *(
+                f"INSERT INTO source VALUES ('{kind}', 's', '{kind}', 'x', '{kind}', {day})"
+                for kind in ("telegram", "mem0")
+            ),
+            *(
+                "INSERT INTO episode (id, space_id, source_id, conversation_id, position, speaker_id, time, text, "
+                f"kind, is_edited, origin, key) VALUES ('{kind}', 's', '{kind}', 'c', 0, 'n', "
+                f"'1969-12-31 23\\:59\\:58.999999', 'hi', 'text', false, 'observed', '{key}')"
+                for kind, key in (("telegram", digest), ("mem0", digest[::-1]))
+            ),
+        ):
+            connection.execute(text(statement))
+    command.upgrade(alembic_config(engine), "0008")
+    with engine.begin() as connection:
+        keys = {row.id: row.key for row in connection.execute(text("SELECT id, key FROM episode"))}
+        time = datetime(1969, 12, 31, 23, 59, 58, 999999, tzinfo=UTC)
+        assert keys == {"telegram": dated_key(time, digest), "mem0": digest[::-1]}
+    command.downgrade(alembic_config(engine), "0007")
+    with engine.connect() as connection:
+        assert set(connection.scalars(text("SELECT text FROM episode"))) == {"hi"}
     engine.dispose()
 
 

@@ -48,6 +48,19 @@ def fill_every_table(world: Any) -> None:
         rows: list[tuple[str, dict[str, Any]]] = [
             ("alias", {"node_id": person, "name": "Ani", "name_key": "ani"}),
             (
+                "episode_version",
+                {
+                    "episode_id": said,
+                    "number": 1,
+                    "source_id": session.get_one(Episode, said).source_id,
+                    "text": "before it was edited",
+                    "kind": "text",
+                    "is_edited": False,
+                    "key": "k",
+                    "replaced_at": now,
+                },
+            ),
+            (
                 "person_merge",
                 {"kept_id": person, "merged_id": other, "effects": [["alias", 1]], "merged_at": now},
             ),
@@ -309,8 +322,8 @@ def test_a_second_space_of_the_same_store_is_refused_in_one_line(full: Any) -> N
 
 
 def test_a_newer_format_is_refused(elsewhere: Database) -> None:
-    file = io.BytesIO(b'{"type":"header","format":"slowwave","version":2}\n')
-    with pytest.raises(NewerFormat, match="version 2"):
+    file = io.BytesIO(b'{"type":"header","format":"slowwave","version":3}\n')
+    with pytest.raises(NewerFormat, match="version 3"):
         load(elsewhere, ensure_space(elsewhere), file, "x.jsonl")
 
 
