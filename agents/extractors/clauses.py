@@ -22,9 +22,9 @@ _ADJECTIVES = (
     r"only|whole|lovely|stupid|beloved|favourite|first|second) )*"
 )
 _CAP = r"(?-i:[A-ZÀ-ÖØ-Þ])[\w'-]*\w"
-POSSESSIVE = rf"(?:my|your|his|her|our|their|{_CAP}'s)"
+POSSESSIVE = rf"(?:my|your|his|her|our|their|{_CAP}'s|{_CAP}s')"
 RELATIVE = rf"(?P<poss>{POSSESSIVE}) {_ADJECTIVES}(?P<rel>@REL@)\b"
-_SUBJECT = re.compile(
+SUBJECT = re.compile(
     spell(
         rf"\b{RELATIVE}(?!'s (?:@REL@)\b)(?:,? (?P<relname>{_CAP}(?: {_CAP})?))?,?"
         rf"|\b(?P<pron>i|we|you|he|she|they|it)\b"
@@ -48,7 +48,9 @@ _ADVERBS = re.compile(
     r"kind of|sort of|all|then|slowly|secretly|totally|so)\s+",
     re.IGNORECASE,
 )
-_THIRD = re.compile(r"(?!is\b|was\b|has been\b|this|his|us\b|yes|as\b)(?:has|[a-z]{2,}(?:[^s'u\W]s|es))\b")
+_THIRD = re.compile(
+    r"(?!is\b|was\b|has been\b|this|his|us\b|yes|as\b)(?:has|[a-z]{2,}(?:[^s'u\W]s|es))\b", re.IGNORECASE
+)
 _PAIR = re.compile(
     rf"\b(?P<one>{_CAP}) and (?:{_CAP}|(?:her|his) (?:wife|husband|boyfriend|girlfriend|partner))\b"
 )
@@ -77,6 +79,8 @@ def clauses(sentence: Sentence, talk: Discourse, topic: str | None = None) -> It
     for at, end, subject, is_second in _subjects(sentence, talk, start):
         if first and at > start:
             yield from _elided(text, start, talk, topic)
+        if first:
+            talk.doers[text] = subject
         first = False
         current = subject
         verb, adverbs = _verb(text[end:])
@@ -99,17 +103,32 @@ def clauses(sentence: Sentence, talk: Discourse, topic: str | None = None) -> It
 def _elided(text: str, start: int, talk: Discourse, topic: str | None) -> Iterator[Clause]:
     verb, adverbs = _verb(" " + text[start:])
     is_third = bool(_THIRD.match(verb))
-    subject = topic if is_third else talk.speaker
+    subject = topic if is_third else _continued(verb, talk) or talk.speaker
     if verb and subject:
         lead = text[:start] if re.search(r"\bno\b", text[:start], re.IGNORECASE) is None else ""
         yield Clause(subject, verb, lead, adverbs, is_elided=True)
+
+
+def _continued(verb: str, talk: Discourse) -> str | None:
+    """ "my mother fell on the ice. broke her ankle": the verb goes on about the subject of the sentence before."""
+    doer = list(talk.doers.values())[-1] if talk.doers else talk.speaker
+    match = _OF_THEIRS.match(verb)
+    if talk.is_speaker(doer) or not (match or _GOES_ON.match(verb)):
+        return None
+    if match is None:
+        return doer
+    return doer if talk.gender(doer) in ("?", {"his": "m", "her": "f"}[match[1].lower()]) else None
+
+
+_GOES_ON = re.compile(r"(?:landing|arriving|staying|starting|flying|moving|coming)\b", re.IGNORECASE)
+_OF_THEIRS = re.compile(r"[a-z]+ (?:up |down |off )?(his|her) ", re.IGNORECASE)
 
 
 def _subjects(sentence: Sentence, talk: Discourse, start: int) -> Iterator[tuple[int, int, str, bool]]:
     text = sentence.text
     if not sentence.is_cased and text[start : start + 1].islower():
         name = take_name(text[start:], False, most=2)
-        if name:
+        if name and (_NAMED_DOES.match(text[start + len(name) :]) or name in talk.people):
             at = start + len(name)
             person = talk.person(name)
             talk.note(person)
@@ -117,10 +136,16 @@ def _subjects(sentence: Sentence, talk: Discourse, start: int) -> Iterator[tuple
             start = at
     if pair := _PAIR.search(text):
         talk.pair = Mention(talk.person(pair["one"]), talk.at)
-    for match in _SUBJECT.finditer(text, start):
+    for match in SUBJECT.finditer(text, start):
         subject = subject_of(match, talk)
         if subject:
             yield match.start(), match.end(), subject, _is_second(match)
+
+
+_NAMED_DOES = re.compile(
+    r"(?:'s)? (?:is|was|has|had|and|just|also|still|never|always|will|can|got|says|said|told|came|left|moved|wants|\w+s|\w+ed)\b",
+    re.IGNORECASE,
+)
 
 
 def _is_second(match: re.Match[str]) -> bool:
@@ -161,6 +186,7 @@ def subject_of(match: re.Match[str], talk: Discourse) -> str | None:
     if (
         re.search(r"(.)\1\1", person)
         or words[0].lower() in talk.places
+        or lexicon().is_in(person, "gazetteer")
         or _LOOSE.match(match.string[match.end() :])
     ):
         return None

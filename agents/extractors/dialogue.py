@@ -11,7 +11,7 @@ from agents.extractors.guards import commitment
 from agents.extractors.lexicon import lexicon
 from agents.extractors.names import take_name, take_place
 from agents.extractors.numbers import NUMBER, to_int
-from agents.extractors.proposal import Proposal, Proposals
+from agents.extractors.proposal import LEAST_CONFIDENCE, Proposal, Proposals
 from agents.extractors.questions import Wanted, answer, wanted
 from agents.extractors.sentences import Sentence
 from memory.types import Episode
@@ -259,7 +259,8 @@ class Dialogue:
 
     def _mend(self, episode: Episode, sentence: Sentence) -> None:
         for said in self._found.recent(episode.speaker, self._talk.at - 3):
-            if said is not self._mended and (said.change == "correct" or said.confidence <= 0):
+            is_settled = said.change == "correct" or said.confidence < LEAST_CONFIDENCE
+            if said is not self._mended and is_settled:
                 continue
             target = said
             if self._mended is not None and (said is not self._mended or not _is_bare(sentence)):

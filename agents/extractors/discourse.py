@@ -62,12 +62,19 @@ class Discourse:
     previous: str = ""  # the message before this one
     _current: str = ""
     mark: int = 0  # how many mentions there were when the sentence began
+    doers: dict[str, str] = field(default_factory=dict)  # sentence of this message -> its first subject
 
     def begin(self, at: int, episode: Episode) -> None:
         self.at, self.speaker = at, episode.speaker
         self.previous, self._current = self._current, episode.text
         del self.mentions[:-40]
+        self.doers = {}
         self.mark = len(self.mentions)
+
+    @property
+    def message(self) -> str:
+        """The message being read, as it was written."""
+        return self._current
 
     @property
     def addressee(self) -> str | None:
@@ -106,6 +113,22 @@ class Discourse:
             found or f"{owner}'s {relation.predicate if relation.predicate != 'relation' else relation.word}"
         )
 
+    def doer(self, sentence: str) -> str:
+        """Whom a sentence of this message was about; the speaker where it named nobody."""
+        return self.doers.get(sentence, self.speaker)
+
+    def unnamed(self, pronoun: str) -> tuple[str, Relation] | None:
+        """The owner and relation of the nearest "Ana's brother" without a name that a pronoun can mean."""
+        wanted = {"his": "m", "her": "f"}.get(pronoun)
+        for mention in reversed(self.mentions):
+            owner, _, word = mention.name.partition("'s ")
+            kin = relation(word) if word else None
+            if self.at - mention.at > 2:
+                return None
+            if kin and (wanted is None or kin.gender in ("?", wanted)):
+                return owner, kin
+        return None
+
     def described(self) -> dict[str, str]:
         """ "Ana Silva's brother" -> "Rui", for all whose name came out."""
         return {f"{owner}'s {word}": name for (owner, word), name in self.kin.items() if owner}
@@ -119,7 +142,7 @@ class Discourse:
             return self.addressee
         if plain in ("his", "her", "their", "its"):
             return self.pronoun({"his": "he", "her": "she", "their": "they", "its": "it"}[plain])
-        name = possessive.removesuffix("'s")
+        name = possessive.removesuffix("'s").removesuffix("'")
         return None if name.lower() in _NOBODY else self.person(name)
 
     def pronoun(self, word: str) -> str | None:

@@ -45,6 +45,7 @@ _RULES: tuple[tuple[_Rule, frozenset[str]], ...] = tuple(
         (health.bone, "broken fractured sprained torn dislocated"),
         (health.no_more, "more"),
         (things.first_night, "first"),
+        (things.first_day, "first"),
         (things.new_home, "house flat room apartment place cottage studio"),
         (things.hired, ""),
         (things.own_place, "own"),

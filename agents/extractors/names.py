@@ -173,7 +173,9 @@ def learn_places(episodes: Iterable[Episode], names: dict[str, str]) -> frozense
             word = match["word"].lower()
             (after if match["lead"] else other)[word] += 1
     return frozenset(
-        w for w, n in after.items() if n >= other[w] and (w in names or not lexicon().is_ordinary(w))
+        w
+        for w, n in after.items()
+        if (n >= other[w] or n >= 3 and 2 * n >= other[w]) and (w in names or not lexicon().is_ordinary(w))
     )
 
 
@@ -195,7 +197,8 @@ def take_name(text: str, is_cased: bool, *, most: int = 3) -> str | None:
     words: list[str] = []
     end = 0
     for match in _TOKEN.finditer(text):
-        if text[end : match.start()].strip() or len(words) == most:
+        gap = text[end : match.start()].strip()
+        if (gap and not (gap == "." and words and words[-1].lower() in _TITLES)) or len(words) == most:
             break
         word, end = match[0].rstrip("."), match.end()
         is_title = not words and word.lower() in _TITLES
@@ -230,7 +233,9 @@ def take_organisation(text: str, is_cased: bool) -> str | None:
     article = re.match(r"(?:(the|a|an|this|some|my|our|her|his)\s+)?", text, re.IGNORECASE)
     start = article.end() if article else 0
     name = _proper(text[start:], is_cased, most=4)
-    if name and name.lower() not in _MONTH_LIKE:
+    if name and lexicon().is_in(name, "gazetteer"):
+        return None
+    if name and name.split()[0].lower() not in _MONTH_LIKE:
         the = article[1] if article and article[1] and article[1].lower() == "the" else ""
         return f"{the} {name}".strip() if the else name
     kind = re.match(rf"((?:[a-z-]+ ){{0,2}}(?:{'|'.join(_PLACE_NOUNS)}))\b", text[start:], re.IGNORECASE)
@@ -331,6 +336,29 @@ _MONTH_LIKE = frozenset(
         "winter",
         "spring",
         "autumn",
+        *[
+            "jan",
+            "feb",
+            "mar",
+            "apr",
+            "jun",
+            "jul",
+            "aug",
+            "sep",
+            "sept",
+            "oct",
+            "nov",
+            "dec",
+            "mon",
+            "tue",
+            "tues",
+            "wed",
+            "thu",
+            "thurs",
+            "fri",
+            "sat",
+            "sun",
+        ],
         "bed",
         "love",
     ]

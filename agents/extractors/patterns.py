@@ -62,6 +62,7 @@ def _macros() -> dict[str, str]:
     classes = {
         name.upper(): words.alternation(name)
         for name in (
+            "allergens",
             "conditions",
             "habits",
             "sports",

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from memory.types import Change, Episode, FactCandidate
 
+LEAST_CONFIDENCE = 0.5  # what is less sure is no candidate
 _MOST_EVIDENCE = 4
 
 

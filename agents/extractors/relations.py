@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from agents.extractors.clauses import POSSESSIVE, RELATIVE
+from agents.extractors.clauses import POSSESSIVE, RELATIVE, SUBJECT, subject_of
 from agents.extractors.discourse import Discourse, relation
 from agents.extractors.lexicon import Relation, lexicon
 from agents.extractors.names import take_name
@@ -30,13 +30,13 @@ class Kinship:
 _ADJECTIVE = r"(?:(?:[a-z-]+) ){0,2}"
 _MY_NAMED = re.compile(
     spell(
-        rf"\b{RELATIVE}(?:,? (?:is |was )?(?:called|named)|'s (?:called|named|name is)|'s name is| is called|,|:| is)? (?P<rest>[^\s,.!?].*)"
+        rf"\b{RELATIVE}(?:,? (?:is |was )?(?:called|named)|'s (?:called|named|name is)|'s name is| is called|,|:| is(?: now| still)?)? (?P<rest>[^\s,.!?].*)"
     ),
     re.IGNORECASE,
 )
 _OF_NAMED = re.compile(
     spell(
-        rf"\b(?P<name>(?-i:[A-ZÀ-Þ])[\w-]+(?: (?-i:[A-ZÀ-Þ])[\w-]+)?)(?P<sep>,| is| was|'s) (?P<poss>{POSSESSIVE}) {_ADJECTIVE}(?P<rel>@REL@)\b(?!'s)"
+        rf"\b(?P<name>(?-i:[A-ZÀ-Þ])[\w-]+(?: (?-i:[A-ZÀ-Þ])[\w-]+)?)(?P<sep>,| is| was|'s|) (?P<poss>{POSSESSIVE}) {_ADJECTIVE}(?P<rel>@REL@)\b(?!'s)"
     ),
     re.IGNORECASE,
 )
@@ -44,10 +44,14 @@ _PRONOUN_IS = re.compile(
     spell(rf"\b(?P<pron>he|she) is (?P<poss>{POSSESSIVE}) {_ADJECTIVE}(?P<rel>@REL@)\b(?!'s)"), re.IGNORECASE
 )
 _CALLED = re.compile(
-    spell(r"\b(?:the|a|an|our|new) (?:new )?(?P<rel>@REL@)(?: is)? (?:called|named) (?P<rest>.+)"),
+    spell(r"\b(?P<a>the|a|an|our|new) (?:new |first )?(?P<rel>@REL@)(?: is)? (?:called|named) (?P<rest>.+)"),
     re.IGNORECASE,
 )
 _NEW = re.compile(spell(r"\b(?:a |my |our |got a |have a )?new (?P<rel>@REL@)\b(?P<rest>.*)"), re.IGNORECASE)
+_NAME_IS = re.compile(r"\b(?P<poss>his|her|their) name is (?P<rest>.+)", re.IGNORECASE)
+_NEWBORN = re.compile(
+    spell(r"\b(?:born|baby|girl|boy|twins|adopted|shelter|rescue|puppy|kitten|@BREEDS@)\b"), re.IGNORECASE
+)
 _TITLE = re.compile(
     r"\b(?P<rel>nan|nana|gran|grandma|granny|grandpa|grandad|granddad|auntie|aunt|uncle|avó|avô|abuela|abuelo|oma|opa|nonna|nonno|mormor|"
     r"farmor|morfar|farfar|tia|tio|babcia) (?P<rest>(?-i:[A-ZÀ-Þ]).+)",
@@ -64,7 +68,7 @@ _GOT_ANIMAL = re.compile(
 
 def kinships(sentence: Sentence, talk: Discourse, following: Sentence | None) -> Iterator[Kinship]:
     """Relations that one sentence states. `following` serves "new boss. paula ekström"."""
-    if sentence.words.isdisjoint(lexicon().relations):
+    if sentence.words.isdisjoint(lexicon().relations) and "name" not in sentence.words:
         return
     text, is_cased = sentence.text, sentence.is_cased
     for match in _MY_NAMED.finditer(text):
@@ -80,19 +84,37 @@ def kinships(sentence: Sentence, talk: Discourse, following: Sentence | None) ->
             talk, match, talk.owner(match["poss"]), talk.pronoun(match["pron"]), "is-relation", 0.75
         )
     for match in _CALLED.finditer(text):
-        yield from _one(
-            talk, match, talk.speaker, _named(match["rest"], is_cased, talk), "relation-called", 0.85
-        )
+        if match["a"].lower() in ("our", "new") or _HAS.search(text[: match.start("rel")]):
+            owner, name = _holder(text, match, talk), _named(match["rest"], is_cased, talk)
+            yield from _one(talk, match, owner, name, "relation-called", 0.85)
     for match in _TITLE.finditer(text):
         before = text[: match.start()].lower().rstrip().split(" ")[-1]
         if before not in ("my", "your", "his", "her", "our") and not before.endswith("'s"):
-            yield from _one(talk, match, talk.speaker, _named(match["rest"], True, talk), "family-title", 0.7)
+            yield from _one(
+                talk, match, talk.speaker, _named(match["rest"], True, talk), "family-title", 0.55
+            )
+    for match in () if _NEWBORN.search(text + talk.message) else _NAME_IS.finditer(text):
+        if (unnamed := talk.unnamed(match["poss"].lower())) and (
+            name := _named(match["rest"], is_cased, talk)
+        ):
+            yield Kinship(*unnamed, name, "name-is", 0.8, match.start())
     for match in _GOT_ANIMAL.finditer(text):
-        yield from _one(
-            talk, match, talk.speaker, _named(match["rest"], is_cased, talk), "got-animal", 0.75, is_new=True
-        )
+        owner, name = _holder(text, match, talk), _named(match["rest"], is_cased, talk)
+        yield from _one(talk, match, owner, name, "got-animal", 0.75, is_new=True)
     if new := _NEW.search(text):
         yield from _newly(talk, new, is_cased, following)
+
+
+def _holder(text: str, match: re.Match[str], talk: Discourse) -> str | None:
+    """Who has whom a phrase tells of: "Jule has a new boyfriend called Piet"; the speaker where nobody is named."""
+    before = text[: match.start("rel")]
+    if found := list(_HAS.finditer(before)):
+        subject = SUBJECT.search(before[: found[-1].start() + 1])
+        return subject_of(subject, talk) if subject else talk.speaker
+    return talk.speaker
+
+
+_HAS = re.compile(r" (?:has|have|had|got|gets|is getting|adopted|bought|rescued|took|found)\b", re.IGNORECASE)
 
 
 def echoes(sentence: Sentence, talk: Discourse) -> Iterator[Kinship]:
@@ -179,6 +201,8 @@ def _one(
 ) -> Iterator[Kinship]:
     kin = relation(match["rel"])
     if owner is None or kin is None or name is None or name == owner:
+        return
+    if lexicon().is_in(name.split()[0], "not_names"):
         return
     if name in (talk.speaker,) and owner == talk.speaker:
         return

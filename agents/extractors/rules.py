@@ -20,14 +20,12 @@ from agents.extractors.events import events, note_topics
 from agents.extractors.guards import commitment, is_untrusted
 from agents.extractors.names import learn_names, learn_places, take_organisation
 from agents.extractors.patterns import VerbPattern, verb_patterns
-from agents.extractors.proposal import Proposal, Proposals
+from agents.extractors.proposal import LEAST_CONFIDENCE, Proposal, Proposals
 from agents.extractors.relations import Kinship, echoes, kinships
 from agents.extractors.sentences import Sentence, as_statement, split
 from agents.extractors.values import read_value
 from memory.ports import Roster
 from memory.types import Episode, FactCandidate
-
-LEAST_CONFIDENCE = 0.5
 
 
 class RuleExtractor:
@@ -126,6 +124,8 @@ def _statements(
                 continue
             if pattern.adverb and pattern.adverb not in clause.adverbs:
                 continue
+            if _AS_GOOD_AS.search(clause.adverbs):
+                continue
             made = _propose(episode, sentence, clause, pattern, match, talk)
             if made:
                 proposals += [replace(p, confidence=p.confidence * weight) for p in made]
@@ -203,6 +203,7 @@ def _whose(pattern: VerbPattern, clause: Clause, talk: Discourse) -> str | None:
     return clause.subject
 
 
+_AS_GOOD_AS = re.compile(r"\b(?:basically|practically|virtually|kind of|sort of|secretly)\b")
 _SETTLING = re.compile(
     r"\b(?:flat|room|house|place|apartment|job|keys|lease|van|boxes|packing|packed|removal)\b", re.IGNORECASE
 )

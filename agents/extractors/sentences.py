@@ -134,7 +134,10 @@ _BARE = {
     "youve": "you have", "theyve": "they have", "weve": "we have", "gonna": "going to", "wanna": "want to", "gotta": "got to",
     "u": "you", "ur": "your", "r": "are", "wheres": "where is", "whos": "who is", "hows": "how is", "whens": "when is",
     "wouldnt": "would not", "couldnt": "could not", "shouldnt": "should not", "werent": "were not", "hasnt": "has not",
-    "ofc": "of course", "bc": "because", "pls": "please", "thx": "thanks",
+    "n": "and", "nd": "and", "w": "with", "yh": "yes", "abt": "about", "tmrw": "tomorrow", "tmr": "tomorrow", "2moro": "tomorrow",
+    "bday": "birthday", "bf": "boyfriend", "gf": "girlfriend", "ppl": "people", "yr": "year", "yrs": "years", "wk": "week",
+    "wks": "weeks", "mths": "months", "hubby": "husband", "uni": "university", "ye": "you", "yous": "you", "y'all": "you",
+    "ofc": "of course", "bc": "because", "cos": "because", "coz": "because", "pls": "please", "thx": "thanks",
 }  # fmt: skip
 _IM = re.compile(rf"\b(?:{'|'.join(_BARE)})\b", re.IGNORECASE)
 _ITS = re.compile(r"\bits(?= (?:a|an|the|not|my|his|her|your|been|so|fine|ok|called)\b)", re.IGNORECASE)

@@ -35,6 +35,15 @@ def contact(scene: Scene) -> Iterator[Proposal]:
         )
 
 
+def first_day(scene: Scene) -> Iterator[Proposal]:
+    """ "First week at Corvane Freight survived": where the speaker works from about now on."""
+    if match := _FIRST_DAY.search(scene.text):
+        where = take_organisation(match["o"], scene.sentence.is_cased)
+        spec = Spec("update", "organisation", is_past=True)
+        whose = scene.talk.owner(match["whose"]) if match["whose"] else scene.talk.speaker
+        yield from scene.fact(whose, "workplace", where, "first-day", 0.75, spec)
+
+
 def first_night(scene: Scene) -> Iterator[Proposal]:
     if match := _FIRST_NIGHT.search(scene.text):
         place = take_place(match["o"], scene.sentence.is_cased)
@@ -174,8 +183,14 @@ def pet(scene: Scene) -> Iterator[Proposal]:
         (w.day for w in find_dates(scene.message, scene.episode.time, is_past=True) if w.is_day), scene.today
     )
     yield from scene.fact(
-        scene.talk.speaker, predicate, name, "pet-named", 0.75, Spec("update", "thing", day=day)
+        _pet_owner(scene), predicate, name, "pet-named", 0.75, Spec("update", "thing", day=day)
     )
+
+
+def _pet_owner(scene: Scene) -> str:
+    """Whoever the sentence that tells of getting it is about."""
+    got = next((s for s in scene.sentences[: scene.index + 1] if _GOT.search(s.text)), None)
+    return scene.talk.doer(got.text) if got else scene.talk.speaker
 
 
 def breed(scene: Scene) -> Iterator[Proposal]:
@@ -262,7 +277,12 @@ _EMAIL = re.compile(r"\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+\b")
 _PHONE = re.compile(r"(?<![\w.,-])\+?\d[\d \-()]{6,18}\d(?![\w-])")
 _ABOUT_PHONE = re.compile(r"\b(?:number|phone|mobile|cell|call|text|whatsapp|ring)\b", re.IGNORECASE)
 _FIRST_NIGHT = re.compile(
-    r"\bfirst (?:night|day|morning|week|evening|weekend|sunday) (?:in|at) (?:our |my |the )?(?:new )?(?:(?:house|flat|home|place|apartment|room) (?:in )?)?(?P<o>[^,.!?]+)",
+    r"\bfirst (?:(?:night|morning|evening|weekend|sunday) (?:in|at)|(?:day|week|month) in) (?:our |my |the )?(?:new )?(?:(?:house|flat|home|place|apartment|room) (?:in )?)?(?P<o>[^,.!?]+)",
+    re.IGNORECASE,
+)
+_FIRST_DAY = re.compile(
+    r"(?:\b(?P<whose>my|his|her|(?-i:[A-ZÀ-Þ])[\w-]+'s) )?\bfirst (?:day|week|month|shift|morning) (?:working )?(?:at|with|for) "
+    r"(?!(?:the |my )?(?:new )?(?:job|place|house|flat|home|work|gym|school|uni)\b)(?P<o>[^,.!?]+)",
     re.IGNORECASE,
 )
 _HOME_FOUND = re.compile(
@@ -279,9 +299,10 @@ _ANIMAL_CUE = re.compile(
     ),
     re.IGNORECASE,
 )
+_GOT = re.compile(r"\b(?:got|getting|adopted|adopting|rescued|bought|took|taken|has|have)\b", re.IGNORECASE)
 _DOG_CUE = re.compile(spell(r"\b(?:dog|puppy|pup|doggo|@BREEDS@)\b"), re.IGNORECASE)
 _PET_NAMED = re.compile(
-    r"\b(?:meet|(?:her|his|its) name is|(?:she|he|it) is (?:called|named)|called|named) (?P<name>\S+)",
+    r"\b(?:meet|(?:her|his|its) name is|(?:she|he|it) is (?:called|named)|(?:called|named)(?: (?:her|him|it|them))?) (?P<name>\S+)",
     re.IGNORECASE,
 )
 _BARE_BREED = re.compile(spell(r"(?:^|, )(?P<o>(?:@BREEDS@))(?=$|[,.!])"), re.IGNORECASE)
