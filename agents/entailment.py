@@ -9,8 +9,6 @@ Letters of shapes: N pair, B batch, T token, D width of the encoder, F features 
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,15 +17,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
+from agents.encoder_changes import Changes, load_head, save_head
 from agents.errors import BadHead
 from memory.embedders.minilm import TOKENIZER, WEIGHTS, WORDS, MiniLM, Network
 from memory.ports import FloatMatrix
 
 FORMAT = "slowwave-entailment-head/1"
+TRAINER = "agents.entailment_training"
 HEAD_PATH = Path(__file__).parent / "data" / "entailment_head.safetensors"
 LABELS = ("entailment", "neutral", "contradiction")
 ENTAILMENT, NEUTRAL, CONTRADICTION = range(3)
@@ -84,81 +83,55 @@ class PairTokenizer:
 
 @dataclass(frozen=True, slots=True)
 class HeadWeights:
-    """What was learnt. `lora` maps a linear layer's name to A (R, D_in) and B (D_out, R): its matrix becomes
-    W + `scale` B A. `replaced` are small tensors of the encoder that were trained as a whole."""
+    """What was learnt: changes to the encoder, and the layer on top."""
 
-    lora: Mapping[str, tuple[FloatMatrix, FloatMatrix]]
-    replaced: Mapping[str, FloatMatrix]
+    changes: Changes
     out: FloatMatrix  # (F, K)
     bias: FloatMatrix  # (K,)
-    scale: float
-    base_sha256: str  # of the encoder's weights
     manifest: Mapping[str, Any]
 
     @property
     def n_parameters(self) -> int:
-        matrices = [matrix for pair in self.lora.values() for matrix in pair]
-        return sum(a.size for a in (*matrices, *self.replaced.values(), self.out, self.bias))
-
-    def merged(self, tensors: Mapping[str, FloatMatrix]) -> dict[str, FloatMatrix]:
-        """The encoder's tensors with the changes in them; the given ones stay as they are."""
-        found = {**tensors, **self.replaced}
-        for name, (a, b) in self.lora.items():
-            found[f"{name}.weight"] = tensors[f"{name}.weight"] + np.float32(self.scale) * (b @ a)
-        return found
+        return self.changes.n_parameters + self.out.size + self.bias.size
 
     def save(self, path: Path) -> None:
-        """Half-precision weights beside a JSON manifest of the same name, which holds the hash of the weights."""
-        tensors: dict[str, npt.NDArray[Any]] = {"out": self.out, "bias": self.bias}
-        tensors |= {f"replaced/{name}": matrix for name, matrix in self.replaced.items()}
-        for name, (a, b) in self.lora.items():
-            tensors |= {f"a/{name}": a, f"b/{name}": b}
-        half = {name: np.ascontiguousarray(matrix, np.float16) for name, matrix in tensors.items()}
-        save_file(half, path)
+        """Half-precision weights beside a JSON manifest of the same name."""
         described = {
             "format": FORMAT,
             "labels": list(LABELS),
-            "base_sha256": self.base_sha256,
-            "scale": self.scale,
+            "base_sha256": self.changes.base_sha256,
+            "scale": self.changes.scale,
             "parameters": self.n_parameters,
-            "sha256": sha256(path),
             **self.manifest,
         }
-        path.with_suffix(".json").write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
+        save_head(path, {"out": self.out, "bias": self.bias, **self.changes.named()}, described)
 
     @classmethod
     def load(cls, path: Path) -> HeadWeights:
         """Raises BadHead where the file is missing, damaged or not the one its manifest names."""
+        tensors, manifest = load_head(path, FORMAT, TRAINER)
+        own = ("format", "labels", "base_sha256", "scale", "parameters", "sha256")
         try:
-            manifest = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
-            if sha256(path) != manifest["sha256"] or manifest["format"] != FORMAT:
-                raise _bad(path.name, "its manifest describes another file")
-            tensors = {name: half.astype(np.float32) for name, half in load_file(path).items()}
-            own = ("format", "labels", "base_sha256", "scale", "parameters", "sha256")
             return cls(
-                lora={n[2:]: (tensors[n], tensors[f"b/{n[2:]}"]) for n in tensors if n.startswith("a/")},
-                replaced={n[9:]: matrix for n, matrix in tensors.items() if n.startswith("replaced/")},
+                changes=Changes.of_file(tensors, float(manifest["scale"]), manifest["base_sha256"]),
                 out=tensors["out"],
                 bias=tensors["bias"],
-                scale=float(manifest["scale"]),
-                base_sha256=manifest["base_sha256"],
                 manifest={name: value for name, value in manifest.items() if name not in own},
             )
-        except (OSError, ValueError, KeyError, SafetensorError) as exc:
-            raise _bad(path.name, "a file is missing or damaged") from exc
+        except (KeyError, ValueError) as exc:
+            raise BadHead(path.name, "a file is missing or damaged", TRAINER) from exc
 
 
 class EntailmentHead:
     """Immutable; calls take turns with the encoder they share a processor with."""
 
     def __init__(self, weights: HeadWeights, encoder: MiniLM) -> None:
-        if weights.base_sha256 != sha256(encoder.folder / WEIGHTS):
-            raise _bad("entailment_head", f"it was trained on other weights than this {encoder.name}")
+        weights.changes.require_fit(encoder, "entailment_head", TRAINER)
         self.name = f"entailment-head/{weights.manifest.get('version', '1')}"
         self.weights = weights
         self._encoder = encoder
         self._tokenize = PairTokenizer(encoder.folder)
-        tensors = weights.merged(load_file(encoder.folder / WEIGHTS))
+        tensors = weights.changes.merged(load_file(encoder.folder / WEIGHTS))
         tensors[WORDS] = encoder.network.words  # the largest one is not kept twice
         self._network = Network(tensors)
 
@@ -208,17 +181,8 @@ def softmax(logits_NK: FloatMatrix) -> FloatMatrix:
     return shares
 
 
-def sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _mean(x_BTD: FloatMatrix, is_in_BT: npt.NDArray[np.bool_]) -> FloatMatrix:
     """(B, D): mean of the tokens that are in."""
     weights_BT = is_in_BT / is_in_BT.sum(axis=1, keepdims=True)
     mean: FloatMatrix = np.einsum("btd,bt->bd", x_BTD, weights_BT.astype(np.float32))
     return mean
-
-
-def _bad(name: str, why: str) -> BadHead:
-    return BadHead(name, why, trainer="agents.entailment_training")

@@ -3,12 +3,11 @@
 What a step needs is computed once for all its rows: `merged` adds the low-rank changes to the frozen matrices, the rows
 run on the sums, and the gradient of each sum goes on to its two factors. The forward pass is that of `EntailmentHead`
 (agents/entailment.py) with dropout; a test holds the two together. Imports torch; only the trainer imports this.
-Letters of shapes as in `entailment.py`; H head of attention, d its width, P place of dropout.
+Letters of shapes as in `entailment.py`; P place of dropout.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,14 +15,11 @@ import torch
 from safetensors.torch import load_file
 from torch.nn import functional
 
+from agents.encoder_network import KINDS, POSITIONS, Tensors, layer, mask_of, mean, norm
 from agents.entailment import LABELS
-from memory.embedders.minilm import N_HEADS, WEIGHTS, WORDS
+from memory.embedders.minilm import WEIGHTS, WORDS
 
-KINDS, POSITIONS = (f"embeddings.{kind}_embeddings.weight" for kind in ("token_type", "position"))
 OUT, BIAS = "out", "bias"
-EPSILON = 1e-12  # of the norms, as in the encoder's configuration
-
-Tensors = Mapping[str, torch.Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,16 +82,14 @@ class PairNetwork:
         """(B, K). `kept_PBD` multiplies each place of dropout, all tokens of a pair alike; without it nothing drops."""
         weights = {**self._frozen, **merged}
         x_BTD = self._embed(weights, batch)
-        penalty = torch.zeros(batch.is_real_BT.shape, dtype=self._dtype)
-        penalty.masked_fill_(~batch.is_real_BT, -torch.inf)
-        mask = None if bool(batch.is_real_BT.all()) else penalty[:, None, None, :]
+        mask = mask_of(batch.is_real_BT, self._dtype)
         for number in range(self._n_layers):
             kept = None if kept_PBD is None else kept_PBD[2 * number : 2 * number + 2].to(self._dtype)
-            x_BTD = _layer(weights, f"encoder.layer.{number}", x_BTD, mask, kept)
+            x_BTD = layer(weights, f"encoder.layer.{number}", x_BTD, mask, kept)
         is_second_BT = batch.kinds_BT.bool()
         x_BTD = x_BTD.float()
-        first_BD = _mean(x_BTD, batch.is_real_BT & ~is_second_BT)
-        second_BD = _mean(x_BTD, is_second_BT)
+        first_BD = mean(x_BTD, batch.is_real_BT & ~is_second_BT)
+        second_BD = mean(x_BTD, is_second_BT)
         if kept_PBD is not None:
             first_BD, second_BD = first_BD * kept_PBD[-1], second_BD * kept_PBD[-1]
         features_BF = torch.cat([first_BD, second_BD, (first_BD - second_BD).abs()], dim=1)
@@ -104,41 +98,4 @@ class PairNetwork:
     def _embed(self, weights: Tensors, batch: Batch) -> torch.Tensor:
         is_kind_BT2 = functional.one_hot(batch.kinds_BT, 2).to(self._dtype)
         x_BTD = weights[WORDS][batch.ids_BT] + weights[POSITIONS][: batch.ids_BT.shape[1]]
-        return _norm(weights, "embeddings.LayerNorm", x_BTD + is_kind_BT2 @ weights[KINDS])
-
-
-def _layer(
-    weights: Tensors, name: str, x_BTD: torch.Tensor, mask: torch.Tensor | None, kept_2BD: torch.Tensor | None
-) -> torch.Tensor:
-    b, t, d = x_BTD.shape
-    q_BHTd, k_BHTd, v_BHTd = (
-        _linear(weights, f"{name}.attention.self.{part}", x_BTD).view(b, t, N_HEADS, -1).transpose(1, 2)
-        for part in ("query", "key", "value")
-    )
-    scores_BHTT = q_BHTd * (d // N_HEADS) ** -0.5 @ k_BHTd.transpose(2, 3)
-    shares_BHTT = (scores_BHTT if mask is None else scores_BHTT + mask).softmax(dim=-1)
-    mixed_BTD = (shares_BHTT @ v_BHTd).transpose(1, 2).reshape(b, t, d)
-    attended_BTD = _linear(weights, f"{name}.attention.output.dense", mixed_BTD)
-    if kept_2BD is not None:
-        attended_BTD = attended_BTD * kept_2BD[0, :, None]
-    x_BTD = _norm(weights, f"{name}.attention.output.LayerNorm", x_BTD + attended_BTD)
-    wide = functional.gelu(_linear(weights, f"{name}.intermediate.dense", x_BTD))
-    out_BTD = _linear(weights, f"{name}.output.dense", wide)
-    if kept_2BD is not None:
-        out_BTD = out_BTD * kept_2BD[1, :, None]
-    return _norm(weights, f"{name}.output.LayerNorm", x_BTD + out_BTD)
-
-
-def _linear(weights: Tensors, name: str, x: torch.Tensor) -> torch.Tensor:
-    return functional.linear(x, weights[f"{name}.weight"], weights[f"{name}.bias"])
-
-
-def _norm(weights: Tensors, name: str, x: torch.Tensor) -> torch.Tensor:
-    gain, offset = weights[f"{name}.weight"], weights[f"{name}.bias"]
-    return functional.layer_norm(x, gain.shape, gain, offset, EPSILON)
-
-
-def _mean(x_BTD: torch.Tensor, is_in_BT: torch.Tensor) -> torch.Tensor:
-    """(B, D): mean of the tokens that are in."""
-    weights_BT = is_in_BT / is_in_BT.sum(dim=1, keepdim=True)
-    return torch.einsum("btd,bt->bd", x_BTD, weights_BT)
+        return norm(weights, "embeddings.LayerNorm", x_BTD + is_kind_BT2 @ weights[KINDS])

@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from agents.entailment import HEAD_PATH, LABELS, EntailmentHead, HeadWeights, PairTokenizer, sha256
+from agents.encoder_changes import Changes, sha256
+from agents.entailment import HEAD_PATH, LABELS, EntailmentHead, HeadWeights, PairTokenizer
 from agents.entailment_pairs import Pair, make_pairs
 from memory.embedders.minilm import WEIGHTS, MiniLM, find_model
 from memory.ports import FloatMatrix
@@ -317,15 +318,8 @@ def _as_weights(
         if name.endswith(".a")
     }
     other = {name: matrix for name, matrix in trained.items() if not name.endswith((".a", ".b"))}
-    return HeadWeights(
-        lora=lora,
-        out=other.pop("out"),
-        bias=other.pop("bias"),
-        replaced=other,
-        scale=settings.scale,
-        base_sha256=base_sha256,
-        manifest=manifest,
-    )
+    out, bias = other.pop("out"), other.pop("bias")
+    return HeadWeights(Changes(lora, other, settings.scale, base_sha256), out, bias, manifest)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -12,6 +12,7 @@ import importlib.util
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -92,6 +93,13 @@ class Network:
         n_layers = sum(name.endswith("intermediate.dense.bias") for name in tensors)
         self._layers = tuple(_layer(tensors, f"encoder.layer.{i}") for i in range(n_layers))
 
+    def with_layers(self, tensors: Mapping[str, FloatMatrix], first: int) -> Network:
+        """The network with other layers from number `first` on; everything before them is shared, not copied."""
+        changed = copy(self)
+        upper = (_layer(tensors, f"encoder.layer.{i}") for i in range(first, len(self._layers)))
+        changed._layers = (*self._layers[:first], *upper)
+        return changed
+
     def __call__(
         self, tokens: Sequence[Sequence[int]], kinds: Sequence[Sequence[int]] | None = None
     ) -> tuple[FloatMatrix, npt.NDArray[np.bool_]]:
@@ -136,13 +144,17 @@ class MiniLM:
     def encode(self, texts: Sequence[str]) -> FloatMatrix:
         """Unit rows (N, 384) in the order of the texts; text past 256 tokens is cut off."""
         vectors = np.zeros((len(texts), self.width), np.float32)
-        tokens = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))]
+        tokens = self.tokens(texts)
 
         def fill(rows: list[int]) -> None:
             vectors[rows] = self._forward([tokens[row] for row in rows])
 
         self.in_batches([len(ids) for ids in tokens], fill)
         return vectors
+
+    def tokens(self, texts: Sequence[str]) -> list[list[int]]:
+        """The numbers of each text's tokens, at most 256, [CLS] and [SEP] included."""
+        return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))]
 
     def in_batches(self, lengths: list[int], work: Callable[[list[int]], None]) -> None:
         """Call `work` with the row numbers of each batch of similar length, on all cores, in this encoder's turn."""

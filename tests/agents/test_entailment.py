@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from agents.encoder_changes import sha256
 from agents.entailment import (
     CONTRADICTION,
     ENTAILMENT,
@@ -21,7 +22,6 @@ from agents.entailment import (
     as_dialogue,
     as_hypothesis,
     as_premise,
-    sha256,
 )
 from agents.entailment_pairs import Pair, make_pairs
 from agents.entailment_training import (
@@ -155,7 +155,7 @@ def test_a_damaged_head_or_another_encoder_is_refused(
     with pytest.raises(BadHead, match="describes another file"):
         EntailmentHead.load(encoder, path)
     with pytest.raises(BadHead, match="trained on other weights"):
-        EntailmentHead(replace(trained, base_sha256="0" * 64), encoder)
+        EntailmentHead(replace(trained, changes=replace(trained.changes, base_sha256="0" * 64)), encoder)
 
 
 def test_judging_leaves_torch_unloaded() -> None:
@@ -173,7 +173,7 @@ def test_training_learns_and_is_deterministic(
     again = train_head(easy, replace(SMALL, epochs=1))
     once_more = train_head(easy, replace(SMALL, epochs=1))
     assert np.array_equal(again.out, once_more.out)
-    assert all(np.array_equal(again.lora[name][1], once_more.lora[name][1]) for name in again.lora)
+    assert all(np.array_equal(again.changes.lora[name][1], once_more.changes.lora[name][1]) for name in again.changes.lora)
 
 
 def test_no_dialogue_is_on_both_sides() -> None:

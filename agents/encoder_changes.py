@@ -1,0 +1,106 @@
+"""What training changes in the embedded sentence encoder: two thin factors for a matrix, or a small tensor as a whole.
+
+Heads ship these changes and not the encoder (LoRA, Hu et al. 2021, https://arxiv.org/abs/2106.09685): they fit one
+encoder, and the hash beside them says which. Also how a head lies on disk: half-precision weights beside a JSON manifest
+of the same name, which holds the hash of the weights. Letters of shapes: D width, R rank.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from agents.errors import BadHead
+from memory.embedders.minilm import WEIGHTS, MiniLM
+from memory.ports import FloatMatrix
+
+Array = npt.NDArray[Any]
+_A, _B, _WHOLE = "a/", "b/", "replaced/"
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """`lora` maps a linear layer's name to A (R, D_in) and B (D_out, R): its matrix becomes W + `scale` B A.
+    `replaced` are small tensors of the encoder that were trained as a whole."""
+
+    lora: Mapping[str, tuple[FloatMatrix, FloatMatrix]]
+    replaced: Mapping[str, FloatMatrix]
+    scale: float
+    base_sha256: str  # of the encoder's weights
+
+    @property
+    def n_parameters(self) -> int:
+        return sum(a.size + b.size for a, b in self.lora.values()) + sum(
+            a.size for a in self.replaced.values()
+        )
+
+    def merged(self, tensors: Mapping[str, FloatMatrix]) -> dict[str, FloatMatrix]:
+        """The encoder's tensors with the changes in them; the given ones stay as they are."""
+        found = {**tensors, **self.replaced}
+        for name, (a, b) in self.lora.items():
+            found[f"{name}.weight"] = tensors[f"{name}.weight"] + np.float32(self.scale) * (b @ a)
+        return found
+
+    def named(self) -> dict[str, FloatMatrix]:
+        """All of them under the names that they have in a file."""
+        found = {f"{_WHOLE}{name}": matrix for name, matrix in self.replaced.items()}
+        for name, (a, b) in self.lora.items():
+            found |= {f"{_A}{name}": a, f"{_B}{name}": b}
+        return found
+
+    @classmethod
+    def of_file(cls, tensors: Mapping[str, FloatMatrix], scale: float, base_sha256: str) -> Changes:
+        """The reverse of `named`; other tensors are passed over."""
+        return cls(
+            lora={
+                name.removeprefix(_A): (a, tensors[name.replace(_A, _B, 1)])
+                for name, a in tensors.items()
+                if name.startswith(_A)
+            },
+            replaced={name.removeprefix(_WHOLE): w for name, w in tensors.items() if name.startswith(_WHOLE)},
+            scale=scale,
+            base_sha256=base_sha256,
+        )
+
+    def require_fit(self, encoder: MiniLM, head: str, trainer: str) -> None:
+        """Raises BadHead where the encoder is not the one that they were trained on."""
+        if self.base_sha256 != sha256(encoder.folder / WEIGHTS):
+            raise BadHead(head, f"it was trained on other weights than this {encoder.name}", trainer)
+
+
+def save_head(path: Path, tensors: Mapping[str, Array], manifest: Mapping[str, Any]) -> None:
+    """Floats become half-precision; the manifest gets the hash of what was written."""
+    halved = {
+        name: np.ascontiguousarray(array, np.float16 if array.dtype.kind == "f" else array.dtype)
+        for name, array in tensors.items()
+    }
+    save_file(halved, path)
+    told = {**manifest, "sha256": sha256(path)}
+    path.with_suffix(".json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+
+
+def load_head(path: Path, form: str, trainer: str) -> tuple[dict[str, Array], dict[str, Any]]:
+    """Weights in single precision, and the manifest. Raises BadHead where a file is missing or damaged, or the manifest
+    tells of another file or form."""
+    try:
+        manifest = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
+        if sha256(path) != manifest["sha256"] or manifest["format"] != form:
+            raise BadHead(path.name, "its manifest describes another file", trainer)
+        tensors = load_file(path)
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as exc:
+        raise BadHead(path.name, "a file is missing or damaged", trainer) from exc
+    return {name: a.astype(np.float32) if a.dtype.kind == "f" else a for name, a in tensors.items()}, manifest
+
+
+def sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
