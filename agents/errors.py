@@ -5,8 +5,12 @@ AgentError
 ├── BackendUnset            a setting that the back-end needs was not given (also a ValueError)
 ├── BackendMissing          the back-end's library is not installed; names the extra
 ├── BackendUnreachable      no answer after all retries: away, timed out, overloaded
-│   └── BackendRefused      the server answered with a refusal: key, model or request
+│   ├── BackendRefused      the server answered with a refusal: key, model or request
+│   ├── QuotaSpent          the server answered that the account has used up what it may
+│   └── BudgetSpent         the request would go beyond the user's own limits; nothing was sent
 ├── BadAnswer               the model answered, but not in the form that was asked for
+│   └── CutOff              the answer ended at the limit of tokens, or the question is longer than the model reads
+├── BadSchema               an answer was asked for in a form that the grammar does not know (also a ValueError)
 ├── BadHead                 a trained head that does not fit the embedder or its own manifest
 ├── BrokenAdapter           an adapter's files are missing, damaged or changed
 ├── BaseChanged             an adapter was trained on other base weights; carries both hashes
@@ -44,7 +48,12 @@ class BackendMissing(AgentError):
 
 
 class BackendUnreachable(AgentError):
-    """Whoever asked for a judgement treats this as "no verdict", never as a yes."""
+    """Whoever asked for a judgement treats this as "no verdict", never as a yes.
+
+    `waits` is the word under which what it was asked about waits (`memory.pending.REASONS`).
+    """
+
+    waits = "away"
 
     def __init__(self, backend: str, why: str) -> None:
         super().__init__(f"{backend} is out of reach: {why}; check its address and that it runs")
@@ -52,18 +61,59 @@ class BackendUnreachable(AgentError):
 
 
 class BackendRefused(BackendUnreachable):
+    waits = "refused"
+
     def __init__(self, backend: str, why: str) -> None:
         AgentError.__init__(self, f"{backend} refused the request: {why}; check the key and the model's name")
         self.backend = backend
 
 
+class QuotaSpent(BackendUnreachable):
+    waits = "quota"
+
+    def __init__(self, backend: str) -> None:
+        AgentError.__init__(
+            self,
+            f"{backend} says that the account's quota is used up; raise it there, or wait until it is renewed",
+        )
+        self.backend = backend
+
+
+class BudgetSpent(BackendUnreachable):
+    """`limit` is the setting that stands in the way."""
+
+    waits = "budget"
+
+    def __init__(self, backend: str, limit: str, spent: str, wanted: str) -> None:
+        AgentError.__init__(
+            self,
+            f"{backend} is not asked: {spent} spent, {limit} leaves no room for {wanted} more; "
+            "raise it, or wait for the next day or night",
+        )
+        self.backend = backend
+        self.limit = limit
+
+
 class BadAnswer(AgentError):
     """Carries why, never the answer itself: it may hold somebody's words."""
+
+    waits = "nonsense"
 
     def __init__(self, backend: str, why: str) -> None:
         super().__init__(f"{backend} gave an answer that cannot be used: {why}; try again or another model")
         self.backend = backend
         self.why = why
+
+
+class CutOff(BadAnswer):
+    waits = "cut_off"
+
+
+class BadSchema(AgentError, ValueError):
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"that form of answer cannot be asked for: {' '.join(why.split())[:160]}; change the schema"
+        )
 
 
 class BadHead(AgentError):

@@ -1,6 +1,7 @@
 """Asking a chat model for JSON of a given shape, and showing it people's words as data.
 
-`ask_json` gives only what fits the schema exactly; anything else is BadAnswer, so a caller can drop and count it.
+`ask_json` gives only what fits the schema exactly. A model that misses it is told what was wrong and asked once more;
+anything else is BadAnswer, so a caller can leave the matter open.
 `ask_verdict` makes a verdict of it, without a label where there is none.
 `fenced` renders messages so that nothing in them can be taken for an instruction or close the fence early.
 """
@@ -38,20 +39,54 @@ class SchemaModel(Protocol):
 
 
 def ask_json(
-    model: ChatModel, messages: Sequence[dict[str, str]], schema: Schema, *, max_tokens: int = 1024
+    model: ChatModel,
+    messages: Sequence[dict[str, str]],
+    schema: Schema,
+    *,
+    max_tokens: int = 1024,
+    tries: int = 2,
 ) -> Any:
-    """The parsed answer. Raises BadAnswer where it is no JSON or breaks the schema."""
-    if isinstance(model, SchemaModel):
-        text = model.complete_json(messages, schema, max_tokens=max_tokens)
-    else:
-        text = model.complete(messages, max_tokens=max_tokens, json=True)
+    """The parsed answer. Raises BadAnswer where it is no JSON or breaks the schema on every try, CutOff at once: the
+    same question would end at the same place."""
+    asked = list(messages)
+    for left in range(tries - 1, -1, -1):
+        text = _complete(model, asked, schema, max_tokens)
+        try:
+            return parsed(model.name, text, schema)
+        except BadAnswer as exc:
+            if not left:
+                raise
+            asked = [*messages, {"role": "user", "content": _AGAIN.format(problem=exc.why)}]
+    raise ValueError("a question needs at least one try")
+
+
+_AGAIN = "Your last answer could not be used: {problem}. Answer again, with JSON of the asked form only."
+
+
+def parsed(name: str, text: str, schema: Schema) -> Any:
+    """What the text says, if it fits. Raises BadAnswer in the name of who wrote it."""
     try:
         value = json.loads(_without_marks(text))
-    except ValueError as exc:
-        raise BadAnswer(model.name, "it is no JSON") from exc
+    except (ValueError, RecursionError) as exc:
+        raise BadAnswer(name, "it is no JSON") from exc
     if problem := misfit(value, schema):
-        raise BadAnswer(model.name, problem)
+        raise BadAnswer(name, problem)
     return value
+
+
+def fits(text: str, schema: Schema) -> bool:
+    """Whether `ask_json` would take the text."""
+    try:
+        parsed("", text, schema)
+    except BadAnswer:
+        return False
+    return True
+
+
+def _complete(model: ChatModel, messages: Sequence[dict[str, str]], schema: Schema, max_tokens: int) -> str:
+    if isinstance(model, SchemaModel):
+        return model.complete_json(messages, schema, max_tokens=max_tokens)
+    return model.complete(messages, max_tokens=max_tokens, json=True)
 
 
 def ask_verdict(
@@ -102,9 +137,11 @@ def misfit(value: Any, schema: Schema, at: str = "answer") -> str | None:
     return None
 
 
-def fenced(episodes: Sequence[Episode]) -> str:
-    """Messages as JSON lines {n, time, speaker, text} between marks that no message can contain."""
-    lines = [
+def fenced(episodes: Sequence[Episode] = (), **given: Any) -> str:
+    """Messages as JSON lines {n, time, speaker, text} between marks that no message can contain. `given`: what else was
+    written by people (names, statements), as a first line."""
+    lines = [json.dumps(given, ensure_ascii=False)] if given else []
+    lines += [
         json.dumps(
             {"n": n, "time": e.time.isoformat(timespec="minutes"), "speaker": e.speaker, "text": e.text},
             ensure_ascii=False,

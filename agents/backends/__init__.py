@@ -7,7 +7,7 @@ imported when a model is made, never before.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 from agents.errors import UnknownBackend
 from memory.ports import ChatModel
@@ -15,7 +15,14 @@ from memory.ports import ChatModel
 KINDS = ("openai", "gemini", "local", "scripted")
 
 
-def make_chat_model(kind: str, **settings: Any) -> ChatModel:
+class Backend(ChatModel, Protocol):
+    """A chat model that says what its answers depend on besides the request."""
+
+    @property
+    def identity(self) -> dict[str, Any]: ...
+
+
+def make_chat_model(kind: str, **settings: Any) -> Backend:
     """A model of this kind; `settings` are the arguments of the back-end's class.
 
     Raises UnknownBackend for a kind that does not exist, BackendMissing where the library is not installed.

@@ -1,8 +1,8 @@
 """Any server that speaks the OpenAI protocol: a hosted one, or llama.cpp, vLLM, Ollama on this machine.
 
 The address is always given, and the key never comes from the environment: what the user did not configure is
-never called. The SDK retries with exponential back-off (429, 5xx, lost connections) and honours `Retry-After`.
-Servers differ in what they accept; the two known differences (name of the token limit, JSON schemas) are
+never called. Busy servers, time-outs and lost connections are tried again (`retrying.py`); a used-up quota is not.
+Servers differ in what they accept; the known differences (name of the token limit, JSON schemas, temperature) are
 found out from the first refusal and remembered.
 """
 
@@ -12,9 +12,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from agents.errors import BackendMissing, BackendRefused, BackendUnreachable, BackendUnset, BadAnswer
+from agents.backends.meter import Meter
+from agents.backends.retrying import Busy, Retries, retried, seconds_asked
+from agents.errors import (
+    BackendMissing,
+    BackendRefused,
+    BackendUnreachable,
+    BackendUnset,
+    BadAnswer,
+    CutOff,
+    QuotaSpent,
+)
 
 _NO_KEY = "none"  # servers without keys ignore it; the SDK wants some text
+_QUOTA_CODES = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "quota_exceeded")
+_PASSING = (408, 409, 425, 429)  # and everything from 500 on
 
 
 class OpenAIChat:
@@ -28,7 +40,9 @@ class OpenAIChat:
         *,
         timeout_s: float = 60.0,
         retries: int = 4,
+        first_delay_s: float = 0.5,
         extra: Mapping[str, Any] | None = None,
+        meter: Meter | None = None,
     ) -> None:
         for setting, value in (("model", model), ("base_url", base_url)):
             if not value:
@@ -39,12 +53,21 @@ class OpenAIChat:
             raise BackendMissing("openai", "openai") from exc
         self.name = f"openai:{model}"
         self._model = model
+        self._base_url = base_url
         self._extra = dict(extra or {})
         self._client = openai.OpenAI(
-            api_key=api_key or _NO_KEY, base_url=base_url, timeout=timeout_s, max_retries=retries
+            api_key=api_key or _NO_KEY, base_url=base_url, timeout=timeout_s, max_retries=0
         )
+        self._retries = Retries(retries, first_delay_s)
+        self._meter = meter or Meter()
         self._limit_field = "max_tokens"
         self._takes_schema = True
+        self._takes_temperature = True
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """All that an answer depends on besides the request; the key is not part of it."""
+        return {"kind": "openai", "model": self._model, "base_url": self._base_url, "extra": self._extra}
 
     def complete(
         self,
@@ -76,14 +99,23 @@ class OpenAIChat:
     def stream(
         self, messages: Sequence[dict[str, str]], *, max_tokens: int = 512, temperature: float = 0.0
     ) -> Iterator[str]:
-        """Pieces as they come. A connection lost in the middle raises: half an answer is never passed off as one."""
-        with self._mapped():
+        """Pieces as they come. A connection lost in the middle raises: half an answer is never passed off as one.
+
+        Only the beginning is tried again.
+        """
+        said: list[str] = []
+        with self._meter.request(self.name, messages, max_tokens) as bill:
             chunks = self._create(messages, max_tokens, temperature, stream=True)
-            with chunks:
-                for chunk in chunks:
-                    piece = chunk.choices[0].delta.content if chunk.choices else None
-                    if piece:
-                        yield piece
+            bill.settle(None, None)  # the prompt was read, whatever becomes of the answer
+            try:
+                with self._mapped_once(), chunks:
+                    for chunk in chunks:
+                        piece = chunk.choices[0].delta.content if chunk.choices else None
+                        if piece:
+                            said.append(piece)
+                            yield piece
+            finally:
+                bill.settle(None, None, answer="".join(said))
 
     def _text(
         self,
@@ -92,52 +124,109 @@ class OpenAIChat:
         temperature: float,
         form: Mapping[str, Any] | None,
     ) -> str:
-        with self._mapped():
-            options = {"response_format": form} if form else {}
+        options = {"response_format": form} if form else {}
+        with self._meter.request(self.name, messages, max_tokens) as bill:
             answer = self._create(messages, max_tokens, temperature, **options)
-        if not answer.choices:
-            raise BadAnswer(self.name, "it holds no choice")
-        choice = answer.choices[0]
+            choice = _choice(self.name, answer)
+            text = str(getattr(choice.message, "content", None) or "")
+            usage = getattr(answer, "usage", None)
+            bill.settle(_count(usage, "prompt_tokens"), _count(usage, "completion_tokens"), answer=text)
         if form and choice.finish_reason == "length":
-            raise BadAnswer(self.name, f"it was cut off after {max_tokens} tokens")
-        return str(choice.message.content or "")
+            raise CutOff(self.name, f"it was cut off after {max_tokens} tokens")
+        return text
 
     def _create(
         self, messages: Sequence[dict[str, str]], max_tokens: int, temperature: float, **options: Any
     ) -> Any:
-        import openai
+        """The server's answer after as many tries as are allowed, in the words that this server accepts."""
 
-        request: dict[str, Any] = {
-            "model": self._model,
-            "messages": list(messages),
-            "temperature": temperature,
-            "extra_body": self._extra or None,
-            **options,
-        }
-        create: Any = self._client.chat.completions.create
+        def ask() -> Any:
+            request: dict[str, Any] = {
+                "model": self._model,
+                "messages": list(messages),
+                self._limit_field: max_tokens,
+                "extra_body": self._extra or None,
+                **({"temperature": temperature} if self._takes_temperature else {}),
+                **options,
+            }
+            create: Any = self._client.chat.completions.create
+            with self._mapped():
+                return create(**request)
+
         try:
-            return create(**request, **{self._limit_field: max_tokens})
-        except openai.BadRequestError as exc:
-            if self._limit_field != "max_tokens" or "max_completion_tokens" not in str(exc):
+            return retried(self.name, ask, self._retries)
+        except BackendRefused as exc:
+            if not self._learns_from(str(exc)):
                 raise
+        return retried(self.name, ask, self._retries)
+
+    def _learns_from(self, refusal: str) -> bool:
+        """Whether the refusal names something that this server wants otherwise, which is from now on respected."""
+        if self._limit_field == "max_tokens" and "max_completion_tokens" in refusal:
             self._limit_field = "max_completion_tokens"
-            return create(**request, **{self._limit_field: max_tokens})
+            return True
+        if self._takes_temperature and "temperature" in refusal:
+            self._takes_temperature = False
+            return True
+        return False
 
     @contextmanager
     def _mapped(self) -> Iterator[None]:
-        """Every error of the SDK becomes one of ours; a server's reason is cut short, our request never shown."""
+        """Every error of the SDK becomes Busy or one of ours; a server's reason is cut short, our request never shown."""
         import openai
 
         try:
             yield
         except openai.APITimeoutError as exc:
-            raise BackendUnreachable(self.name, "it did not answer in time") from exc
-        except (openai.RateLimitError, openai.InternalServerError) as exc:
-            raise BackendUnreachable(self.name, f"it answered {exc.status_code} to every try") from exc
+            raise Busy("it did not answer in time") from exc
         except openai.APIStatusError as exc:
+            if _is_quota(exc.status_code, exc.body):
+                raise QuotaSpent(self.name) from exc
+            if exc.status_code in _PASSING or exc.status_code >= 500:
+                raise Busy(
+                    f"it answered {exc.status_code} to every try", _after(exc.response.headers)
+                ) from exc
             raise BackendRefused(self.name, f"{exc.status_code} {_reason(exc.body)}".strip()) from exc
         except openai.APIError as exc:
-            raise BackendUnreachable(self.name, "no connection, or it broke off") from exc
+            raise Busy("no connection, or it broke off") from exc
+        except ValueError as exc:
+            raise BadAnswer(self.name, "it is no JSON at all") from exc
+
+    @contextmanager
+    def _mapped_once(self) -> Iterator[None]:
+        """As `_mapped`, for what cannot be tried again."""
+        try:
+            with self._mapped():
+                yield
+        except Busy as exc:
+            raise BackendUnreachable(self.name, str(exc)) from exc
+
+
+def _choice(name: str, answer: Any) -> Any:
+    """The first choice. Raises BadAnswer where the server sent anything but a chat completion."""
+    choices = getattr(answer, "choices", None)
+    if not isinstance(choices, list) or not choices or getattr(choices[0], "message", None) is None:
+        raise BadAnswer(name, "it is no chat completion with a choice; check that base_url ends in /v1")
+    return choices[0]
+
+
+def _count(usage: object, field: str) -> int | None:
+    value = getattr(usage, field, None)
+    return value if isinstance(value, int) and value >= 0 else None
+
+
+def _is_quota(status: int, body: object) -> bool:
+    """Whether the account has nothing left, rather than the server being busy."""
+    if status == 402:
+        return True
+    named = (body.get("code"), body.get("type")) if isinstance(body, Mapping) else ()
+    return status in (403, 429) and any(code in _QUOTA_CODES for code in named)
+
+
+def _after(headers: Mapping[str, str]) -> float | None:
+    """Seconds that the server asks to wait; `retry-after-ms` is what some send besides."""
+    in_ms = seconds_asked(headers.get("retry-after-ms"))
+    return in_ms / 1000 if in_ms is not None else seconds_asked(headers.get("retry-after"))
 
 
 def _reason(body: object) -> str:

@@ -6,7 +6,9 @@ It keeps what it was asked in `calls`, so that a test can look at the very reque
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
+from agents.backends.meter import Meter
 from agents.errors import BackendUnreachable
 
 Messages = Sequence[dict[str, str]]
@@ -18,10 +20,21 @@ class ScriptedChat:
     Raises BackendUnreachable when the list is used up: a script that is too short is a model that is away.
     """
 
-    def __init__(self, answers: Sequence[str] | Callable[[Messages], str], name: str = "scripted") -> None:
+    def __init__(
+        self,
+        answers: Sequence[str] | Callable[[Messages], str],
+        name: str = "scripted",
+        *,
+        meter: Meter | None = None,
+    ) -> None:
         self.name = name
         self.calls: list[list[dict[str, str]]] = []
+        self._meter = meter or Meter()
         self._answer = answers if callable(answers) else self._from_list(answers)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        return {"kind": "scripted", "name": self.name}
 
     def _from_list(self, answers: Sequence[str]) -> Callable[[Messages], str]:
         left = iter(answers)
@@ -36,8 +49,11 @@ class ScriptedChat:
     def complete(
         self, messages: Messages, *, max_tokens: int = 512, temperature: float = 0.0, json: bool = False
     ) -> str:
-        self.calls.append([dict(message) for message in messages])
-        return self._answer(messages)
+        with self._meter.request(self.name, messages, max_tokens) as bill:
+            self.calls.append([dict(message) for message in messages])
+            answer = self._answer(messages)
+            bill.settle(None, None, answer=answer)
+        return answer
 
     def stream(self, messages: Messages, *, max_tokens: int = 512, temperature: float = 0.0) -> Iterator[str]:
         """The same answer, word by word; the pieces joined are the answer."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,90 +12,47 @@ from agents.backends import make_chat_model
 from agents.backends.gemini import GeminiChat
 from agents.backends.openai import OpenAIChat
 from agents.backends.scripted import ScriptedChat
-from agents.errors import BackendRefused, BackendUnreachable, BackendUnset, BadAnswer, UnknownBackend
+from agents.errors import (
+    BackendRefused,
+    BackendUnreachable,
+    BackendUnset,
+    BadAnswer,
+    CutOff,
+    QuotaSpent,
+    UnknownBackend,
+)
+from tests.model_server import (
+    ModelServer,
+    Reply,
+    as_json,
+    candidate,
+    chat,
+    cut_short,
+    delta,
+    events,
+    exhausted,
+    refusal,
+)
 
-Reply = tuple[int, dict[str, str], bytes]
 ASK = [{"role": "system", "content": "be short"}, {"role": "user", "content": "where is the boat"}]
 
 
-class Server:
-    """Answers each POST with what `reply(n, body)` gives, n counting from 0; keeps paths and bodies."""
-
-    def __init__(self) -> None:
-        self.requests: list[tuple[str, dict[str, str], dict[str, Any]]] = []
-        self.reply: Callable[[int, dict[str, Any]], Reply] = lambda n, body: chat("ok")
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                outer.requests.append((self.path, {k.lower(): v for k, v in self.headers.items()}, body))
-                status, headers, data = outer.reply(len(outer.requests) - 1, body)
-                self.send_response(status)
-                for name, value in {"Content-Length": str(len(data)), **headers}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(data)
-
-            def log_message(self, *args: Any) -> None:
-                return
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.http.server_port}"
-        self.thread = threading.Thread(target=self.http.serve_forever, kwargs={"poll_interval": 0.02})
-        self.thread.start()
-
-    def close(self) -> None:
-        self.http.shutdown()
-        self.http.server_close()
-        self.thread.join()
-
-
 @pytest.fixture
-def server() -> Iterator[Server]:
-    made = Server()
+def server() -> Iterator[ModelServer]:
+    made = ModelServer()
     yield made
     made.close()
 
 
-def as_json(value: Any, status: int = 200, **headers: str) -> Reply:
-    return status, {"Content-Type": "application/json", **headers}, json.dumps(value).encode()
+def openai(server: ModelServer, **settings: Any) -> OpenAIChat:
+    return OpenAIChat("m", f"{server.url}/v1", api_key="secret", **{"first_delay_s": 0.01, **settings})
 
 
-def chat(text: str, finish: str = "stop") -> Reply:
-    message = {"role": "assistant", "content": text}
-    choice = {"index": 0, "message": message, "finish_reason": finish}
-    return as_json({"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice]})
-
-
-def refusal(status: int, message: str, **headers: str) -> Reply:
-    return as_json({"error": {"message": message, "code": status}}, status, **headers)
-
-
-def events(*pieces: Any) -> Reply:
-    body = "".join(f"data: {json.dumps(piece)}\n\n" for piece in pieces)
-    return 200, {"Content-Type": "text/event-stream"}, body.encode()
-
-
-def delta(text: str) -> dict[str, Any]:
-    choice = {"index": 0, "delta": {"content": text}, "finish_reason": None}
-    return {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
-
-
-def openai(server: Server, **settings: Any) -> OpenAIChat:
-    return OpenAIChat("m", f"{server.url}/v1", api_key="secret", **settings)
-
-
-def gemini(server: Server, **settings: Any) -> GeminiChat:
+def gemini(server: ModelServer, **settings: Any) -> GeminiChat:
     return GeminiChat("g", "secret", base_url=server.url, first_delay_s=0.01, **settings)
 
 
-def candidate(text: str, finish: str = "STOP") -> dict[str, Any]:
-    content = {"role": "model", "parts": [{"text": text}]}
-    return {"candidates": [{"content": content, "finishReason": finish, "index": 0}]}
-
-
-def test_openai_sends_messages_and_limits_and_gives_the_text(server: Server) -> None:
+def test_openai_sends_messages_and_limits_and_gives_the_text(server: ModelServer) -> None:
     server.reply = lambda n, body: chat("in the harbour")
     assert openai(server).complete(ASK, max_tokens=7, temperature=0.5) == "in the harbour"
     path, headers, body = server.requests[0]
@@ -106,20 +61,20 @@ def test_openai_sends_messages_and_limits_and_gives_the_text(server: Server) -> 
     assert (body["messages"], body["max_tokens"], body["temperature"]) == (ASK, 7, 0.5)
 
 
-def test_openai_retries_when_the_server_is_busy(server: Server) -> None:
+def test_openai_retries_when_the_server_is_busy(server: ModelServer) -> None:
     server.reply = lambda n, body: refusal(429, "busy", **{"retry-after-ms": "5"}) if n < 2 else chat("ok")
     assert openai(server).complete(ASK) == "ok"
     assert len(server.requests) == 3
 
 
-def test_openai_gives_up_after_its_retries(server: Server) -> None:
+def test_openai_gives_up_after_its_retries(server: ModelServer) -> None:
     server.reply = lambda n, body: refusal(503, "down", **{"retry-after-ms": "5"})
     with pytest.raises(BackendUnreachable, match="503"):
         openai(server, retries=1).complete(ASK)
     assert len(server.requests) == 2
 
 
-def test_openai_does_not_retry_a_refusal(server: Server) -> None:
+def test_openai_does_not_retry_a_refusal(server: ModelServer) -> None:
     server.reply = lambda n, body: refusal(401, "wrong key")
     with pytest.raises(BackendRefused, match="401"):
         openai(server).complete(ASK)
@@ -131,19 +86,66 @@ def test_openai_names_the_time_out() -> None:
         OpenAIChat("m", "http://127.0.0.1:9/v1", retries=0, timeout_s=1).complete(ASK)
 
 
-def test_openai_streams_pieces_that_join_to_the_answer(server: Server) -> None:
+def test_openai_waits_as_long_as_the_server_asks(server: ModelServer) -> None:
+    server.reply = lambda n, body: refusal(503, "down", **{"Retry-After": "0.3"}) if n == 0 else chat("ok")
+    began = time.monotonic()
+    assert openai(server).complete(ASK) == "ok"
+    assert 0.3 <= time.monotonic() - began < 3
+
+
+def test_openai_does_not_wait_where_the_server_asks_for_an_hour(server: ModelServer) -> None:
+    server.reply = lambda n, body: refusal(429, "come back later", **{"Retry-After": "3600"})
+    with pytest.raises(BackendUnreachable, match="429"):
+        openai(server).complete(ASK)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(("status", "code"), [(429, "insufficient_quota"), (402, None)])
+def test_openai_tells_a_used_up_quota_from_a_busy_server(
+    server: ModelServer, status: int, code: str | None
+) -> None:
+    server.reply = lambda n, body: refusal(status, "check your plan", code=code)
+    with pytest.raises(QuotaSpent, match="quota"):
+        openai(server).complete(ASK)
+    assert len(server.requests) == 1
+
+
+def test_openai_asks_again_when_an_answer_stops_in_the_middle(server: ModelServer) -> None:
+    server.reply = lambda n, body: cut_short(chat("ok " * 50)) if n < 2 else chat("whole")
+    assert openai(server).complete(ASK) == "whole"
+    assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        (200, {"Content-Type": "text/html"}, b"<html>hello</html>"),
+        (200, {"Content-Type": "application/json"}, b"{not json"),
+        as_json({"hello": 1}),
+        as_json([1]),
+        as_json({"choices": []}),
+        as_json({"choices": [{"index": 0}]}),
+    ],
+)
+def test_a_server_that_speaks_another_language_is_a_bad_answer(server: ModelServer, nonsense: Reply) -> None:
+    server.reply = lambda n, body: nonsense
+    with pytest.raises(BadAnswer):
+        openai(server).complete(ASK)
+
+
+def test_openai_streams_pieces_that_join_to_the_answer(server: ModelServer) -> None:
     server.reply = lambda n, body: events(delta("in the "), delta("harbour"))
     assert list(openai(server).stream(ASK)) == ["in the ", "harbour"]
     assert server.requests[0][2]["stream"] is True
 
 
-def test_openai_stream_raises_on_an_error_event(server: Server) -> None:
+def test_openai_stream_raises_on_an_error_event(server: ModelServer) -> None:
     server.reply = lambda n, body: events(delta("in "), {"error": {"message": "lost"}})
     with pytest.raises(BackendUnreachable):
         list(openai(server).stream(ASK))
 
 
-def test_openai_asks_for_the_schema_and_falls_back_to_plain_json(server: Server) -> None:
+def test_openai_asks_for_the_schema_and_falls_back_to_plain_json(server: ModelServer) -> None:
     def reply(n: int, body: dict[str, Any]) -> Reply:
         if body["response_format"]["type"] == "json_schema":
             return refusal(400, "response_format json_schema is not supported")
@@ -156,7 +158,7 @@ def test_openai_asks_for_the_schema_and_falls_back_to_plain_json(server: Server)
     assert kinds == ["json_schema", "json_object", "json_object"]
 
 
-def test_openai_learns_the_other_name_of_the_token_limit(server: Server) -> None:
+def test_openai_learns_the_other_name_of_the_token_limit(server: ModelServer) -> None:
     def reply(n: int, body: dict[str, Any]) -> Reply:
         return refusal(400, "use max_completion_tokens") if "max_tokens" in body else chat("ok")
 
@@ -165,21 +167,31 @@ def test_openai_learns_the_other_name_of_the_token_limit(server: Server) -> None
     assert server.requests[-1][2]["max_completion_tokens"] == 5
 
 
-def test_openai_json_that_was_cut_off_is_a_bad_answer(server: Server) -> None:
+def test_openai_leaves_the_temperature_out_where_it_is_refused(server: ModelServer) -> None:
+    def reply(n: int, body: dict[str, Any]) -> Reply:
+        return refusal(400, "temperature has only its default") if "temperature" in body else chat("ok")
+
+    server.reply = reply
+    model = openai(server)
+    assert [model.complete(ASK) for _ in range(2)] == ["ok", "ok"]
+    assert len(server.requests) == 3
+
+
+def test_openai_json_that_was_cut_off_is_a_bad_answer(server: ModelServer) -> None:
     server.reply = lambda n, body: chat('{"a": ', finish="length")
-    with pytest.raises(BadAnswer, match="cut off"):
+    with pytest.raises(CutOff, match="cut off"):
         openai(server).complete(ASK, json=True)
 
 
 def test_openai_never_takes_a_key_from_the_environment(
-    server: Server, monkeypatch: pytest.MonkeyPatch
+    server: ModelServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "from-the-environment")
     OpenAIChat("m", f"{server.url}/v1").complete(ASK)
     assert "from-the-environment" not in server.requests[0][1]["authorization"]
 
 
-def test_gemini_turns_messages_into_contents_and_gives_the_text(server: Server) -> None:
+def test_gemini_turns_messages_into_contents_and_gives_the_text(server: ModelServer) -> None:
     server.reply = lambda n, body: as_json(candidate("in the harbour"))
     turns = [*ASK, {"role": "assistant", "content": "which"}, {"role": "user", "content": "the old one"}]
     assert gemini(server).complete(turns, max_tokens=9) == "in the harbour"
@@ -191,12 +203,60 @@ def test_gemini_turns_messages_into_contents_and_gives_the_text(server: Server) 
     assert body["generationConfig"]["maxOutputTokens"] == 9
 
 
-def test_gemini_retries_when_the_server_is_busy(server: Server) -> None:
+def test_gemini_retries_when_the_server_is_busy(server: ModelServer) -> None:
     server.reply = lambda n, body: refusal(429, "busy") if n < 1 else as_json(candidate("ok"))
     assert gemini(server).complete(ASK) == "ok"
 
 
-def test_gemini_maps_refusals_and_overload(server: Server) -> None:
+_DAY = {"violations": [{"quotaId": "GenerateRequestsPerDayPerProjectPerModel-FreeTier"}]}
+_MINUTE = {"violations": [{"quotaId": "GenerateRequestsPerMinutePerProjectPerModel-FreeTier"}]}
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        exhausted("You exceeded your current quota", _DAY, {"retryDelay": "0.1s"}),
+        exhausted("You exceeded your current quota, please check your plan and billing details"),
+    ],
+)
+def test_gemini_tells_a_used_up_quota(server: ModelServer, reply: Reply) -> None:
+    server.reply = lambda n, body: reply
+    with pytest.raises(QuotaSpent):
+        gemini(server).complete(ASK)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "busy",
+    [
+        exhausted("You exceeded your current quota", _MINUTE, {"retryDelay": "0.2s"}),
+        refusal(503, "overloaded", **{"Retry-After": "0.2"}),
+    ],
+)
+def test_gemini_waits_through_a_busy_minute_as_long_as_it_asks(server: ModelServer, busy: Reply) -> None:
+    server.reply = lambda n, body: busy if n == 0 else as_json(candidate("ok"))
+    began = time.monotonic()
+    assert gemini(server).complete(ASK) == "ok"
+    assert 0.2 <= time.monotonic() - began < 3
+
+
+def test_gemini_asks_again_when_an_answer_stops_in_the_middle(server: ModelServer) -> None:
+    whole = as_json(candidate("ok " * 50))
+    server.reply = lambda n, body: cut_short(whole) if n == 0 else as_json(candidate("whole"))
+    assert gemini(server).complete(ASK) == "whole"
+
+
+def test_gemini_answers_of_another_form_are_bad_answers(server: ModelServer) -> None:
+    for nonsense in (b"<html>", b"{not json"):
+        server.reply = lambda n, body, data=nonsense: (200, {"Content-Type": "application/json"}, data)
+        with pytest.raises(BadAnswer):
+            gemini(server).complete(ASK)
+    server.reply = lambda n, body: as_json({"candidates": []})
+    with pytest.raises(BadAnswer):
+        gemini(server).complete(ASK)
+
+
+def test_gemini_maps_refusals_and_overload(server: ModelServer) -> None:
     server.reply = lambda n, body: refusal(403, "wrong key")
     with pytest.raises(BackendRefused, match="403"):
         gemini(server).complete(ASK)
@@ -211,7 +271,7 @@ def test_gemini_out_of_reach_is_one_line() -> None:
         model.complete(ASK)
 
 
-def test_gemini_streams_and_asks_for_the_schema(server: Server) -> None:
+def test_gemini_streams_and_asks_for_the_schema(server: ModelServer) -> None:
     server.reply = lambda n, body: events(candidate("in the "), candidate("harbour"))
     assert list(gemini(server).stream(ASK)) == ["in the ", "harbour"]
     server.reply = lambda n, body: as_json(candidate("{}"))

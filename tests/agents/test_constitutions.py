@@ -158,6 +158,6 @@ def test_a_models_lines_keep_only_evidence_that_was_shown() -> None:
 
 def test_a_model_that_fails_raises_so_that_the_old_lines_stay() -> None:
     with pytest.raises(BadAnswer):
-        ModelConstitutionWriter(ScriptedChat(["lovely person"])).write("Mia Falk", talk())
+        ModelConstitutionWriter(ScriptedChat(["lovely person"] * 2)).write("Mia Falk", talk())
     with pytest.raises(BackendUnreachable):
         ModelConstitutionWriter(ScriptedChat([])).write("Mia Falk", talk())

@@ -33,8 +33,23 @@ def test_json_is_read_with_or_without_a_markdown_fence(text: str) -> None:
     ["", "sure!", "[]", "{}", '{"n": "1"}', '{"n": true}', '{"n": 10}', '{"n": 1, "extra": 2}'],
 )
 def test_anything_else_is_a_bad_answer(text: str) -> None:
+    model = ScriptedChat([text, text])
     with pytest.raises(BadAnswer):
-        ask_json(ScriptedChat([text]), [], SCHEMA)
+        ask_json(model, [], SCHEMA)
+    assert len(model.calls) == 2
+
+
+def test_a_model_that_missed_the_form_is_told_what_was_wrong_and_asked_once_more() -> None:
+    model = ScriptedChat(['{"n": 12}', '{"n": 1}'])
+    assert ask_json(model, [{"role": "user", "content": "count"}], SCHEMA) == {"n": 1}
+    first, second = model.calls
+    assert second[:1] == first
+    assert "answer.n is out of range" in second[1]["content"]
+
+
+def test_nesting_without_end_is_a_bad_answer() -> None:
+    with pytest.raises(BadAnswer):
+        ask_json(ScriptedChat(["[" * 100_000] * 2), [], SCHEMA)
 
 
 @pytest.mark.parametrize(
