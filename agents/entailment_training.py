@@ -15,7 +15,7 @@ import logging
 import math
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +32,7 @@ from memory.ports import FloatMatrix
 if TYPE_CHECKING:
     import torch
 
+    from agents.encoder_network import Tensors
     from agents.entailment_network import Batch, PairNetwork
 
 logger = logging.getLogger(__name__)
@@ -41,7 +42,6 @@ SOURCE = {
 }
 N_FACTS_MEASURED = 600
 STRETCH = 40  # rows of the file that are held out together
-MASK = 103  # the encoder's token for a hidden word
 EVAL_BATCH = 64
 
 
@@ -156,6 +156,7 @@ class _Course:
     def __init__(self, network: PairNetwork, settings: TrainingSettings, steps_per_epoch: int) -> None:
         import torch
 
+        from agents.encoder_training import RunningMean
         from agents.runtime.hardware import n_workers
 
         self._network = network
@@ -165,14 +166,16 @@ class _Course:
         self._workers = n_workers(network.n_parameters, torch.device("cpu"))
         self._order = random.Random(settings.seed)
         self._rng = torch.Generator().manual_seed(settings.seed)
-        self._mean = {name: weight.detach().clone() for name, weight in network.trained.items()}
+        self._mean = RunningMean(network.trained, settings.mean_decay)
         self._optimizer = torch.optim.AdamW(
             network.trained.values(), lr=settings.lr, weight_decay=settings.decay
         )
 
     def run_epoch(self, rows: Sequence[_Row]) -> float:
         """Mean loss."""
-        batches = list(_batches(rows, self._settings.batch, self._order))
+        from agents.encoder_training import alike
+
+        batches = list(alike(rows, self._settings.batch, self._order, lambda row: len(row.ids)))
         total, started = 0.0, time.monotonic()
         for number, batch in enumerate(batches, start=1):
             total += self._learn(batch)
@@ -187,29 +190,24 @@ class _Course:
         """One step; each worker has a share of the rows."""
         import torch
 
-        from agents.runtime.hardware import in_parallel
+        from agents.encoder_training import backward
 
         self._step += 1
         shares = [rows[i :: self._workers] for i in range(min(self._workers, len(rows)))]
         jobs = [(self._hidden(_tensors(share)), self._dropped(len(share))) for share in shares]
-        merged = self._network.merged()
-        leaves = {name: tensor.detach().requires_grad_() for name, tensor in merged.items()}
 
-        def work(job: tuple[Batch, torch.Tensor]) -> tuple[float, tuple[torch.Tensor, ...]]:
+        def loss_of(merged: Tensors, job: tuple[Batch, torch.Tensor]) -> torch.Tensor:
             batch, kept = job
-            logits = self._network.logits(leaves, batch, kept)
+            logits = self._network.logits(merged, batch, kept)
             loss = torch.nn.functional.cross_entropy(
                 logits, batch.labels_B, label_smoothing=self._settings.smoothing, reduction="sum"
             )
-            loss = loss / len(rows)
-            return float(loss.detach()), torch.autograd.grad(loss, list(leaves.values()))
+            return loss / len(rows)
 
-        done = in_parallel(work, jobs, self._workers)
-        gradients = [sum(parts[1:], parts[0]) for parts in zip(*(grads for _, grads in done), strict=True)]
         self._optimizer.zero_grad()
-        torch.autograd.backward(list(merged.values()), gradients)
+        loss = backward(self._network.merged(), jobs, loss_of, self._workers)
         self._update()
-        return sum(loss for loss, _ in done)
+        return loss
 
     def _update(self) -> None:
         import torch
@@ -220,10 +218,7 @@ class _Course:
             group["lr"] = settings.lr * min(1.0, self._step / settings.warm_up) * max(0.0, left)
         torch.nn.utils.clip_grad_norm_(self._network.trained.values(), 1.0)
         self._optimizer.step()
-        decay = min(settings.mean_decay, self._step / (self._step + 10))
-        with torch.no_grad():
-            for name, weight in self._network.trained.items():
-                self._mean[name].lerp_(weight, 1 - decay)
+        self._mean.update()
 
     def _dropped(self, n: int) -> torch.Tensor:
         """(P, B, D): 0 where a number is dropped, else what keeps the mean."""
@@ -235,10 +230,10 @@ class _Course:
 
     def _hidden(self, batch: Batch) -> Batch:
         """The batch with some tokens behind the mask."""
-        import torch
+        from agents.encoder_training import hidden
 
-        is_hidden = torch.rand(batch.ids_BT.shape, generator=self._rng) < self._settings.masked
-        return replace(batch, ids_BT=batch.ids_BT.masked_fill(is_hidden & batch.is_real_BT, MASK))
+        ids_BT = hidden(batch.ids_BT, batch.is_real_BT, self._settings.masked, self._rng)
+        return replace(batch, ids_BT=ids_BT)
 
     def measure(self, rows: Sequence[_Row]) -> dict[str, Any]:
         """Scores of the mean weights."""
@@ -247,7 +242,7 @@ class _Course:
         from agents.runtime.hardware import in_parallel
 
         kept = {name: weight.detach().clone() for name, weight in self._network.trained.items()}
-        self._put(self._mean)
+        self._put(self._mean.weights)
         order = sorted(range(len(rows)), key=lambda i: len(rows[i].ids))
         parts = [order[start : start + EVAL_BATCH] for start in range(0, len(order), EVAL_BATCH)]
         with torch.no_grad():
@@ -266,7 +261,7 @@ class _Course:
         return scores(predicted, np.array([row.label for row in rows], np.int64))
 
     def mean_weights(self) -> dict[str, FloatMatrix]:
-        return {name: weight.numpy().copy() for name, weight in self._mean.items()}
+        return self._mean.arrays()
 
     def _put(self, weights: dict[str, torch.Tensor]) -> None:
         import torch
@@ -281,32 +276,15 @@ def _rows(pairs: Sequence[Pair], tokenizer: PairTokenizer) -> list[_Row]:
     return [_Row(ids, n, pair.label) for (ids, n), pair in zip(tokens, pairs, strict=True)]
 
 
-def _batches(rows: Sequence[_Row], size: int, rng: random.Random) -> Iterator[list[_Row]]:
-    """All rows in random order, such that those of a batch are of similar length."""
-    order = list(rows)
-    rng.shuffle(order)
-    batches = []
-    for start in range(0, len(order), size * 20):
-        pool = sorted(order[start : start + size * 20], key=lambda row: len(row.ids))
-        batches += [pool[i : i + size] for i in range(0, len(pool), size)]
-    rng.shuffle(batches)
-    yield from batches
-
-
 def _tensors(rows: Sequence[_Row]) -> Batch:
     import torch
 
+    from agents.encoder_training import padded
     from agents.entailment_network import Batch
 
-    width = max(len(row.ids) for row in rows)
-    ids, kinds, real = (np.zeros((len(rows), width), np.int64) for _ in range(3))
-    for number, row in enumerate(rows):
-        n = len(row.ids)
-        ids[number, :n] = row.ids
-        kinds[number, row.n_first : n] = 1
-        real[number, :n] = 1
-    labels = torch.tensor([row.label for row in rows])
-    return Batch(torch.from_numpy(ids), torch.from_numpy(kinds), torch.from_numpy(real).bool(), labels)
+    ids_BT, is_real_BT = padded([row.ids for row in rows])
+    kinds_BT, _ = padded([[0] * row.n_first + [1] * (len(row.ids) - row.n_first) for row in rows])
+    return Batch(ids_BT, kinds_BT, is_real_BT, torch.tensor([row.label for row in rows]))
 
 
 def _as_weights(

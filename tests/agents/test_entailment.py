@@ -173,7 +173,10 @@ def test_training_learns_and_is_deterministic(
     again = train_head(easy, replace(SMALL, epochs=1))
     once_more = train_head(easy, replace(SMALL, epochs=1))
     assert np.array_equal(again.out, once_more.out)
-    assert all(np.array_equal(again.changes.lora[name][1], once_more.changes.lora[name][1]) for name in again.changes.lora)
+    assert all(
+        np.array_equal(again.changes.lora[name][1], once_more.changes.lora[name][1])
+        for name in again.changes.lora
+    )
 
 
 def test_no_dialogue_is_on_both_sides() -> None:
