@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agents import cues
+from agents.pasted import is_pasted
 from memory.types import Episode, Principle
 
 MIN_WORDS, MAX_WORDS = 2, 14  # of the part that says what
@@ -27,6 +28,10 @@ class _Pattern:
     kind: str  # value | principle | limit
     text: str
     weight: float  # how much such words say about a person
+
+    def fits(self, what: str) -> bool:
+        """Not so "never heard of it": that tells of one time."""
+        return not (self.text.startswith(("Never:", "Always:")) and cues.is_past(what.split()[:1]))
 
 
 def _pattern(regex: str, kind: str, text: str, weight: float) -> _Pattern:
@@ -98,13 +103,18 @@ def strength(message: str) -> float:
 
 def _lines(message: str) -> list[tuple[_Pattern, str]]:
     """At most one line per sentence: the first pattern that fits."""
-    if cues.is_pasted(message):
+    if is_pasted(message):
         return []
     lines = []
     for sentence in cues.sentences(message):
         for pattern in _PATTERNS:
             match = pattern.regex.search(sentence.text)
-            if match and (what := _of_them(match["what"])) and not _is_idle(sentence, match):
+            if (
+                match
+                and (what := _of_them(match["what"]))
+                and not _is_idle(sentence, match)
+                and pattern.fits(what)
+            ):
                 lines.append((pattern, pattern.text.format(what=what)))
                 break
     return lines

@@ -7,9 +7,11 @@ sign is a reason in words. What a sentence is about is not decided here.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+
+from agents.pasted import is_pasted
 
 CACHED = 16384  # a night looks at each message for many facts
 _I = re.IGNORECASE
@@ -99,13 +101,6 @@ _JOKE = re.compile(
 )
 _LOVE_TO_COMPLAIN = re.compile(
     r"\bjust (?:LOVE|ADORE)\b|\b(?:how|so) (?:lovely|wonderful|fantastic), (?:another|more)\b"
-)
-_PASTED = re.compile(
-    r"\b(?:ignore|disregard|forget|override)\s+(?:\w+\s+){0,3}(?:instructions?|prompts?|rules|messages)\b"
-    r"|\b(?:ai|language|chat)\s*-?\s*(?:assistants?|models?|bots?|agents?)\b|\bassistants?\s+(?:reading|must|should)\b"
-    r"|\bsystem\s+prompt\b|<\|?(?:im_start|system|assistant)|\bdo not (?:mention|reveal) this\b"
-    r"|\b(?:store|record|save|remember|repeat)\s+(?:that|this|the following)\s+(?:fact|as|in|his|her|their|password)",
-    _I,
 )
 _NEGATED = re.compile(
     r"\b(?:not|no|never|n't|nobody|none|neither|nor|without|hardly|no longer|isn't|isnt|aren't|wasn't|don't|dont|"
@@ -226,9 +221,15 @@ def is_idle(message: str) -> bool:
     return bool(parts) and all(objections(sentence, ()) for sentence in parts)
 
 
-def is_pasted(message: str) -> bool:
-    """Whether the message gives orders to machines."""
-    return bool(_PASTED.search(message))
+_PAST_WORDS = """was were had did said told heard saw knew thought got came went met felt made took gave left found been seen done
+    forgot lost won kept slept ate drank wrote ran sat stood bought brought caught taught paid sent spent became began broke
+    chose drove fell flew grew hung held hurt led meant rode sang sold spoke stole swam threw understood woke wore"""
+_PAST = frozenset(_PAST_WORDS.split())
+
+
+def is_past(words: Sequence[str]) -> bool:
+    """Whether the first of the words is a verb that tells of the past."""
+    return bool(words) and (words[0].lower() in _PAST or bool(re.fullmatch(r"\w{3,}ed", words[0].lower())))
 
 
 @lru_cache(maxsize=CACHED)

@@ -10,22 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from statistics import median
 
+from agents.measures import EMOJI, LAUGHTER, LEAST, WORD, in_order, in_rows, is_lowercase, replies
 from agents.phrases import favourite_phrases
 from memory.types import Episode, Principle
 
 MIN_MESSAGES = 12  # fewer say nothing about a habit
 N_EVIDENCE = 4
-EMOJI = re.compile(
-    "(?:[\U0001f1e6-\U0001f1ff]{2}|[\U0001f300-\U0001faff\u2600-\u27bf\u2b50\u2b55\u2764]"
-    "(?:[\ufe0f\U0001f3fb-\U0001f3ff]|\u200d[\U0001f300-\U0001faff\u2600-\u27bf]\ufe0f?)*)"
-)
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
-_LAUGH = re.compile(
-    r"\b(?:(?:ha){2,}h?|(?:he){2,}|lol|lmao|(?:ja){2,}|k{3,}|rs(?:rs)+)\b|[😂🤣]", re.IGNORECASE
-)
 _CORRECTS = re.compile(
     r"\b(?:no,? wait|wait,? no|actually,? no|sorry,? i mean|i mean|scratch that|correction|mixed up|i meant)\b|^no\. |^\*\w+",
     re.IGNORECASE,
@@ -113,12 +105,12 @@ def _length(talk: Talk) -> Iterable[Scored]:
 
 
 def _case(talk: Talk) -> Iterable[Scored]:
-    lower, _ = talk.share(_is_lowercase)
+    lower, _ = talk.share(is_lowercase)
     cased = sum(any(c.isalpha() and c.lower() != c.upper() for c in e.text) for e in talk.own) / len(talk.own)
     if cased > 0.5 and lower >= 0.65 * cased:
         yield (
             2.2 + lower / 5,
-            _speech("Writes in lowercase, without capital letters", talk.showing(_is_lowercase)),
+            _speech("Writes in lowercase, without capital letters", talk.showing(is_lowercase)),
         )
     shouts, theirs = talk.share(_shouts)
     if shouts >= 0.04 and shouts >= 2 * (theirs or 0.0):
@@ -156,7 +148,7 @@ def _marks(talk: Talk) -> Iterable[Scored]:
 
 # shows, least share of messages, kind, line, weight
 _MANNERS: tuple[tuple[re.Pattern[str], float, str, str, float], ...] = (
-    (_LAUGH, 0.06, "speech", "Laughs in writing", 1.1),
+    (LAUGHTER, 0.06, "speech", "Laughs in writing", 1.1),
     (_CARES, 0.03, "habit", "Asks how the other is", 1.5),
     (_THERE, 0.015, "value", "Is there for friends in hard moments, and says so", 1.9),
     (_CHEERS, 0.03, "value", "Celebrates the good news of others loudly", 1.6),
@@ -202,15 +194,18 @@ def _stock_replies(talk: Talk) -> Iterable[Scored]:
 
 
 def _pace(talk: Talk) -> Iterable[Scored]:
-    own, theirs = _reply_minutes(talk, is_own=True), _reply_minutes(talk, is_own=False)
-    if len(own) >= 10:
-        mine = median(own)
-        other = median(theirs) if len(theirs) >= 10 else 10.0
-        if mine <= 3 and other >= 1.5 * mine:
+    lines = in_order([*talk.own, *talk.others])
+    mine = {episode.id for episode in talk.own}
+    own = [wait for _, wait in replies(lines, mine)]
+    theirs = [wait for _, wait in replies(lines, {episode.id for episode in talk.others})]
+    if len(own) >= LEAST:
+        typical = median(own)
+        other = median(theirs) if len(theirs) >= LEAST else 10.0
+        if typical <= 3 and other >= 1.5 * typical:
             yield 0.9, _habit("Answers fast, usually within minutes", spread([e.id for e in talk.own]))
-        elif mine >= 30 and mine >= 2 * other:
+        elif typical >= 30 and typical >= 2 * other:
             yield 1.1, _habit("Takes time to answer", spread([e.id for e in talk.own]))
-    rows = _in_rows(talk)
+    rows = in_rows(lines, mine)
     if len(rows) >= 0.3 * len(talk.own):
         yield 1.0, _speech("Sends several short messages in a row", spread(rows))
 
@@ -229,7 +224,7 @@ def _habit(text: str, evidence: tuple[str, ...]) -> Principle:
 
 
 def _words(text: str) -> list[str]:
-    return _WORD.findall(text)
+    return WORD.findall(text)
 
 
 def _typical_length(episodes: Sequence[Episode]) -> float:
@@ -237,10 +232,6 @@ def _typical_length(episodes: Sequence[Episode]) -> float:
     lengths = sorted(len(_words(episode.text)) for episode in episodes)
     kept = lengths[: max(1, round(0.9 * len(lengths)))]
     return sum(kept) / len(kept)
-
-
-def _is_lowercase(text: str) -> bool:
-    return text == text.lower() and text != text.upper()
 
 
 def _shouts(text: str) -> bool:
@@ -263,31 +254,3 @@ def _favourites(own: Sequence[Episode], n: int = 4) -> list[str]:
 
 def _with_emoji(talk: Talk, favourites: Sequence[str]) -> tuple[str, ...]:
     return talk.showing(lambda text: any(sign in text for sign in favourites))
-
-
-def _lines_of(talk: Talk) -> list[tuple[Episode, bool]]:
-    """All messages in time order, conversation by conversation, with whether they are the person's own."""
-    both = [(e, True) for e in talk.own] + [(e, False) for e in talk.others]
-    return sorted(both, key=lambda item: (item[0].conversation_id, item[0].time, item[0].position))
-
-
-def _reply_minutes(talk: Talk, *, is_own: bool) -> list[float]:
-    """Minutes between a message of the other side and the answer, where one came within twelve hours."""
-    lines = _lines_of(talk)
-    waits = []
-    for (before, was_own), (after, now_own) in pairwise(lines):
-        if was_own != now_own and now_own == is_own and before.conversation_id == after.conversation_id:
-            minutes = (after.time - before.time).total_seconds() / 60
-            if 0 <= minutes <= 720:
-                waits.append(minutes)
-    return waits
-
-
-def _in_rows(talk: Talk) -> list[str]:
-    """Own messages that follow an own message within two minutes."""
-    lines = _lines_of(talk)
-    return [
-        after.id
-        for (before, was_own), (after, now_own) in pairwise(lines)
-        if was_own and now_own and (after.time - before.time).total_seconds() <= 120
-    ]

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from agents import cues
+from agents.pasted import is_pasted
 from agents.structured import ask_verdict, fenced
 from agents.telling import Telling, says_otherwise, telling_of
 from memory.ports import ChatModel, Embedder
@@ -108,7 +109,7 @@ class RuleJudge:
     def _by_meaning(self, question: _Question, share: float) -> Verdict:
         """Closeness of meaning says "same matter", not "same value": it decides between unclear and unsupported."""
         texts = [question.episodes[place].text for place in sorted(question.own)]
-        if all(map(cues.is_pasted, texts)):
+        if all(map(is_pasted, texts)):
             return Verdict(UNSUPPORTED, "the messages give orders to machines", 0.9)
         vectors = self._embedder.encode([question.statement, *texts])
         nearest = float((vectors[1:] @ vectors[0]).max())

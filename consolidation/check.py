@@ -19,11 +19,12 @@ from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
 from agents.judges import OVER
+from agents.pasted import is_pasted
 from consolidation.contradiction import Against, Contradictions
 from consolidation.reality import World, birth_of, impossible
 from consolidation.runs import digest
 from consolidation.stage import NightContext, Progress, StageResult
-from consolidation.surroundings import Surroundings, is_hostile
+from consolidation.surroundings import Surroundings
 from db.tables import Fact as FactTable
 from memory.fact_rows import chunks
 from memory.facts import sentence
@@ -155,7 +156,7 @@ def examine(
 ) -> Findings:
     """Support and reality; the judge is not asked about what cannot be."""
     evidence = surroundings.of(fact.evidence)
-    sound = [episode for episode in evidence if not is_hostile(episode.text)]
+    sound = [episode for episode in evidence if not is_pasted(episode.text)]
     said = max((episode.time for episode in sound), default=None)
     reason = impossible(fact, World(registry, births, said))
     if not sound:

@@ -1,47 +1,69 @@
-"""Stage `constitution`: each speaker's principles from the conversations they took part in, their patterns, and digests.
+"""Stage `constitution`: each speaker's constitution from the conversations they took part in, their patterns, and digests.
 
-A new version is written only on change. A writer whose back-end is away leaves the old version in force.
+What the writer finds revises what stands (`memory.revision`); a new version is written only on change. A writer whose
+back-end is away leaves the old version in force.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from agents.errors import AgentError
+from agents.pasted import without_pasted
 from consolidation import patterns
 from consolidation.digests import write_digests
 from consolidation.stage import NightContext, Progress, StageResult
 from memory import constitutions
 from memory.episodes import list_episodes
 from memory.people import list_people
-from memory.types import Episode
+from memory.revision import Found, match
+from memory.types import Episode, Person
 
 
 def run(context: NightContext, progress: Progress) -> StageResult:
-    """Only observed messages count. Repeatable: what has not changed is not written again."""
-    conversations = _by_conversation(list_episodes(context.database, context.space_id))
+    """Only observed messages count, and none that gives orders to machines. Repeatable: what has not changed is not written again."""
+    said = without_pasted(list_episodes(context.database, context.space_id))
+    conversations = _by_conversation(said)
     heard = _heard(conversations.values())
-    speakers = [person for person in list_people(context.database, context.space_id) if person.id in heard]
+    people = list_people(context.database, context.space_id)
+    speakers = [person for person in people if person.id in heard]
     versions: dict[str, int] = {}
-    n_principles = n_kept = 0
+    n_principles = n_away = 0
     for done, person in enumerate(speakers):
         progress(done, len(speakers))
         try:
-            principles = context.tools.constitution_writer.write(person.name, heard[person.id])
+            found = _found(context, person, heard[person.id], people)
         except AgentError:
-            n_kept += 1
+            n_away += 1
             continue
-        n_principles += len(principles)
+        n_principles += len(found.lines)
         with context.database.transaction() as session:
             versions[person.id] = constitutions.write(
-                session, context.space_id, person.id, principles, run_id=context.run_id, clock=context.clock
+                session, context.space_id, person.id, found, run_id=context.run_id, clock=context.clock
             )
     progress(len(speakers), len(speakers))
-    found = patterns.refresh(context, conversations)
-    found |= write_digests(context, progress)
+    counts = patterns.refresh(context, conversations)
+    counts |= write_digests(context, progress)
     return StageResult(
-        counts={"people": len(speakers), "principles": n_principles, "writer_away": n_kept, **found},
+        counts={"people": len(speakers), "principles": n_principles, "writer_away": n_away, **counts},
         output={"versions": versions},
+    )
+
+
+def _found(
+    context: NightContext, person: Person, heard: Sequence[Episode], people: Sequence[Person]
+) -> Found:
+    """What the writer finds now, laid beside what stands. No session is open while it reads."""
+    lines = context.tools.constitution_writer.write(person.name, heard, people)
+    with context.database.reading() as session:
+        standing = constitutions.standing(session, context.space_id, person.id)
+        reworded = constitutions.reworded(session, context.space_id, standing.version, person.id)
+    return Found(
+        lines,
+        alive={episode.id for episode in heard},
+        reworded=reworded,
+        n_messages=sum(episode.speaker_id == person.id for episode in heard),
+        same=match(standing, lines, context.tools.embedder),
     )
 
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agents import cues
 from agents.errors import AgentError
+from agents.pasted import pasted
 from consolidation.score import salience_of_messages
 from consolidation.stage import NightContext, Progress
 from db.engine import Database
@@ -69,6 +69,7 @@ def read(database: Database, space_id: str, embedder: Embedder, stretch: Stretch
     with database.reading() as session:
         words = units.said(session, ids)
         known = salience_of_messages(session, space_id, ids)
+    orders = pasted(said)
     n_words = [len(content_words(episode.text)) for episode in said]
     texts = {item: words[item].embedded_text for item in ids}
     return Read(
@@ -76,7 +77,7 @@ def read(database: Database, space_id: str, embedder: Embedder, stretch: Stretch
         embeddings.ensure(database, space_id, embedder, "episode", texts),
         np.array([known.get(item, 0.0) for item in ids], np.float32),
         np.array(n_words, np.float32),
-        [row for row, n in enumerate(n_words) if n >= FULL and not cues.is_pasted(said[row].text)],
+        [row for row, n in enumerate(n_words) if n >= FULL and said[row].id not in orders],
     )
 
 

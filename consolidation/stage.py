@@ -24,6 +24,7 @@ from memory.ports import (
     Judge,
     Referee,
     Teacher,
+    Withhold,
 )
 from memory.registry import Registry
 
@@ -153,6 +154,7 @@ class NightTools:
     teacher: Teacher | None = None
     entailer: Entailer | None = None  # reads statements that no rule compares; without it rules alone decide
     referee: Referee | None = None  # a language model, asked where the entailer is not sure
+    withhold: Withhold | None = None  # which messages nobody reads: orders to machines, and what is to be left out
     digester: Digester | None = None  # without it the night chooses the lines of a digest by itself
 
 

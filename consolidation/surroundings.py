@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from functools import lru_cache
 
-from consolidation.instructions import addresses_machines
+from agents.pasted import is_pasted
 from db.engine import Database
 from memory.episodes import episodes_near
 from memory.types import Episode
@@ -15,8 +14,6 @@ from memory.types import Episode
 BEFORE, AFTER = 2, 3  # messages of the same conversation that the judge sees around each piece of evidence
 SPAN = timedelta(days=3)  # what was said further away belongs to other talk
 MOST_SEEN = 16
-
-is_hostile = lru_cache(maxsize=8192)(addresses_machines)
 
 
 class Surroundings:
@@ -48,6 +45,6 @@ class Surroundings:
             line = self._by_conversation[conversation]
             for neighbour in line[max(0, index - BEFORE) : index + AFTER + 1]:
                 is_near = abs(neighbour.time - episode.time) <= SPAN
-                if is_near and not is_hostile(neighbour.text):
+                if is_near and not is_pasted(neighbour.text):
                     seen[neighbour.id] = neighbour
         return sorted(seen.values(), key=lambda item: (item.time, item.position))[-MOST_SEEN:]

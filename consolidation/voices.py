@@ -10,9 +10,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from agents.pasted import pasted
 from agents.turns import Persona, Turn, turn_messages
 from consolidation.curriculum import Course, Row
-from consolidation.instructions import addresses_machines
 from memory.types import Episode, Principle
 
 MAX_WINDOWS = 160  # per person
@@ -90,7 +90,7 @@ def _window(course: Course, voice: Voice, stretch: Sequence[Episode], start: int
     if (
         len(reply) > MAX_REPLY_CHARS
         or others
-        or any(addresses_machines(e.text) for e in (*before, *stretch[start:end]))
+        or not pasted(stretch).isdisjoint(e.id for e in (*before, *stretch[start:end]))
     ):
         return None
     persona = Persona(voice.person, partner, voice.principles)

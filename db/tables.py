@@ -400,7 +400,7 @@ class EmotionTag(Base):
 
 
 class Principle(Base):
-    """One line of one version of a person's constitution. kind: value | principle | habit | speech | limit."""
+    """One line of one version of a person's constitution. kind: value | principle | habit | speech | limit | view."""
 
     __tablename__ = "principle"
     id: Mapped[str] = _id()
@@ -412,6 +412,26 @@ class Principle(Base):
     evidence: Mapped[list[Any]]  # episode ids
     created_at: Mapped[datetime]
     run_id: Mapped[str | None] = mapped_column(String(64))
+    line: Mapped[str] = mapped_column(String(64), default="")  # the same in every version; "" in old rows
+    about_id: Mapped[str | None] = mapped_column(ForeignKey("node.id"), index=True)  # of whom a view is
+    author: Mapped[str] = mapped_column(String(16), default="night")  # night | person
+    is_weak: Mapped[bool] = mapped_column(default=False)  # what was written since has not shown it again
+    rank: Mapped[int] = mapped_column(default=0)  # within its kind, the most telling first
+
+
+class Constitution(Base):
+    """One version of a person's constitution: who made it, and what became of which line."""
+
+    __tablename__ = "constitution"
+    id: Mapped[str] = _id()
+    space_id: Mapped[str] = _space()
+    person_id: Mapped[str] = mapped_column(ForeignKey("node.id"), index=True)
+    version: Mapped[int]
+    author: Mapped[str] = mapped_column(String(16))  # night | person
+    run_id: Mapped[str | None] = mapped_column(String(64))
+    created_at: Mapped[datetime]
+    n_messages: Mapped[int]  # of the person's own, that were there to be read
+    changes: Mapped[list[Any]]  # [{"line", "change", "reason"}], without anybody's words
 
 
 class Embedding(Base):

@@ -20,6 +20,8 @@ GraphError
 ├── CannotUnmerge     the merge was undone before, or a later one rests on it
 ├── UnknownFact       no such fact id (also a LookupError)
 ├── UnknownDigest     no such digest id (also a LookupError)
+├── UnknownLine       a constitution has no line of that id (also a LookupError)
+├── UnknownVersion    a constitution has no such version (also a LookupError)
 ├── UnknownDecision   no such decision id (also a LookupError)
 ├── UnknownArtifact   no such artifact id (also a LookupError)
 ├── UnknownPredicate  the registry has no such predicate, and unknown ones are refused (also a LookupError)
@@ -187,6 +189,25 @@ class UnknownDecision(GraphError, LookupError):
 class UnknownArtifact(GraphError, LookupError):
     def __init__(self, artifact_id: str) -> None:
         super().__init__(f"no artifact has the id {artifact_id}; `slowwave recipe log` lists what was made")
+
+
+class UnknownLine(GraphError, LookupError):
+    def __init__(self, line_id: str) -> None:
+        super().__init__(
+            f"the constitution has not one line whose id begins with {line_id!r}; `slowwave constitution show PERSON` "
+            "gives the ids"
+        )
+
+
+class UnknownVersion(GraphError, LookupError):
+    def __init__(self, number: int | None, known: Sequence[int]) -> None:
+        if not known:
+            why = "there is no constitution yet; `slowwave sleep` writes one"
+        elif number is None:
+            why = f"no version of the constitution held then; the versions are {known[0]} to {known[-1]}"
+        else:
+            why = f"the constitution has no version {number}; its versions are {known[0]} to {known[-1]}"
+        super().__init__(why)
 
 
 class UnknownPredicate(GraphError, LookupError):

@@ -210,19 +210,21 @@ def _refuse_two(session: Session, kept: Person, other: Person) -> None:
 
 def _move_constitution(moves: Moves, kept_id: str, other_id: str) -> None:
     """The other's versions become the kept one's earlier history: what holds stays what the kept one had."""
-    rows = {one: _principles(moves.session, one) for one in (kept_id, other_id)}
-    if rows[kept_id]:
-        newest = max((version for _, version in rows[other_id]), default=0)
-        for version in sorted({version for _, version in rows[other_id]}):
-            ids = sorted(row_id for row_id, of in rows[other_id] if of == version)
-            moves.set("principle", "version", ids, version, version - newest)
-    moves.move_column("principle", "person_id", other_id, kept_id)
+    kinds = (tables.Principle, tables.Constitution)
+    rows = {kind: _versions(moves.session, kind, other_id) for kind in kinds}
+    newest = max((version for found in rows.values() for _, version in found), default=0)
+    has_one = any(_versions(moves.session, kind, kept_id) for kind in kinds)
+    for kind, found in rows.items():
+        for version in sorted({version for _, version in found}) if has_one else ():
+            ids = sorted(row_id for row_id, of in found if of == version)
+            moves.set(kind.__tablename__, "version", ids, version, version - newest)
+        moves.move_column(kind.__tablename__, "person_id", other_id, kept_id)
 
 
-def _principles(session: Session, person_id: str) -> Sequence[tuple[str, int]]:
-    query = select(tables.Principle.id, tables.Principle.version).where(
-        tables.Principle.person_id == person_id
-    )
+def _versions(
+    session: Session, kind: type[tables.Principle | tables.Constitution], person_id: str
+) -> Sequence[tuple[str, int]]:
+    query = select(kind.id, kind.version).where(kind.person_id == person_id)
     return [(row_id, version) for row_id, version in session.execute(query)]
 
 

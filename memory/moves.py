@@ -22,6 +22,7 @@ _TABLES: dict[str, type[Base]] = {
     for table in (
         tables.Alias,
         tables.Consent,
+        tables.Constitution,
         tables.Edge,
         tables.EmotionTag,
         tables.Episode,
@@ -33,7 +34,13 @@ _TABLES: dict[str, type[Base]] = {
 }
 # what names a row: its id, and for those who took part in a conversation, the conversation
 _ROW_ID = {"participant": "conversation_id"}
-_PLAIN = (("fact", "subject_id"), ("fact", "object_id"), ("fact", "asserted_by"), ("episode", "speaker_id"))
+_PLAIN = (
+    ("fact", "subject_id"),
+    ("fact", "object_id"),
+    ("fact", "asserted_by"),
+    ("episode", "speaker_id"),
+    ("principle", "about_id"),
+)
 # tables in which a node has a row of one kind only once: the columns that, with the node, must stay unique
 _UNIQUE = {
     ("participant", "node_id"): ("conversation_id",),

@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from memory.types import Episode, FactCandidate, Principle, Verdict
+from memory.types import Episode, FactCandidate, Person, Principle, Verdict
 
 FloatMatrix = npt.NDArray[np.float32]
 
@@ -46,6 +46,12 @@ class Extractor(Protocol):
     name: str
 
     def extract(self, episodes: Sequence[Episode], roster: Roster) -> list[FactCandidate]: ...
+
+
+class Withhold(Protocol):
+    """Ids of those messages, of one conversation in time order, that no extractor, tagger or writer may see."""
+
+    def __call__(self, episodes: Sequence[Episode]) -> Collection[str]: ...
 
 
 class EmotionTagger(Protocol):
@@ -84,9 +90,14 @@ class Referee(Protocol):
 
 
 class ConstitutionWriter(Protocol):
+    """Finds lines about a person in the messages of their conversations, the most telling first. `people` are those
+    whom a view may be of."""
+
     name: str
 
-    def write(self, person: str, episodes: Sequence[Episode]) -> list[Principle]: ...
+    def write(
+        self, person: str, episodes: Sequence[Episode], people: Sequence[Person] = ()
+    ) -> list[Principle]: ...
 
 
 class Digester(Protocol):

@@ -101,7 +101,11 @@ def profile(
         topics=_by_topic([fact for fact in facts if fact.id not in told], registry),
         contested=tuple(fact for fact in facts if fact.status == "contested"),
         months=tuple(months),
-        constitution=tuple(item for item in principles if known is None or known.issuperset(item.evidence)),
+        constitution=tuple(
+            item
+            for item in principles
+            if known is None or (item.evidence and known.issuperset(item.evidence))
+        ),
         constitution_version=version,
         messages=messages,
         has_consent=None if is_private else consent.has_consent(database, space_id, person.id),
@@ -260,7 +264,7 @@ def profile_json(card: Profile) -> dict[str, Any]:
         "constitution": {
             "version": card.constitution_version,
             "principles": [
-                {"kind": item.kind, "text": item.text, "messages": len(item.evidence)}
+                {"kind": item.kind, "text": item.text, "about": item.about, "messages": len(item.evidence)}
                 for item in card.constitution
             ],
         },

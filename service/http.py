@@ -22,6 +22,7 @@ from starlette.exceptions import HTTPException
 from db.tables import Episode, Fact
 from service import (
     http_ask,
+    http_constitution,
     http_digests,
     http_exchange,
     http_facts,
@@ -71,6 +72,7 @@ def routers() -> tuple[APIRouter, ...]:
         router,
         http_ask.router,
         http_people.router,
+        http_constitution.router,
         http_facts.router,
         http_exchange.router,
         http_forgetting.router,

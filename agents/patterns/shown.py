@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta, tzinfo
 from itertools import pairwise
 
-from agents.habits import EMOJI
+from agents.measures import EMOJI
 from agents.patterns.counting import corrected, fisher_greater
 from agents.patterns.pattern import MOST_EVIDENCE, Q_WEAK, Counts, Pattern
 from memory.types import Episode

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from agents import cues
+from agents.pasted import is_pasted
 from agents.patterns.pattern import MOST_EVIDENCE, Pattern
 from memory.types import Episode
 
@@ -86,7 +87,7 @@ def _as_told(person_id: str, text: str, heard: Sequence[Episode]) -> Pattern:
 
 
 def _told_in(message: str, forms: Sequence[re.Pattern[str]]) -> list[str]:
-    if cues.is_pasted(message):
+    if is_pasted(message):
         return []
     found = []
     for sentence in cues.sentences(message.replace("’", "'")):

@@ -345,9 +345,21 @@ def _orphans(session: Session, space_id: str, reach: Reach) -> None:
     kept |= noted_nodes(session, space_id, touched, reach.conversations)
     for column in (tables.Principle.person_id, tables.Consent.person_id, tables.Node.merged_into):
         kept |= _referring(session, column, column, touched, ())
+    kept |= _looked_at(session, touched, reach.episodes)
     for near, far in ((tables.Edge.src_id, tables.Edge.dst_id), (tables.Edge.dst_id, tables.Edge.src_id)):
         kept |= _referring(session, near, far, touched, reach.nodes | touched)
     reach.nodes |= touched - kept
+
+
+def _looked_at(session: Session, node_ids: Collection[str], gone: Collection[str]) -> set[str]:
+    """Those of whom somebody has a view that messages show which stay."""
+    line = tables.Principle
+    return {
+        about_id
+        for part in chunked(line.about_id, node_ids)
+        for about_id, evidence in session.execute(select(line.about_id, line.evidence).where(part))
+        if about_id and not set(evidence) <= set(gone)
+    }
 
 
 def _nodes_of(

@@ -45,6 +45,7 @@ _PLAIN = """
     episode_version.kind episode_version.key
     fact.predicate fact.state fact.change fact.origin fact.rule fact.superseded_by fact.salience_terms
     emotion_tag.concept emotion_tag.judge principle.kind principle.evidence principle.run_id
+    principle.line principle.author constitution.author constitution.run_id constitution.changes
     sleep_run.status stage_run.status stage_run.inputs_hash
     lease.holder decision.kind decision.run_id ledger.kind ledger.payload ledger.prev_hash ledger.hash
     digest.made_from artifact.kind artifact.path artifact.sha256 artifact.run_id artifact.tainted_by pointer.run_id

@@ -48,6 +48,7 @@ TYPES = (
     "digest_line",
     "emotion_tag",
     "principle",
+    "constitution",
     "consent",
     "decision",
     "artifact",

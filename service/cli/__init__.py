@@ -14,6 +14,7 @@ import click
 from db.engine import is_disk_full
 from service.cli import (
     ask,
+    constitution,
     digests,
     exchange,
     facts,
@@ -54,7 +55,7 @@ def cli(context: click.Context, home: str | None, space: str | None) -> None:
     context.obj = State(home, space)
 
 
-for module in (graph, ask, facts, exchange, people, night, review, digests, talk, forgetting, store, system):
+for module in (graph, ask, facts, exchange, people, constitution, night, review, digests, talk, forgetting, store, system):
     for command in module.COMMANDS:
         cli.add_command(command)
 

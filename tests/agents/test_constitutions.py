@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from agents.backends.scripted import ScriptedChat
-from agents.constitutions import MOST, HabitWriter, ModelConstitutionWriter
+from agents.constitutions import HabitWriter, ModelConstitutionWriter
 from agents.convictions import convictions
 from agents.errors import BackendUnreachable, BadAnswer
-from agents.habits import EMOJI, spread
+from agents.habits import spread
+from agents.measures import EMOJI
 from agents.phrases import favourite_phrases
 from memory.types import Episode, Principle
 
@@ -65,8 +66,7 @@ def test_every_line_has_evidence_of_the_persons_own() -> None:
     episodes = talk(("Bo Lund", "i never lend my tools"))
     own = {e.id for e in episodes if e.speaker == "Bo Lund"}
     lines = HabitWriter().write("bo lund", episodes)
-    assert 0 < len(lines) <= MOST
-    assert all(line.evidence and set(line.evidence) <= own for line in lines)
+    assert lines and all(line.evidence and set(line.evidence) <= own for line in lines)
 
 
 def test_the_same_messages_give_the_same_lines_in_any_order() -> None:
@@ -144,7 +144,7 @@ def test_evidence_is_spread_over_the_time() -> None:
 
 
 def lines(*rows: tuple[str, str, list[int]]) -> str:
-    return json.dumps({"lines": [{"kind": k, "text": t, "messages": m} for k, t, m in rows]})
+    return json.dumps({"lines": [{"kind": k, "text": t, "about": None, "messages": m} for k, t, m in rows]})
 
 
 def test_a_models_lines_keep_only_evidence_that_was_shown() -> None:

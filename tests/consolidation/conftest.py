@@ -22,7 +22,7 @@ from memory.importing import import_file
 from memory.ports import Roster
 from memory.registry import Registry
 from memory.spaces import ensure_space
-from memory.types import Episode, FactCandidate, Principle, Verdict
+from memory.types import Episode, FactCandidate, Person, Principle, Verdict
 
 START = datetime(2025, 3, 1, 9, tzinfo=UTC)
 REGISTRY = Registry.load()
@@ -63,7 +63,9 @@ class FirstWords:
 
     name = "first-words"
 
-    def write(self, person: str, episodes: Sequence[Episode]) -> list[Principle]:
+    def write(
+        self, person: str, episodes: Sequence[Episode], people: Sequence[Person] = ()
+    ) -> list[Principle]:
         return [Principle("speech", f"begins with {episodes[0].text.split()[0]}", (episodes[0].id,))]
 
 
