@@ -21,5 +21,6 @@ def run(context: NightContext, progress: Progress) -> StageResult:
         "episodes": report.n_episodes,
         "candidates": report.n_candidates,
         "emotion_tags": report.n_tags,
+        "pending": report.n_pending,
     }
     return StageResult(counts=dict(counts), output={})

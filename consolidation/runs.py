@@ -53,6 +53,11 @@ def list_runs(database: Database, space_id: str, limit: int = 50) -> list[Run]:
         return [_run(row) for row in rows]
 
 
+def running(database: Database, space_id: str) -> str | None:
+    """The id of the night that runs now."""
+    return next((run.id for run in list_runs(database, space_id) if run.status == "running"), None)
+
+
 def get_run(database: Database, run_id: str) -> Run:
     with database.reading() as session:
         row = session.get(SleepRun, run_id)

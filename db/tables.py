@@ -313,6 +313,16 @@ class EpisodeVersion(Base):
     replaced_at: Mapped[datetime]
 
 
+class Pending(Base):
+    """A message that its extractor could not read when it was asked to. It goes once the message is read."""
+
+    __tablename__ = "pending"
+    episode_id: Mapped[str] = mapped_column(ForeignKey("episode.id"), primary_key=True)
+    space_id: Mapped[str] = _space()
+    reason: Mapped[str] = mapped_column(String(16))  # a key of memory.pending.REASONS
+    since: Mapped[datetime]
+
+
 class Fact(Base):
     """subject, predicate, object in world time (`valid_*`) and system time (`recorded_at`, `retracted_at`)."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +46,22 @@ class Extractor(Protocol):
     name: str
 
     def extract(self, episodes: Sequence[Episode], roster: Roster) -> list[FactCandidate]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What came of a stretch: candidates, and the messages that could not be read, each with a reason of
+    `memory.pending.REASONS`."""
+
+    candidates: list[FactCandidate]
+    unread: dict[str, str] = field(default_factory=dict)
+
+
+@runtime_checkable
+class PatientExtractor(Extractor, Protocol):
+    """One that may fail at some messages of a stretch and read the others: nothing that was read is lost."""
+
+    def read(self, episodes: Sequence[Episode], roster: Roster) -> Reading: ...
 
 
 class Withhold(Protocol):

@@ -2,8 +2,9 @@
 
 Each conversation is read in time order, in stretches; before a stretch come a few messages as context, from which
 alone nothing is taken. What was found in a stretch and the mark that it was read are one transaction, so that a
-reading that was cut short goes on where it stopped. The models run outside of any transaction; what another process
-has read while they ran is not taken twice.
+reading that was cut short goes on where it stopped. Messages that the extractor could not read stay unread and are
+marked with the reason (`memory.pending`). The models run outside of any transaction; what another process has read
+while they ran is not taken twice.
 """
 
 from __future__ import annotations
@@ -15,15 +16,24 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from db.engine import Database
+from memory import pending
 from memory.candidates import add_candidates
 from memory.descriptions import name_the_described
 from memory.emotions import add_tags
 from memory.episodes import list_episodes, mark_read, still_unread
 from memory.exchange.told import told
 from memory.people import roster
-from memory.ports import Clock, EmotionTagger, Extractor, utc_now
+from memory.ports import (
+    Clock,
+    EmotionTagger,
+    Extractor,
+    PatientExtractor,
+    Reading,
+    Roster,
+    utc_now,
+)
 from memory.registry import Registry
-from memory.types import EmotionTag, Episode, FactCandidate
+from memory.types import EmotionTag, Episode
 
 _log = logging.getLogger(__name__)
 
@@ -40,15 +50,19 @@ class Progress(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ReadReport:
+    """`n_episodes` were read; `n_pending` could not be, and wait."""
+
     n_episodes: int
     n_candidates: int
     n_tags: int
+    n_pending: int = 0
 
     def __add__(self, other: ReadReport) -> ReadReport:
         return ReadReport(
             self.n_episodes + other.n_episodes,
             self.n_candidates + other.n_candidates,
             self.n_tags + other.n_tags,
+            self.n_pending + other.n_pending,
         )
 
 
@@ -76,8 +90,11 @@ def read_episodes(
         for context, stretch in _stretches(history, new):
             report += reader.read(context, stretch)
             if progress is not None:
-                progress(report.n_episodes, len(unread))
-    _log.info("%d episodes read, %d candidates", report.n_episodes, report.n_candidates)
+                done = report.n_episodes + report.n_pending
+                progress(done, len(unread), f"{report.n_pending} wait" if report.n_pending else "")
+    _log.info(
+        "%d episodes read, %d candidates, %d wait", report.n_episodes, report.n_candidates, report.n_pending
+    )
     return report
 
 
@@ -108,33 +125,45 @@ class _Reader:
 
     def read(self, context: Sequence[Episode], stretch: Sequence[Episode]) -> ReadReport:
         """Models first, then everything they found and the marks in one transaction."""
-        candidates = self._extract(context, stretch)
+        found = self._extract(context, stretch)
         tags = list(_tags(self.tagger, stretch))
         with self.database.transaction() as session:
             unread = still_unread(session, [episode.id for episode in stretch], self.extractor.name)
-            candidates = [item for item in candidates if not unread.isdisjoint(item.episode_ids)]
+            candidates = [item for item in found.candidates if not unread.isdisjoint(item.episode_ids)]
+            waiting = {item: reason for item, reason in found.unread.items() if item in unread}
             tags = [tag for tag in tags if tag.episode_id in unread]
             fact_ids = add_candidates(session, self.space_id, candidates, self.registry, clock=self.clock)
             name_the_described(session, self.space_id, fact_ids, self.registry, clock=self.clock)
             add_tags(session, self.space_id, tags)
-            mark_read(session, sorted(unread), self.extractor.name)
-        return ReadReport(len(stretch), len(fact_ids), len(tags))
+            read = sorted(unread - waiting.keys())
+            mark_read(session, read, self.extractor.name)
+            pending.clear(session, read)
+            pending.mark(session, self.space_id, waiting, self.clock())
+        return ReadReport(len(stretch) - len(waiting), len(fact_ids), len(tags), len(waiting))
 
-    def _extract(self, context: Sequence[Episode], stretch: Sequence[Episode]) -> list[FactCandidate]:
+    def _extract(self, context: Sequence[Episode], stretch: Sequence[Episode]) -> Reading:
         """What rests on at least one new episode; evidence outside of what was shown is dropped."""
         known = roster(self.database, self.space_id, stretch[0].conversation_id)
         new_ids = {episode.id for episode in stretch}
         shown = new_ids | {episode.id for episode in context}
         notes = told(self.database, self.space_id, [*context, *stretch])
         if notes is None:
-            found = self.extractor.extract([*context, *stretch], known)
+            made = self._ask([*context, *stretch], known)
+            found = made.candidates
         else:
-            found = notes.settle(self.extractor.extract(notes.episodes, notes.roster(known)), self.registry)
-        return [
+            made = self._ask(notes.episodes, notes.roster(known))
+            found = notes.settle(made.candidates, self.registry)
+        candidates = [
             replace(candidate, episode_ids=tuple(item for item in candidate.episode_ids if item in shown))
             for candidate in found
             if not new_ids.isdisjoint(candidate.episode_ids)
         ]
+        return Reading(candidates, {item: why for item, why in made.unread.items() if item in new_ids})
+
+    def _ask(self, episodes: Sequence[Episode], known: Roster) -> Reading:
+        if isinstance(self.extractor, PatientExtractor):
+            return self.extractor.read(episodes, known)
+        return Reading(self.extractor.extract(episodes, known))
 
 
 def _tags(tagger: EmotionTagger, episodes: Sequence[Episode]) -> Iterator[EmotionTag]:

@@ -10,7 +10,14 @@ ServiceError
 
 from __future__ import annotations
 
-from agents.errors import AgentError, BackendMissing, BackendUnreachable, BadAnswer
+from agents.errors import (
+    AgentError,
+    BackendMissing,
+    BackendUnreachable,
+    BadAnswer,
+    BudgetSpent,
+    QuotaSpent,
+)
 from consolidation.errors import NightError, UnknownRun
 from db.errors import DatabaseError, LeaseHeld, SchemaTooNew, StoreFull, StoreUnusable
 from memory.errors import (
@@ -116,6 +123,8 @@ HTTP_STATUS: dict[type[Exception], int] = {
     AgentError: 502,
     BackendMissing: 503,
     BackendUnreachable: 502,
+    QuotaSpent: 503,
+    BudgetSpent: 503,
     BadAnswer: 502,
     NightError: 409,
     UnknownRun: 404,

@@ -27,6 +27,7 @@ from service import (
     http_exchange,
     http_facts,
     http_forgetting,
+    http_pending,
     http_people,
     http_review,
     problems,
@@ -77,6 +78,7 @@ def routers() -> tuple[APIRouter, ...]:
         http_exchange.router,
         http_forgetting.router,
         http_review.router,
+        http_pending.router,
         http_digests.router,
     )
 

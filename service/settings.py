@@ -23,12 +23,27 @@ CONFIG_NAME = "config.toml"
 
 @dataclass(frozen=True, slots=True)
 class BackendSettings:
-    """The language model that reads and judges. kind "none" is rules and small local models only."""
+    """The language model that reads and judges (docs/backends.md). kind "none" is rules and small local models only.
+
+    Limits of 0 are none. Costs are in the currency of the prices.
+    """
 
     kind: str = "none"  # none | local | openai | gemini
     model: str = ""
     base_url: str = ""
     api_key_env: str = ""
+    extractor: str = "auto"  # auto | rules | model | both
+    timeout_s: float = 60.0  # of one try
+    retries: int = 4  # further tries where the server is busy or away
+    at_once: int = 4  # requests on their way at the same time, at most
+    max_tokens_per_day: int = 0
+    max_cost_per_day: float = 0.0
+    max_tokens_per_run: int = 0  # of one night, or one reading of what was imported
+    max_cost_per_run: float = 0.0
+    price_per_million_in: float = 0.0  # of tokens that are sent
+    price_per_million_out: float = 0.0  # of tokens that come back
+    cache: bool = True  # keep answers in the home, so that the same question is asked once
+    cache_mb: int = 64
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,7 @@ CLI and the HTTP app are given.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Collection
-from dataclasses import asdict
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from consolidation.stage import NightSettings, NightTools, Progress, no_progress
 from db.engine import Database, open_database
 from db.errors import DatabaseError
+from db.tables import new_id
 from memory.ports import (
     ChatModel,
     Clock,
@@ -43,6 +42,7 @@ if TYPE_CHECKING:
     import networkx
 
     from agents.runtime.spec import ModelSpec
+    from agents.spending import Budget
     from consolidation.night import NightReport, StageWatcher
     from memory.exchange.network import View
     from memory.exchange.notes import Notebook
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from memory.importers.detect import Export
     from memory.index import Index
     from memory.merging import MergeReport
+    from memory.pending import Waiting
     from memory.profile import Profile
     from memory.reading import ReadReport
     from memory.relations import Relation
@@ -94,31 +95,23 @@ class Services:
     @cached_property
     def chat_model(self) -> ChatModel | None:
         """The configured language model, or None where rules do the work."""
-        backend = self.settings.backend
-        if backend.kind == "none":
-            return None
-        from agents.backends import make_chat_model
+        from service.backend import open_chat_model
 
-        options = {
-            key: value
-            for key, value in asdict(backend).items()
-            if value and key not in ("kind", "api_key_env")
-        }
-        if backend.api_key_env:
-            options["api_key"] = os.environ.get(backend.api_key_env, "")
-        if backend.kind == "local":
-            options["cache_dir"] = self.cache_dir
-        return make_chat_model(backend.kind, **options)
+        home = self.settings.home
+        return open_chat_model(self.settings.backend, home, self.cache_dir, lambda: self.budget)
+
+    @cached_property
+    def budget(self) -> Budget:
+        """What the back-end has cost, and what it may."""
+        from service.backend import open_budget
+
+        return open_budget(self.settings.backend, self.settings.home, self.clock)
 
     @cached_property
     def extractor(self) -> Extractor:
-        if self.chat_model is not None:
-            from agents.extractors.model import ModelExtractor
+        from service.backend import open_extractor
 
-            return ModelExtractor(self.chat_model)
-        from agents.extractors.rules import RuleExtractor
-
-        return RuleExtractor()
+        return open_extractor(self.settings.backend, lambda: self.chat_model, self.registry)
 
     @cached_property
     def tagger(self) -> EmotionTagger:
@@ -256,18 +249,25 @@ class Services:
         return report, self.read(read_step)
 
     def read(self, progress: Progress = no_progress) -> ReadReport:
-        """Extract from episodes that nobody has read yet."""
+        """Extract from episodes that nobody has read yet, those that wait among them."""
         from memory.reading import read_episodes
 
-        return read_episodes(
-            self.database,
-            self.space_id,
-            self.extractor,
-            self.tagger,
-            self.registry,
-            clock=self.clock,
-            progress=progress,
-        )
+        with self.budget.run(lambda: f"reading {new_id()}"):
+            return read_episodes(
+                self.database,
+                self.space_id,
+                self.extractor,
+                self.tagger,
+                self.registry,
+                clock=self.clock,
+                progress=progress,
+            )
+
+    def waiting(self) -> list[Waiting]:
+        """Messages that could not be read yet and facts without a verdict, by reason."""
+        from memory.pending import list_waiting
+
+        return list_waiting(self.database, self.space_id, self.extractor.name)
 
     def person(self, name: str) -> Person:
         """Somebody by name, or by what they are to somebody: "Ana's sister". Raises UnknownPerson."""
@@ -432,19 +432,21 @@ class Services:
         """
         from agents.runtime.spec import locate
         from consolidation.night import run_night
+        from consolidation.runs import running
 
         night = settings or self.settings.night
         locate(night.base_model)  # before the night, not hours into it
-        return run_night(
-            self.database,
-            self.space_id,
-            self.settings.home,
-            night,
-            self.night_tools(),
-            clock=self.clock,
-            progress=watch,
-            **options,
-        )
+        with self.budget.run(lambda: f"night {running(self.database, self.space_id)}"):
+            return run_night(
+                self.database,
+                self.space_id,
+                self.settings.home,
+                night,
+                self.night_tools(),
+                clock=self.clock,
+                progress=watch,
+                **options,
+            )
 
     def open_session(self, person: str, *, as_person: str, **options: Any) -> Session:
         """A conversation with `person`'s persona, held by `as_person`; `options` as in SessionSettings."""

@@ -26,7 +26,7 @@ from memory.types import Episode, FactCandidate
 
 logger = logging.getLogger(__name__)
 
-STRETCH = 40  # messages per request
+STRETCH = 42  # messages per request; five hold a stretch of memory.reading with what is shown before it
 LOOK_BACK = 8  # earlier messages shown again for the sake of pronouns
 MAX_FACTS = 40
 MAX_TOKENS = 4096  # of one answer

@@ -16,8 +16,10 @@ from memory.backup import BackupRecord, known_backups
 RECIPES = (
     "recipes"  # hold hashes, run ids and counts; kept, so that weights can be made again without the tainted
 )
+ANSWERS = "answers"  # of back-ends; each may hold words of any message (agents.answers)
 _KINDS = {
     "index": "index",
+    ANSWERS: "cached answers",
     "cache": "base model",
     "runs": "night",
     "adapters": "adapter",
@@ -27,7 +29,7 @@ _KINDS = {
 
 
 def kind_of(home: Path, path: Path) -> str:
-    """database | index | base model | night | adapter | readout | recipe | settings | other"""
+    """database | index | cached answers | base model | night | adapter | readout | recipe | settings | other"""
     top = path.relative_to(home).parts[0]
     if len(path.relative_to(home).parts) == 1:
         if path.name.split("-")[0] == "graph.db":
@@ -39,7 +41,8 @@ def kind_of(home: Path, path: Path) -> str:
 def to_remove(
     home: Path, space_id: str, runs: Collection[str], paths: Iterable[str], kept: Collection[str]
 ) -> list[Path]:
-    """Folders and files that go: the nights', the tainted artifacts' and the space's index, where they exist.
+    """Folders and files that go: the nights', the tainted artifacts', the space's index and all cached answers, where
+    they exist.
 
     `kept` are paths that an untainted artifact uses as well.
     """
@@ -48,7 +51,7 @@ def to_remove(
         home / path for path in sorted(set(paths)) if path not in kept and not path.startswith(f"{RECIPES}/")
     ]
     wanted += sorted(_unrecorded(home / "adapters", runs, {home / path for path in kept}))
-    wanted.append(home / "index" / space_id)
+    wanted += [home / "index" / space_id, home / ANSWERS]
     return [path for path in dict.fromkeys(wanted) if path.exists() and _is_inside(home, path)]
 
 

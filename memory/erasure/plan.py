@@ -158,6 +158,7 @@ def _doomed(
         t.DigestLine: [(t.DigestLine.digest_id, reached.digests)],
         t.Digest: [(t.Digest.id, reached.digests)],
         t.Fact: [(t.Fact.id, facts)],
+        t.Pending: [(t.Pending.episode_id, episodes)],
         t.EpisodeVersion: [
             (t.EpisodeVersion.episode_id, episodes),
             (t.EpisodeVersion.id, reached.gone_versions),

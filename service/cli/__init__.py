@@ -21,6 +21,7 @@ from service.cli import (
     forgetting,
     graph,
     night,
+    pending,
     people,
     review,
     store,
@@ -31,7 +32,7 @@ from service.cli.output import State
 from service.errors import EXPECTED, MissingExtra, one_line
 
 EXTRAS = {  # a package that is loaded on use -> the extra that installs it
-    **dict.fromkeys(("torch", "transformers", "peft", "gguf"), "train"),
+    **dict.fromkeys(("torch", "transformers", "peft", "gguf", "llguidance"), "train"),
     **dict.fromkeys(("fastapi", "uvicorn", "apscheduler", "sse_starlette"), "serve"),
     "openai": "openai",
     "google": "gemini",
@@ -55,7 +56,7 @@ def cli(context: click.Context, home: str | None, space: str | None) -> None:
     context.obj = State(home, space)
 
 
-for module in (graph, ask, facts, exchange, people, constitution, night, review, digests, talk, forgetting, store, system):
+for module in (graph, ask, facts, exchange, people, constitution, night, review, pending, digests, talk, forgetting, store, system):
     for command in module.COMMANDS:
         cli.add_command(command)
 

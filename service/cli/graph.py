@@ -67,6 +67,7 @@ def import_(
                 "people": list(report.people),
                 "candidates": read.n_candidates,
                 "emotion_tags": read.n_tags,
+                "pending": read.n_pending,
                 "skipped": _skipped_json(report.skipped),
             }
         )
@@ -74,6 +75,11 @@ def import_(
     _show(report, "messages by" if _is_chat(opened) else "notes about")
     if read.n_episodes:  # also those that an earlier import stored but could not read
         click.echo(f"read: {read.n_candidates} candidate facts, {read.n_tags} emotion tags")
+    if read.n_pending:
+        click.echo(
+            f"{read.n_pending} messages could not be read and wait: `slowwave pending` says why, "
+            "`slowwave pending --drain` tries again"
+        )
     for note in (*(report.notes if report.n_new else ()), *report.skipped):
         click.echo(f"  {note}")
 
