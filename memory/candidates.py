@@ -122,7 +122,16 @@ class _Intake:
     def _is_known(
         self, subject_id: str | None, predicate: str, key: str, change: str, evidence: set[str]
     ) -> bool:
-        """Whether the same was taken from these messages before, whatever became of it."""
+        """Whether the same was taken from these messages before, as they read now, whatever became of it."""
+        version = tables.EpisodeVersion
+        is_reworded = (
+            select(version.id)
+            .where(
+                version.episode_id == tables.Evidence.episode_id,
+                version.replaced_at >= tables.Fact.recorded_at,
+            )
+            .exists()
+        )
         shared = (
             select(tables.Fact.id)
             .join(tables.Evidence, tables.Evidence.fact_id == tables.Fact.id)
@@ -146,6 +155,7 @@ def told_interval(candidate: FactCandidate, day: datetime) -> tuple[datetime | N
     An end says until when: its own date, else the day it was said; since when stays open.
     """
     start, end = candidate.valid_from, candidate.valid_to
+                ~is_reworded,
     if candidate.change == "end":
         if end is None:
             start, end = None, start or day

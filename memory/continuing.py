@@ -10,7 +10,7 @@ the keys they were stored under. The export is read once for this, and only wher
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -40,6 +40,7 @@ class Known:
     id: str
     renamed: dict[str, str]  # to the node of who had another name before
     key_names: dict[str, str]  # to the name under which this person's messages have their keys
+    last: datetime  # when the export's newest message of it was sent
 
 
 @dataclass(slots=True)
@@ -60,8 +61,9 @@ class _Chat:
 
 @dataclass(slots=True)
 class _Seen:
-    """Of one conversation of the export: who speaks, and who says which of the wanted messages."""
+    """Of one conversation of the export: who speaks, until when, and who says which of the wanted messages."""
 
+    last: datetime
     nodes: dict[str, str | None] = field(default_factory=dict)  # by name
     found: defaultdict[Said, set[str]] = field(default_factory=lambda: defaultdict(set))  # names
 
@@ -74,18 +76,27 @@ def continued(session: Session, space_id: str, export: Export) -> dict[str, Know
     wanted = {said for chat in chats for person in chat.samples.values() for said in person}
     wanted |= {said for chat in chats for end in chat.ends for _, said in end}
     found: dict[str, Known] = {}
+    titles = {chat.name for chat in chats}
     for conversation, seen in _look(session, space_id, export, wanted).items():
         for chat in chats:
             renamed = _renamed(chat, seen)
             nodes = {name: renamed.get(name) or node or names.key(name) for name, node in seen.nodes.items()}
-            if _is_same(export, conversation, chat, seen, nodes):
-                found[conversation] = Known(chat.id, renamed, _key_names(session, chat, nodes))
+            if _is_same(export, conversation, chat, seen, nodes, titles):
+                found[conversation] = Known(chat.id, renamed, _key_names(session, chat, nodes), seen.last)
                 break
     return found
 
 
-def _is_same(export: Export, conversation: str, chat: _Chat, seen: _Seen, nodes: dict[str, str]) -> bool:
-    if export.kind not in _NAMED_BY_PEOPLE:
+def _is_same(
+    export: Export,
+    conversation: str,
+    chat: _Chat,
+    seen: _Seen,
+    nodes: dict[str, str],
+    titles: Collection[str],
+) -> bool:
+    """A chat that has a title goes by it, unless no known one has it: then it was given another."""
+    if export.kind not in _NAMED_BY_PEOPLE and conversation[:255] in titles:
         return chat.name == conversation[:255]
     said = {(nodes[name], said) for said, people in seen.found.items() for name in people}
     return chat.is_continued_by(set(nodes.values()), said)
@@ -94,13 +105,17 @@ def _is_same(export: Export, conversation: str, chat: _Chat, seen: _Seen, nodes:
 def _look(session: Session, space_id: str, export: Export, wanted: set[Said]) -> dict[str, _Seen]:
     """One pass over the export. People count by whom a name leads to: they may have been renamed or merged since."""
     times = {time for time, _ in wanted}
-    seen: defaultdict[str, _Seen] = defaultdict(_Seen)
+    seen: dict[str, _Seen] = {}
     nodes: dict[str, str | None] = {}
     for message in export.messages():
         name = message.speaker
         if name not in nodes:
             nodes[name] = find_node(session, space_id, name)
-        chat = seen[message.conversation]
+        chat = seen.get(message.conversation)
+        if chat is None:
+            chat = seen[message.conversation] = _Seen(message.time)
+        elif message.time > chat.last:
+            chat.last = message.time
         chat.nodes[name] = nodes[name]
         if message.kind == "text" and message.time in times:
             said = (message.time.astimezone(UTC), message.text)

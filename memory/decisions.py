@@ -62,6 +62,7 @@ def decide(
     *,
     run_id: str | None,
     is_stated: bool = False,
+    is_alone: bool = False,
     instead_of: str | None = None,
     by: str | None = None,
     explain: Explain | None = None,
@@ -71,7 +72,8 @@ def decide(
     """The decision's id. Recorded is what accepting came to: STORE, MERGE into a fact, or CORRECT of others.
 
     Whichever of the three was asked for, the timeline of the accepted statements decides between them. REJECT of a
-    stored fact retracts it with every statement that it is made of. `is_stated` is for a statement that was made for
+    stored fact retracts it with every statement that it is made of; `is_alone` rejects the one statement, and the fact
+    stays where others say the same. `is_stated` is for a statement that was made for
     this decision: undone, it is rejected and no candidate. `instead_of` is a waiting statement of the same slot that this
     decision rejects as well. `by` is the id of the person who decided, for the ledger. `explain` is told what accepting
     came to and which facts it touched, and gives reasons to add. `slots` are those read ahead for this transaction.
@@ -93,7 +95,7 @@ def decide(
         kind, touched = _accept(effects, row, registry)
         why += explain(kind, touched) if explain else ()
     else:
-        _turn_away(effects, row, kind, registry)
+        _turn_away(effects, row, kind, registry, is_alone=is_alone)
     if instead_of is not None:
         effects.decide(instead_of, state="rejected")
     decision = tables.Decision(
@@ -207,8 +209,8 @@ def _accept(effects: _Effects, row: FactRow, registry: Registry) -> tuple[str, t
     return kind, touched
 
 
-def _turn_away(effects: _Effects, row: FactRow, kind: str, registry: Registry) -> None:
-    if row.state in ACCEPTED and kind == "REJECT":
+def _turn_away(effects: _Effects, row: FactRow, kind: str, registry: Registry, *, is_alone: bool) -> None:
+    if row.state in ACCEPTED and kind == "REJECT" and not is_alone:
         _retract(effects, row, registry)
     else:
         state = "rejected" if kind == "REJECT" else "quarantined"

@@ -68,6 +68,8 @@ class ImportReport:
     last: datetime | None
     notes: tuple[str, ...] = ()
     skipped: tuple[SkipCount, ...] = ()
+    n_edited: int = 0  # known messages that have other words now
+    n_deleted: int = 0  # known messages that are marked as deleted now
 
 
 @dataclass(frozen=True, slots=True)

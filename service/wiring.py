@@ -245,7 +245,14 @@ class Services:
                 progress=import_step,
             )
             return report, ReadReport(0, n_facts, 0) + self.read(read_step)
-        report = import_export(self.database, self.space_id, opened, clock=self.clock, progress=import_step)
+        report = import_export(
+            self.database,
+            self.space_id,
+            opened,
+            registry=self.registry,
+            clock=self.clock,
+            progress=import_step,
+        )
         return report, self.read(read_step)
 
     def read(self, progress: Progress = no_progress) -> ReadReport:

@@ -54,6 +54,7 @@ def verify(
             "decisions": lambda: standing.decided(session, space_id),
             "timeline": lambda: standing.settled(session, space_id, registry),
             "ledger": lambda: standing.recorded(session, space_id),
+            "versions": lambda: standing.reworded(session, space_id),
             "pins": lambda: standing.pinned(session, space_id),
             "pointer": lambda: artifacts.pointers(session, space_id),
             "files": lambda: artifacts.files(session, space_id, home, given.hashers),

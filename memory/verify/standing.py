@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from db import tables
 from memory import decisions, fact_rows
 from memory.registry import Registry
+from memory.rewording import LEDGER_KIND, digest
 from memory.verify.problems import Problem, several
 from memory.verify.rows import RESTORE
 
@@ -96,6 +97,28 @@ def recorded(session: Session, space_id: str) -> Iterator[Problem]:
         elif (row.undone_at is not None) != (row.id in undone):
             wrong.append(f"decision {row.id} was undone in one place and not in the other")
     wrong += [f"decision {decision_id} of the ledger is not there" for decision_id in sorted(hashes)]
+    yield from several("ledger", wrong, RESTORE)
+
+
+def reworded(session: Session, space_id: str) -> Iterator[Problem]:
+    """What messages were before is as the ledger recorded it, unless an erasure took something out of it since."""
+    entry, version = tables.LedgerEntry, tables.EpisodeVersion
+    told = select(entry.kind, entry.at, entry.payload).where(
+        entry.space_id == space_id, entry.kind.in_((LEDGER_KIND, "erasure"))
+    )
+    hashes: set[str] = set()
+    erased_at = None
+    for kind, at, payload in session.execute(told.order_by(entry.seq)):
+        if kind == LEDGER_KIND:
+            hashes.update(sha256 for _, sha256 in (*payload["edited"], *payload["deleted"]))
+        else:
+            erased_at = at
+    rows = session.scalars(select(version).where(version.space_id == space_id)).yield_per(2000)
+    wrong = [
+        f"a former version of message {row.episode_id} is not what the ledger recorded"
+        for row in rows
+        if digest(row) not in hashes and (erased_at is None or row.replaced_at > erased_at)
+    ]
     yield from several("ledger", wrong, RESTORE)
 
 

@@ -237,8 +237,8 @@ def test_a_pattern_that_is_none_is_refused() -> None:
 def test_equals_that_lie_far_apart_are_numbered_by_the_store(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("memory.importing._CHUNK", 2)
-    monkeypatch.setattr("memory.importing._N_REMEMBERED", 2)
+    monkeypatch.setattr("memory.storing.CHUNK", 2)
+    monkeypatch.setattr("memory.storing._N_REMEMBERED", 2)
     others = [("2025-01-02", "Bo", f"word {i}") for i in range(9)]
     said = [("2025-01-01", "Ana", "ok"), *others, ("2025-01-01", "Ana", "ok"), ("2025-01-01", "Ana", "ok")]
     path = tmp_path / "a.jsonl"
@@ -348,5 +348,6 @@ def test_somebody_new_in_a_known_chat_is_somebody_new(database: Database, tmp_pa
     path.write_text(discord("Ana", 20).replace("word", "other words"))
     import_file(database, space, path)
     path.write_text(discord("Cy", 20).replace("word", "quite other words"))
-    assert import_file(database, space, path).n_new == 20
+    report = import_file(database, space, path)
+    assert (report.n_new, report.n_edited) == (10, 10)  # Bo's have the same ids and times
     assert {person.name for person in list_people(database, space)} == {"Ana", "Bo", "Cy"}
