@@ -24,7 +24,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.gold import as_moment, export_of, load_gold, read_list
+from bench.chats import open_chat
+from bench.gold import as_moment, load_gold, read_list
 from bench.report import print_result
 from db.engine import Database, open_database, sqlite_url
 from memory import names
@@ -33,7 +34,7 @@ from memory.confidence import CALIBRATED, Thresholds
 from memory.embedders.minilm import MiniLM
 from memory.episodes import list_episodes
 from memory.errors import UnknownPerson
-from memory.importing import import_file
+from memory.importing import import_export
 from memory.index import Index
 from memory.people import find_person
 from memory.perspective import visible_episode_ids
@@ -92,7 +93,7 @@ class Bench:
         self.questions = read_list(folder / "questions.json")
         self.database = open_database(sqlite_url(home / "graph.db"))
         self.space_id, self.registry = ensure_space(self.database), Registry.load()
-        import_file(self.database, self.space_id, export_of(folder))
+        import_export(self.database, self.space_id, open_chat(folder))
         if facts == "gold":
             load_gold(self.database, self.space_id, read_list(folder / "facts.json"), self.registry)
         else:

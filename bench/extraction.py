@@ -16,28 +16,20 @@ from pathlib import Path
 from typing import Any
 
 from agents.extractors.rules import RuleExtractor
+from bench.chats import open_chat
 from bench.matching import Said, is_match, is_same_object, is_same_person
 from bench.report import print_result
-from memory.importing import open_export
 from memory.ports import Extractor, Roster
 from memory.types import Episode, FactCandidate
 
-GOLD_FILES = frozenset(
-    ["facts.json", "not_facts.json", "emotions.json", "constitution.json", "questions.json", "exam.json"]
-)
 _REPEATS = 3
 
 
 def read_chat(folder: Path) -> list[Episode]:
     """The export of a chat folder as episodes whose ids are the gold's message indices."""
-    files = [
-        p for p in sorted(folder.iterdir()) if p.is_file() and p.name not in GOLD_FILES and p.suffix != ".md"
-    ]
-    if len(files) != 1:
-        raise SystemExit(f"{folder} must hold one chat export beside the gold files; it holds {len(files)}")
     return [
         Episode(str(i), m.conversation, i, m.speaker, m.speaker, m.time, m.text, m.kind, m.is_edited)
-        for i, m in enumerate(open_export(files[0]).messages())
+        for i, m in enumerate(open_chat(folder).messages())
     ]
 
 

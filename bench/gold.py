@@ -14,7 +14,6 @@ from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import Any
 
-from bench.extraction import GOLD_FILES
 from db.engine import Database
 from memory import names
 from memory.episodes import list_episodes
@@ -22,20 +21,7 @@ from memory.facts import add_candidates
 from memory.registry import Registry
 from memory.types import Change, Episode, FactCandidate
 
-_EXPORTS = frozenset((".txt", ".json", ".jsonl", ".zip"))
 _NODES = ("person", "place", "organisation", "thing")
-
-
-def export_of(folder: Path) -> Path:
-    """The one chat export of the folder, gold files and notes aside."""
-    files = [
-        path
-        for path in sorted(folder.iterdir())
-        if path.is_file() and path.suffix.lower() in _EXPORTS and path.name not in GOLD_FILES
-    ]
-    if len(files) != 1:
-        raise SystemExit(f"{folder} must hold one chat export beside the gold files; it holds {len(files)}")
-    return files[0]
 
 
 def read_list(path: Path) -> list[dict[str, Any]]:

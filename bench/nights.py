@@ -20,8 +20,9 @@ from agents.entailment import HEAD_PATH, EntailmentHead
 from agents.extractors.rules import RuleExtractor
 from agents.judges import RuleJudge
 from bench.ask import UNANSWERABLE
+from bench.chats import open_chat
 from bench.claims import Claim, claims_of
-from bench.gold import export_of, heard_in, read_list, said
+from bench.gold import heard_in, read_list, said
 from bench.matching import Said, is_match, is_same_object, is_same_person
 from consolidation import check, decide, runs, score
 from consolidation.stage import NightContext, NightSettings, NightTools, no_progress
@@ -29,7 +30,7 @@ from db.engine import Database, open_database, sqlite_url
 from memory.embedders.minilm import MiniLM
 from memory.episodes import list_episodes
 from memory.facts import HOLDING, add_candidates, candidates, get_fact
-from memory.importing import import_file
+from memory.importing import import_export
 from memory.ports import Embedder, Entailer, Extractor, Roster
 from memory.reading import read_episodes
 from memory.registry import Registry
@@ -113,7 +114,7 @@ class Nights:
         self.gold = Gold.of(self.folder)
         self.database = open_database(sqlite_url(self.home / "graph.db"))
         self.space_id, self.registry = ensure_space(self.database), Registry.load()
-        import_file(self.database, self.space_id, export_of(self.folder))
+        import_export(self.database, self.space_id, open_chat(self.folder))
         kinds = ("text", "media", "deleted")
         self.episodes = {e.position: e for e in list_episodes(self.database, self.space_id, kinds=kinds)}
         self.now = max(episode.time for episode in self.episodes.values())

@@ -58,6 +58,9 @@ class _Frame:
     look: int
 
 
+_Resolve = Callable[[re.Match[str], _Frame], date | None]
+
+
 def find_dates(text: str, said: datetime, *, is_past: bool = False) -> list[When]:
     """Mentions in order of place, none overlapping; the longest reading of a place wins."""
     if not _HINT.search(text):
@@ -68,13 +71,23 @@ def find_dates(text: str, said: datetime, *, is_past: bool = False) -> list[When
             if any(match.start() < w.end + _beside(match) and w.start < match.end() for w in found):
                 continue
             is_since = bool(_SINCE.search(text, 0, match.start()))
-            frame = _Frame(said.date(), -1 if is_past or is_since else 1)
-            day = resolve(match, frame)
+            day = _resolved(match, resolve, said.date(), is_past=is_past, is_since=is_since)
             if day is not None:
                 found.append(
                     When(match.start(), match.end(), _midnight(day), precision, is_since, _hour(text, match))
                 )
     return sorted(found, key=lambda w: w.start)
+
+
+def _resolved(
+    match: re.Match[str], resolve: _Resolve, today: date, *, is_past: bool, is_since: bool
+) -> date | None:
+    """Back for what is past and after "since", else forward; after "from" whichever is nearer by half a year."""
+    if is_since and not is_past and _FROM.search(match.string, 0, match.start()):
+        ahead = resolve(match, _Frame(today, 1))
+        if ahead is not None and timedelta(0) <= ahead - today <= timedelta(183):
+            return ahead
+    return resolve(match, _Frame(today, -1 if is_past or is_since else 1))
 
 
 def _beside(match: re.Match[str]) -> int:
@@ -195,6 +208,19 @@ def _iso(match: re.Match[str], frame: _Frame) -> date | None:
     return _safe(int(match["year"]), int(match["m"]), int(match["day"]))
 
 
+def _slashed(match: re.Match[str], frame: _Frame) -> date | None:
+    """ "28/3", "3/28/2025": only where one of the numbers can be no month, for writers differ in their order."""
+    a, b = int(match["a"]), int(match["b"])
+    if (a > 12) == (b > 12):
+        return None
+    day, month = (a, b) if a > 12 else (b, a)
+    if match["year"]:
+        return _safe(int(match["year"][-2:]) + 2000, month, day)
+    years = (frame.today.year + offset for offset in (0, frame.look))
+    found = [d for y in years if (d := _safe(y, month, day)) and (d - frame.today).days * frame.look >= 0]
+    return found[0] if found else None
+
+
 def _add(day: date, unit: str, n: int) -> date:
     if unit in ("day", "week", "fortnight"):
         return day + timedelta(n * {"day": 1, "week": 7, "fortnight": 14}[unit])
@@ -239,6 +265,7 @@ _NEAR = {
     "the day after tomorrow": 2,
 }
 _SINCE = re.compile(r"\b(?:since|from|starting|as of)\s+(?:the\s+)?$", re.IGNORECASE)
+_FROM = re.compile(r"\b(?:from|starting|as of)\s+(?:the\s+)?$", re.IGNORECASE)
 _CLOCK = re.compile(
     r",?\s*(?:at|@)?\s*(?P<h>\d{1,2})(?:[:.](?P<m>\d{2})(?!\d))?\s*(?P<half>am\b|pm\b|(?<=[:.]\d\d))",
     re.IGNORECASE,
@@ -248,7 +275,6 @@ _HINT = re.compile(
     r"|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|\b(?:mon|tue|wed|thu|fri|sat)\b",
     re.IGNORECASE,
 )
-_Resolve = Callable[[re.Match[str], _Frame], date | None]
 
 
 def _compiled() -> Iterator[tuple[re.Pattern[str], _Resolve, Precision]]:
@@ -256,6 +282,7 @@ def _compiled() -> Iterator[tuple[re.Pattern[str], _Resolve, Precision]]:
     before = rf"(?:{_DAY},?\s+)?(?:the\s+)?"
     rows: list[tuple[str, _Resolve, Precision]] = [
         (r"\b(?P<year>(?:19|20)\d\d)-(?P<m>\d\d)-(?P<day>\d\d)\b", _iso, "day"),
+        (r"(?<![\d/.:])(?P<a>\d{1,2})/(?P<b>\d{1,2})(?:/(?P<year>(?:20)?\d\d))?(?![\d/])", _slashed, "day"),
         (rf"\b{before}{_NTH}\s+(?:of\s+)?{_MONTH}\b{year}", _named_day, "day"),
         (rf"\b{before}{_MONTH}\s+(?:the\s+)?{_NTH}\b(?![:.]\d){year}", _named_day, "day"),
         (rf"\b(?:{_DAY},?\s+)?the\s+(?P<day>\d{{1,2}})(?:st|nd|rd|th)\b", _nth, "day"),
@@ -276,7 +303,7 @@ def _compiled() -> Iterator[tuple[re.Pattern[str], _Resolve, Precision]]:
         ),
         (r"\b(?:in|since|from|back in|of)\s+(?P<year>(?:19|20)\d\d)\b", _year_only, "year"),
         (
-            rf"(?<!the )\b(?P<n>{COUNT})\s+{_UNIT}\b(?!\s+(?:old|later|away|off|of age|flat|in\b))",
+            rf"(?<!the )(?<!once )(?<!twice )(?<!times )\b(?P<n>{COUNT})\s+{_UNIT}\b(?!\s+(?:old|later|away|off|of age|flat|in\b))",
             _ago,
             "duration",
         ),

@@ -175,7 +175,7 @@ def learn_places(episodes: Iterable[Episode], names: dict[str, str]) -> frozense
     return frozenset(
         w
         for w, n in after.items()
-        if (n >= other[w] or n >= 3 and 2 * n >= other[w]) and (w in names or not lexicon().is_ordinary(w))
+        if (n >= other[w] or (n >= 3 and 2 * n >= other[w])) and (w in names or not lexicon().is_ordinary(w))
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from agents.extractors.dates import find_dates
 from agents.extractors.names import take_name, take_organisation, take_place
@@ -39,9 +39,20 @@ def first_day(scene: Scene) -> Iterator[Proposal]:
     """ "First week at Corvane Freight survived": where the speaker works from about now on."""
     if match := _FIRST_DAY.search(scene.text):
         where = take_organisation(match["o"], scene.sentence.is_cased)
-        spec = Spec("update", "organisation", is_past=True)
+        spec = Spec("update", "organisation", day=_first_of(match["unit"].lower(), scene))
         whose = scene.talk.owner(match["whose"]) if match["whose"] else scene.talk.speaker
         yield from scene.fact(whose, "workplace", where, "first-day", 0.75, spec)
+
+
+def _first_of(unit: str, scene: Scene) -> datetime:
+    """The day a first day or week began: one that is said, else the Monday of the week that is over or ending."""
+    if said := next((when.day for when in scene.dates() if when.is_day), None):
+        return said
+    if unit == "month":
+        return scene.today - timedelta(days=30)
+    if unit == "week":
+        return scene.today - timedelta(days=scene.today.weekday() if scene.today.weekday() > 2 else 7)
+    return scene.today
 
 
 def first_night(scene: Scene) -> Iterator[Proposal]:
@@ -281,7 +292,7 @@ _FIRST_NIGHT = re.compile(
     re.IGNORECASE,
 )
 _FIRST_DAY = re.compile(
-    r"(?:\b(?P<whose>my|his|her|(?-i:[A-ZÀ-Þ])[\w-]+'s) )?\bfirst (?:day|week|month|shift|morning) (?:working )?(?:at|with|for) "
+    r"(?:\b(?P<whose>my|his|her|(?-i:[A-ZÀ-Þ])[\w-]+'s) )?\bfirst (?P<unit>day|week|month|shift|morning) (?:working )?(?:at|with|for) "
     r"(?!(?:the |my )?(?:new )?(?:job|place|house|flat|home|work|gym|school|uni)\b)(?P<o>[^,.!?]+)",
     re.IGNORECASE,
 )
