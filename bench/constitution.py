@@ -27,12 +27,12 @@ import numpy as np
 import numpy.typing as npt
 
 from agents.constitutions import HabitWriter
-from bench.gold import export_of
+from bench.chats import open_chat
 from bench.report import print_result
 from db.engine import open_database, sqlite_url
 from memory.embedders.minilm import MiniLM
 from memory.episodes import list_episodes
-from memory.importing import import_file
+from memory.importing import import_export
 from memory.names import first, key
 from memory.people import list_people
 from memory.ports import Embedder
@@ -74,7 +74,7 @@ def describe(folder: Path, home: Path, names: Sequence[str]) -> tuple[dict[str, 
     """Our lines of each of them, and the share of lines that rest on nothing but their own messages."""
     database = open_database(sqlite_url(home / "graph.db"))
     space_id = ensure_space(database)
-    import_file(database, space_id, export_of(folder))
+    import_export(database, space_id, open_chat(folder))
     every = list_episodes(database, space_id, kinds=("text", "media", "deleted"))
     said = {episode.id: episode for episode in every}
     people = list_people(database, space_id)

@@ -14,6 +14,7 @@ def run(context: NightContext, progress: Progress) -> StageResult:
         context.tools.extractor,
         context.tools.tagger,
         context.tools.registry,
+        withhold=context.tools.withhold,
         clock=context.clock,
         progress=progress,
     )

@@ -30,6 +30,7 @@ from memory.ports import (
     PatientExtractor,
     Reading,
     Roster,
+    Withhold,
     utc_now,
 )
 from memory.registry import Registry
@@ -73,11 +74,15 @@ def read_episodes(
     tagger: EmotionTagger,
     registry: Registry,
     *,
+    withhold: Withhold | None = None,
     clock: Clock = utc_now,
     progress: Progress | None = None,
 ) -> ReadReport:
-    """Read every observed text that this extractor has not read. Reading twice adds nothing."""
-    reader = _Reader(database, space_id, extractor, tagger, registry, clock)
+    """Read every observed text that this extractor has not read. Reading twice adds nothing.
+
+    What `withhold` names counts as read and is shown to nobody.
+    """
+    reader = _Reader(database, space_id, extractor, tagger, registry, withhold, clock)
     unread = list_episodes(database, space_id, unread_by=extractor.name)
     new_ids: dict[str, set[str]] = defaultdict(set)
     for episode in unread:
@@ -121,12 +126,16 @@ class _Reader:
     extractor: Extractor
     tagger: EmotionTagger
     registry: Registry
+    withhold: Withhold | None
     clock: Clock
 
     def read(self, context: Sequence[Episode], stretch: Sequence[Episode]) -> ReadReport:
         """Models first, then everything they found and the marks in one transaction."""
-        found = self._extract(context, stretch)
-        tags = list(_tags(self.tagger, stretch))
+        withheld = self.withhold([*context, *stretch]) if self.withhold else ()
+        shown = [episode for episode in stretch if episode.id not in withheld]
+        before = [episode for episode in context if episode.id not in withheld]
+        found = self._extract(before, shown) if shown else Reading([])
+        tags = list(_tags(self.tagger, shown))
         with self.database.transaction() as session:
             unread = still_unread(session, [episode.id for episode in stretch], self.extractor.name)
             candidates = [item for item in found.candidates if not unread.isdisjoint(item.episode_ids)]

@@ -31,6 +31,7 @@ from memory.ports import (
     Judge,
     Referee,
     Teacher,
+    Withhold,
     utc_now,
 )
 from memory.registry import Registry
@@ -149,6 +150,13 @@ class Services:
 
         return ModelReferee(self.chat_model)
 
+    @property
+    def withhold(self) -> Withhold:
+        """Which messages no reader sees: orders to machines."""
+        from agents.pasted import pasted
+
+        return pasted
+
     @cached_property
     def constitution_writer(self) -> ConstitutionWriter:
         from agents.constitutions import HabitWriter, ModelConstitutionWriter
@@ -199,6 +207,7 @@ class Services:
             registry=self.registry,
             teacher=self.teacher,
             digester=self.digester,
+            withhold=self.withhold,
             entailer=self.entailer,
             referee=self.referee,
         )
@@ -255,6 +264,20 @@ class Services:
         )
         return report, self.read(read_step)
 
+    def preview(self, opened: Export, *, import_step: Progress = no_progress) -> ImportReport:
+        """What importing the chats would do to this space; it is done and taken back."""
+        from memory.importing import import_export
+
+        return import_export(
+            self.database,
+            self.space_id,
+            opened,
+            registry=self.registry,
+            is_preview=True,
+            clock=self.clock,
+            progress=import_step,
+        )
+
     def read(self, progress: Progress = no_progress) -> ReadReport:
         """Extract from episodes that nobody has read yet, those that wait among them."""
         from memory.reading import read_episodes
@@ -266,6 +289,7 @@ class Services:
                 self.extractor,
                 self.tagger,
                 self.registry,
+                withhold=self.withhold,
                 clock=self.clock,
                 progress=progress,
             )
