@@ -10,7 +10,7 @@ the keys they were stored under. The export is read once for this, and only wher
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -75,31 +75,51 @@ def continued(session: Session, space_id: str, export: Export) -> dict[str, Know
         return {}
     wanted = {said for chat in chats for person in chat.samples.values() for said in person}
     wanted |= {said for chat in chats for end in chat.ends for _, said in end}
+    shelf = _Shelf.of(chats, goes_by_title=export.kind not in _NAMED_BY_PEOPLE)
     found: dict[str, Known] = {}
-    titles = {chat.name for chat in chats}
     for conversation, seen in _look(session, space_id, export, wanted).items():
-        for chat in chats:
-            renamed = _renamed(chat, seen)
-            nodes = {name: renamed.get(name) or node or names.key(name) for name, node in seen.nodes.items()}
-            if _is_same(export, conversation, chat, seen, nodes, titles):
-                found[conversation] = Known(chat.id, renamed, _key_names(session, chat, nodes), seen.last)
-                break
+        chat = shelf.find(conversation, seen)
+        if chat is not None:
+            renamed, nodes = _identities(chat, seen)
+            found[conversation] = Known(chat.id, renamed, _key_names(session, chat, nodes), seen.last)
     return found
 
 
-def _is_same(
-    export: Export,
-    conversation: str,
-    chat: _Chat,
-    seen: _Seen,
-    nodes: dict[str, str],
-    titles: Collection[str],
-) -> bool:
-    """A chat that has a title goes by it, unless no known one has it: then it was given another."""
-    if export.kind not in _NAMED_BY_PEOPLE and conversation[:255] in titles:
-        return chat.name == conversation[:255]
-    said = {(nodes[name], said) for said, people in seen.found.items() for name in people}
-    return chat.is_continued_by(set(nodes.values()), said)
+@dataclass(frozen=True, slots=True)
+class _Shelf:
+    """The known chats of one format, to be found by their titles or by what was said in them."""
+
+    by_title: dict[str, _Chat]
+    by_words: dict[Said, list[_Chat]]
+    goes_by_title: bool  # whether a title that is known says enough
+
+    @classmethod
+    def of(cls, chats: Sequence[_Chat], *, goes_by_title: bool) -> _Shelf:
+        by_words: dict[Said, list[_Chat]] = {}
+        for chat in chats:
+            for said in {said for end in chat.ends for _, said in end}:
+                by_words.setdefault(said, []).append(chat)
+        return cls({chat.name: chat for chat in chats}, by_words, goes_by_title)
+
+    def find(self, conversation: str, seen: _Seen) -> _Chat | None:
+        """A chat that has a title goes by it, unless no known one has it: then it may have been given another."""
+        titled = self.by_title.get(conversation[:255])
+        if titled is not None and self.goes_by_title:
+            return titled
+        near = {chat.id: chat for said in seen.found for chat in self.by_words.get(said, ())}
+        for chat in sorted(near.values(), key=lambda chat: chat.name):
+            _, nodes = _identities(chat, seen)
+            said = {(nodes[name], said) for said, people in seen.found.items() for name in people}
+            if chat.is_continued_by(set(nodes.values()), said):
+                return chat
+        return titled
+
+
+def _identities(chat: _Chat, seen: _Seen) -> tuple[dict[str, str], dict[str, str]]:
+    """Who was renamed, and everybody's node (or key, for somebody new), by the names of the export."""
+    renamed = _renamed(chat, seen)
+    nodes = {name: renamed.get(name) or node or names.key(name) for name, node in seen.nodes.items()}
+    return renamed, nodes
 
 
 def _look(session: Session, space_id: str, export: Export, wanted: set[Said]) -> dict[str, _Seen]:

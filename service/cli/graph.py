@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from memory.importers.detect import Export
 
 N_PREVIEWED = 80  # characters of a message that a preview shows
+N_NAMED = 12  # people of an export that are named; the others are counted
 
 
 @click.command("import")
@@ -50,8 +51,10 @@ def import_(
     options = ImportOptions(state.settings.timezone, me, Bots.of(bots, patterns))
     with Bars() as bars:
         opened = find_notebook(file) or open_export(file, options, progress=bars.step("look"))
+        if preview:
+            would = _would(state, opened, bars) if _is_chat(opened) else None
     if preview:
-        _preview(_looks_json(opened), as_json=as_json)
+        _preview(_looks_json(opened, would), as_json=as_json)
         return
     with state.services() as services, Bars() as bars:
         report, read = services.bring_in(
@@ -64,6 +67,8 @@ def import_(
                 "kind": report.kind,
                 "messages": report.n_messages,
                 "new": report.n_new,
+                "edited": report.n_edited,
+                "deleted": report.n_deleted,
                 "people": list(report.people),
                 "candidates": read.n_candidates,
                 "emotion_tags": read.n_tags,
@@ -80,19 +85,31 @@ def import_(
             f"{read.n_pending} messages could not be read and wait: `slowwave pending` says why, "
             "`slowwave pending --drain` tries again"
         )
-    for note in (*(report.notes if report.n_new else ()), *report.skipped):
+    for note in (*(report.notes if _is_news(report) else ()), *report.skipped):
         click.echo(f"  {note}")
 
 
+def _is_news(report: ImportReport) -> bool:
+    return bool(report.n_new or report.n_edited or report.n_deleted)
+
+
 def _show(report: ImportReport, what: str) -> None:
-    if report.n_new == 0:
+    if not _is_news(report):
         click.echo(f"nothing new: all {report.n_messages} messages were here already")
-    else:
-        click.echo(
-            f"{report.kind}: {report.n_new} new of {report.n_messages} "
-            f"{what} {', '.join(report.people) or 'nobody'}, "
-            f"{day(report.first)} to {day(report.last)}"
-        )
+        return
+    click.echo(
+        f"{report.kind}: {report.n_new} new of {report.n_messages} {what} {_named(report.people)}, "
+        f"{day(report.first)} to {day(report.last)}"
+    )
+    if report.n_edited or report.n_deleted:
+        click.echo(f"  of those known before, {report.n_edited} were edited and {report.n_deleted} deleted")
+
+
+def _named(people: Sequence[str]) -> str:
+    """The first of the people, and how many others there are."""
+    n_others = len(people) - N_NAMED
+    shown = ", ".join(people[:N_NAMED]) or "nobody"
+    return f"{shown} and {n_others} others" if n_others > 0 else shown
 
 
 def _is_chat(opened: Export | Notebook) -> bool:
@@ -101,10 +118,20 @@ def _is_chat(opened: Export | Notebook) -> bool:
     return isinstance(opened, Export)
 
 
-def _looks_json(opened: Export | Notebook) -> list[dict[str, Any]]:
+def _would(state: State, opened: Any, bars: Bars) -> dict[str, int] | None:
+    """What the import would do to the messages of the store; None where there is no store yet."""
+    store = state.settings.url
+    if store.startswith("sqlite:///") and not Path(store.removeprefix("sqlite:///")).exists():
+        return None
+    with state.services() as services:
+        report = services.preview(opened, import_step=bars.step("compare"))
+    return {"new": report.n_new, "edited": report.n_edited, "deleted": report.n_deleted}
+
+
+def _looks_json(opened: Export | Notebook, would: dict[str, int] | None) -> list[dict[str, Any]]:
     from memory.importers.detect import Export
 
-    return _chats_json(opened) if isinstance(opened, Export) else [_notes_json(opened)]
+    return _chats_json(opened, would) if isinstance(opened, Export) else [_notes_json(opened)]
 
 
 def _notes_json(notebook: Notebook) -> dict[str, Any]:
@@ -120,12 +147,13 @@ def _notes_json(notebook: Notebook) -> dict[str, Any]:
     }
 
 
-def _chats_json(export: Export) -> list[dict[str, Any]]:
+def _chats_json(export: Export, would: dict[str, int] | None) -> list[dict[str, Any]]:
     from memory.importers.tally import Tally
 
     tally = Tally()
     for row in export.rows():
         tally.add(row)
+    counts = would or {"new": tally.n_messages, "edited": 0, "deleted": 0}
     return [
         {
             "kind": export.kind,
@@ -137,6 +165,7 @@ def _chats_json(export: Export) -> list[dict[str, Any]]:
             "last": day(chat.last),
             "notes": list(export.notes),
             "skipped": _skipped_json(tally.skipped),
+            "would": counts,
             "rows": [_row_json(message) for message in chat.shown],
         }
         for conversation, chat in tally.chats.items()
@@ -156,13 +185,18 @@ def _preview(chats: Sequence[dict[str, Any]], *, as_json: bool) -> None:
         print_json(chats)
         return
     for chat in chats:
-        names = ", ".join(chat["people"])
         click.echo(
-            f"{chat['kind']}: {chat['messages']} messages by {names}, {chat['first']} to {chat['last']}"
+            f"{chat['kind']}: {chat['messages']} messages by {_named(chat['people'])}, "
+            f"{chat['first']} to {chat['last']}"
         )
         click.echo(f"  conversation: {chat['conversation']}")
         for row in chat.get("rows", ()):
             click.echo(f"  {row['time']} {row['speaker']}: {_short(row['text'])}")
+    if chats and (would := chats[0].get("would")):
+        click.echo(
+            f"  importing would add {would['new']}, change {would['edited']} that were edited "
+            f"and mark {would['deleted']} that were deleted"
+        )
     for note in chats[0]["notes"] if chats else ():
         click.echo(f"  {note}")
     for count in chats[0].get("skipped", ()) if chats else ():

@@ -50,7 +50,8 @@ def test_every_command_explains_itself_without_a_home(empty: Any, command: list[
 def test_import_reports_what_it_did_and_again_that_there_is_nothing_new(empty: Any, chat: Path) -> None:
     first = empty("import", chat, "--json").json
     assert set(first) == {
-        "source", "kind", "messages", "new", "people", "candidates", "emotion_tags", "skipped",
+        "source", "kind", "messages", "new", "edited", "deleted", "people", "candidates", "emotion_tags",
+        "pending", "skipped",
     }  # fmt: skip
     assert (first["kind"], first["messages"], first["new"]) == ("jsonl", 5, 5)
     assert first["people"] == ["Ada Lund", "Bo Rask"]
@@ -69,6 +70,24 @@ def test_a_preview_writes_nothing_not_even_a_home(empty: Any, chat: Path) -> Non
     (found,) = empty("import", chat, "--preview", "--json").json
     assert (found["messages"], found["skipped"], len(found["rows"])) == (5, [], 3)
     assert not empty.home.exists()
+
+
+def test_a_preview_tells_what_importing_would_change(empty: Any, tmp_path: Path) -> None:
+    def export(name: str, *words: str) -> Path:
+        lines = [f"12/03/2025, 18:0{i} - {('Ana', 'Bo')[i % 2]}: {said}" for i, said in enumerate(words)]
+        path = tmp_path / name
+        path.write_text("\n".join(lines) + "\n")
+        return path
+
+    empty("import", export("a.txt", "one", "two", "three"))
+    rows = empty.rows()
+    later = export("b.txt", "one", "This message was deleted", "drei <This message was edited>", "four")
+    would = {"new": 1, "edited": 1, "deleted": 1}
+    assert empty("import", later, "--preview", "--json").json[0]["would"] == would
+    assert "would add 1, change 1 that were edited and mark 1" in empty("import", later, "--preview").out
+    assert empty.rows() == rows
+    report = empty("import", later, "--json").json
+    assert {key: report[key] for key in would} == would
 
 
 def test_what_bo_lets_a_program_write_becomes_no_fact(empty: Any, chat: Path) -> None:
