@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from agents.convictions import strength
 from consolidation.stage import NightContext, Progress, SalienceWeights, StageResult
 from db.tables import EmotionTag, Episode, Evidence, Fact, FactUse
+from memory import permanence
 from memory.decay import Held, decay
 from memory.fact_rows import chunks
 from memory.registry import Predicate, Registry
@@ -80,11 +81,12 @@ class Scored:
     is_pinned: bool = False
     use: Use | None = None
     known_novelty: float | None = None  # of a stored fact: how new it was when it came
+    volatility: str | None = None  # where its words say otherwise than its predicate
 
 
 def terms_of(fact: Scored, voices: Sequence[Voice], around: Around, registry: Registry) -> dict[str, float]:
     """The named terms, each in [0, 1]."""
-    predicate = registry.get(fact.predicate)
+    predicate = permanence.as_stated(registry.get(fact.predicate), fact.volatility)
     return {
         "identity": TOPICS.get(predicate.topic, OTHER_TOPIC) * STAYS[predicate.volatility],
         "novelty": _novelty(fact, around),
@@ -260,6 +262,7 @@ def _score(session: Session, rows: Sequence[Fact], around: Around, context: Nigh
             is_pinned=row.pinned_at is not None,
             use=asked.get(row.id),
             known_novelty=was,
+            volatility=row.volatility,
         )
         terms = terms_of(fact, voices.get(row.id, ()), around, context.tools.registry)
         row.salience_terms = {name: round(value, 4) for name, value in terms.items()}

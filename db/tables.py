@@ -355,6 +355,8 @@ class Fact(Base):
     salience_terms: Mapped[dict[str, Any] | None]
     check_result: Mapped[dict[str, Any] | None]
     pinned_at: Mapped[datetime | None]  # since when it never fades and is always trained
+    # never | years | months | days, where its words say otherwise than its predicate (memory/permanence.py)
+    volatility: Mapped[str | None] = mapped_column(String(8))
 
 
 class Evidence(Base):

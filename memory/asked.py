@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from db.engine import Database
-from memory import names, staleness, timing, values
+from memory import names, permanence, staleness, timing, values
 from memory.confidence import Thresholds
 from memory.decay import Held, decay
 from memory.episodes import get_episodes
@@ -125,7 +125,7 @@ class Asked:
 
     def _left(self, fact: Fact, said: Mapping[str, datetime]) -> float:
         times = [said[episode_id] for episode_id in fact.evidence if episode_id in said]
-        held = Held(self.registry.get(fact.predicate), times, is_pinned=fact.is_pinned)
+        held = Held(permanence.as_stated(self.registry.get(fact.predicate), fact.volatility), times, is_pinned=fact.is_pinned)
         return decay(held, self.now)
 
     def answer(self, text: str, confidence: float, facts: Sequence[Fact]) -> Answer:
@@ -133,7 +133,7 @@ class Asked:
         unique = list({fact.id: fact for fact in facts}.values())
         ids = [episode_id for fact in unique for episode_id in fact.evidence]
         evidence = tuple(get_episodes(self.database, self.space_id, list(dict.fromkeys(ids))))
-        stale = staleness.note(unique, evidence, self.now, self.registry)
+        stale = staleness.note(unique, evidence, self.now)
         said = f"{text} {stale}" if stale else text
         return Answer(said, False, confidence, tuple(unique), evidence, self.explain)
 

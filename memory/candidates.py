@@ -1,8 +1,9 @@
 """Take in what an extractor proposes, as facts of state `candidate`. Stored facts are not touched here.
 
 Refused, with a count in the log: a candidate that rests on a message a model wrote or on no known message, an
-interval that ends before it starts, an empty name or value, under a strict registry an unknown predicate. What is known from the same messages is not added
-twice, so that reading again adds nothing.
+interval that ends before it starts, an empty name or value, under a strict registry an unknown predicate. What is known
+from the same messages is not added twice, so that reading again adds nothing. No candidate is surer than its least
+trusted message (`memory.trust`).
 """
 
 from __future__ import annotations
@@ -10,16 +11,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from datetime import datetime, tzinfo
+from typing import NamedTuple, get_args
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from db import tables
-from memory import names, values
+from memory import names, permanence, values
 from memory.fact_rows import day_of, timezone
 from memory.people import get_or_create_node
 from memory.ports import Clock, utc_now
-from memory.registry import MAX_NAME, Registry, as_name
+from memory.registry import MAX_NAME, Registry, Volatility, as_name
+from memory.trust import least
 from memory.types import FactCandidate
 
 _log = logging.getLogger(__name__)
@@ -67,14 +70,15 @@ class _Intake:
         value = clean_value(candidate.object)
         predicate = as_name(candidate.predicate)[:MAX_NAME]
         evidence = sorted(set(candidate.episode_ids))
-        origins = {self.episodes[item][1] if item in self.episodes else "unknown" for item in evidence}
+        origins = {self.episodes[item].origin if item in self.episodes else "unknown" for item in evidence}
         if not evidence or not origins <= {"observed", "inferred"}:
             return _REFUSED
         if not predicate or not 0 < len(value) <= MAX_OBJECT or not names.clean(candidate.subject):
             return _REFUSED
         if self.registry.is_strict and not self.registry.get(predicate).is_known:
             return _REFUSED
-        first = min(self.episodes[item][0] for item in evidence)
+        first = min(self.episodes[item].time for item in evidence)
+        trust = least((self.episodes[item].origin, self.episodes[item].source) for item in evidence)
         interval = told_interval(candidate, day_of(first, self.zone))
         if interval is None:
             return _REFUSED
@@ -95,10 +99,11 @@ class _Intake:
             state="candidate",
             change=candidate.change,
             corrects=candidate.corrects,
-            confidence=min(1.0, max(0.0, float(candidate.confidence))),
+            confidence=min(trust, max(0.0, float(candidate.confidence))),
             origin="inferred" if candidate.is_inferred or "inferred" in origins else "observed",
             rule=candidate.rule[:128],
             asserted_by=self._node(candidate.asserted_by, "person"),
+            volatility=self._volatility(candidate, predicate, value),
         )
         self.session.add(fact)
         self.session.flush()
@@ -106,6 +111,14 @@ class _Intake:
             self.session.add(tables.Evidence(fact_id=fact.id, episode_id=episode_id, space_id=self.space_id))
         self.session.flush()
         return fact.id
+
+    def _volatility(self, candidate: FactCandidate, name: str, value: str) -> str | None:
+        """How long this statement lasts, where that is not what its predicate says."""
+        predicate = self.registry.get(name)
+        own = permanence.held(predicate, None)
+        texts = [self.episodes[item].text for item in candidate.episode_ids if item in self.episodes]
+        judged = candidate.volatility or permanence.volatility_of(predicate, value, texts)
+        return judged if judged != own and judged in get_args(Volatility) else None
 
     def _node(self, name: str, kind: str) -> str | None:
         if not names.clean(name):
@@ -142,6 +155,7 @@ class _Intake:
                 tables.Fact.object_key == key,
                 tables.Fact.change == change,
                 tables.Evidence.episode_id.in_(sorted(evidence)),
+                ~is_reworded,
             )
             .group_by(tables.Fact.id)
             .having(func.count() == len(evidence))
@@ -155,7 +169,6 @@ def told_interval(candidate: FactCandidate, day: datetime) -> tuple[datetime | N
     An end says until when: its own date, else the day it was said; since when stays open.
     """
     start, end = candidate.valid_from, candidate.valid_to
-                ~is_reworded,
     if candidate.change == "end":
         if end is None:
             start, end = None, start or day
@@ -169,14 +182,23 @@ def clean_value(value: str) -> str:
     return " ".join(value.replace("\x00", "").split())
 
 
-def _episodes(session: Session, space_id: str, ids: set[str]) -> dict[str, tuple[datetime, str]]:
-    """Time and origin of the episodes that this space holds."""
-    found: dict[str, tuple[datetime, str]] = {}
-    wanted = sorted(ids)
+class _Told(NamedTuple):
+    """What is asked of a message that a candidate rests on; `source` is the kind of its source."""
+
+    time: datetime
+    origin: str
+    source: str
+    text: str
+
+
+def _episodes(session: Session, space_id: str, ids: set[str]) -> dict[str, _Told]:
+    """Those of the episodes that this space holds."""
+    found: dict[str, _Told] = {}
+    wanted, row = sorted(ids), tables.Episode
+    query = select(row.id, row.time, row.origin, tables.Source.kind, row.text).join(
+        tables.Source, tables.Source.id == row.source_id
+    )
     for start in range(0, len(wanted), 500):
-        query = select(tables.Episode.id, tables.Episode.time, tables.Episode.origin).where(
-            tables.Episode.space_id == space_id, tables.Episode.id.in_(wanted[start : start + 500])
-        )
-        for episode_id, time, origin in session.execute(query):
-            found[episode_id] = (time, origin)
+        part = query.where(row.space_id == space_id, row.id.in_(wanted[start : start + 500]))
+        found |= {episode_id: _Told(*told) for episode_id, *told in session.execute(part)}
     return found

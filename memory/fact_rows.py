@@ -65,6 +65,7 @@ class FactRow:
     salience: float | None
     salience_terms: dict[str, Any] | None
     pinned_at: datetime | None
+    volatility: str | None
     evidence: tuple[Heard, ...] = ()  # oldest first
 
 

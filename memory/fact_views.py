@@ -12,11 +12,11 @@ from typing import Any, cast
 
 from sqlalchemy.orm import Session
 
-from memory import fact_rows, families, moments, names, values
+from memory import fact_rows, families, moments, names, permanence, values
 from memory.fact_rows import ACCEPTED, FactRow
 from memory.perspective import visible_among
 from memory.ports import Clock
-from memory.registry import Registry
+from memory.registry import LASTING, Registry
 from memory.rewind import rewind
 from memory.timeline import Resolved, resolve
 from memory.types import Change, Fact, FactStatus
@@ -170,7 +170,7 @@ def _fact(run: Resolved, rows: Mapping[str, FactRow], at: datetime, registry: Re
     if run.is_retracted and retracted_at is None and run.superseded_by is not None:
         retracted_at = rows[run.superseded_by].recorded_at
     said = [item.time for item in oldest_first] + ([run.valid_from] if run.valid_from else [])
-    lasting = registry.get(row.predicate).lasting
+    volatility = permanence.held(registry.get(row.predicate), row.volatility)
     return replace(
         plain(row),
         object=run.object,
@@ -183,8 +183,9 @@ def _fact(run: Resolved, rows: Mapping[str, FactRow], at: datetime, registry: Re
         evidence=tuple(item.episode_id for item in oldest_first),
         change=cast(Change, run.change),
         superseded_by=run.superseded_by,
-        is_stale=status in HOLDING and _is_stale(said, lasting, at),
+        is_stale=status in HOLDING and _is_stale(said, LASTING[volatility], at),
         is_pinned=any(rows[member].pinned_at is not None for member in run.members),
+        volatility=volatility,
     )
 
 
@@ -219,4 +220,5 @@ def plain(row: FactRow) -> Fact:
         salience=row.salience,
         salience_terms=row.salience_terms,
         is_pinned=row.pinned_at is not None,
+        volatility=row.volatility or "years",
     )

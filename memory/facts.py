@@ -11,21 +11,22 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
 from db import tables
 from db.engine import Database
-from memory import fact_rows
+from memory import fact_rows, permanence
 from memory.candidates import add_candidates
 from memory.decisions import KINDS, decide, list_decisions, undo
 from memory.errors import UnknownFact
 from memory.fact_rows import FactRow
 from memory.fact_views import HOLDING, Asked, Choice, plain, read
 from memory.ports import Clock, utc_now
-from memory.registry import Registry
+from memory.registry import Registry, Volatility
+from memory.sensitive import kinds_of_fact
 from memory.types import Fact, FactStatus
 from memory.wordings import Wordings, fill
 
@@ -229,6 +230,8 @@ def fact_json(fact: Fact) -> dict[str, Any]:
         "evidence": list(fact.evidence),
         "status": fact.status,
         "stale": fact.is_stale,
+        "sensitive": list(kinds_of_fact(fact)),
+        "kind": permanence.permanence(cast(Volatility, fact.volatility)),
     }
 
 

@@ -43,11 +43,6 @@ class Predicate:
     inverse: str | None = None
     is_known: bool = True
 
-    @property
-    def lasting(self) -> timedelta | None:
-        """How long the value counts as fresh after it was last said; None is for ever."""
-        return LASTING[self.volatility]
-
 
 class Registry:
     def __init__(self, predicates: Mapping[str, Predicate], *, is_strict: bool = False) -> None:

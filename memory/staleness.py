@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from memory.registry import Registry
 from memory.types import Episode, Fact
 from memory.wordings import spoken
 
@@ -17,17 +16,17 @@ def last_said(fact: Fact, evidence: Sequence[Episode]) -> datetime | None:
     return max((episode.time for episode in evidence if episode.id in fact.evidence), default=None)
 
 
-def is_stale(fact: Fact, said: datetime, now: datetime, registry: Registry) -> bool:
+def is_stale(fact: Fact, said: datetime, now: datetime) -> bool:
     """Only what is thought to hold still can be stale."""
-    lasts = LASTS.get(registry.get(fact.predicate).volatility)
+    lasts = LASTS.get(fact.volatility)
     return lasts is not None and fact.valid_to is None and now - said > lasts
 
 
-def note(facts: Sequence[Fact], evidence: Sequence[Episode], now: datetime, registry: Registry) -> str:
+def note(facts: Sequence[Fact], evidence: Sequence[Episode], now: datetime) -> str:
     """A sentence where the last of the facts is stale, "" where it is not."""
     if not facts:
         return ""
     said = last_said(facts[-1], evidence)
-    if said is None or not is_stale(facts[-1], said, now, registry):
+    if said is None or not is_stale(facts[-1], said, now):
         return ""
     return f"(Last said on {spoken(said.date().isoformat())}.)"

@@ -112,6 +112,7 @@ class FactCandidate:
     change: Change = "state"
     corrects: str | None = None  # the value that is withdrawn, where the words name it
     is_inferred: bool = False  # nobody said it: it follows from all of its messages together
+    volatility: str | None = None  # where the extractor judged it; else memory/permanence.py does
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,7 @@ class Fact:
     salience_terms: dict[str, float] | None = None
     is_stale: bool = False  # it holds as far as is known, but was last said longer ago than such things last
     is_pinned: bool = False  # never fades in ranking, always trained
+    volatility: str = "years"  # never | years | months | days: how soon such a statement stops being true
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,10 @@ from sqlalchemy import BindParameter, bindparam, select
 from sqlalchemy.orm import Session
 
 from db.tables import Episode, Evidence, Fact
+from memory import permanence
 from memory.decay import Held, decay, is_lasting
 from memory.perspective import HEARD
-from memory.registry import Registry
+from memory.registry import Predicate, Registry
 from memory.search import units
 
 # Taken from the score of a fact of which nothing is left: a fifth of what the speaker or the words of a question weigh
@@ -27,7 +28,7 @@ from memory.search import units
 FADING = 0.5
 
 _IDS: BindParameter[Any] = bindparam("ids", expanding=True)
-_FACT = select(Fact.id, Fact.predicate, Fact.pinned_at).where(Fact.id.in_(_IDS))
+_FACT = select(Fact.id, Fact.predicate, Fact.pinned_at, Fact.volatility).where(Fact.id.in_(_IDS))
 _MERGED = select(Fact.id, Fact.superseded_by, Fact.pinned_at).where(
     Fact.superseded_by.in_(_IDS), Fact.state == "merged"
 )
@@ -61,9 +62,9 @@ def _retained(
 ) -> dict[str, float]:
     keeper = {fact_id: fact_id for fact_id in fact_ids}  # of each statement, the fact that it is part of
     pinned: set[str] = set()
-    predicates: dict[str, str] = {}
-    for fact_id, predicate, pinned_at in session.execute(_FACT, {"ids": fact_ids}):
-        predicates[fact_id] = predicate
+    predicates: dict[str, Predicate] = {}
+    for fact_id, name, pinned_at, volatility in session.execute(_FACT, {"ids": fact_ids}):
+        predicates[fact_id] = permanence.as_stated(registry.get(name), volatility)
         if pinned_at is not None:
             pinned.add(fact_id)
     for statement, kept, pinned_at in session.execute(_MERGED, {"ids": fact_ids}):
@@ -71,7 +72,7 @@ def _retained(
         if pinned_at is not None:
             pinned.add(keeper[statement])
     held = {
-        fact_id: Held(registry.get(predicate), (), is_pinned=visible is None and fact_id in pinned)
+        fact_id: Held(predicate, (), is_pinned=visible is None and fact_id in pinned)
         for fact_id, predicate in predicates.items()
     }
     fading = {fact_id for fact_id, item in held.items() if not is_lasting(item)}

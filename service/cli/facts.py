@@ -71,7 +71,7 @@ _HEADINGS = ("predicate", "object", "from", "to", "status", "conf", "messages", 
 
 
 def _row(fact: Mapping[str, Any]) -> list[Any]:
-    status = f"{fact['status']}, stale" if fact["stale"] else fact["status"]
+    status = ", ".join([fact["status"], *(["stale"] if fact["stale"] else []), *fact["sensitive"]])
     return [
         fact["predicate"].replace("_", " "),
         fact["object"],
@@ -115,9 +115,13 @@ def show(state: State, /, fact_id: str, as_json: bool, **asked: Any) -> None:
         print_story(told)
 
 
+_KINDS = {"fixed": "cannot change", "slow": "changes slowly", "passing": "a passing state"}
+
+
 def print_story(told: Mapping[str, Any]) -> None:
     """A fact with what it superseded, its messages and its decisions, from the story's JSON."""
     print_table(_HEADINGS, [_row(told)], title=told["subject"] + (" (pinned)" if told["pinned"] else ""))
+    click.echo(f"  {'kind of truth':<14} {_KINDS[told['kind']]}")
     after = [told["superseded_by"]] if told["superseded_by"] else []
     for heading, others in (
         ("superseded by", after),

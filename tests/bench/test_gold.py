@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from bench.gold import as_moment, export_of, load_gold, read_list
+from bench.chats import export_of
+from bench.gold import as_moment, load_gold, read_list
 from db.engine import Database
 from memory.facts import list_facts
 from memory.importing import import_file
@@ -44,7 +45,9 @@ def test_a_moment_keeps_its_time() -> None:
 
 
 def test_what_is_missing_or_odd_stops_no_fact(database: Database, tmp_path: Path) -> None:
-    (tmp_path / "chat.jsonl").write_text("\n".join(map(json.dumps, MESSAGES)))
+    folder = tmp_path / "chat"
+    folder.mkdir()
+    (folder / "chat.jsonl").write_text("\n".join(map(json.dumps, MESSAGES)))
     facts = {
         "facts": [
             {"subject": "Ana", "predicate": "lives_in", "object": "Kotor", "evidence": [0]},
@@ -56,10 +59,10 @@ def test_what_is_missing_or_odd_stops_no_fact(database: Database, tmp_path: Path
             {"subject": "Bo", "predicate": "dog", "object": "Rex", "evidence": [77]},
         ]
     }  # fmt: skip
-    (tmp_path / "facts.json").write_text(json.dumps(facts))
+    (folder / "facts.json").write_text(json.dumps(facts))
     space_id, registry = ensure_space(database), Registry.load()
-    import_file(database, space_id, export_of(tmp_path))
-    load_gold(database, space_id, read_list(tmp_path / "facts.json"), registry)
+    import_file(database, space_id, export_of(folder))
+    load_gold(database, space_id, read_list(folder / "facts.json"), registry)
     found = {(f.subject, f.predicate, f.object) for f in list_facts(database, space_id, registry)}
     assert found == {
         ("Ana", "lives_in", "Kotor"),

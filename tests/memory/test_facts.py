@@ -224,6 +224,7 @@ def test_fact_json_has_the_documented_keys(world) -> None:
         "evidence": list(fact.evidence),
         "status": "candidate",
         "stale": False,
+        "kind": "slow",
     }
 
 
@@ -280,6 +281,17 @@ def test_what_nobody_has_said_for_long_is_stale(world, predicate: str, fresh_day
     assert (fact.status, fact.is_stale) == ("current", False)
     (fact,) = world.facts(as_of=world.day(3 + fresh_days))
     assert (fact.status, fact.is_stale) == ("current", fresh_days < 30_000)
+
+
+def test_a_home_for_now_is_a_passing_state_and_soon_stale(world) -> None:
+    world.store("Leeds", 1, text="staying with my sister in Leeds for now")
+    (fact,) = world.facts(as_of=world.day(40))
+    assert (fact_json(fact)["kind"], fact.is_stale) == ("passing", True)
+
+
+def test_what_an_extractor_judges_of_a_statement_is_kept(world) -> None:
+    world.store("Leeds", 1, volatility="never", text="staying in Leeds for now")
+    assert [fact_json(fact)["kind"] for fact in world.facts()] == ["fixed"]
 
 
 def test_what_is_said_again_is_fresh_again(world) -> None:
