@@ -433,7 +433,7 @@ def keep_writing(url: str, go: Event, stop: Event) -> None:
 def test_a_backup_beside_a_busy_writer_is_one_moment_of_it(shared_url: str, tmp_path: Path) -> None:
     context = multiprocessing.get_context("spawn")
     go, stop = context.Event(), context.Event()
-    writer = context.Process(target=keep_writing, args=(shared_url, go, stop))
+    writer = context.Process(target=keep_writing, args=(shared_url, go, stop), daemon=True)  # ends with us
     writer.start()
     assert go.wait(60)
     opened = open_database(shared_url)
