@@ -6,9 +6,7 @@ badly, the verdict has no label.
 
 from __future__ import annotations
 
-import json
-
-from agents.structured import ask_verdict
+from agents.structured import ask_verdict, fenced
 from memory.ports import ChatModel
 from memory.types import Verdict
 
@@ -27,5 +25,5 @@ class ModelReferee:
         self._model = chat_model
 
     def compare(self, first: str, second: str) -> Verdict:
-        question = json.dumps({"first": first, "second": second}, ensure_ascii=False)
+        question = fenced(first=first, second=second)
         return ask_verdict(self._model, _SYSTEM, question, _LABELS, max_tokens=400)

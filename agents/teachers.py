@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from agents.errors import AgentError
-from agents.structured import ask_json
+from agents.structured import ask_json, fenced
 from memory.ports import ChatModel
 
 MAX_WORDINGS = 20
@@ -40,7 +40,7 @@ class ModelTeacher:
 
     def reword(self, question: str, answer: str, n: int) -> list[str]:
         """At most `n` wordings, fewer where the model has fewer good ones."""
-        request = f"Write {min(n, MAX_WORDINGS)} new wordings of this question: {question}"
+        request = f"Write {min(n, MAX_WORDINGS)} new wordings of the question.\n{fenced(question=question)}"
         messages = [{"role": "system", "content": _SYSTEM}, {"role": "user", "content": request}]
         try:
             wordings = ask_json(self._model, messages, SCHEMA)["wordings"]

@@ -44,21 +44,21 @@ _FORMS: tuple[tuple[str, str, float], ...] = (
     (rf"%S(?: is| are|'s|'re|re)(?: just| still| always| honestly| really)? (?P<what>{_DEGREE}\s*[^.!?;,\n()]+)", "Thinks that {name} is {what}", 1.6),
     (r"%S (?P<what>(?:always|never|(?:works?|worr(?:y|ies)|thinks?|talks?|gives?|cares?|does|do) (?:far |way )?too (?:much|hard))\b[^.!?;,\n()]*)", "Thinks that {name} {what}", 1.8),
     (r"%S (?P<what>(?:deserves?|needs? to (?:rest|sleep|eat|stop|slow)|should (?:rest|sleep|eat|stop|slow|be|trust|write|sing))\b[^.!?;,\n()]*)", "Thinks that {name} {what}", 1.4),
-    (r"\bi (?:really |do |fully |completely )?trust %S\b(?! (?:to be|about))", "Trusts {name}", 2.4),
-    (r"\bi (?:really |do )?(?:do not|don't|dont|never) trust %S\b", "Does not trust {name}", 2.4),
-    (r"\bi(?: really| do| so)? (?:admire|look up to|respect) %S\b", "Admires {name}", 2.4),
-    (r"(?:\bi(?:'m| am|m)|^\W*(?:so|very|really)?) ?(?:so |very |really |incredibly )?proud of %S\b", "Is proud of {name}", 2.2),
-    (r"(?:\bi(?:'m| am|m)|^\W*) ?(?:so |very |really |a bit |a little )?worried (?:about|for) %S\b|\bi (?:do |really )?worry (?:about|for) %S2\b", "Worries about {name}", 2.0),
-    (r"\bi (?:really |so |do )?miss %S\b", "Misses {name}", 1.4),
-    (r"\bi (?:really |do )?(?:love|adore) %S\b(?!\w| for| when|'s)|\blove (?:you|u)\b(?P<you>)", "Loves {name}", 1.3),
-    (r"\b(?:i )?(?:can|could)(?: always)? (?:count|rely|depend) on %S\b", "Counts on {name}", 2.4),
+    (r"\bi (?:really |do |fully |completely )?trust %S(?!\w)(?! (?:to be|about))", "Trusts {name}", 2.4),
+    (r"\bi (?:really |do )?(?:do not|don't|dont|never) trust %S(?!\w)", "Does not trust {name}", 2.4),
+    (r"\bi(?: really| do| so)? (?:admire|look up to|respect) %S(?!\w)", "Admires {name}", 2.4),
+    (r"(?:\bi(?:'m| am|m)|^\W*(?:so|very|really)?) ?(?:so |very |really |incredibly )?proud of %S(?!\w)", "Is proud of {name}", 2.2),
+    (r"(?:\bi(?:'m| am|m)|^\W*) ?(?:so |very |really |a bit |a little )?worried (?:about|for) %S(?!\w)|\bi (?:do |really )?worry (?:about|for) %S2(?!\w)", "Worries about {name}", 2.0),
+    (r"\bi (?:really |so |do )?miss %S(?!\w)", "Misses {name}", 1.4),
+    (r"\bi (?:really |do )?(?:love|adore) %S(?!\w)(?!\w| for| when|'s)|\blove (?:you|u)\b(?P<you>)", "Loves {name}", 1.3),
+    (r"\b(?:i )?(?:can|could)(?: always)? (?:count|rely|depend) on %S(?!\w)", "Counts on {name}", 2.4),
     (r"\bi (?:can )?(?:tell|told) %S (?:everything|anything)\b", "Tells {name} everything", 2.2),
-    (r"\b(?:what|where) would i (?:do|be) without %S\b|\bi (?:could|can)(?: not|n't|nt) do (?:it|this|any of this) without %S2\b", "Could not do without {name}", 2.2),
+    (r"\b(?:what|where) would i (?:do|be) without %S(?!\w)|\bi (?:could|can)(?: not|n't|nt) do (?:it|this|any of this) without %S2(?!\w)", "Could not do without {name}", 2.2),
     (r"%S (?:means?|meant) (?:a lot|everything|so much|the world) to me\b", "Holds {name} dear", 2.4),
     (r"%S(?: is| are|'s|'re|re) (?:like )?(?P<what>(?:an? |the )?(?:my )?(?:\w+ )?(?:brother|sister|mother|father|son|daughter|family|hero|rock|best friend|favou?rite \w+|guardian angel))(?: to me)?\b", "Sees {name} as {what}", 2.0),
     (r"%S (?:always |really )?(?:gets?|understands?|knows?) me\b", "Feels understood by {name}", 2.0),
     (r"\bi owe %S (?:so much|everything|a lot|my life)\b", "Feels in debt to {name}", 2.0),
-    (r"\bi (?:can't stand|cannot stand|hate) %S\b(?! for)", "Cannot stand {name}", 2.0),
+    (r"\bi (?:can't stand|cannot stand|hate) %S(?!\w)(?! for)", "Cannot stand {name}", 2.0),
     (r"\b(?:thank you|thanks) for always (?P<what>[^.!?;,\n()]+)", "Is thankful that {name} is always {what}", 1.6),
 )  # fmt: skip
 _KIN = r"(?:mother|mum|mom|mam|father|dad|sister|brother|wife|husband|partner|son|daughter|gran\w*|boss|aunt|uncle|cousin|flatmate|girlfriend|boyfriend)"
@@ -81,6 +81,9 @@ _THIRD = {
     "you": "they", "your": "their", "yours": "theirs", "yourself": "themselves", "you're": "they are", "u": "they",
     "you've": "they have", "you'll": "they will", "you'd": "they would",
 }  # fmt: skip
+_WITHOUT = re.compile(
+    r"\bi (?:do|be) without\b", re.IGNORECASE
+)  # asks nothing: "what would i do without you"
 _AS_SUBJECT = re.compile(
     r"\b(?:when|because|cos|that|than|how|what|as|but|while|though|until|since|whenever)\s*$", re.IGNORECASE
 )
@@ -174,7 +177,8 @@ def _said(episode: Episode, known: _Others) -> Iterable[tuple[str, str, float]]:
     if is_pasted(episode.text) or known.words is None:
         return
     for sentence in cues.sentences(episode.text):
-        if cues.is_question(sentence.text) or re.search(r"\bif\b", sentence.text, re.IGNORECASE):
+        is_asked = cues.is_question(sentence.text) and not _WITHOUT.search(sentence.text)
+        if is_asked or re.search(r"\bif\b", sentence.text, re.IGNORECASE):
             continue
         names: list[str] = []
 
@@ -215,11 +219,11 @@ def _who(word: str, episode: Episode, known: _Others) -> str | None:
 
 
 def _is_idle(sentence: cues.Sentence, match: re.Match[str]) -> bool:
-    reasons = cues.objections(sentence, cues.stems(match.groupdict().get("what") or ""), is_denial=True)
-    return bool(
-        {cues.NOT_MEANT, "it quotes somebody", "it is hypothetical", "it gives orders to machines"}
-        & set(reasons)
-    )
+    words = cues.stems(re.sub("\x01\\d+\x02", " ", match[0]))
+    against = {cues.NOT_MEANT, "it quotes somebody", "it gives orders to machines"}
+    if not _WITHOUT.search(sentence.text):
+        against.add("it is hypothetical")
+    return bool(against & set(cues.objections(sentence, words, is_denial=True)))
 
 
 def _turned(what: str, names: Sequence[str], about: str | None, speaker: str) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from agents.errors import AgentError
-from agents.pasted import without_pasted
+from agents.pasted import pasted
 from consolidation import patterns
 from consolidation.digests import write_digests
 from consolidation.stage import NightContext, Progress, StageResult
@@ -17,12 +17,13 @@ from memory import constitutions
 from memory.episodes import list_episodes
 from memory.people import list_people
 from memory.revision import Found, match
+from memory.sensitive import left_out
 from memory.types import Episode, Person
 
 
 def run(context: NightContext, progress: Progress) -> StageResult:
     """Only observed messages count, and none that gives orders to machines. Repeatable: what has not changed is not written again."""
-    said = without_pasted(list_episodes(context.database, context.space_id))
+    said = _shown(context)
     conversations = _by_conversation(said)
     heard = _heard(conversations.values())
     people = list_people(context.database, context.space_id)
@@ -48,6 +49,13 @@ def run(context: NightContext, progress: Progress) -> StageResult:
         counts={"people": len(speakers), "principles": n_principles, "writer_away": n_away, **counts},
         output={"versions": versions},
     )
+
+
+def _shown(context: NightContext) -> list[Episode]:
+    """What may be read, in time order."""
+    said = list_episodes(context.database, context.space_id)
+    withheld = pasted(said) | left_out(said, context.tools.leave_out)
+    return [episode for episode in said if episode.id not in withheld]
 
 
 def _found(

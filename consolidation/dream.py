@@ -41,6 +41,7 @@ from memory.episodes import list_episodes
 from memory.facts import ALL_STATUSES, list_facts
 from memory.people import list_people
 from memory.registry import Registry
+from memory.sensitive import kinds_of_fact, left_out
 from memory.types import Episode, Fact
 from memory.wordings import Wordings, content_words
 
@@ -115,8 +116,9 @@ def read_graph(context: NightContext) -> tuple[Graph, tuple[str, ...]]:
     recipe = current_recipe(context.database, context.space_id, context.home)
     runs = tuple(entry.run_id for entry in recipe.entries if entry.run_id) if recipe else ()
     trained = _trained_facts(context, runs)
-    current = [fact for fact in facts if fact.status == "current" and is_teachable(fact)]
-    past = [fact for fact in facts if fact.status in ("past", "retracted") and fact.origin != "simulated"]
+    taught = [fact for fact in facts if context.tools.leave_out.isdisjoint(kinds_of_fact(fact))]
+    current = [fact for fact in taught if fact.status == "current" and is_teachable(fact)]
+    past = [fact for fact in taught if fact.status in ("past", "retracted") and fact.origin != "simulated"]
     told = tuple(sorted({(fact.subject_id, fact.predicate) for fact in facts}))
     slots = make_slots([fact for fact in current if _is_wanted(fact, settings.min_salience)], past, registry)
     new = [slot for slot in slots if not trained.issuperset(slot.fact_ids)]
@@ -198,6 +200,7 @@ def voice_rows(context: NightContext, graph: Graph, rows: Sequence[Row]) -> list
     """How those who agreed to be simulated talk: windows of their conversations, and their facts as they say them."""
     people = {person.id: person for person in graph.course.called.people}
     episodes = list_episodes(context.database, context.space_id)
+    hidden = left_out(episodes, context.tools.leave_out)
     subjects = {slot.key: slot.subject_id for slot in graph.tonight}
     voiced: list[Row] = []
     for person in people.values():
@@ -212,7 +215,7 @@ def voice_rows(context: NightContext, graph: Graph, rows: Sequence[Row]) -> list
             if row.form in ("first_person", "dialogue")
             and subjects.get(str(row.meta.get("slot"))) == person.id
         ]
-        voiced += window_rows(graph.course, voice, episodes)
+        voiced += window_rows(graph.course, voice, episodes, hidden)
         voiced += knowing_rows(graph.course, voice, own, episodes[-1].time)
     return voiced
 

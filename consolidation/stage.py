@@ -154,7 +154,8 @@ class NightTools:
     teacher: Teacher | None = None
     entailer: Entailer | None = None  # reads statements that no rule compares; without it rules alone decide
     referee: Referee | None = None  # a language model, asked where the entailer is not sure
-    withhold: Withhold | None = None  # which messages nobody reads: orders to machines, and what is to be left out
+    withhold: Withhold | None = None  # messages that nobody reads: orders to machines, what is left out
+    leave_out: frozenset[str] = frozenset()  # kinds of memory.sensitive that are not trained on
     digester: Digester | None = None  # without it the night chooses the lines of a digest by itself
 
 

@@ -6,7 +6,7 @@ more than two hours, and only the reply is learnt. The prompt is the simulator's
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -53,12 +53,16 @@ def stretches(episodes: Iterable[Episode]) -> list[list[Episode]]:
     return cut
 
 
-def window_rows(course: Course, voice: Voice, episodes: Sequence[Episode]) -> list[Row]:
-    """The newest replies of that person with what was said just before; several lines in a row are one reply."""
+def window_rows(
+    course: Course, voice: Voice, episodes: Sequence[Episode], hidden: Collection[str] = ()
+) -> list[Row]:
+    """The newest replies of that person with what was said just before; several lines in a row are one reply. No window
+    holds a `hidden` message, or one that gives orders to machines."""
+    hidden = pasted(episodes) | set(hidden)
     rows: list[Row] = []
     for stretch in reversed(stretches(episodes)):
         for start, end in reversed(list(_replies(stretch, voice.person))):
-            row = _window(course, voice, stretch, start, end)
+            row = _window(course, voice, stretch, start, end, hidden)
             if row is not None:
                 rows.append(row)
             if len(rows) == MAX_WINDOWS:
@@ -80,18 +84,21 @@ def _replies(stretch: Sequence[Episode], person: str) -> Iterable[tuple[int, int
         start = end
 
 
-def _window(course: Course, voice: Voice, stretch: Sequence[Episode], start: int, end: int) -> Row | None:
+def _window(
+    course: Course,
+    voice: Voice,
+    stretch: Sequence[Episode],
+    start: int,
+    end: int,
+    hidden: Collection[str],
+) -> Row | None:
     said = [line for episode in stretch[start:end] for line in episode.text.splitlines() if line.strip()]
     reply = f"\n{voice.persona.tag} ".join(said)
     n_before = course.dice("window", stretch[start].text, start).randint(1, MAX_CONTEXT)
     before = _latest(stretch[max(0, start - n_before) : start])
     partner = stretch[start - 1].speaker
     others = {episode.speaker for episode in before} - {voice.person, partner}
-    if (
-        len(reply) > MAX_REPLY_CHARS
-        or others
-        or not pasted(stretch).isdisjoint(e.id for e in (*before, *stretch[start:end]))
-    ):
+    if len(reply) > MAX_REPLY_CHARS or others or any(e.id in hidden for e in (*before, *stretch[start:end])):
         return None
     persona = Persona(voice.person, partner, voice.principles)
     turns = [Turn(episode.speaker, episode.text) for episode in before]

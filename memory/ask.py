@@ -26,6 +26,7 @@ from memory.registry import Registry
 from memory.scoring import ENDING, is_date, objects_in
 from memory.search.timephrases import find_times
 from memory.search.words import words
+from memory.sensitive import kinds
 from memory.types import Answer, Fact
 from memory.wordings import Wordings
 
@@ -119,6 +120,7 @@ def answer_json(answer: Answer) -> dict[str, Any]:
                 "speaker": episode.speaker,
                 "time": episode.time.isoformat(),
                 "text": episode.text,
+                "sensitive": list(kinds(episode.text)),
             }
             for episode in answer.evidence
         ],

@@ -20,6 +20,7 @@ from memory.fact_views import Asked, plain, read
 from memory.facts import fact_json
 from memory.ports import Clock, utc_now
 from memory.registry import Registry
+from memory.sensitive import kinds
 from memory.types import Episode, Fact
 
 
@@ -112,6 +113,7 @@ def message_json(episode: Episode) -> dict[str, Any]:
         "speaker": episode.speaker,
         "time": episode.time.isoformat(),
         "text": episode.text,
+        "sensitive": list(kinds(episode.text)),
     }
 
 

@@ -14,6 +14,7 @@ from memory.facts import sentence
 from memory.gathering import subjects_of
 from memory.ports import Clock, utc_now
 from memory.registry import Registry
+from memory.sensitive import kinds, kinds_of_fact
 from memory.types import Episode, Fact, Hit
 
 
@@ -62,6 +63,7 @@ def _fact_json(fact: Fact) -> dict[str, Any]:
         "time": fact.valid_from.isoformat() if fact.valid_from else None,
         "speaker": fact.asserted_by,
         "status": fact.status,
+        "sensitive": list(kinds_of_fact(fact)),
     }
 
 
@@ -76,4 +78,9 @@ def _digest_json(digest: Digest | None) -> dict[str, Any]:
 def _episode_json(episode: Episode | None) -> dict[str, Any]:
     if episode is None:
         return {}
-    return {"text": episode.text, "time": episode.time.isoformat(), "speaker": episode.speaker}
+    return {
+        "text": episode.text,
+        "time": episode.time.isoformat(),
+        "speaker": episode.speaker,
+        "sensitive": list(kinds(episode.text)),
+    }

@@ -10,6 +10,7 @@ from typing import Any
 from memory import constitutions
 from memory.constitutions import Edit, LineChange, Version
 from memory.errors import BadStatement
+from memory.fact_story import message_json
 from memory.revision import KINDS, Line
 from memory.types import Episode, Principle
 from service.wiring import Services
@@ -172,7 +173,7 @@ def line_json(line: Line, quotes: dict[str, Episode] | None = None) -> dict[str,
     }
     if quotes is not None:
         found["evidence"] = [
-            {"id": said.id, "time": said.time.isoformat(), "speaker": said.speaker, "text": said.text}
+            message_json(said)
             for said in sorted(
                 (quotes[item] for item in line.principle.evidence if item in quotes), key=lambda one: one.time
             )

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 import platformdirs
 
 from consolidation.stage import Gate, NightSettings, SalienceWeights, TrainSettings
+from memory.sensitive import KINDS
 from service.errors import BadSettings
 
 CONFIG_NAME = "config.toml"
@@ -28,7 +29,7 @@ class BackendSettings:
     Limits of 0 are none. Costs are in the currency of the prices.
     """
 
-    kind: str = "none"  # none | local | openai | gemini
+    kind: str = "none"  # none | local | openai | gemini | scripted
     model: str = ""
     base_url: str = ""
     api_key_env: str = ""
@@ -44,6 +45,13 @@ class BackendSettings:
     price_per_million_out: float = 0.0  # of tokens that come back
     cache: bool = True  # keep answers in the home, so that the same question is asked once
     cache_mb: int = 64
+
+
+@dataclass(frozen=True, slots=True)
+class PrivacySettings:
+    """What is done with what is sensitive (docs/privacy.md). It is marked wherever it is shown, whatever is set here."""
+
+    leave_out: tuple[str, ...] = ()  # kinds that no extractor, writer, training or back-end gets
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +73,7 @@ class Settings:
     count_asked: bool = True  # how often a fact was part of an answer, for its salience; never the question
     keeper: str = "Keeper"  # in whose name a fact is stated by hand where nobody is named
     backend: BackendSettings = field(default_factory=BackendSettings)
+    privacy: PrivacySettings = field(default_factory=PrivacySettings)
     serve: ServeSettings = field(default_factory=ServeSettings)
     night: NightSettings = field(default_factory=NightSettings)
 
@@ -74,7 +83,15 @@ class Settings:
 
 
 _T = TypeVar(
-    "_T", Settings, BackendSettings, ServeSettings, NightSettings, SalienceWeights, TrainSettings, Gate
+    "_T",
+    Settings,
+    BackendSettings,
+    PrivacySettings,
+    ServeSettings,
+    NightSettings,
+    SalienceWeights,
+    TrainSettings,
+    Gate,
 )
 
 
@@ -111,7 +128,15 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
 
 
 _OWN_VARIABLES = {"SLOWWAVE_HOME", "SLOWWAVE_TOKEN", "SLOWWAVE_READOUT_VECTORS", "SLOWWAVE_READOUT_MANIFEST"}
-_TABLES = (BackendSettings, ServeSettings, NightSettings, SalienceWeights, TrainSettings, Gate)
+_TABLES = (
+    BackendSettings,
+    PrivacySettings,
+    ServeSettings,
+    NightSettings,
+    SalienceWeights,
+    TrainSettings,
+    Gate,
+)
 
 
 def _merge(current: _T, table: Any, where: str, name: str = "") -> _T:
@@ -130,12 +155,28 @@ def _merge(current: _T, table: Any, where: str, name: str = "") -> _T:
     return replace(current, **changed)
 
 
+def _kinds(value: Any, where: str) -> tuple[str, ...]:
+    """Kinds of what is sensitive, in their order; "all" is each of them."""
+    if isinstance(value, Mapping) or not all(isinstance(part, str) for part in value):
+        raise TypeError("leave_out")
+    given = {part.strip().lower() for part in (value.split(",") if isinstance(value, str) else value)} - {""}
+    unknown = sorted(given - {*KINDS, "all"})
+    if unknown:
+        known = ", ".join(KINDS)
+        raise BadSettings(
+            f"{where} leaves out {unknown[0]!r}; the kinds are {known}, or all of them with 'all'"
+        )
+    return tuple(kind for kind in KINDS if kind in given or "all" in given)
+
+
 _WORDS_FOR_BOOL = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
 def _convert(key: str, old: Any, value: Any, where: str) -> Any:
     kind = type(old)
     try:
+        if key == "leave_out":
+            return _kinds(value, where)
         if kind is tuple:
             parts = value.split(",") if isinstance(value, str) else value
             return tuple(int(part) for part in parts)

@@ -99,7 +99,13 @@ class Services:
         from service.backend import open_chat_model
 
         home = self.settings.home
-        return open_chat_model(self.settings.backend, home, self.cache_dir, lambda: self.budget)
+        model = open_chat_model(self.settings.backend, home, self.cache_dir, lambda: self.budget)
+        kinds = self.settings.privacy.leave_out
+        if model is None or not kinds:
+            return model
+        from agents.backends.masking import MaskingChat
+
+        return MaskingChat(model, kinds)
 
     @cached_property
     def budget(self) -> Budget:
@@ -152,10 +158,10 @@ class Services:
 
     @property
     def withhold(self) -> Withhold:
-        """Which messages no reader sees: orders to machines."""
-        from agents.pasted import pasted
+        """Which messages no reader sees: orders to machines, and what `privacy.leave_out` names."""
+        from agents.withholding import Withholding
 
-        return pasted
+        return Withholding(self.settings.privacy.leave_out)
 
     @cached_property
     def constitution_writer(self) -> ConstitutionWriter:
@@ -208,6 +214,7 @@ class Services:
             teacher=self.teacher,
             digester=self.digester,
             withhold=self.withhold,
+            leave_out=frozenset(self.settings.privacy.leave_out),
             entailer=self.entailer,
             referee=self.referee,
         )

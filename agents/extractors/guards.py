@@ -10,15 +10,8 @@ import re
 from functools import lru_cache
 
 from agents.extractors.sentences import LONGEST_MESSAGE, clean
+from agents.pasted import is_pasted
 
-_HOSTILE = re.compile(
-    r"ignore (?:all |any )?(?:the |your )?(?:previous|prior|above|earlier) (?:instructions|messages)|disregard (?:all|any|previous|your)"
-    r"|\b(?:ai|all|language) (?:assistants?|models?|agents?)\b|\bassistants? (?:reading|processing|must|should)|system prompt"
-    r"|\bas an ai\b|\bdear (?:ai|assistant|chatbot|gpt|llm)|do not mention this (?:message|note)|<\|?(?:system|im_start)"
-    r"|^\s*(?:system|assistant|user)\s*:|you are now (?:a|an|in)\b|\bmust (?:record|remember|store|note) that\b"
-    r"|\b(?:note|message|notice|instructions?) (?:to|for) (?:all |any )?(?:ai|assistants?|bots?|llms?|models?|agents?)\b",
-    re.IGNORECASE | re.MULTILINE,
-)
 _NOTICE = re.compile(r"\b(?:[A-Z]{3,}[\s,:!]+){4,}[A-Z]{3,}\b.{40,}", re.DOTALL)
 _SARCASM = re.compile(
     r"[🙃🤡🤥😜😝🤪😏]|(?:^|\s)/s\b|\bj/?k\b|just kidding|\byeah,? right\b|\bas if\b|in (?:my|your) dreams"
@@ -61,33 +54,10 @@ _SELF_REPORT = re.compile(
 )
 
 
-_CUES = (
-    "ignore",
-    "disregard",
-    "assistant",
-    "model",
-    "agent",
-    "system",
-    "as an ai",
-    "dear ",
-    "not mention",
-    "im_start",
-    "you are now",
-    "must ",
-    "user:",
-    "language",
-    "bot",
-    "llm",
-)
-
-
 def is_untrusted(text: str) -> bool:
     """Whether a message is pasted or hostile, or says itself that it is not meant: nothing in it is read."""
     text = text[:LONGEST_MESSAGE]
-    lower = text.lower()
-    if any(cue in lower for cue in _CUES) and _HOSTILE.search(text):
-        return True
-    if _NOTICE.search(text):
+    if is_pasted(text) or _NOTICE.search(text):
         return True
     return bool(_SARCASM.search(clean(text).lower()))
 

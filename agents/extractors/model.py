@@ -172,7 +172,7 @@ class ModelExtractor:
         known = ", ".join(dict.fromkeys([*roster.speakers, *roster.known]))
         messages = [
             {"role": "system", "content": self._system},
-            {"role": "user", "content": f"People known so far: {known}.\n\n{fenced(_without_pastes(shown))}"},
+            {"role": "user", "content": fenced(_without_pastes(shown), known=known)},
         ]
         self._count(requests=1)
         answer = ask_json(self._model, messages, SCHEMA, max_tokens=MAX_TOKENS)

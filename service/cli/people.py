@@ -101,7 +101,9 @@ def _print_card(card: Profile) -> None:
 
     _print_head(card)
     for topic, facts in card.topics.items():
-        _section(topic, ["what", "", "since", ""], [[*_what(f), day(f.valid_from), f.status] for f in facts])
+        _section(
+            topic, ["what", "", "since", ""], [[*_what(f), day(f.valid_from), _status(f)] for f in facts]
+        )
     contested = [[*_what(fact), fact.asserted_by or "", fact.id] for fact in card.contested]
     _section("contested", ["what", "", "said by", "id"], contested)
     if card.months:
@@ -129,6 +131,12 @@ def _print_head(card: Profile) -> None:
         [edge.predicate.replace("_", " "), edge.object.name, day(edge.valid_from)] for edge in card.relations
     ]
     _section("relations", ["relation", "who", "since"], related)
+
+
+def _status(fact: Fact) -> str:
+    from memory.sensitive import kinds_of_fact
+
+    return ", ".join([fact.status, *kinds_of_fact(fact)])
 
 
 def _what(fact: Fact) -> list[str]:

@@ -11,7 +11,6 @@ from agents.constitutions import HabitWriter, ModelConstitutionWriter
 from agents.convictions import convictions
 from agents.errors import BackendUnreachable, BadAnswer
 from agents.habits import spread
-from agents.measures import EMOJI
 from agents.phrases import favourite_phrases
 from memory.types import Episode, Principle
 
@@ -132,10 +131,6 @@ def test_favourite_phrases_are_those_the_other_does_not_use() -> None:
 def test_few_messages_say_nothing() -> None:
     assert HabitWriter().write("Bo Lund", talk()[:4]) == []
     assert HabitWriter().write("Nobody", talk()) == []
-
-
-def test_emoji_are_counted_whole() -> None:
-    assert EMOJI.findall("👩‍👩‍👧 ❤️👍🏽🇵🇹") == ["👩‍👩‍👧", "❤️", "👍🏽", "🇵🇹"]
 
 
 def test_evidence_is_spread_over_the_time() -> None:
