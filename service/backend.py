@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -90,12 +91,27 @@ def _options(backend: BackendSettings, cache_dir: Path) -> dict[str, Any]:
     named = {"model": backend.model} if backend.model else {}
     if backend.kind == "local":
         return {**named, "cache_dir": cache_dir}
+    if backend.kind == "scripted":
+        return {"answers": _script(backend.model)}
     options: dict[str, Any] = {**named, "timeout_s": backend.timeout_s, "retries": backend.retries}
     if backend.base_url:
         options["base_url"] = backend.base_url
     if backend.api_key_env:
         options["api_key"] = os.environ.get(backend.api_key_env, "")
     return options
+
+
+def _script(path: str) -> list[str]:
+    """The answers of a scripted back-end: a JSON list of texts, given in this order."""
+    try:
+        answers = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BadSettings(
+            f"backend.model is {path!r}; a scripted back-end takes a JSON file there"
+        ) from error
+    if not isinstance(answers, list) or not all(isinstance(answer, str) for answer in answers):
+        raise BadSettings(f"{path} is no script; write a JSON list of answers, each a text")
+    return answers
 
 
 def open_extractor(

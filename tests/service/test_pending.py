@@ -50,10 +50,10 @@ def server() -> Iterator[ModelServer]:
 
 @pytest.fixture
 def long(tmp_path: Path) -> Path:
-    """A chat of 300 messages, in which nothing is to be learnt."""
+    """A chat of 130 messages, in which nothing is to be learnt."""
     rows = [
         {"time": f"2025-07-01T{i // 60:02}:{i % 60:02}:00", "speaker": "Bo Rask", "text": f"well, number {i}"}
-        for i in range(300)
+        for i in range(130)
     ]
     path = tmp_path / "long.jsonl"
     path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
@@ -77,9 +77,7 @@ def reasons(outcome: Any) -> dict[str, int]:
     [
         (refusal(503, "down"), "away"),
         (refusal(429, "check your plan", code="insufficient_quota"), "quota"),
-        (refusal(401, "wrong key"), "refused"),
         (chat("I would rather talk about boats."), "nonsense"),
-        (chat('{"facts": [', finish="length"), "cut_off"),
     ],
 )
 def test_an_import_keeps_its_messages_and_what_rules_read_and_says_what_waits(
@@ -116,13 +114,13 @@ def test_draining_reads_what_waits_and_nothing_twice(empty: Any, server: ModelSe
 def test_a_long_chat_is_read_as_far_as_the_quota_goes(empty: Any, server: ModelServer, long: Path) -> None:
     configure(empty.home, server, at_once=1)
     spent = refusal(429, "check your plan", code="insufficient_quota")
-    server.reply = lambda n, body: chat(NOTHING) if n < 3 else spent
+    server.reply = lambda n, body: chat(NOTHING) if n < 2 else spent
     outcome = empty("import", long)
     assert outcome.code == 0
     assert "`slowwave pending --drain` tries again" in outcome.out
     left = reasons(empty("pending", "--json"))
     assert left.keys() == {"quota"}
-    assert 2 * STRETCH <= 300 - left["quota"] <= 3 * STRETCH
+    assert 130 - left["quota"] == pytest.approx(2 * STRETCH, abs=STRETCH // 2)
 
 
 def test_a_limit_on_cost_stops_asking_and_says_what_was_spent(
@@ -132,20 +130,20 @@ def test_a_limit_on_cost_stops_asking_and_says_what_was_spent(
         empty.home,
         server,
         at_once=1,
-        max_cost_per_day=0.06,
+        max_cost_per_day=0.052,
         price_per_million_in=2.0,
         price_per_million_out=10.0,
     )
     empty("import", long)
     spent = empty("budget", "--json").json
-    assert spent["limits"]["max_cost_per_day"] == 0.06
+    assert spent["limits"]["max_cost_per_day"] == 0.052
     assert spent["today"]["requests"] == len(server.requests)
     assert 0.003 * len(server.requests) == pytest.approx(spent["today"]["cost"])
-    assert 0 < spent["today"]["cost"] <= 0.06
+    assert 0 < spent["today"]["cost"] <= 0.052
     assert reasons(empty("pending", "--json")).keys() == {"budget"}
     told = empty("budget").out
     assert "openai:m" in told
-    assert "backend.max_cost_per_day = 0.06" in told
+    assert "backend.max_cost_per_day = 0.052" in told
 
 
 def test_answers_are_remembered_and_an_erasure_leaves_none(
@@ -207,6 +205,22 @@ def test_the_settings_choose_who_reads(
     configure(tmp_path / "home", server, **settings)
     with Services(load_settings(tmp_path / "home", {})) as services:
         assert services.extractor.name == name
+
+
+def test_a_script_reads_until_it_ends(empty: Any, server: ModelServer, said: Path, tmp_path: Path) -> None:
+    script = tmp_path / "script.json"
+    script.write_text(json.dumps([json.dumps({"facts": [FOUND]})]))
+    configure(empty.home, server, kind="scripted", model=str(script), extractor="model")
+    assert empty("import", said, "--json").json["candidates"] == 1
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("script", ["", "{", "{}", "[1]"])
+def test_what_is_no_script_is_refused(empty: Any, said: Path, server: ModelServer, script: str) -> None:
+    configure(empty.home, server, kind="scripted", model=str(empty.home / "script.json"))
+    if script:
+        (empty.home / "script.json").write_text(script)
+    assert "script" in empty("import", said).refusal
 
 
 def test_the_routes_tell_the_same_and_drain(tmp_path: Path, server: ModelServer, said: Path) -> None:
