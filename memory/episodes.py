@@ -10,9 +10,10 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Select, bindparam, func, or_, select, update
+from sqlalchemy import Select, bindparam, func, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from db import tables
@@ -21,6 +22,7 @@ from db.tables import Conversation, Node, Participant, Source
 from memory.types import Episode
 
 _YEAR_ONE = datetime.min.replace(tzinfo=UTC)
+_N_DIGEST = 54  # of the 64 digits of a key
 _CHUNK = 500  # ids per query; SQLite bounds the number of parameters
 
 _COLUMNS = (
@@ -42,15 +44,31 @@ def message_key(conversation_id: str, speaker: str, time: datetime, said: str, o
 
     The first ten are the seconds since the year 1, so that the index of keys grows at one end.
     """
-    utc = time.astimezone(UTC)
-    parts = f"{conversation_id}\x1f{speaker}\x1f{utc.isoformat()}\x1f{said}\x1f{occurrence}"
-    return dated_key(utc, hashlib.sha256(parts.encode()).hexdigest())
+    moment = stamp(time)
+    return f"{seconds(moment)}{key_digest(conversation_id, speaker, moment, said, occurrence)}"
+
+
+def key_digest(conversation_id: str, speaker: str, moment: str, said: str, occurrence: int) -> str:
+    """What follows the seconds in a key; `moment` is the stamp of its time."""
+    parts = f"{conversation_id}\x1f{speaker}\x1f{moment}\x1f{said}\x1f{occurrence}"
+    return hashlib.sha256(parts.encode("utf-8", "surrogatepass")).hexdigest()[:_N_DIGEST]
+
+
+def stamp(time: datetime) -> str:
+    """The time in UTC, as ISO 8601; stamps are ordered as their times are."""
+    return time.astimezone(UTC).isoformat()
+
+
+@lru_cache(maxsize=1024)
+def seconds(moment: str) -> str:
+    """Ten hex digits of the seconds since the year 1."""
+    since = datetime.fromisoformat(moment) - _YEAR_ONE
+    return f"{since.days * 86400 + since.seconds:010x}"
 
 
 def dated_key(time: datetime, digest: str) -> str:
     """The key of a message of that time out of 64 hex digits that identify it."""
-    since = time - _YEAR_ONE
-    return f"{since.days * 86400 + since.seconds:010x}{digest[:54]}"
+    return f"{seconds(stamp(time))}{digest[:_N_DIGEST]}"
 
 
 def get_episodes(database: Database, space_id: str, ids: Iterable[str]) -> list[Episode]:
@@ -227,12 +245,16 @@ def ensure_conversation(session: Session, space_id: str, name: str) -> str:
 
 def add_participants(session: Session, space_id: str, conversation_id: str, people: Collection[str]) -> None:
     """Let these people (node ids) take part in the conversation; who already does stays."""
-    known = set(
-        session.scalars(select(Participant.node_id).where(Participant.conversation_id == conversation_id))
-    )
-    for node_id in sorted(set(people) - known):
-        session.add(Participant(conversation_id=conversation_id, node_id=node_id, space_id=space_id))
-    session.flush()
+    wanted = sorted(set(people))
+    known: set[str] = set()
+    for start in range(0, len(wanted), _CHUNK):
+        is_in = Participant.node_id.in_(wanted[start : start + _CHUNK])
+        query = select(Participant.node_id).where(Participant.conversation_id == conversation_id, is_in)
+        known |= set(session.scalars(query))
+    shared = {"conversation_id": conversation_id, "space_id": space_id}
+    rows = [shared | {"node_id": node_id} for node_id in wanted if node_id not in known]
+    if rows:
+        session.connection().execute(insert(Participant), rows)
 
 
 def _ensure_channel(session: Session, space_id: str, conversation_id: str, name: str, time: datetime) -> str:

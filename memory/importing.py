@@ -16,8 +16,8 @@ from typing import Protocol
 from sqlalchemy import select
 
 from db.engine import Database
-from db.feed import episodes_noted_together
-from db.tables import Episode, Source
+from db.feed import inserting_episodes
+from db.tables import Source
 from memory.continuing import continued
 from memory.importers import detect
 from memory.importers.bots import NO_BOTS, Bots
@@ -96,8 +96,8 @@ def import_export(
             session.add(source)
             session.flush()
             going_on = continued(session, space_id, export)
-            writer = Writer(session, space_id, source.id, clock, export.kind, going_on)
-            with episodes_noted_together(session, Episode.source_id == source.id):
+            with inserting_episodes(session, space_id, source.id) as inserter:
+                writer = Writer(session, space_id, source.id, clock, export.kind, going_on, inserter)
                 writer.store(export, progress)
             writer.rewriter.finish(registry or Registry.load())
             if is_preview:
@@ -145,7 +145,7 @@ def _report(
     bots = (f"{n_simulated} messages were written by programs and are no evidence",) if n_simulated else ()
     n_renamed = len(stored.renamed) if stored else 0
     renamed = (f"{n_renamed} people go by another name than before; it is an alias now",) if n_renamed else ()
-    n_missing = stored.n_missing if stored else 0
+    n_missing = stored.settler.n_missing if stored else 0
     why = "too many at once to have been deleted, so they stay as they are"
     missing = (f"{n_missing} messages that are known are not in this export, {why}",) if n_missing else ()
     return ImportReport(

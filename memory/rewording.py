@@ -19,9 +19,11 @@ from sqlalchemy.orm import Session
 
 from db import tables
 from db.tables import Embedding, EmotionTag, Episode, EpisodeVersion, Evidence, Fact, new_id
-from memory import decisions, ledger
+from memory import decisions, ledger, types
+from memory.emotions import add_tags
 from memory.erasure.again import first_said, mend_starts
 from memory.fact_rows import LIVE, chunks
+from memory.feelings import AUTHOR, Tags
 from memory.ports import Clock
 from memory.registry import Registry
 
@@ -53,8 +55,11 @@ class Rewriter:
     deleted: list[str] = field(default_factory=list)
     _hashes: dict[str, str] = field(default_factory=dict)
 
-    def reword(self, episode_id: str, words: Words) -> None:
-        """The message was edited, came back, or was replaced by the app's word that it was deleted."""
+    def reword(self, episode_id: str, words: Words, feelings: Tags = ()) -> None:
+        """The message was edited, came back, or was replaced by the app's word that it was deleted.
+
+        `feelings` are the tags that stand behind its new words.
+        """
         episode = self.session.get_one(Episode, episode_id)
         self._keep(episode)
         episode.text, episode.kind, episode.key = words.text, words.kind, words.key
@@ -62,6 +67,8 @@ class Rewriter:
         episode.extracted_by = None
         (self.deleted if words.kind == "deleted" else self.edited).append(episode_id)
         self.session.flush()
+        tags = [types.EmotionTag(episode_id, name, intensity, AUTHOR) for name, intensity in feelings]
+        add_tags(self.session, self.space_id, tags)
 
     def delete(self, episode_id: str) -> None:
         """The message is no longer there."""

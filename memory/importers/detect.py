@@ -30,6 +30,7 @@ from memory.importers import (
     telegram,
     whatsapp,
 )
+from memory.importers.bots import NO_BOTS
 from memory.importers.documents import document
 from memory.importers.files import File, Meter, digest
 from memory.importers.shape import Reader, Reading, ReadOptions
@@ -75,7 +76,8 @@ class Export:
 
         Messages of bots are marked, messages from the future left out, tags of feelings taken off the texts.
         """
-        bots, limit = self.options.bots, self.options.now + FUTURE
+        limit = self.options.now + FUTURE
+        wrote = None if self.options.bots is NO_BOTS else self.options.bots.wrote
         n_messages = 0
         for row in self._rows():
             if isinstance(row, Skipped):
@@ -87,7 +89,10 @@ class Export:
                     f"the {n_messages}. message", f"its time, in {row.time.year}, lies in the future"
                 )
             else:
-                yield _felt(replace(row, origin="simulated") if bots.wrote(row) else row)
+                said, tags = feelings.split(row.text)
+                if tags:
+                    row = replace(row, text=said, feelings=tags)
+                yield replace(row, origin="simulated") if wrote is not None and wrote(row) else row
 
     def _rows(self) -> Iterator[Row]:
         n_before = self.meter.n_lost
@@ -107,12 +112,6 @@ class Export:
     def sha256(self) -> str:
         """Of what was given: two exports of the same bytes are the same."""
         return digest(self.files)
-
-
-def _felt(message: Message) -> Message:
-    """The message with the tags at its end read off."""
-    said, tags = feelings.split(message.text)
-    return replace(message, text=said, feelings=tags) if tags else message
 
 
 def open_files(files: tuple[File, ...], name: str, meter: Meter, options: ReadOptions) -> Export:

@@ -24,6 +24,7 @@ Watch = Callable[[int], None]  # bytes read so far, over all streams and passes
 HEAD_BYTES = 65_536  # in which a format must show itself
 _LOST = re.compile("[\udc80-\udcff]")
 _WATCH_EVERY = 1 << 20
+_READ = 1 << 17  # characters of text at a time
 
 
 @dataclass(slots=True)
@@ -110,18 +111,28 @@ class File:
     def lines(self) -> Iterator[str]:
         """The lines, each without its end."""
         with self.text() as text:
-            for line in text:
-                end = -2 if line.endswith("\r\n") else -1 if line.endswith("\n") else None
-                yield self.mend(line[:end])
+            begun: list[str] = []  # of a line that has not ended
+            while part := text.read(_READ):
+                part = self.mend(part)
+                if "\n" not in part:
+                    begun.append(part)
+                    continue
+                whole = "".join((*begun, part))
+                lines = (whole.replace("\r\n", "\n") if "\r" in whole else whole).split("\n")
+                begun = [lines.pop()]
+                yield from lines
+            if last := "".join(begun):
+                yield last
 
     def mend(self, text: str) -> str:
         """What `text()` gave, fit for the store: lost bytes are U+FFFD and counted, NUL is gone."""
         if "\0" in text:
             text = text.replace("\0", "")
-        if text.isascii():
-            return text
-        text, n_lost = _LOST.subn("\ufffd", text)
-        self.meter.n_lost += n_lost
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            text, n_lost = _LOST.subn("\ufffd", text)
+            self.meter.n_lost += n_lost
         return text
 
     def head_text(self) -> str:

@@ -9,32 +9,70 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, tzinfo
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
-from memory import names
 from memory.errors import UnknownFormat
 from memory.importers.files import File
 from memory.importers.shape import Reading, ReadOptions
 from memory.importers.whatsapp_dates import DateSurvey, Fields, Order, day_of
-from memory.importers.whatsapp_text import classify, is_notice, subject_of
+from memory.importers.whatsapp_names import Openings, Speakers, conversation_of
+from memory.importers.whatsapp_text import classify, is_notice
 from memory.types import SYSTEM, Message, Row, Skipped
 
 _MARKS = "[\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]*"
-_DATE = r"(?P<a>\d{1,4})(?P<sep>[./-])\s?(?P<b>\d{1,2})(?P=sep)\s?(?P<c>\d{1,4})\.?"
-_TIME = (
-    r"(?:(?P<pre>上午|下午|오전|오후|午前|午後)[^\S\n]?)?(?P<h>[01]?\d|2[0-3])[:.](?P<m>[0-5]\d)"
-    r"(?:[:.](?P<s>[0-5]\d))?"
-    r"(?:[^\S\n]?(?P<half>[AaPp]\.?[^\S\n]?[Mm]\.?|[صم]))?"
+_GAP = r"[^\S\n]"
+_DATE = rf"(?P<a>\d{{1,4}}){_MARKS}(?P<sep>SEPARATORS)\s?(?P<b>\d{{1,2}}){_MARKS}(?P=sep)\s?(?P<c>\d{{1,4}})(?:\.|{_GAP}г\.)?"
+_AT = rf"(?:(?:kl\.?|at|à|às|um|alle|a las){_GAP})?"
+_HALF = (
+    r"[AaPp]\.?[^\S\n]?[Mm]\.?|[صم]|[πμ]\.?μ\.?|пр\.?об\.?|сл\.?об\.?|d[eu]\.|ÖÖ|ÖS|SA|CH|PTG|PG|[PM]D|[ai]p\.|[vn]m\.|[قب]\.ظ\.?|"
+    "上午|下午|凌晨|清晨|早上|中午|傍晚|晚上|오전|오후|午前|午後"
 )
-_ANDROID = re.compile(rf"^{_MARKS}{_DATE}[,،]?[^\S\n]{_TIME}[^\S\n][-–][^\S\n]")
-_IOS = re.compile(rf"^{_MARKS}\[{_DATE}[,،]?[^\S\n]{_TIME}\][^\S\n]?")
+_TIME = (
+    rf"(?:(?P<pre>{_HALF}){_GAP}?)?(?P<h>[01]?\d|2[0-3])(?:[:.]|{_GAP}?h{_GAP}?)(?P<m>[0-5]\d)"
+    rf"SECONDS(?:{_GAP}?(?P<half>{_HALF}))?(?:{_GAP}ч\.)?"
+)
+_SECONDS = rf"(?:[:.]|{_GAP}?min{_GAP}?)(?P<s>[0-5]\d)(?:{_GAP}s)?"
+_NO_SECONDS = "(?P<s>(?!))?"
+
+
+def _pattern(
+    *, is_ios: bool, separators: str = "[./-]", seconds: str = f"(?:{_SECONDS})?"
+) -> re.Pattern[str]:
+    """Heads as an app writes them: in every look, or with one separator of dates, and with or without seconds."""
+    moment = f"{_DATE}[,،]?{_GAP}{_MARKS}{_AT}{_TIME}"
+    moment = moment.replace("SEPARATORS", separators).replace("SECONDS", seconds)
+    return re.compile(rf"{_MARKS}\[{moment}\]{_GAP}?" if is_ios else rf"{_MARKS}{moment}{_GAP}[-–]{_GAP}")
+
+
+_ANDROID, _IOS = _pattern(is_ios=False), _pattern(is_ios=True)
 _N_LINES_TO_JUDGE = 20
-_N_FORMS = 100_000  # of names whose meaning is kept
+_BUDDHIST = 543  # years by which the Thai calendar is ahead
 MAX_MESSAGE = 1 << 20  # characters; what a message holds beyond them is left out and reported
-_AFTER_NOON = ("p", "م", "下午", "오후", "午後")
+_AFTER_NOON = frozenset(  # without dots
+    (
+        "pm",
+        "م",
+        "μμ",
+        "слоб",
+        "du",
+        "ös",
+        "ch",
+        "ptg",
+        "md",
+        "ip",
+        "nm",
+        "بظ",
+        "下午",
+        "中午",
+        "傍晚",
+        "晚上",
+        "오후",
+        "午後",
+    )
+)
 
 
 class _Block(NamedTuple):
@@ -48,21 +86,25 @@ class _Block(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """How the file writes its heads: the app, the separator of dates, whether there are seconds."""
+    """How the file writes its heads: the app, the separator of dates, whether there are seconds.
+
+    Another chat pasted into a message often has another separator, or seconds where this one has none.
+    """
 
     pattern: re.Pattern[str]
-    separator: str
-    has_seconds: bool
+    is_ios: bool
+
+    @classmethod
+    def of(cls, head: re.Match[str]) -> _Form:
+        """The form of files whose heads look like this one."""
+        is_ios = head.re is _IOS
+        seconds = _NO_SECONDS if head["s"] is None else _SECONDS
+        return cls(_pattern(is_ios=is_ios, separators=re.escape(head["sep"]), seconds=seconds), is_ios)
 
     def match(self, line: str) -> re.Match[str] | None:
-        """The head of a message: a real date and time in the look of the first.
-
-        Another chat pasted into a message often has another separator, or seconds where this one has none.
-        """
+        """The head of a message: a real date and time in the look of the first."""
         head = self.pattern.match(line)
-        if head is None or head["sep"] != self.separator or (head["s"] is not None) != self.has_seconds:
-            return None
-        return head if _is_date(head) else None
+        return head if head is not None and _is_date(head) else None
 
 
 def looks_like(head: str) -> bool:
@@ -71,14 +113,14 @@ def looks_like(head: str) -> bool:
 
 
 def read(file: File, options: ReadOptions) -> Reading:
-    """The chat, after two looks through the file: at its dates and colons, then at its names."""
+    """The chat, after one look through the file: at its dates, colons and names."""
     form = _form(file.head_text().split("\n"))
     if form is None:
         raise UnknownFormat(file.name)
     survey = _survey(file, form)
     order = survey.dates.chosen()
-    speakers = _Names(survey.colons.full_names())
-    conversation = _conversation(file, form, speakers)
+    speakers = Speakers(survey.openings.full_names())
+    conversation = conversation_of(survey.openings, speakers, file.stem)
 
     def rows() -> Iterator[Row]:
         for block in _blocks(file, form):
@@ -86,11 +128,11 @@ def read(file: File, options: ReadOptions) -> Reading:
             if block.is_cut:
                 yield Skipped(f"line {block.line}", f"it goes on for more than {MAX_MESSAGE} characters")
 
-    app = "iOS" if form.pattern is _IOS else "Android"
+    app = "iOS" if form.is_ios else "Android"
     return Reading("whatsapp", (f"WhatsApp, {app} form", order.note), rows)
 
 
-def _row(block: _Block, order: Order, speakers: _Names, conversation: str, zone: tzinfo) -> Row:
+def _row(block: _Block, order: Order, speakers: Speakers, conversation: str, zone: tzinfo) -> Row:
     if block.head is None:
         return Skipped(f"line {block.line}", "no message begins before it")
     speaker, said = speakers.split(block.rest)
@@ -104,91 +146,117 @@ def _form(lines: Sequence[str]) -> _Form | None:
     """The form of the first lines, and the look of the first real head."""
     found: _Form | None = None
     for number, line in enumerate(lines):
-        for pattern in (_ANDROID, _IOS) if found is None else (found.pattern,):
+        for pattern in (_ANDROID, _IOS) if found is None else ((_IOS if found.is_ios else _ANDROID),):
             head = pattern.match(line)
             if head is None:
                 continue
-            found = found or _Form(pattern, head["sep"], head["s"] is not None)
+            found = found or _Form.of(head)
             if _is_date(head):
-                return _Form(pattern, head["sep"], head["s"] is not None)
+                return _Form.of(head)
         if found is None and number >= _N_LINES_TO_JUDGE:
             return None
     return found
 
 
 def _is_date(head: re.Match[str]) -> bool:
-    return _fields(head["a"], head["b"], head["c"]) is not None
+    return _fields(*head.group("a", "b", "c")) is not None
 
 
 @dataclass(slots=True)
 class _Survey:
     dates: DateSurvey
-    colons: _Colons
+    openings: Openings
 
 
 def _survey(file: File, form: _Form) -> _Survey:
-    """What only the whole file can tell: the order of dates, and which colons belong to names."""
-    dates, colons = DateSurvey(), _Colons()
-    for head, rest in _head_lines(file, form):
-        fields = _fields(head["a"], head["b"], head["c"])
-        if fields is not None:
-            dates.add(fields)
-        dates.is_american = dates.is_american and _is_american(head)
-        colons.add(rest)
-    return _Survey(dates, colons)
+    """What only the whole file can tell: the order of dates, which colons belong to names, who speaks."""
+    dates, openings = DateSurvey(), Openings()
+    date, n_of_date = tuple[str, ...](), 0
+    match = form.match
+    for number, line in enumerate(file.lines(), start=1):
+        head = match(line)
+        if head is None:
+            continue
+        openings.add(line[head.end() :], number)
+        if dates.is_american:
+            dates.is_american = _is_american(head)
+        if (found := head.group("a", "b", "c")) != date:
+            _add_date(dates, date, n_of_date)
+            date, n_of_date = found, 0
+        n_of_date += 1
+    _add_date(dates, date, n_of_date)
+    return _Survey(dates, openings)
 
 
-def _head_lines(file: File, form: _Form) -> Iterator[tuple[re.Match[str], str]]:
-    """Each head, and what stands behind it in its line."""
-    for line in file.lines():
-        head = form.match(line)
-        if head is not None:
-            yield head, line[head.end() :]
+def _add_date(dates: DateSurvey, date: Sequence[str], n: int) -> None:
+    fields = _fields(*date) if n else None
+    if fields is not None:
+        dates.add(fields, n)
 
 
 def _blocks(file: File, form: _Form) -> Iterator[_Block]:
     """The file in pieces that each begin with a head."""
     head: re.Match[str] | None = None
-    begun, parts, n_chars = 0, list[str](), 0
+    begun, first, more, n_chars = 0, "", list[str](), 0
+    match = form.match
     for number, line in enumerate(file.lines(), start=1):
-        found = form.match(line)
+        found = match(line)
         if found is None:
             n_chars += len(line) + 1
             if n_chars <= MAX_MESSAGE and (head is not None or line.strip("\ufeff \t\r")):
-                parts.append(line)
+                more.append(line)
                 begun = begun or number
             continue
         if begun:
-            yield _Block(begun, head, "\n".join(parts).rstrip("\r\n"), n_chars > MAX_MESSAGE)
-        head, begun, parts, n_chars = found, number, [line[found.end() :]], len(line)
+            yield _block(begun, head, first, more, n_chars)
+        head, begun, first, n_chars = found, number, line[found.end() :], len(line)
+        more.clear()
     if begun:
-        yield _Block(begun, head, "\n".join(parts).rstrip("\r\n"), n_chars > MAX_MESSAGE)
+        yield _block(begun, head, first, more, n_chars)
+
+
+def _block(begun: int, head: re.Match[str] | None, first: str, more: list[str], n_chars: int) -> _Block:
+    if not more:
+        return _Block(begun, head, first.rstrip("\r"))
+    lines = more if head is None else (first, *more)
+    return _Block(begun, head, "\n".join(lines).rstrip("\r\n"), n_chars > MAX_MESSAGE)
 
 
 @lru_cache(maxsize=65536)
 def _fields(a: str, b: str, c: str) -> Fields | None:
-    """The date as numbers, or None where no order of them makes a date."""
+    """The date as numbers, or None where no order of them makes a date. Thai years become ours."""
     is_year_first = len(a) == 4
-    year, first, second = (a, b, c) if is_year_first else (c, a, b)
-    is_year = len(year) == 2 or (len(year) == 4 and 1990 <= int(year) <= 2200)
-    low, high = sorted((int(first), int(second)))
-    return (
-        Fields(int(a), int(b), int(c), is_year_first) if is_year and 1 <= low <= 12 and high <= 31 else None
-    )
+    written, *others = (a, b, c) if is_year_first else (c, a, b)
+    first, second = map(int, others)
+    year = int(written) - (_BUDDHIST if int(written) > 2500 else 0)
+    is_year = len(written) == 2 or (len(written) == 4 and 1990 <= year <= 2200)
+    if not is_year or not 1 <= min(first, second) <= 12 or max(first, second) > 31:
+        return None
+    return Fields(year, first, second, True) if is_year_first else Fields(first, second, year, False)
 
 
 def _time(head: re.Match[str], order: Order, zone: tzinfo) -> datetime:
     a, b, c, before, hour_text, minute, second, after = head.group(
         "a", "b", "c", "pre", "h", "m", "s", "half"
     )
+    year, month, day = _day(a, b, c, order)
+    hour = int(hour_text)
+    if (half := after or before) and not (hour == 11 and half == "中午"):
+        hour = hour % 12 + (12 if _is_after_noon(half) else 0)
+    return datetime(year, month, day, hour, int(minute), int(second or 0), 0, zone)
+
+
+@lru_cache(maxsize=65536)
+def _day(a: str, b: str, c: str, order: Order) -> tuple[int, int, int]:
     fields = _fields(a, b, c)
     if fields is None:
         raise ValueError("a head without a date")
-    hour = int(hour_text)
-    half = (after or before or "").lower()
-    if half:
-        hour = hour % 12 + (12 if half.startswith(_AFTER_NOON) else 0)
-    return datetime(*day_of(fields, order), hour, int(minute), int(second or 0), tzinfo=zone)
+    return day_of(fields, order)
+
+
+@cache
+def _is_after_noon(half: str) -> bool:
+    return re.sub(r"[.\s]", "", half).casefold() in _AFTER_NOON
 
 
 def _is_american(head: re.Match[str]) -> bool:
@@ -199,104 +267,3 @@ def _is_american(head: re.Match[str]) -> bool:
         and len(head["c"]) == 2
         and not any(head[part].startswith("0") for part in "abh")
     )
-
-
-@dataclass(slots=True)
-class _Colons:
-    """Which text before a first colon is a whole name, and which only a name's first part.
-
-    Where every message that begins with `Ana: ` goes on with the same second part and colon, that part belongs to the name.
-    """
-
-    _seconds: dict[str, tuple[str, int] | None] = field(default_factory=dict)  # None: more than one
-
-    def add(self, line: str) -> None:
-        parts = line.split(": ", 2)
-        if len(parts) == 1:
-            return
-        second = parts[1] if len(parts) == 3 else ""
-        known = self._seconds.setdefault(parts[0], (second, 0))
-        if known is not None:
-            self._seconds[parts[0]] = (second, known[1] + 1) if known[0] == second else None
-
-    def full_names(self) -> dict[str, str]:
-        """From the text before the first colon to the speaker's full name."""
-        full = {}
-        for short, known in self._seconds.items():
-            second, count = known or ("", 0)
-            is_part = bool(second) and count >= 3 and len(second) <= 40
-            full[short] = f"{short}: {second}" if is_part else short
-        return full
-
-
-class _Names:
-    """Who is meant by what stands before the first colon of a message. Each form is judged once."""
-
-    def __init__(self, full: dict[str, str]) -> None:
-        self._full = full
-        self._known: dict[str, tuple[str | None, int]] = {}  # speaker, and where the words begin
-
-    def split(self, rest: str) -> tuple[str | None, str]:
-        """The speaker and what they said; the speaker is None on a system line."""
-        end = rest.find(": ")
-        line_end = rest.find("\n")
-        if end < 0 or 0 <= line_end < end:
-            first = rest if line_end < 0 else rest[:line_end]
-            if not first.endswith(":") or first.endswith("::"):
-                return None, rest
-            end = len(first) - 1
-        short = rest[:end]
-        speaker, begin = self._known.get(short) or self._judge(short)
-        return speaker, rest[begin:].removeprefix(" ") if speaker is not None else rest
-
-    def _judge(self, short: str) -> tuple[str | None, int]:
-        full = self._full.get(short, short)
-        speaker = _shown(full)
-        if not speaker or len(full) > 120 or _is_notice_head(short, self._full):
-            judged: tuple[str | None, int] = None, 0
-        else:
-            judged = speaker, len(full) + 1
-        if len(self._known) < _N_FORMS:
-            self._known[short] = judged
-        return judged
-
-
-def _is_notice_head(head: str, speakers: dict[str, str]) -> bool:
-    """Whether the text before a colon is the beginning of a notice: `Ana created group "Trip`, `Ana added Bo`."""
-    if re.search(r"[\"“„«]", head) and is_notice(head, must_be_marked=False):
-        return True
-    match = re.match(r"(.+?) (?:added|removed|changed|created|pinned) ", head)
-    return match is not None and (match[1] == "You" or match[1] in speakers)
-
-
-def _shown(name: str) -> str:
-    """A sender's name without the marks and the tilde that iOS puts before people who are no contacts."""
-    shown = names.clean(name)
-    return names.clean(shown.removeprefix("~")) or shown
-
-
-def _conversation(file: File, form: _Form, speakers: _Names) -> str:
-    """Who is in a chat of two, else the group's name from its notices or the file's name."""
-    said_by: dict[str, None] = {}
-    heads: dict[str, None] = {}
-    subject: str | None = None
-    for _, rest in _head_lines(file, form):
-        speaker, said = speakers.split(rest)
-        if speaker is not None and not is_notice(said):
-            said_by[speaker] = None
-            continue
-        subject = subject_of(said) or subject
-        if speaker:
-            heads[_shown(speaker)] = None
-    return _name(list(said_by), [head for head in heads if head not in said_by], subject, file.stem)
-
-
-def _name(speakers: list[str], titles: list[str], subject: str | None, name: str) -> str:
-    if match := re.fullmatch(r"WhatsApp Chat (?:with|-) (.+?)(?: ?\(\d+\))?", name):
-        titles.append(match[1])
-    if subject or len(speakers) > 2:
-        return subject or (titles or [name])[0]
-    if len(speakers) == 2 and titles and titles[0] != name and titles[0] not in speakers:
-        return titles[0]
-    others = [title for title in titles[:1] if title not in speakers and len(speakers) < 2]
-    return " & ".join(sorted([*speakers, *others], key=names.key))

@@ -65,13 +65,14 @@ class DateSurvey:
     _day: _Course = field(default_factory=lambda: _Course("day"))
     _month: _Course = field(default_factory=lambda: _Course("month"))
 
-    def add(self, fields: Fields) -> None:
-        self.n_dates += 1
+    def add(self, fields: Fields, n: int = 1) -> None:
+        """So many messages in a row are of this date."""
+        self.n_dates += n
         if fields.is_year_first:
             self.is_year_first = True
             return
-        self.n_day += fields.a > 12
-        self.n_month += fields.b > 12
+        self.n_day += n * (fields.a > 12)
+        self.n_month += n * (fields.b > 12)
         if fields != self._last:
             self._last = fields
             self._day.add(fields)

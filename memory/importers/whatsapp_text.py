@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from memory.types import MessageKind
 
-_MARK = "\u200e"  # iOS and newer Android put it before words the app wrote itself
+MARK = "\u200e"  # iOS and newer Android put it before words the app wrote itself
 _MARGIN = " \t\r\n\u00a0\u202f\u200e\u200f\u202a\u202b\u202c\u2066\u2067\u2068\u2069\ufeff"
 _ATTACHED = re.compile(
     r"[\u200e\u200f]*(?:<[^<>:\n]{2,40}: ?[^<>\n]+\.\w{2,5}>"  # iOS: <attached: 00000012-PHOTO-2025.jpg>
@@ -51,12 +51,12 @@ def classify(raw: str) -> tuple[MessageKind, str, bool]:
     caption = _caption(text)
     if caption is None:
         return "text", text, is_edited
-    return ("text", caption, is_edited) if caption else ("media", text.replace(_MARK, ""), is_edited)
+    return ("text", caption, is_edited) if caption else ("media", text.replace(MARK, ""), is_edited)
 
 
 def is_notice(text: str, *, must_be_marked: bool = True) -> bool:
     """Whether the app wrote this line to tell of an event. In a message's place such a line carries a mark."""
-    if must_be_marked and not text.startswith(_MARK):
+    if must_be_marked and not text.startswith(MARK):
         return False
     line = text.strip(_MARGIN)
     return _plain(line) not in _phrases().deleted and bool(_phrases().notice.search(line))
@@ -87,7 +87,7 @@ def _strip_edited(text: str) -> tuple[str, bool]:
 
 def _caption(text: str) -> str | None:
     """What was written to a medium ("" for nothing), or None where the message holds no medium."""
-    if "<" not in text and "(" not in text and _MARK not in text:
+    if "<" not in text and "(" not in text and MARK not in text:
         return None
     attached = _ATTACHED.match(text)
     if attached and (attached.end() == len(text) or text[attached.end()] == "\n"):
@@ -95,13 +95,13 @@ def _caption(text: str) -> str | None:
     head, newline, after = text.partition("\n")
     if newline and head.startswith("<") and _plain(head.strip(_MARGIN)) in _phrases().media:
         return after.strip(_MARGIN)
-    if _MARK not in text:
+    if MARK not in text:
         return None
     omitted = _OMITTED.fullmatch(text)
     if omitted and (
         _plain(omitted["medium"].strip(_MARGIN)) in _phrases().media or _ATTACHED.fullmatch(omitted["medium"])
     ):
-        before = omitted["caption"].replace(_MARK, "").strip(_MARGIN)
+        before = omitted["caption"].replace(MARK, "").strip(_MARGIN)
         is_title = "•" in before or re.search("do[ck]ument", omitted["medium"], re.IGNORECASE)
         return "" if is_title else before
     return None

@@ -238,7 +238,7 @@ def test_equals_that_lie_far_apart_are_numbered_by_the_store(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("memory.storing.CHUNK", 2)
-    monkeypatch.setattr("memory.storing._N_REMEMBERED", 2)
+    monkeypatch.setattr("memory.arrivals._N_REMEMBERED", 2)
     others = [("2025-01-02", "Bo", f"word {i}") for i in range(9)]
     said = [("2025-01-01", "Ana", "ok"), *others, ("2025-01-01", "Ana", "ok"), ("2025-01-01", "Ana", "ok")]
     path = tmp_path / "a.jsonl"
