@@ -154,8 +154,9 @@ def _assigned(standing: Standing, found: Found) -> list[tuple[str | None, Princi
             taken.add(line_id)
         elif any(_wording(line) == _wording(other) for _, other in given):
             continue
-        if found.alive is None or not set(line.evidence).isdisjoint(found.alive):
-            given.append((line_id, line))
+        alive = tuple(item for item in line.evidence if found.alive is None or item in found.alive)
+        if alive or found.alive is None:
+            given.append((line_id, replace(line, evidence=alive)))
     return given
 
 

@@ -167,3 +167,31 @@ def test_revisions_are_one_line() -> None:
     assert len(script.get_heads()) == 1
     assert script.get_bases() == ["0001"]
     assert [item.revision for item in script.walk_revisions()] == list(known_revisions())
+
+
+def test_lines_of_a_constitution_are_kept_when_lines_get_an_identity(bare_url: str) -> None:
+    engine = make_engine(bare_url)
+    config = alembic_config(engine)
+    command.upgrade(config, "0008")
+    with engine.begin() as connection:
+        connection.execute(text("INSERT INTO space VALUES ('s', 'default', 'UTC', '2026-01-01 00:00:00')"))
+        connection.execute(
+            text(
+                "INSERT INTO node (id, space_id, kind, name, name_key, is_speaker, created_at)"
+                " VALUES ('n', 's', 'person', 'Ana', 'ana', true, '2026-01-01 00:00:00')"
+            )
+        )
+        connection.execute(
+            text(
+                "INSERT INTO principle (id, space_id, person_id, version, kind, text, evidence, created_at)"
+                " VALUES ('p', 's', 'n', 1, 'value', 'Hums', '[]', '2026-01-01 00:00:00')"
+            )
+        )
+    command.upgrade(config, "0009")
+    with engine.begin() as connection:
+        row = connection.execute(text("SELECT text, line, author, is_weak, rank FROM principle")).one()
+    assert tuple(row) == ("Hums", "", "night", False, 0)
+    command.downgrade(config, "0008")
+    with engine.begin() as connection:
+        assert connection.scalar(text("SELECT text FROM principle")) == "Hums"
+    engine.dispose()
