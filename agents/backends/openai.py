@@ -2,13 +2,13 @@
 
 The address is always given, and the key never comes from the environment: what the user did not configure is
 never called. Busy servers, time-outs and lost connections are tried again (`retrying.py`); a used-up quota is not.
-Servers differ in what they accept; the known differences (name of the token limit, JSON schemas, temperature) are
-found out from the first refusal and remembered.
+Servers differ in what they accept; the known differences (name of the token limit, JSON schemas and which of their
+keywords, temperature) are found out from the first refusal and remembered.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -61,7 +61,7 @@ class OpenAIChat:
         self._retries = Retries(retries, first_delay_s)
         self._meter = meter or Meter()
         self._limit_field = "max_tokens"
-        self._takes_schema = True
+        self._n_forms_refused = 0
         self._takes_temperature = True
 
     @property
@@ -84,17 +84,14 @@ class OpenAIChat:
         self, messages: Sequence[dict[str, str]], schema: Mapping[str, Any], *, max_tokens: int = 1024
     ) -> str:
         """Text that the server was made to fit to the schema, where it can; the caller checks it all the same."""
-        if self._takes_schema:
-            described = {"name": "answer", "strict": True, "schema": dict(schema)}
+        while True:
+            n_refused, form = self._n_forms_refused, _FORMS[self._n_forms_refused](schema)
             try:
-                return self._text(
-                    messages, max_tokens, 0.0, {"type": "json_schema", "json_schema": described}
-                )
+                return self._text(messages, max_tokens, 0.0, form)
             except BackendRefused as exc:
-                if not _names_the_form(exc):
+                if form is None or not _names_the_form(exc):
                     raise
-                self._takes_schema = False
-        return self._text(messages, max_tokens, 0.0, {"type": "json_object"})
+                self._n_forms_refused = max(self._n_forms_refused, n_refused + 1)
 
     def stream(
         self, messages: Sequence[dict[str, str]], *, max_tokens: int = 512, temperature: float = 0.0
@@ -186,6 +183,8 @@ class OpenAIChat:
                 raise Busy(
                     f"it answered {exc.status_code} to every try", _after(exc.response.headers)
                 ) from exc
+            if exc.status_code in (400, 413) and _is_too_long(exc.body):
+                raise CutOff(self.name, "the question is longer than its context") from exc
             raise BackendRefused(self.name, f"{exc.status_code} {_reason(exc.body)}".strip()) from exc
         except openai.APIError as exc:
             raise Busy("no connection, or it broke off") from exc
@@ -223,6 +222,12 @@ def _is_quota(status: int, body: object) -> bool:
     return status in (403, 429) and any(code in _QUOTA_CODES for code in named)
 
 
+def _is_too_long(body: object) -> bool:
+    """Whether the refusal is about the length of the question, in the words of the servers known."""
+    said = str(body).lower()
+    return "context" in said and any(word in said for word in ("length", "size", "window"))
+
+
 def _after(headers: Mapping[str, str]) -> float | None:
     """Seconds that the server asks to wait; `retry-after-ms` is what some send besides."""
     in_ms = seconds_asked(headers.get("retry-after-ms"))
@@ -233,6 +238,27 @@ def _reason(body: object) -> str:
     """The server's own message, one line of at most 120 characters."""
     message = body.get("message") if isinstance(body, Mapping) else None
     return " ".join(str(message).split())[:120] if message else ""
+
+
+def _held_to(schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": dict(schema)}}
+
+
+def _bare(schema: Any) -> Any:
+    """The schema without the keywords that hosted servers refuse in strict mode."""
+    if isinstance(schema, Mapping):
+        return {name: _bare(part) for name, part in schema.items() if name not in _OFTEN_REFUSED}
+    return [_bare(part) for part in schema] if isinstance(schema, list) else schema
+
+
+_OFTEN_REFUSED = ("maxLength", "minLength", "maxItems", "minItems", "minimum", "maximum")
+# how a server may be held to a schema, the strictest first; the last is to ask in words alone
+_FORMS: tuple[Callable[[Mapping[str, Any]], dict[str, Any] | None], ...] = (
+    _held_to,
+    lambda schema: _held_to(_bare(schema)),
+    lambda _: {"type": "json_object"},
+    lambda _: None,
+)
 
 
 def _names_the_form(exc: BackendRefused) -> bool:

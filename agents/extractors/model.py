@@ -142,8 +142,11 @@ class ModelExtractor:
         if self._at_once == 1 or len(parts) < 2:
             found = [self._read(part, roster) for part in parts]
         else:
-            with ThreadPoolExecutor(min(self._at_once, len(parts))) as pool:
+            pool = ThreadPoolExecutor(min(self._at_once, len(parts)))
+            try:
                 found = list(pool.map(lambda part: self._read(part, roster), parts))
+            finally:  # who is interrupted asks for nothing more
+                pool.shutdown(cancel_futures=True)
         return _together(found)
 
     def _read(self, part: _Part, roster: Roster) -> _Outcome:

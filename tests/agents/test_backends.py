@@ -155,7 +155,31 @@ def test_openai_asks_for_the_schema_and_falls_back_to_plain_json(server: ModelSe
     model = openai(server)
     assert [model.complete_json(ASK, {"type": "object"}) for _ in range(2)] == ["{}", "{}"]
     kinds = [body["response_format"]["type"] for _, _, body in server.requests]
-    assert kinds == ["json_schema", "json_object", "json_object"]
+    assert kinds == ["json_schema", "json_schema", "json_object", "json_object"]
+
+
+def test_openai_leaves_out_the_keywords_that_a_server_refuses_in_schemas(server: ModelServer) -> None:
+    def reply(n: int, body: dict[str, Any]) -> Reply:
+        if "maxLength" in str(body["response_format"]):
+            return refusal(400, "Invalid schema for response_format 'answer': 'maxLength' is not permitted")
+        return chat('{"a": "b"}')
+
+    server.reply = reply
+    schema = {"type": "object", "properties": {"a": {"type": "string", "maxLength": 3}}, "required": ["a"]}
+    model = openai(server)
+    assert [model.complete_json(ASK, schema) for _ in range(2)] == ['{"a": "b"}'] * 2
+    kept = server.requests[-1][2]["response_format"]["json_schema"]["schema"]
+    assert kept == {"type": "object", "properties": {"a": {"type": "string"}}, "required": ["a"]}
+    assert len(server.requests) == 3
+
+
+def test_openai_asks_in_words_where_no_form_is_taken(server: ModelServer) -> None:
+    def reply(n: int, body: dict[str, Any]) -> Reply:
+        return refusal(400, "unknown field response_format") if "response_format" in body else chat("{}")
+
+    server.reply = reply
+    assert openai(server).complete_json(ASK, {"type": "object"}) == "{}"
+    assert len(server.requests) == 4
 
 
 def test_openai_learns_the_other_name_of_the_token_limit(server: ModelServer) -> None:

@@ -181,6 +181,18 @@ def test_an_answer_that_does_not_fit_is_asked_for_by_halves(server: ModelServer)
     assert [f.object for f in found.candidates] == ["place 9", "place 14", "place 19"]
 
 
+def test_a_question_that_is_too_long_for_the_server_is_asked_by_halves(server: ModelServer) -> None:
+    def reply(n: int, body: dict[str, Any]) -> Reply:
+        if len(numbers_shown(body)) > 12:
+            return refusal(
+                400, "This model's maximum context length is 4096 tokens. However, you requested more"
+            )
+        return chat(answer())
+
+    server.reply = reply
+    assert ModelExtractor(OpenAIChat("m", f"{server.url}/v1")).read(episodes(24), ROSTER).unread == {}
+
+
 def test_one_message_that_never_fits_waits_alone(server: ModelServer) -> None:
     def reply(n: int, body: dict[str, Any]) -> Reply:
         return chat("{", finish="length") if 7 in numbers_shown(body) else chat(answer())

@@ -71,6 +71,13 @@ def test_a_night_runs_every_stage_once_in_order(chat: Any) -> None:
     assert runs.get_run(chat.database, report.run_id).status == "done"
 
 
+def test_the_night_that_runs_is_known_while_it_does(chat: Any) -> None:
+    known: list[str | None] = []
+    report = sleep(chat, Steps(), on_stage=lambda _: known.append(runs.running(chat.database, chat.space_id)))
+    assert set(known) == {report.run_id}
+    assert runs.running(chat.database, chat.space_id) is None
+
+
 def test_a_failed_stage_fails_the_night_with_one_line(chat: Any) -> None:
     report = sleep(chat, Steps({"exam": RuntimeError("two\nlines")}))
     assert (report.status, report.reason) == ("failed", "RuntimeError: two lines")
