@@ -37,8 +37,12 @@ def drain(services: Services, progress: Progress = no_progress) -> dict[str, Any
 
 
 def budget(services: Services) -> dict[str, Any]:
-    """What the back-end has cost today (UTC) and by day, against the limits; null where there is none."""
+    """What the back-end has cost today (UTC) and by day, against the limits (null where there is none), and how many
+    answers are remembered."""
+    from agents.answers import Answers
+
     limits, today = services.settings.backend, services.budget.today()
+    n_answers, size_bytes = Answers(services.settings.home).count()
     return {
         "backend": limits.kind,
         "today": _spent_json(today),
@@ -50,6 +54,7 @@ def budget(services: Services) -> dict[str, Any]:
             {"day": day, "backend": backend, **_spent_json(spent)}
             for day, backend, spent in services.budget.spending.by_day()
         ],
+        "remembered": {"answers": n_answers, "bytes": size_bytes},
     }
 
 

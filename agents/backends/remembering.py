@@ -17,7 +17,6 @@ class RememberingChat:
 
     def __init__(self, model: Backend, answers: Answers) -> None:
         self.name = model.name
-        self.n_remembered = 0
         self._model = model
         self._answers = answers
 
@@ -69,7 +68,6 @@ class RememberingChat:
     def _remembered(self, key: str, ask: Callable[[], str], is_usable: Callable[[str], bool]) -> str:
         kept = self._answers.get(key)
         if kept is not None:
-            self.n_remembered += 1
             return kept
         text = ask()
         if is_usable(text):

@@ -64,6 +64,8 @@ def budget(state: State, as_json: bool) -> None:
         print_table(headings, [[day[name] for name in columns] for day in found["days"]])
     else:
         click.echo("nothing was spent")
+    if kept := found["remembered"]["answers"]:
+        click.echo(f"{kept} answers are remembered and cost nothing more")
     set_limits = {name: limit for name, limit in found["limits"].items() if limit is not None}
     for name, limit in set_limits.items():
         click.echo(f"backend.{name} = {limit:g}")

@@ -153,6 +153,7 @@ def test_answers_are_remembered_and_an_erasure_leaves_none(
     server.reply = lambda n, body: chat(json.dumps({"facts": [FOUND]}))
     empty("import", said)
     kept = empty.home / "answers" / "answers.db"
+    assert empty("budget", "--json").json["remembered"]["answers"] == 1
     assert b"pressing wild flowers" in kept.read_bytes()
     shown = empty("forget", "person", "Bo Rask", "--json").json
     assert any("answers" in line["ids"] for line in shown["lines"] if line["kind"] == "path")
