@@ -145,6 +145,20 @@ def test_openai_stream_raises_on_an_error_event(server: ModelServer) -> None:
         list(openai(server).stream(ASK))
 
 
+def test_a_stream_that_stops_in_the_middle_raises(server: ModelServer) -> None:
+    server.reply = lambda n, body: cut_short(events(*[delta("piece ")] * 40))
+    with pytest.raises(BackendUnreachable):
+        list(openai(server).stream(ASK))
+    server.reply = lambda n, body: cut_short(events(*[candidate("piece ")] * 40))
+    with pytest.raises((BackendUnreachable, BadAnswer)):
+        list(gemini(server).stream(ASK))
+
+
+def test_a_stream_is_begun_again_while_the_server_is_busy(server: ModelServer) -> None:
+    server.reply = lambda n, body: refusal(503, "down") if n < 2 else events(delta("here"))
+    assert list(openai(server).stream(ASK)) == ["here"]
+
+
 def test_openai_asks_for_the_schema_and_falls_back_to_plain_json(server: ModelServer) -> None:
     def reply(n: int, body: dict[str, Any]) -> Reply:
         if body["response_format"]["type"] == "json_schema":
