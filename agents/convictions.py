@@ -30,8 +30,10 @@ class _Pattern:
     weight: float  # how much such words say about a person
 
     def fits(self, what: str) -> bool:
-        """Not so "never heard of it": that tells of one time."""
-        return not (self.text.startswith(("Never:", "Always:")) and cues.is_past(what.split()[:1]))
+        """Not so "never heard of it", which tells of one time, or "never wash it", which says nothing alone."""
+        words = what.lower().split()
+        is_bare = not any(word not in _BARE for word in words[1:])
+        return not (self.text.startswith(("Never:", "Always:")) and (is_bare or cues.is_past(words[:1])))
 
 
 def _pattern(regex: str, kind: str, text: str, weight: float) -> _Pattern:
@@ -47,9 +49,10 @@ _PATTERNS = (
     _pattern(rf"\blife is too short\s+{_WHAT}", "value", "Says that life is too short {what}", 2.4),
     _pattern(rf"{_I}(?:am|'m)\s+(?:so |very |really )?proud of\s+{_WHAT}", "value", "Is proud of {what}", 1.6),
     _pattern(rf"{_I}(?:would|'d|will|'ll) (?:never|not ever)\s+{_WHAT}", "principle", "Would never {what}", 2.6),
-    _pattern(rf"\bi'(?:d|ll) never\s+{_WHAT}", "principle", "Would never {what}", 2.6),
+    _pattern(rf"(?:{_I}am|\bi'?m)\s+not (?:going to give|giving) up (?:on )?{_WHAT}", "limit", "Does not give up {what}", 2.4),
+    _pattern(rf"\bi'?(?:d|ll) never\s+{_WHAT}", "principle", "Would never {what}", 2.6),
     _pattern(rf"{_I}refuse to\s+{_WHAT}", "principle", "Refuses to {what}", 2.6),
-    _pattern(rf"(?:{_I}would|\bi'd) rather\s+{_WHAT}", "principle", "Would rather {what}", 2.4),
+    _pattern(rf"(?:{_I}would|\bi'?d) rather\s+{_WHAT}", "principle", "Would rather {what}", 2.4),
     _pattern(rf"{_MAYBE_I}(?:always |much |still )?prefer\s+{_WHAT}", "principle", "Prefers {what}", 2.4),
     _pattern(rf"{_I}(?:promised|swore)\s+{_WHAT}", "principle", "Promised {what}", 1.7),
     _pattern(r"\b(?:don't|do not|dont|never) tell (?P<what>my (?:mother|mum|mom|father|dad|parents|sister|brother|wife|husband|partner|boss|kids|children|family|son|daughter|gran\w*))\b", "principle", "Keeps some things from {what}", 1.7),
@@ -71,6 +74,7 @@ _THIRD = {
     "we": "they", "we're": "they are", "ourselves": "themselves",
 }  # fmt: skip
 _EMPTY = """it that this so them him her you not to do have had be been was too again any more well"""
+_BARE = frozenset((*_EMPTY.split(), "up", "out", "off", "down", "there", "here", "theirs", "one", "me"))
 _POINTING = ("it", "this", "them", "him", "you", "what", "how")  # says nothing without the message before
 _SIGNS = re.compile(r"[^\w\s'’\"%&/+:-]+")
 

@@ -8,51 +8,22 @@ compare with, fixed bounds hold.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from agents.measures import EMOJI, LAUGHTER, LEAST, WORD, in_order, in_rows, is_lowercase, replies
-from agents.phrases import favourite_phrases
+from agents.manners import MANNERS, SHORTHAND, TOPICS
+from agents.measures import EMOJI, LEAST, WORD, ending, in_order, in_rows, is_lowercase, replies
+from agents.phrases import favourite_phrases, own_words
 from memory.types import Episode, Principle
 
 MIN_MESSAGES = 12  # fewer say nothing about a habit
+LEAST_SHOWN = 3  # messages that show a manner
+LEAST_USES = 4  # of an opening
+OPENS = 0.03  # share of the messages that open with a word
+_APART = re.compile(r"\W{0,2}([^\W\d_]{2,14})[.,!:…]+(?:\s|$)")
 N_EVIDENCE = 4
-_CORRECTS = re.compile(
-    r"\b(?:no,? wait|wait,? no|actually,? no|sorry,? i mean|i mean|scratch that|correction|mixed up|i meant)\b|^no\. |^\*\w+",
-    re.IGNORECASE,
-)
-_CARES = re.compile(
-    r"\b(?:are you (?:ok|okay|alright|awake|home)|how are you|how('s| is| was| did| do) (?:the|your|it|you)|did you (?:eat|sleep)|"
-    r"take care|get some (?:sleep|rest)|i'?m here|let me know|text me|call me)\b",
-    re.IGNORECASE,
-)
-_THERE = re.compile(
-    r"\b(?:i'?m here|here for you|i'?m (?:coming|calling)|i(?:'ll| will| can) (?:come|be there|drive|call)|on my way|"
-    r"call\?|i'?ve got you|you'?re not alone|don'?t be sorry|take your time)",
-    re.IGNORECASE,
-)
-_CHEERS = re.compile(
-    r"\b(?:congrat\w*|well done|proud of (?:you|him|her|them)|so proud|you did it|bravo|that'?s (?:amazing|wonderful|huge)|"
-    r"happy birthday|hooray|yay+)\b|[🎉🎊👏🥳]",
-    re.IGNORECASE,
-)
-_DISCREET = re.compile(
-    r"\b(?:won'?t (?:tell|say)|will not (?:tell|say)|not a word|lips are sealed|secret is safe|between us|just between)\b",
-    re.IGNORECASE,
-)
-_TEARS = re.compile(
-    r"\b(?:i(?:'m| am| was)? (?:cry|cried|crying|sobb\w+)|in tears|made me cry|i'?d cry|teared up|had to cry|to cry)\b|😭",
-    re.IGNORECASE,
-)
-_THANKS = re.compile(
-    r"\b(?:thank(?:s| you)|thx|obrigad[oa]|gracias|merci|danke|grazie|tack|takk)\b", re.IGNORECASE
-)
-_SORRY = re.compile(r"\b(?:sorry|apologi[sz]e|my bad|forgive me|my fault)\b", re.IGNORECASE)
-_PLAYS = re.compile(
-    r"(?:™|\b(?:on a scale of|breaking news|for the record|plot twist|effective immediately|in my defen[cs]e|legally|officially)\b)",
-    re.IGNORECASE,
-)
 Scored = tuple[float, Principle]
 
 
@@ -146,28 +117,16 @@ def _marks(talk: Talk) -> Iterable[Scored]:
         yield 1.2 + asks, _habit("Asks many questions", talk.showing(lambda text: "?" in text))
 
 
-# shows, least share of messages, kind, line, weight
-_MANNERS: tuple[tuple[re.Pattern[str], float, str, str, float], ...] = (
-    (LAUGHTER, 0.06, "speech", "Laughs in writing", 1.1),
-    (_CARES, 0.03, "habit", "Asks how the other is", 1.5),
-    (_THERE, 0.015, "value", "Is there for friends in hard moments, and says so", 1.9),
-    (_CHEERS, 0.03, "value", "Celebrates the good news of others loudly", 1.6),
-    (_DISCREET, 0.006, "value", "Keeps what is told in confidence", 1.8),
-    (_TEARS, 0.03, "habit", "Is moved to tears easily and does not hide it", 1.5),
-    (_THANKS, 0.04, "habit", "Says thank you readily", 1.2),
-    (_SORRY, 0.04, "habit", "Says sorry readily", 1.1),
-    (_CORRECTS, 0.012, "habit", "Gets details wrong and puts them right at once", 1.4),
-    (_PLAYS, 0.012, "speech", "Plays with official words and scales for fun", 1.4),
-)
-
-
 def _manner(talk: Talk) -> Iterable[Scored]:
     """Small things people do in words, where they do them clearly more than the others."""
-    for pattern, least, kind, text, weight in _MANNERS:
-        share, theirs = talk.share(pattern.search)
-        n = sum(bool(pattern.search(episode.text)) for episode in talk.own)
-        if n >= 2 and share >= least and share >= 1.3 * (theirs or 0.0):
-            yield weight + share, Principle(kind, text, talk.showing(pattern.search))
+    for manner in MANNERS:
+        share, theirs = talk.share(manner.shows.search)
+        n = sum(bool(manner.shows.search(episode.text)) for episode in talk.own)
+        if n >= LEAST_SHOWN and share >= manner.least and share >= 1.3 * (theirs or 0.0):
+            yield (
+                manner.weight + share,
+                Principle(manner.kind, manner.text, talk.showing(manner.shows.search)),
+            )
 
 
 def _phrases(talk: Talk) -> Iterable[Scored]:
@@ -176,6 +135,62 @@ def _phrases(talk: Talk) -> Iterable[Scored]:
         said = ", ".join(f'"{phrase.text}"' for phrase in chosen)
         ids = tuple(dict.fromkeys(episode_id for phrase in chosen for episode_id in phrase.episode_ids[:2]))
         yield 1.9, _speech(f"Likes to say {said}", ids[:6])
+
+
+def _words_of_ones_own(talk: Talk) -> Iterable[Scored]:
+    """Words that the others do not use, and first words of messages."""
+    if chosen := own_words(talk.own, talk.others):
+        said = ", ".join(f'"{word.text}"' for word in chosen)
+        ids = tuple(dict.fromkeys(item for word in chosen for item in word.episode_ids[:2]))
+        yield 1.6, _speech(f"Has words of their own: {said}", ids[:6])
+    counts = Counter(_opening(episode.text) for episode in talk.own)
+    theirs = Counter(_opening(episode.text) for episode in talk.others)
+    opening = [
+        word
+        for word, n in counts.most_common()
+        if word
+        and n >= max(LEAST_USES, OPENS * len(talk.own))
+        and n / len(talk.own) >= 3 * theirs[word] / max(len(talk.others), 1)
+    ][:3]
+    if opening:
+        said = " and ".join(f'"{word.capitalize()}"' for word in opening)
+        yield 1.8, _speech(f"Opens with {said}", talk.showing(lambda text: _opening(text) in opening))
+
+
+def _opening(text: str) -> str:
+    """The word that a message opens with, where it stands apart from what follows: "Right. ...", "honestly, ..."."""
+    match = _APART.match(text)
+    return match[1].lower() if match else ""
+
+
+def _sentences(talk: Talk) -> Iterable[Scored]:
+    whole, theirs = talk.share(_is_whole)
+    if whole >= 0.5 and (theirs is None or whole >= 1.5 * theirs):
+        yield (
+            1.7 + whole / 5,
+            _speech("Writes full sentences with capitals and full stops", talk.showing(_is_whole)),
+        )
+    short, theirs = talk.share(SHORTHAND.search)
+    if short >= 0.08 and short >= 2 * (theirs or 0.0):
+        counts = Counter(m.lower() for episode in talk.own for m in SHORTHAND.findall(episode.text))
+        said = ", ".join(f'"{word}"' for word, _ in counts.most_common(4))
+        yield 1.8 + short, _speech(f"Writes in texting shorthand: {said}", talk.showing(SHORTHAND.search))
+
+
+def _is_whole(text: str) -> bool:
+    plain = text.strip()
+    return plain[:1].isupper() and ending(plain) in ("full_stop", "question", "exclamation")
+
+
+def _topics(talk: Talk) -> Iterable[Scored]:
+    """What they speak of clearly more than the others do."""
+    for topic in TOPICS:
+        share, theirs = talk.share(topic.shows.search)
+        words = Counter(match.lower() for episode in talk.own for match in topic.shows.findall(episode.text))
+        often = [word for word, n in words.most_common(3) if n >= 2]
+        if len(often) >= 2 and share >= topic.least and share >= 1.4 * (theirs or 0.0):
+            line = Principle("value", f"{topic.text}: {', '.join(often)}", talk.showing(topic.shows.search))
+            yield topic.weight + share, line
 
 
 def _stock_replies(talk: Talk) -> Iterable[Scored]:
@@ -211,7 +226,7 @@ def _pace(talk: Talk) -> Iterable[Scored]:
 
 
 _MEASURES: tuple[Callable[[Talk], Iterable[Scored]], ...] = (
-    _length, _case, _emoji, _marks, _manner, _phrases, _stock_replies, _pace,
+    _length, _case, _emoji, _marks, _manner, _phrases, _words_of_ones_own, _sentences, _topics, _stock_replies, _pace,
 )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import log, sqrt
 
@@ -18,6 +18,7 @@ from memory.types import Episode
 MAX_PHRASES = 4
 MIN_USES, MIN_DAYS = 4, 3
 MIN_Z = 1.3
+MIN_Z_OF_A_WORD = 1.9
 ENGLISH = 0.25  # a chat with a smaller share of strange words is taken for English
 PRIOR_SHARE = 0.1  # of the chat's messages: the weight of the prior
 MOST_READ = 4000  # messages of each side, evenly over the time: phrases of a longer chat show in these
@@ -91,20 +92,34 @@ def _z(own: int, n_own: int, theirs: int, n_theirs: int) -> float:
 def _names(episodes: Sequence[Episode]) -> set[str]:
     """Words that stand with a capital in mid-sentence more often than not, the speakers' own names, and in an English
     chat every word that is not ordinary English: many people type names in lowercase."""
-    capital, small = Counter[str](), Counter[str]()
     names: set[str] = set()
     words = Counter(word.lower() for e in episodes for word in _TOKEN.findall(e.text.replace("’", "'")))
-    strange = {word for word in words if word not in _STOP and not lexicon().is_ordinary(word)}
-    if sum(words[word] for word in strange) < ENGLISH * words.total():
-        names |= strange
+    if _is_english(words):
+        names |= _strange(words)
+    names |= {word.lower() for episode in episodes for word in _TOKEN.findall(episode.speaker)}
+    capital, small = _cases(episodes)
+    return names | {word for word, count in capital.items() if count > small[word]}
+
+
+def _is_english(words: Counter[str]) -> bool:
+    return sum(words[word] for word in _strange(words)) < ENGLISH * words.total()
+
+
+def _strange(words: Iterable[str]) -> set[str]:
+    """Those that are no ordinary English."""
+    return {word for word in words if word not in _STOP and not lexicon().is_ordinary(word)}
+
+
+def _cases(episodes: Sequence[Episode]) -> tuple[Counter[str], Counter[str]]:
+    """How often each word stands with a capital in mid-sentence, and how often without."""
+    capital, small = Counter[str](), Counter[str]()
     for episode in episodes:
-        names |= {word.lower() for word in _TOKEN.findall(episode.speaker)}
         for match in re.finditer(r"(?<=[a-zà-ÿ,] )[^\W\d_]+", episode.text):
             word = match.group()
             if word.isupper() and len(word) > 1:
                 continue
             (capital if word[0].isupper() else small)[word.lower()] += 1
-    return names | {word for word, count in capital.items() if count > small[word]}
+    return capital, small
 
 
 def _is_telling(gram: tuple[str, ...], names: set[str]) -> bool:
@@ -121,3 +136,33 @@ def _without_parts(phrases: Sequence[Phrase]) -> list[Phrase]:
         if not any(f" {phrase.text} " in f" {k.text} " or f" {k.text} " in f" {phrase.text} " for k in kept):
             kept.append(phrase)
     return kept[:MAX_PHRASES]
+
+
+def own_words(own: Sequence[Episode], others: Sequence[Episode]) -> list[Phrase]:
+    """Single words that set the speaker apart, the most telling first: no names, no ordinary function words."""
+    own, others = _thinned(own), _thinned(others)
+    if not others:
+        return []
+    days = {episode.id: episode.time.date() for episode in own}
+    mine, theirs = _singles(own), Counter({word: len(ids) for word, ids in _singles(others).items()})
+    capital, small = _cases([*own, *others])
+    names = {word.lower() for e in (*own, *others) for word in _TOKEN.findall(e.speaker)}
+    is_english = _is_english(Counter({word: len(ids) + theirs[word] for word, ids in mine.items()}))
+    found = []
+    for word, ids in mine.items():
+        is_name = word in names or capital[word] > small[word]
+        is_plain = is_english and lexicon().is_ordinary(word)
+        if len(word) < 3 or word in _STOP or is_name or is_plain or len(ids) < MIN_USES:
+            continue
+        z = _z(len(ids), len(own), theirs[word], len(others))
+        if z >= MIN_Z_OF_A_WORD and len({days[item] for item in ids}) >= MIN_DAYS:
+            found.append(Phrase(word, z, tuple(ids)))
+    return sorted(found, key=lambda phrase: (-phrase.z, phrase.text))[:MAX_PHRASES]
+
+
+def _singles(episodes: Sequence[Episode]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = defaultdict(list)
+    for episode in episodes:
+        for word in sorted(set(_TOKEN.findall(episode.text.lower().replace("’", "'")))):
+            found[word].append(episode.id)
+    return found

@@ -147,8 +147,9 @@ def test_a_models_lines_keep_only_evidence_that_was_shown() -> None:
     model = ScriptedChat(
         [lines(("value", "Loves  frogs", [1, 0, 99]), ("habit", "Lies", [99]), ("habit", "Eats", []))]
     )
-    (line,) = ModelConstitutionWriter(model).write("Mia Falk", talk())
+    *counted, line = ModelConstitutionWriter(model).write("Mia Falk", talk())
     assert line == Principle("value", "Loves frogs", ("e1", "e3"))
+    assert any("long messages" in habit.text for habit in counted)
     assert "rained all day" not in model.calls[0][1]["content"]
 
 

@@ -34,3 +34,18 @@ def test_a_wrong_setting_is_named(tmp_path: Path, text: str, named: str) -> None
 def test_without_a_database_url_the_store_lies_in_the_home(tmp_path: Path) -> None:
     assert load_settings(tmp_path, {}).url == f"sqlite:///{tmp_path / 'graph.db'}"
     assert load_settings(tmp_path, {"SLOWWAVE_DATABASE_URL": "postgresql://x/y"}).url == "postgresql://x/y"
+
+
+@pytest.mark.parametrize("given", ['["health", "phone"]', '"phone, health"'])
+def test_kinds_that_are_left_out_come_as_a_list_or_as_words(tmp_path: Path, given: str) -> None:
+    (tmp_path / "config.toml").write_text(f"[privacy]\nleave_out = {given}\n", encoding="utf-8")
+    assert load_settings(tmp_path, {}).privacy.leave_out == ("phone", "health")
+    every = load_settings(tmp_path, {"SLOWWAVE_PRIVACY__LEAVE_OUT": "all"}).privacy.leave_out
+    assert {"phone", "politics"} < set(every)
+
+
+@pytest.mark.parametrize("given", ['["phones"]', "[1]", "{ phone = true }"])
+def test_a_kind_that_nobody_knows_is_refused(tmp_path: Path, given: str) -> None:
+    (tmp_path / "config.toml").write_text(f"[privacy]\nleave_out = {given}\n", encoding="utf-8")
+    with pytest.raises(BadSettings):
+        load_settings(tmp_path, {})
