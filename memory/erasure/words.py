@@ -43,7 +43,7 @@ _PLAIN = """
     space.name space.timezone source.kind source.sha256 node.kind node.merged_into edge.kind
     episode.kind episode.origin episode.key episode.extracted_by episode.external_id
     episode_version.kind episode_version.key pending.reason
-    fact.predicate fact.state fact.change fact.origin fact.rule fact.superseded_by fact.salience_terms
+    fact.predicate fact.state fact.change fact.origin fact.rule fact.volatility fact.superseded_by fact.salience_terms
     emotion_tag.concept emotion_tag.judge principle.kind principle.evidence principle.run_id
     principle.line principle.author constitution.author constitution.run_id constitution.changes
     sleep_run.status stage_run.status stage_run.inputs_hash

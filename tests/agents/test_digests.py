@@ -18,7 +18,7 @@ SAID = [
 
 
 def pick(answer: str, n: int = 2) -> list[int]:
-    return ModelDigester(ScriptedChat([answer])).pick(SAID, n)
+    return ModelDigester(ScriptedChat([answer] * 2)).pick(SAID, n)
 
 
 def test_it_picks_what_it_was_shown_once_and_no_more_than_asked_for() -> None:
