@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from agents.runtime.lm import LanguageModel
 
 
-
 @dataclass(frozen=True, slots=True)
 class Written:
     """`is_whole` is false where the answer was cut off at the limit of tokens."""

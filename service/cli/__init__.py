@@ -56,7 +56,22 @@ def cli(context: click.Context, home: str | None, space: str | None) -> None:
     context.obj = State(home, space)
 
 
-for module in (graph, ask, facts, exchange, people, constitution, night, review, pending, digests, talk, forgetting, store, system):
+for module in (
+    graph,
+    ask,
+    facts,
+    exchange,
+    people,
+    constitution,
+    night,
+    review,
+    pending,
+    digests,
+    talk,
+    forgetting,
+    store,
+    system,
+):
     for command in module.COMMANDS:
         cli.add_command(command)
 
