@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 STRETCH = 42  # messages per request; five hold a stretch of memory.reading with what is shown before it
 LOOK_BACK = 8  # earlier messages shown again for the sake of pronouns
+SMALLEST = 6  # messages below which an answer that does not fit is the model's fault and not the question's
 MAX_FACTS = 40
 MAX_TOKENS = 4096  # of one answer
 FAILURES_BEFORE_AWAY = 3  # in a row
@@ -150,12 +151,12 @@ class ModelExtractor:
         return _together(found)
 
     def _read(self, part: _Part, roster: Roster) -> _Outcome:
-        """An answer that did not fit its limit is asked for again by halves."""
+        """An answer that did not fit its limit is asked for again by halves, as long as these are worth a request."""
         try:
             self._away.check()
             facts = self._ask(part.shown, roster)
         except CutOff as error:
-            if len(part.own) > 1:
+            if len(part.own) >= 2 * SMALLEST:
                 return _together([self._read(half, roster) for half in part.halves()])
             return self._failed(part, error)
         except (BackendUnreachable, BadAnswer) as error:
@@ -206,7 +207,7 @@ class _Away:
                 since, error = self._last
                 if time.monotonic() - since < AWAY_S:
                     raise error
-                self._n = 0
+                self._n = FAILURES_BEFORE_AWAY - 1  # one try; if it fails too, the model is away again
 
     def failed(self, error: BackendUnreachable) -> None:
         with self._lock:
