@@ -16,8 +16,10 @@ from agents.extractors.sentences import expand
 def birthday(scene: Scene) -> Iterator[Proposal]:
     """Greetings make the day the addressee's; "my birthday is ..." says it."""
     talk = scene.talk
-    if _GREETING.search(scene.text) and not re.search(
-        r"(?:birthday|b-?day) to (?:my \w+|[A-Z]\w+)", scene.text
+    if (
+        _GREETING.search(scene.text)
+        and not re.search(r"\bhad\b|\bto be\b", scene.lower)
+        and not re.search(r"(?:birthday|b-?day) to (?:my \w+|[A-Z]\w+)", scene.text)
     ):
         day = next((w.day for w in find_dates(scene.message, scene.episode.time) if w.is_day), scene.today)
         if abs((day - scene.today).days) <= 2:

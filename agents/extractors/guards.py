@@ -23,6 +23,7 @@ _UNREAL = re.compile(
     r"thinking (?:of|about)|(?:talk(?:ed|ing)?|joked|joking) about|looking at|considering|"
     r"(?:like|love|hate|hoping|hope|hopes|planning|plan|plans|trying|try|tempted|supposed|threaten(?:s|ing)?|going|want(?:s|ed)?|need(?:s|ed)?) to|"
     r"want(?:s)? (?:me|us|you|him|her|them) to|feel(?:s|ing)? like|looks? like|sounds? like|do not think|does not think|did not say|"
+    r"(?:film|movie|episode|series|novel|book|song|play|dream) (?:where|when|in which|about)|"
     r"(?:never|nobody|no one|none of us)|someone's|somebody's|a friend of|ask(?:ed)? (?:me|us|him|her|if)|decide)\b",
     re.IGNORECASE,
 )
@@ -30,6 +31,7 @@ _IF = re.compile(r"\bif\b", re.IGNORECASE)
 _NEGATION = re.compile(
     r"\b(?:not|never|no longer|nobody|neither|nor|hardly)\s*(?:\w+\s+){0,2}$", re.IGNORECASE
 )
+_LIKENESS = re.compile(r"\b(?:like|as if|than)\s*$", re.IGNORECASE)
 _EXPERT = re.compile(
     r"\b(?:doctor|doc|gp|vet|cardiologist|consultant|hospital|midwife|nurse|specialist|scan|test|tests|x-?ray|physio|surgeon|"
     r"dermatologist|neurologist|dentist)\b",
@@ -75,7 +77,7 @@ def commitment(before: str, sentence: str) -> float:
     if not before.strip():
         return _certainty(sentence)
     before = _TURN.split(before)[-1]
-    if _UNREAL.search(before) or _NEGATION.search(before):
+    if _UNREAL.search(before) or _NEGATION.search(before) or _LIKENESS.search(before):
         return 0.0
     factor = 1.0
     if _HEARSAY.search(before) and not re.search(r"\bi (?:said|told|heard)\b", before, re.IGNORECASE):

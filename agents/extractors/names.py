@@ -233,7 +233,7 @@ def take_organisation(text: str, is_cased: bool) -> str | None:
     article = re.match(r"(?:(the|a|an|this|some|my|our|her|his)\s+)?", text, re.IGNORECASE)
     start = article.end() if article else 0
     name = _proper(text[start:], is_cased, most=4)
-    if name and lexicon().is_in(name, "gazetteer"):
+    if name and any(lexicon().is_in(name, kind) for kind in ("gazetteer", "languages", "subjects")):
         return None
     if name and name.split()[0].lower() not in _MONTH_LIKE:
         the = article[1] if article and article[1] and article[1].lower() == "the" else ""

@@ -76,7 +76,8 @@ def kinships(sentence: Sentence, talk: Discourse, following: Sentence | None) ->
             talk, match, talk.owner(match["poss"]), _named(match["rest"], is_cased, talk), "my-relation", 0.9
         )
     for match in _OF_NAMED.finditer(text):
-        if match["sep"] != "'s":
+        opens = match.start() == 0 and lexicon().is_ordinary(match["name"].split()[0])
+        if match["sep"] != "'s" and not opens:
             confidence = 0.85 if match["sep"] == "," else 0.9
             yield from _one(talk, match, talk.owner(match["poss"]), match["name"], "is-relation", confidence)
     for match in _PRONOUN_IS.finditer(text):

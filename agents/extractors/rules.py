@@ -124,7 +124,7 @@ def _statements(
                 continue
             if pattern.adverb and pattern.adverb not in clause.adverbs:
                 continue
-            if _AS_GOOD_AS.search(clause.adverbs):
+            if _AS_GOOD_AS.search(clause.adverbs) or (clause.is_second and _THE_ROLE.match(clause.verb)):
                 continue
             made = _propose(episode, sentence, clause, pattern, match, talk)
             if made:
@@ -148,7 +148,7 @@ def _propose(
     dates = find_dates(tail, episode.time, is_past=is_past)
     if pattern.kind in ("date", "month_day") and not dates:
         dates = find_dates(sentence.text, episode.time, is_past=is_past)
-        dates = dates or ([_today(episode)] if pattern.past else [])
+        dates = dates or ([_today(episode)] if pattern.past and pattern.kind == "date" else [])
     value = read_value(pattern, match, sentence.is_cased, dates)
     subject = _whose(pattern, clause, talk)
     if value is None or subject is None or (pattern.needs_date and not dates):
@@ -203,6 +203,7 @@ def _whose(pattern: VerbPattern, clause: Clause, talk: Discourse) -> str | None:
     return clause.subject
 
 
+_THE_ROLE = re.compile(r"(?:are|is|were|was) the \w+$", re.IGNORECASE)  # "you're the doctor": a part to play
 _AS_GOOD_AS = re.compile(r"\b(?:basically|practically|virtually|kind of|sort of|secretly)\b")
 _SETTLING = re.compile(
     r"\b(?:flat|room|house|place|apartment|job|keys|lease|van|boxes|packing|packed|removal)\b", re.IGNORECASE

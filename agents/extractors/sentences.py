@@ -111,8 +111,8 @@ def is_name_word(word: str, is_cased: bool) -> bool:
         return False
     if to_int(plain) is not None or _DRAWN_OUT.search(plain):
         return False
-    if plain[0].isupper():
-        return True
+    if plain[0].isupper():  # a word in capitals only is shouted, unless nobody would write it otherwise
+        return not (len(plain) > 2 and plain.isupper() and lexicon().is_ordinary(plain))
     return not is_cased and len(plain) > 2 and not lexicon().is_ordinary(plain)
 
 
