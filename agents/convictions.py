@@ -33,7 +33,10 @@ class _Pattern:
         """Not so "never heard of it", which tells of one time, or "never wash it", which says nothing alone."""
         words = what.lower().split()
         is_bare = not any(word not in _BARE for word in words[1:])
-        return not (self.text.startswith(("Never:", "Always:")) and (is_bare or cues.is_past(words[:1])))
+        return not (
+            self.text.startswith(("Never:", "Always:", "Would never"))
+            and (is_bare or cues.is_past(words[:1]))
+        )
 
 
 def _pattern(regex: str, kind: str, text: str, weight: float) -> _Pattern:

@@ -22,6 +22,18 @@ MIN_MESSAGES = 12  # fewer say nothing about a habit
 LEAST_SHOWN = 3  # messages that show a manner
 LEAST_USES = 4  # of an opening
 OPENS = 0.03  # share of the messages that open with a word
+_SIGNS = (  # share of the messages, and the line
+    (re.compile(r"[!?]{2,}"), 0.12, "Doubles question and exclamation marks"),
+    (re.compile(r"\([^()]{4,}\)"), 0.05, "Adds asides in brackets"),
+    (re.compile(r"(?:^|\s)1[.)]\s.*\s2[.)]\s", re.DOTALL), 0.015, "Answers in numbered lists"),
+    (re.compile(r"(?:\.\.\.|…)"), 0.15, "Trails off with dots"),
+)
+_APOSTROPHE = re.compile(r"\b\w+['’](?:t|m|s|re|ve|ll|d)\b", re.IGNORECASE)
+_NO_APOSTROPHE = re.compile(
+    r"\b(?:im|ive|id rather|dont|doesnt|didnt|cant|wont|isnt|arent|wasnt|couldnt|wouldnt|shouldnt|thats|whats|youre|theyre|hes|shes|"
+    r"theres|havent|hasnt|lets)\b",
+    re.IGNORECASE,
+)
 _APART = re.compile(r"\W{0,2}([^\W\d_]{2,14})[.,!:…]+(?:\s|$)")
 N_EVIDENCE = 4
 Scored = tuple[float, Principle]
@@ -112,6 +124,13 @@ def _marks(talk: Talk) -> Iterable[Scored]:
     bare, theirs = talk.share(_is_bare)
     if bare >= 0.75 and (theirs is None or bare - theirs >= 0.25):
         yield 1.2, _speech("Leaves out the full stop at the end of a message", talk.showing(_is_bare))
+    for shows, least, line in _SIGNS:
+        share, theirs = talk.share(shows.search)
+        if share >= least and share >= 1.6 * (theirs or 0.0):
+            yield 1.2 + share, _speech(line, talk.showing(shows.search))
+    bare, whole = (sum(bool(form.search(e.text)) for e in talk.own) for form in (_NO_APOSTROPHE, _APOSTROPHE))
+    if bare >= LEAST_USES and bare >= 3 * whole:
+        yield 1.1, _speech("Leaves out apostrophes", talk.showing(_NO_APOSTROPHE.search))
     asks, theirs = talk.share(lambda text: "?" in text)
     if asks >= 0.18 and asks >= 1.4 * (theirs or 0.0):
         yield 1.2 + asks, _habit("Asks many questions", talk.showing(lambda text: "?" in text))

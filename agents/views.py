@@ -32,7 +32,7 @@ _OPINION = (
     r"(?:good|great|kind|lovely|brilliant|terrible|wonderful|real|true|natural|born|saint|angel|genius|legend|star|hero|gem|"
     r"treasure|menace|nightmare|mess|monster|softie|romantic|worrier|fighter|dreamer|clown|fool|idiot|plank|muppet|hard|tough|"
     r"wise|clever|sweet|stubborn|proud|generous|patient|careful|bad|awful|beautiful|strong|gentle|funny|difficult|lazy|show-off|"
-    r"perfectionist|people person|hopeless|disaster|drama queen|rock|liar|coward)\b"
+    r"perfectionist|people person|hopeless|disaster|drama queen|rock|liar)\b"
 )
 _DEGREE = (
     r"(?:so|too|such an?|really|very|always|never|the most|the best|the worst|the only|the \w+est|an? (?:absolute |real |total |complete )?(?="
@@ -55,7 +55,8 @@ _FORMS: tuple[tuple[str, str, float], ...] = (
     (r"\bi (?:can )?(?:tell|told) %S (?:everything|anything)\b", "Tells {name} everything", 2.2),
     (r"\b(?:what|where) would i (?:do|be) without %S(?!\w)|\bi (?:could|can)(?: not|n't|nt) do (?:it|this|any of this) without %S2(?!\w)", "Could not do without {name}", 2.2),
     (r"%S (?:means?|meant) (?:a lot|everything|so much|the world) to me\b", "Holds {name} dear", 2.4),
-    (r"%S(?: is| are|'s|'re|re) (?:like )?(?P<what>(?:an? |the )?(?:my )?(?:\w+ )?(?:brother|sister|mother|father|son|daughter|family|hero|rock|best friend|favou?rite \w+|guardian angel))(?: to me)?\b", "Sees {name} as {what}", 2.0),
+    (r"%S(?: is| are|'s|'re|re) like (?P<what>(?:an? |the )?(?:\w+ )?(?:brother|sister|mother|father|son|daughter|family))(?: to me)?\b", "Sees {name} as {what}", 2.0),
+    (r"%S(?: is| are|'s|'re|re) (?P<what>(?:an? |the |my )(?:\w+ )?(?:hero|rock|best friend|favou?rite (?:person|human)|guardian angel))(?: to me)?\b", "Sees {name} as {what}", 2.0),
     (r"%S (?:always |really )?(?:gets?|understands?|knows?) me\b", "Feels understood by {name}", 2.0),
     (r"\bi owe %S (?:so much|everything|a lot|my life)\b", "Feels in debt to {name}", 2.0),
     (r"\bi (?:can't stand|cannot stand|hate) %S(?!\w)(?! for)", "Cannot stand {name}", 2.0),

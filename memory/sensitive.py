@@ -152,7 +152,7 @@ _SCORES = re.compile(r"(?:\d{1,2}-\d{1,2}\s){2,}\d{1,2}-\d{1,2}")
 _ADDRESS_OF_A_MACHINE = re.compile(r"(?:\d{1,3}\.){3}\d{1,3}")
 _SPOKEN_DATE = re.compile(r"\d{1,2}\s\d{1,2}\s(?:19|20)\d\d")
 _THOUSANDS = re.compile(r"\d{1,3}(?:([ .\u00a0])\d{3})(?:\1\d{3})*")
-_AMERICAN = re.compile(r"\(?[2-9]\d{2}\)?[ .-]{0,2}[2-9]\d{2}[ .-]\d{4}")
+_AMERICAN = re.compile(r"(?:1[ .-])?\(?[2-9]\d{2}\)?[ .-]{0,2}[2-9]\d{2}[ .-]\d{4}")
 _PASSWORD_VALUE = re.compile(
     r"(?:\s+\w+){0,3}?\s*(?:\b(?:is|was|are|ist|es|é|est|är|er)\b|=|:|->|→|：|是|は)\s*(?:(?:still|now|again|just)\s+)?[\"'“‘«]?(?P<value>[^\s\"'”’»,;]{3,64})",
     re.IGNORECASE,
@@ -290,6 +290,19 @@ def _passwords(text: str) -> Iterator[tuple[int, int]]:
         match = _PASSWORD_VALUE.match(text, cue.end()) or _PASSWORD_NEXT.match(text, cue.end())
         if match and _is_secret(match["value"], text[match.end("value") :]):
             yield match.span("value")
+        before = _PASSWORD_BEFORE.search(text, max(0, cue.start() - 96), cue.start())
+        if before and _is_secret(before["value"], "more"):
+            yield before.span("value")
+    yield from (match.span("value") for match in _LOGIN.finditer(text) if not _EMAIL.match(match["value"]))
+
+
+_PASSWORD_BEFORE = re.compile(
+    r"\b(?:use|try|with|it'?s|is)\s+(?P<value>[^\s\"',;]{5,64})\s+(?:as|for|is)\s+(?:the|my|your|our)?\s*(?:new\s+)?$",
+    re.IGNORECASE,
+)
+_LOGIN = re.compile(
+    r"\b(?:pass|pw|pwd|kennwort|senha|mdp)\b\s*[:=]?\s*(?P<value>(?=\S*\d)\S{5,64})", re.IGNORECASE
+)
 
 
 def _is_secret(value: str, rest: str) -> bool:
