@@ -2,8 +2,8 @@
 
     python -m bench.constitution --chat DIR [--show]
 
-Every speaker named in the folder's constitution.json is described by the writer that needs no model, from the export
-alone, revised as one night does. A line of ours and one of the gold say the same where their sentences are near in
+Every speaker named in the folder's constitution.json is described by the writer that needs no model and by the facts
+that the rules read, from the export alone, revised as one night does. A line of ours and one of the gold say the same where their sentences are near in
 meaning (cosine of the shipped encoder of NEAR or more), or where they are less near (TOUCHING) and a message of one
 stands at most BESIDE messages from one of the other. `covered` is the share of gold lines that some line of ours says,
 `supported` the share of our lines that some gold line says; gold names ten lines or so, thus a true line of ours can
@@ -27,18 +27,25 @@ import numpy as np
 import numpy.typing as npt
 
 from agents.constitutions import HabitWriter
+from agents.extractors.rules import RuleExtractor
+from agents.held import held
+from agents.withholding import Withholding
+from bench.ask import NoFeelings
 from bench.chats import open_chat
 from bench.report import print_result
 from db.engine import open_database, sqlite_url
 from memory.embedders.minilm import MiniLM
 from memory.episodes import list_episodes
+from memory.facts import list_facts
 from memory.importing import import_export
 from memory.names import first, key
 from memory.people import list_people
 from memory.ports import Embedder
+from memory.reading import read_episodes
+from memory.registry import Registry
 from memory.revision import Found, Standing, revise
 from memory.spaces import ensure_space
-from memory.types import Episode, Principle
+from memory.types import Episode, Fact, Principle
 
 NEAR, TOUCHING = 0.5, 0.3
 BESIDE = 3
@@ -77,6 +84,11 @@ def describe(folder: Path, home: Path, names: Sequence[str]) -> tuple[dict[str, 
     import_export(database, space_id, open_chat(folder))
     every = list_episodes(database, space_id, kinds=("text", "media", "deleted"))
     said = {episode.id: episode for episode in every}
+    registry = Registry.load()
+    read_episodes(database, space_id, RuleExtractor(), NoFeelings(), registry, withhold=Withholding())
+    facts: dict[str, list[Fact]] = {}
+    for fact in list_facts(database, space_id, registry):
+        facts.setdefault(key(fact.subject), []).append(fact)
     people = list_people(database, space_id)
     database.close()
     texts = [episode for episode in every if episode.kind == "text"]
@@ -84,7 +96,7 @@ def describe(folder: Path, home: Path, names: Sequence[str]) -> tuple[dict[str, 
     n_own = n_lines = 0
     for name in names:
         speaker = _speaker(name, texts)
-        lines = HabitWriter().write(speaker, texts, people)
+        lines = [*HabitWriter().write(speaker, texts, people), *held(facts.get(key(speaker), ()))]
         kept = revise(Standing(0, (), {}), Found(lines, n_messages=len(texts))).lines
         principles = [line.principle for line in kept]
         n_lines += len(principles)

@@ -9,20 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from agents.errors import AgentError
+from agents.held import held, withdrawn
 from agents.pasted import pasted
 from consolidation import patterns
 from consolidation.digests import write_digests
 from consolidation.stage import NightContext, Progress, StageResult
 from memory import constitutions
 from memory.episodes import list_episodes
+from memory.facts import ALL_STATUSES, list_facts
 from memory.people import list_people
 from memory.revision import Found, match
-from memory.sensitive import left_out
-from memory.types import Episode, Person
+from memory.sensitive import kinds_of_fact, left_out
+from memory.types import Episode, Fact, Person
 
 
 def run(context: NightContext, progress: Progress) -> StageResult:
-    """Only observed messages count, and none that gives orders to machines. Repeatable: what has not changed is not written again."""
+    """Only observed messages count, and none that gives orders to machines. Repeatable: what has not changed is not
+    written again."""
     said = _shown(context)
     conversations = _by_conversation(said)
     heard = _heard(conversations.values())
@@ -62,7 +65,10 @@ def _found(
     context: NightContext, person: Person, heard: Sequence[Episode], people: Sequence[Person]
 ) -> Found:
     """What the writer finds now, laid beside what stands. No session is open while it reads."""
-    lines = context.tools.constitution_writer.write(person.name, heard, people)
+    facts = [
+        fact for fact in _facts(context, person) if context.tools.leave_out.isdisjoint(kinds_of_fact(fact))
+    ]
+    lines = [*context.tools.constitution_writer.write(person.name, heard, people), *held(facts)]
     with context.database.reading() as session:
         standing = constitutions.standing(session, context.space_id, person.id)
         reworded = constitutions.reworded(session, context.space_id, standing.version, person.id)
@@ -72,6 +78,19 @@ def _found(
         reworded=reworded,
         n_messages=sum(episode.speaker_id == person.id for episode in heard),
         same=match(standing, lines, context.tools.embedder),
+        withdrawn=withdrawn(facts),
+    )
+
+
+def _facts(context: NightContext, person: Person) -> list[Fact]:
+    """Everything that was ever held of the person."""
+    return list_facts(
+        context.database,
+        context.space_id,
+        context.tools.registry,
+        person_id=person.id,
+        statuses=ALL_STATUSES,
+        clock=context.clock,
     )
 
 

@@ -75,6 +75,7 @@ class Found:
     reworded: Collection[str] = ()
     n_messages: int = 0
     same: Mapping[int, str] | None = None
+    withdrawn: Sequence[Principle] = ()  # what was taken back: such lines go at once
 
     def may_show(self, episode_id: str) -> bool:
         """Whether a message of an earlier version is still what it was."""
@@ -108,6 +109,7 @@ def match(standing: Standing, found: Sequence[Principle], embedder: Embedder) ->
 
 def revise(standing: Standing, found: Found) -> Revision:
     """The lines that hold from now on, in the order of their weight, and what changed. No change: the version stays."""
+    taken_back = {_wording(line) for line in found.withdrawn} - {_wording(line) for line in found.lines}
     fresh = _assigned(standing, found)
     has_grown = found.n_messages > standing.n_messages
     kept: list[tuple[float, Line, Change | None]] = []
@@ -117,6 +119,8 @@ def revise(standing: Standing, found: Found) -> Revision:
     for line in standing.lines:
         living = tuple(item for item in line.principle.evidence if found.may_show(item))
         new, change = _follow(line, by_line.pop(line.id, None), living, has_grown=has_grown)
+        if line.author == "night" and _wording(line.principle) in taken_back:
+            new, change = None, Change(line.id, "retired", "it was taken back")
         if new is None and change is not None:
             changes.append(change)
         elif new is not None:

@@ -59,6 +59,12 @@ def test_what_is_not_shown_again_is_weak_first_and_goes_later() -> None:
     assert changes(revise(weak, Found([TEA, LENDS], n_messages=30))) == [("lends", "confirmed")]
 
 
+def test_what_was_taken_back_goes_at_once_unless_it_is_said_again() -> None:
+    revision = revise(TWO, Found([TEA], withdrawn=[LENDS]))
+    assert [(change.line, change.reason) for change in revision.changes] == [("lends", "it was taken back")]
+    assert revise(TWO, Found([TEA, LENDS], withdrawn=[LENDS])).changes == ()
+
+
 def test_a_person_that_wrote_a_line_keeps_it_as_it_is() -> None:
     own = standing(Line("tea", Principle("value", "Loves tea", ("e1",)), "person"))
     assert revise(own, Found([], n_messages=99)).changes == ()
