@@ -78,6 +78,13 @@ class EmotionTagger(Protocol):
     ) -> list[dict[str, float]]: ...  # concept -> intensity 0-10, absent = 0
 
 
+@runtime_checkable
+class ContextTagger(EmotionTagger, Protocol):
+    """One that also looks at what somebody else said last before each text; empty where nobody did."""
+
+    def tag_after(self, texts: Sequence[str], before: Sequence[str]) -> list[dict[str, float]]: ...
+
+
 class Judge(Protocol):
     """Answers whether the episodes support a statement. `evidence` are the ids of those that it was taken from; the
     others were said around them. Without any, all are evidence. Out of reach: Verdict(None, why)."""

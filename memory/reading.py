@@ -13,6 +13,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from db.engine import Database
@@ -25,6 +26,7 @@ from memory.exchange.told import told
 from memory.people import roster
 from memory.ports import (
     Clock,
+    ContextTagger,
     EmotionTagger,
     Extractor,
     PatientExtractor,
@@ -41,6 +43,7 @@ _log = logging.getLogger(__name__)
 STRETCH = 200  # new episodes per transaction
 LOOK_BACK = 6  # earlier episodes shown as context
 TAG_BATCH = 64  # texts per call of the tagger
+ANSWERED_WITHIN = timedelta(hours=6)  # what was said longer ago is not answered any more
 
 
 class Progress(Protocol):
@@ -135,7 +138,7 @@ class _Reader:
         shown = [episode for episode in stretch if episode.id not in withheld]
         before = [episode for episode in context if episode.id not in withheld]
         found = self._extract(before, shown) if shown else Reading([])
-        tags = list(_tags(self.tagger, shown))
+        tags = list(_tags(self.tagger, before, shown))
         with self.database.transaction() as session:
             unread = still_unread(session, [episode.id for episode in stretch], self.extractor.name)
             candidates = [item for item in found.candidates if not unread.isdisjoint(item.episode_ids)]
@@ -175,10 +178,36 @@ class _Reader:
         return Reading(self.extractor.extract(episodes, known))
 
 
-def _tags(tagger: EmotionTagger, episodes: Sequence[Episode]) -> Iterator[EmotionTag]:
+def _tags(
+    tagger: EmotionTagger, context: Sequence[Episode], episodes: Sequence[Episode]
+) -> Iterator[EmotionTag]:
+    said = [*context, *episodes]
+    before = said_before([(episode.speaker, episode.time, episode.text) for episode in said])[len(context) :]
     for start in range(0, len(episodes), TAG_BATCH):
-        batch = episodes[start : start + TAG_BATCH]
-        for episode, felt in zip(batch, tagger.tag([episode.text for episode in batch]), strict=True):
-            for concept, intensity in felt.items():
+        part = slice(start, start + TAG_BATCH)
+        texts = [episode.text for episode in episodes[part]]
+        if isinstance(tagger, ContextTagger):
+            felt = tagger.tag_after(texts, before[part])
+        else:
+            felt = tagger.tag(texts)
+        for episode, tags in zip(episodes[part], felt, strict=True):
+            for concept, intensity in tags.items():
                 if intensity > 0:
                     yield EmotionTag(episode.id, concept, min(10.0, float(intensity)), tagger.name)
+
+
+def said_before(messages: Sequence[tuple[str, datetime, str]]) -> list[str]:
+    """For each message, (speaker, time, text) in time order, what somebody else said last before it, if that is no
+    longer ago than ANSWERED_WITHIN; else the empty text."""
+    found = []
+    last: tuple[str, datetime, str] | None = None
+    last_other: tuple[str, datetime, str] | None = None  # the last by somebody else than who said the last
+    for message in messages:
+        speaker, time, _ = message
+        answered = last_other if last is None or last[0] == speaker else last
+        is_fresh = answered is not None and time - answered[1] <= ANSWERED_WITHIN
+        found.append(answered[2] if answered is not None and is_fresh else "")
+        if last is not None and last[0] != speaker:
+            last_other = last
+        last = message
+    return found

@@ -5,12 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from agents.emotion_chats import ChatLayer
 from agents.emotion_head import Head
 from agents.emotion_lexicon import Lexicon
-from agents.emotions import CONCEPTS, HEAD_PATH, MAX_TAGS, EmotionHead
+from agents.emotions import CHATS_PATH, HEAD_PATH, MAX_TAGS, RARE, EmotionHead
 from agents.errors import BadHead
 from memory.embedders.hashing import HashingEmbedder
 from memory.embedders.minilm import MiniLM
+from memory.feelings import CONCEPTS
+from memory.ports import ContextTagger
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +116,27 @@ def test_a_phrase_may_run_over_a_line_and_the_longest_counts(lexicon: Lexicon) -
 
 
 def test_the_head_is_small() -> None:
-    assert HEAD_PATH.stat().st_size < 1_000_000
+    assert HEAD_PATH.stat().st_size + CHATS_PATH.stat().st_size < 4_000_000
+
+
+def test_what_somebody_else_said_before_counts(tagger: EmotionHead) -> None:
+    assert isinstance(tagger, ContextTagger)
+    (alone,) = tagger.tag(["me too"])
+    (after,) = tagger.tag_after(["me too"], ["haha that was the funniest thing ever 😂"])
+    assert after["amusement"] > alone["amusement"] + 1
+    assert tagger.tag_after(["me too"], [""]) == [alone]
+
+
+def test_a_find_that_is_only_in_the_words_is_never_very_strong(tagger: EmotionHead) -> None:
+    shouted = "THE NEWSPAPER SAYS IT IS TERRIFYING!!! SCARED!!! SO SCARED!!!"
+    (tags,) = tagger.tag([f"{shouted} {shouted}"])
+    assert tags
+    assert tags.get("fear", 0) >= RARE
+
+
+def test_a_chat_layer_of_another_head_is_refused() -> None:
+    with pytest.raises(BadHead, match="another emotion head"):
+        ChatLayer.load(CHATS_PATH, "0" * 64)
 
 
 def test_another_embedder_is_refused() -> None:

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 
-from bench.emotions import compare, export_of, main
+from agents.emotion_head import Head
+from agents.emotions import HEAD_PATH
+from bench.emotions import compare, main, shipped
 
 ROWS = (
     ("thank you so much, friend {i}", 0),
@@ -25,27 +26,27 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_the_last_line_is_the_result(folder: Path, harbor: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = [
-        "--train",
-        str(folder / "train.tsv"),
-        "--test",
-        str(folder / "test.tsv"),
-        "--chat",
-        str(harbor.parent),
-    ]
-    assert main(arguments) == 0
+    arguments = ["--train", str(folder / "train.tsv"), "--test", str(folder / "test.tsv")]
+    assert main([*arguments, "--chat", str(harbor.parent)]) == 0
     result = json.loads(capsys.readouterr().out.splitlines()[-1])
-    assert {
-        "macro_f1",
-        "micro_f1",
-        "per_label",
-        "parameters",
-        "harbor_agreement",
-        "seed",
-        "machine",
-    } <= result.keys()
+    assert {"macro_f1", "micro_f1", "per_label", "parameters", "harbor_agreement", "machine"} <= result.keys()
     assert set(result["per_label"]) == {"gratitude", "anger", "neutral"}
+    assert result["is_trained_here"]
+    assert result["parameters"] > 20_000_000
     assert result["chat"]["messages"] == 254
+    assert result["harbor_agreement"] > result["chat"]["always_most_frequent"]
+
+
+def test_the_shipped_head_is_measured_on_its_own_training_file_alone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = Head.load(HEAD_PATH)
+    assert shipped(folder / "train.tsv", head.labels) is None
+    monkeypatch.setattr("bench.emotions.sha256", lambda path: head.manifest["train_sha256"])
+    assert shipped(folder / "train.tsv", ("gratitude", "anger")) is None
+    found = shipped(folder / "train.tsv", head.labels)
+    assert found is not None
+    assert found.labels == head.labels
 
 
 def test_agreement_counts_the_strongest_tag_and_no_tag_as_wrong() -> None:
@@ -54,10 +55,3 @@ def test_agreement_counts_the_strongest_tag_and_no_tag_as_wrong() -> None:
     found = compare(ours, gold)
     assert (found["agreement"], found["untagged"], found["intensity_mae"]) == (0.3333, 1, 1.0)
     assert found["f1_at_5"] == round(2 / 6, 4)
-
-
-def test_the_export_is_the_file_without_a_gold_name(tmp_path: Path, harbor: Path) -> None:
-    for name in ("emotions.json", "README.md"):
-        shutil.copy(harbor.parent / name, tmp_path)
-    (tmp_path / "result.json").write_text("{}", encoding="utf-8")
-    assert export_of(tmp_path).name == "result.json"

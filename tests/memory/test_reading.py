@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from memory.emotions import list_tags
 from memory.episodes import list_episodes
 from memory.ports import Roster
-from memory.reading import LOOK_BACK, STRETCH, ReadReport, read_episodes
+from memory.reading import ANSWERED_WITHIN, LOOK_BACK, STRETCH, ReadReport, read_episodes, said_before
 from memory.types import Episode, FactCandidate
 
 
@@ -129,3 +130,33 @@ def test_a_reading_cut_short_goes_on_where_it_stopped(world) -> None:
     steps: list[tuple[int, int]] = []
     read(world, LivesReader(), progress=lambda done, total, note="": steps.append((done, total)))
     assert steps == [(0, 5), (5, 5)]
+
+
+class ContextReader(LengthTagger):
+    """Feels what was said before."""
+
+    def tag_after(self, texts: Sequence[str], before: Sequence[str]) -> list[dict[str, float]]:
+        return [{said: 5.0} if said else {} for said in before]
+
+
+def test_a_tagger_is_told_what_somebody_else_said_before(world) -> None:
+    for speaker, text in (
+        ("Ana Reis", "one"),
+        ("Ana Reis", "two"),
+        ("Ben Ode", "three"),
+        ("Ana Reis", "four"),
+    ):
+        world.say(speaker, 1, to="Ben Ode" if speaker == "Ana Reis" else "Ana Reis", text=text)
+    read_episodes(
+        world.database, world.space_id, LivesReader(), ContextReader(), world.registry, clock=world.clock
+    )
+    texts = {episode.id: episode.text for episode in list_episodes(world.database, world.space_id)}
+    found = {texts[tag.episode_id]: tag.concept for tag in list_tags(world.database, world.space_id)}
+    assert found == {"three": "two", "four": "three"}
+
+
+def test_what_was_said_long_ago_or_by_oneself_is_not_answered() -> None:
+    start = datetime(2025, 3, 1, tzinfo=UTC)
+    late = start + ANSWERED_WITHIN + timedelta(seconds=1)
+    messages = [("a", start, "1"), ("b", start, "2"), ("b", start, "3"), ("c", start, "4"), ("a", late, "5")]
+    assert said_before(messages) == ["", "1", "1", "3", ""]
