@@ -72,7 +72,8 @@ def _digest_json(digest: Digest | None) -> dict[str, Any]:
         return {}
     said = "\n".join(f"{line.speaker}: {line.text}" for line in digest.lines)
     times = {"time": digest.began_at.isoformat(), "until": digest.ended_at.isoformat()}
-    return {"text": said, **times, "speaker": None, "conversation": digest.conversation}
+    marks = {"sensitive": list(kinds(said))}
+    return {"text": said, **times, "speaker": None, "conversation": digest.conversation, **marks}
 
 
 def _episode_json(episode: Episode | None) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from service.http import create_app
 from service.settings import Settings
 from service.wiring import Services
 
-HIT = {"kind", "id", "score", "text", "time", "speaker", "parts"}
+HIT = {"kind", "id", "score", "text", "time", "speaker", "sensitive", "parts"}
 
 
 @pytest.fixture
