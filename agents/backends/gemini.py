@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from agents.backends.forms import Forms, bare
 from agents.backends.meter import Meter
 from agents.backends.retrying import Busy, Retries, retried, seconds_asked
 from agents.errors import (
@@ -24,6 +25,7 @@ from agents.errors import (
 )
 
 _T = TypeVar("_T")
+_JSON = {"response_mime_type": "application/json"}
 
 
 class GeminiChat:
@@ -52,6 +54,7 @@ class GeminiChat:
         self._model = model
         self._base_url = base_url
         self._types = types
+        self._forms = Forms(_held_to, lambda schema: _held_to(bare(schema)), lambda _: {})
         self._retries = Retries(retries, first_delay_s)
         self._meter = meter or Meter()
         self._client = genai.Client(
@@ -77,15 +80,14 @@ class GeminiChat:
         temperature: float = 0.0,
         json: bool = False,
     ) -> str:
-        options = {"response_mime_type": "application/json"} if json else {}
+        options = _JSON if json else {}
         return self._text(messages, max_tokens, temperature, options)
 
     def complete_json(
         self, messages: Sequence[dict[str, str]], schema: Mapping[str, Any], *, max_tokens: int = 1024
     ) -> str:
         """Text that the server was made to fit to the schema; the caller checks it all the same."""
-        options = {"response_mime_type": "application/json", "response_json_schema": dict(schema)}
-        return self._text(messages, max_tokens, 0.0, options)
+        return self._forms.ask(schema, lambda form: self._text(messages, max_tokens, 0.0, {**_JSON, **form}))
 
     def stream(
         self, messages: Sequence[dict[str, str]], *, max_tokens: int = 512, temperature: float = 0.0
@@ -191,6 +193,10 @@ class GeminiChat:
                 yield
         except Busy as exc:
             raise BackendUnreachable(self.name, str(exc)) from exc
+
+
+def _held_to(schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {"response_json_schema": dict(schema)}
 
 
 def _figures(usage: Any) -> tuple[int | None, int | None]:

@@ -8,10 +8,11 @@ keywords, temperature) are found out from the first refusal and remembered.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+from agents.backends.forms import Forms, bare
 from agents.backends.meter import Meter
 from agents.backends.retrying import Busy, Retries, retried, seconds_asked
 from agents.errors import (
@@ -61,7 +62,12 @@ class OpenAIChat:
         self._retries = Retries(retries, first_delay_s)
         self._meter = meter or Meter()
         self._limit_field = "max_tokens"
-        self._n_forms_refused = 0
+        self._forms = Forms(
+            _held_to,
+            lambda schema: _held_to(bare(schema)),
+            lambda _: {"type": "json_object"},
+            lambda _: {},  # in words alone
+        )
         self._takes_temperature = True
 
     @property
@@ -84,14 +90,7 @@ class OpenAIChat:
         self, messages: Sequence[dict[str, str]], schema: Mapping[str, Any], *, max_tokens: int = 1024
     ) -> str:
         """Text that the server was made to fit to the schema, where it can; the caller checks it all the same."""
-        while True:
-            n_refused, form = self._n_forms_refused, _FORMS[self._n_forms_refused](schema)
-            try:
-                return self._text(messages, max_tokens, 0.0, form)
-            except BackendRefused as exc:
-                if form is None or not _names_the_form(exc):
-                    raise
-                self._n_forms_refused = max(self._n_forms_refused, n_refused + 1)
+        return self._forms.ask(schema, lambda form: self._text(messages, max_tokens, 0.0, form))
 
     def stream(
         self, messages: Sequence[dict[str, str]], *, max_tokens: int = 512, temperature: float = 0.0
@@ -128,7 +127,7 @@ class OpenAIChat:
             text = str(getattr(choice.message, "content", None) or "")
             usage = getattr(answer, "usage", None)
             bill.settle(_count(usage, "prompt_tokens"), _count(usage, "completion_tokens"), answer=text)
-        if form and choice.finish_reason == "length":
+        if form is not None and choice.finish_reason == "length":
             raise CutOff(self.name, f"it was cut off after {max_tokens} tokens")
         return text
 
@@ -242,24 +241,3 @@ def _reason(body: object) -> str:
 
 def _held_to(schema: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": dict(schema)}}
-
-
-def _bare(schema: Any) -> Any:
-    """The schema without the keywords that hosted servers refuse in strict mode."""
-    if isinstance(schema, Mapping):
-        return {name: _bare(part) for name, part in schema.items() if name not in _OFTEN_REFUSED}
-    return [_bare(part) for part in schema] if isinstance(schema, list) else schema
-
-
-_OFTEN_REFUSED = ("maxLength", "minLength", "maxItems", "minItems", "minimum", "maximum")
-# how a server may be held to a schema, the strictest first; the last is to ask in words alone
-_FORMS: tuple[Callable[[Mapping[str, Any]], dict[str, Any] | None], ...] = (
-    _held_to,
-    lambda schema: _held_to(_bare(schema)),
-    lambda _: {"type": "json_object"},
-    lambda _: None,
-)
-
-
-def _names_the_form(exc: BackendRefused) -> bool:
-    return any(word in str(exc) for word in ("response_format", "json_schema", "schema"))

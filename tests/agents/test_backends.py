@@ -317,6 +317,22 @@ def test_gemini_streams_and_asks_for_the_schema(server: ModelServer) -> None:
     assert server.requests[-1][2]["generationConfig"]["responseMimeType"] == "application/json"
 
 
+def test_gemini_is_held_to_as_much_of_a_schema_as_it_takes(server: ModelServer) -> None:
+    def reply(n: int, body: dict[str, Any]) -> Reply:
+        if "maxLength" in str(body):
+            return refusal(
+                400, "Invalid value at 'generation_config.response_json_schema': unknown maxLength"
+            )
+        return as_json(candidate('{"a": "b"}'))
+
+    server.reply = reply
+    schema = {"type": "object", "properties": {"a": {"type": "string", "maxLength": 3}}}
+    model = gemini(server)
+    assert [model.complete_json(ASK, schema) for _ in range(2)] == ['{"a": "b"}'] * 2
+    assert "responseJsonSchema" in server.requests[-1][2]["generationConfig"]
+    assert len(server.requests) == 3
+
+
 def test_gemini_without_a_key_does_not_look_for_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GEMINI_API_KEY", "from-the-environment")
     with pytest.raises(BackendUnset, match="api_key"):
