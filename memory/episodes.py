@@ -19,7 +19,9 @@ from sqlalchemy.orm import Session
 from db import tables
 from db.engine import Database
 from db.tables import Conversation, Node, Participant, Source
-from memory.types import Episode
+from memory import feelings
+from memory.emotions import add_tags
+from memory.types import EmotionTag, Episode
 
 _YEAR_ONE = datetime.min.replace(tzinfo=UTC)
 _N_DIGEST = 54  # of the 64 digits of a key
@@ -195,8 +197,10 @@ def append_turn(
 ) -> Episode:
     """Add one turn to a live conversation of that name; the speaker and `participants` (node ids) are who hears it.
 
-    The conversation and its source are made by the first turn. Every call adds an episode, also for equal words.
+    The conversation and its source are made by the first turn. Every call adds an episode, also for equal words. Tags
+    of feelings at the end of the text are taken off it and kept as their author's.
     """
+    said, felt = feelings.split(text)
     with database.transaction() as session:
         conversation_id = ensure_conversation(session, space_id, conversation)
         source_id = _ensure_channel(session, space_id, conversation_id, conversation, time)
@@ -212,12 +216,13 @@ def append_turn(
             position=position,
             speaker_id=speaker_id,
             time=time,
-            text=text,
+            text=said,
             origin=origin,
-            key=message_key(f"turn:{source_id}", speaker_id, time, text, position),
+            key=message_key(f"turn:{source_id}", speaker_id, time, said, position),
         )
         session.add(row)
         session.flush()
+        add_tags(session, space_id, [EmotionTag(row.id, *tag, feelings.AUTHOR) for tag in felt])
         return _fetch(session, _query(space_id).where(tables.Episode.id == row.id))[0]
 
 

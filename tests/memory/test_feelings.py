@@ -131,3 +131,13 @@ def test_tags_behind_a_stated_fact_are_kept_with_its_note(world) -> None:
     assert [
         (tag.episode_id, tag.concept, tag.intensity) for tag in list_tags(world.database, world.space_id)
     ] == [(note.id, "relief", 8.0)]
+
+
+def test_tags_behind_a_turn_of_a_talk_are_kept_with_it(world) -> None:
+    episode_id = world.say("Ana Reis", 1, text="see you tomorrow\nhope:7.5")
+    (episode,) = list_episodes(world.database, world.space_id)
+    assert episode.text == "see you tomorrow"
+    assert [
+        (tag.episode_id, tag.concept, tag.intensity, tag.judge)
+        for tag in list_tags(world.database, world.space_id)
+    ] == [(episode_id, "hope", 7.5, AUTHOR)]
