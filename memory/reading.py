@@ -42,7 +42,6 @@ _log = logging.getLogger(__name__)
 
 STRETCH = 200  # new episodes per transaction
 LOOK_BACK = 6  # earlier episodes shown as context
-TAG_BATCH = 64  # texts per call of the tagger
 ANSWERED_WITHIN = timedelta(hours=6)  # what was said longer ago is not answered any more
 
 
@@ -183,17 +182,12 @@ def _tags(
 ) -> Iterator[EmotionTag]:
     said = [*context, *episodes]
     before = said_before([(episode.speaker, episode.time, episode.text) for episode in said])[len(context) :]
-    for start in range(0, len(episodes), TAG_BATCH):
-        part = slice(start, start + TAG_BATCH)
-        texts = [episode.text for episode in episodes[part]]
-        if isinstance(tagger, ContextTagger):
-            felt = tagger.tag_after(texts, before[part])
-        else:
-            felt = tagger.tag(texts)
-        for episode, tags in zip(episodes[part], felt, strict=True):
-            for concept, intensity in tags.items():
-                if intensity > 0:
-                    yield EmotionTag(episode.id, concept, min(10.0, float(intensity)), tagger.name)
+    texts = [episode.text for episode in episodes]
+    felt = tagger.tag_after(texts, before) if isinstance(tagger, ContextTagger) else tagger.tag(texts)
+    for episode, tags in zip(episodes, felt, strict=True):
+        for concept, intensity in tags.items():
+            if intensity > 0:
+                yield EmotionTag(episode.id, concept, min(10.0, float(intensity)), tagger.name)
 
 
 def said_before(messages: Sequence[tuple[str, datetime, str]]) -> list[str]:
