@@ -44,12 +44,12 @@ class Chat:
     @property
     def is_followed(self) -> bool:
         """Whether what the export says of known messages is at least as new as what is known."""
-        return self.known is not None and self.known.last >= self.until
+        return self.known is not None and self.known.last >= self.known.until
 
     @property
     def is_outgrown(self) -> bool:
         """Whether the export goes on where what is known ends."""
-        return self.known is not None and self.known.last > self.until
+        return self.known is not None and self.known.last > self.known.until
 
 
 class Arrival(NamedTuple):

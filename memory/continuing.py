@@ -14,14 +14,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from db.tables import Alias, Conversation, Episode, Node, Participant, Source
 from memory import names
+from memory.crowds import find_people
 from memory.episodes import message_key
 from memory.importers.detect import Export
-from memory.people import find_node
 
 _NAMED_BY_PEOPLE = frozenset(("whatsapp", "jsonl", "csv", "imessage"))
 _N_COMPARED = 8  # messages at either end of a known conversation that are looked for in a new export
@@ -41,6 +41,7 @@ class Known:
     renamed: dict[str, str]  # to the node of who had another name before
     key_names: dict[str, str]  # to the name under which this person's messages have their keys
     last: datetime  # when the export's newest message of it was sent
+    until: datetime  # the same of what is known from this format
 
 
 @dataclass(slots=True)
@@ -81,8 +82,16 @@ def continued(session: Session, space_id: str, export: Export) -> dict[str, Know
         chat = shelf.find(conversation, seen)
         if chat is not None:
             renamed, nodes = _identities(chat, seen)
-            found[conversation] = Known(chat.id, renamed, _key_names(session, chat, nodes), seen.last)
+            key_names = _key_names(session, chat, nodes)
+            until = _until(session, chat.id, export.kind) or seen.last
+            found[conversation] = Known(chat.id, renamed, key_names, seen.last, until)
     return found
+
+
+def _until(session: Session, conversation_id: str, kind: str) -> datetime | None:
+    """When the newest message of the conversation was sent that came in this format."""
+    query = select(func.max(Episode.time)).join(Source, Source.id == Episode.source_id)
+    return session.scalar(query.where(Episode.conversation_id == conversation_id, Source.kind == kind))
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,21 +135,21 @@ def _look(session: Session, space_id: str, export: Export, wanted: set[Said]) ->
     """One pass over the export. People count by whom a name leads to: they may have been renamed or merged since."""
     times = {time for time, _ in wanted}
     seen: dict[str, _Seen] = {}
-    nodes: dict[str, str | None] = {}
     for message in export.messages():
-        name = message.speaker
-        if name not in nodes:
-            nodes[name] = find_node(session, space_id, name)
         chat = seen.get(message.conversation)
         if chat is None:
             chat = seen[message.conversation] = _Seen(message.time)
         elif message.time > chat.last:
             chat.last = message.time
-        chat.nodes[name] = nodes[name]
+        name = message.speaker
+        chat.nodes[name] = None
         if message.kind == "text" and message.time in times:
             said = (message.time.astimezone(UTC), message.text)
             if said in wanted:
                 chat.found[said].add(name)
+    known = find_people(session, space_id, {name for chat in seen.values() for name in chat.nodes})
+    for chat in seen.values():
+        chat.nodes = {name: known.get(name) for name in chat.nodes}
     return seen
 
 

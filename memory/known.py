@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
-from db.tables import Episode, EpisodeVersion
+from db.tables import Episode, EpisodeVersion, Source
 
 _CHUNK = 5000  # values per query
 
@@ -67,10 +67,13 @@ def former_keys(session: Session, space_id: str, keys: Sequence[str]) -> dict[st
     }
 
 
-def by_external(session: Session, conversation_id: str, hashes: Sequence[str]) -> dict[str, list[Stored]]:
-    """The conversation's messages with these ids of their format."""
+def by_external(
+    session: Session, conversation_id: str, kind: str, hashes: Sequence[str]
+) -> dict[str, list[Stored]]:
+    """The conversation's messages with these ids in the format `kind`."""
     found: dict[str, list[Stored]] = defaultdict(list)
-    query = _query().where(Episode.conversation_id == conversation_id)
+    query = _query().join(Source, Source.id == Episode.source_id)
+    query = query.where(Episode.conversation_id == conversation_id, Source.kind == kind)
     for part in _parts(hashes):
         for row in _fetch(session, query.where(Episode.external_id.in_(part))):
             found[row.external_id or ""].append(row)
@@ -96,14 +99,16 @@ def is_last_of_source(session: Session, row: Stored) -> bool:
     return session.scalar(last) == row.position
 
 
-def in_order(session: Session, conversation_id: str, but_of: str) -> Iterator[tuple[str, str]]:
-    """Ids and kinds of the conversation's messages that have ids in their format, in time order.
+def in_order(session: Session, conversation_id: str, kind: str, but_of: str) -> Iterator[tuple[str, str]]:
+    """Ids and kinds of the conversation's messages that came with ids in the format `kind`, in time order.
 
     Those that the source `but_of` brought are left out.
     """
     query = (
         select(Episode.id, Episode.kind)
+        .join(Source, Source.id == Episode.source_id)
         .where(
+            Source.kind == kind,
             Episode.conversation_id == conversation_id,
             Episode.external_id.is_not(None),
             Episode.source_id != but_of,

@@ -62,7 +62,8 @@ class Rewriter:
         """
         episode = self.session.get_one(Episode, episode_id)
         self._keep(episode)
-        episode.text, episode.kind, episode.key = words.text, words.kind, words.key
+        text = words.text or (DELETED if words.kind == "deleted" else "")
+        episode.text, episode.kind, episode.key = text, words.kind, words.key
         episode.is_edited = words.is_edited
         episode.extracted_by = None
         (self.deleted if words.kind == "deleted" else self.edited).append(episode_id)

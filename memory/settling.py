@@ -30,6 +30,9 @@ _FEW = 5  # deletions that are believed in however small a chat
 _MOST = 0.25  # of a chat's messages; where more are missing, the export was filtered
 _PARTIAL = frozenset(("mbox", "chatgpt", "claude", "locomo"))  # where a missing message tells nothing
 _RENUMBERED = frozenset(("csv", "jsonl", "locomo"))  # formats whose ids may be another export's numbers
+_EXACT = frozenset(
+    ("signal", "messenger", "instagram")
+)  # times to the millisecond: nobody writes twice at one
 _CUT = "\ufffd \t\r\n"  # what a cut through a message leaves at its end
 
 
@@ -91,7 +94,7 @@ class Settler:
             if item.message.external_id and item.chat.until > BEFORE_ALL:
                 asked[item.chat.id][item.place] = known.external_hash(item.message.external_id)
         rows = {
-            chat_id: known.by_external(self.session, chat_id, list(set(hashes.values())))
+            chat_id: known.by_external(self.session, chat_id, self.kind, list(set(hashes.values())))
             for chat_id, hashes in asked.items()
         }
         found: dict[int, Stored] = {}
@@ -160,7 +163,7 @@ class Settler:
         message, chat = item.message, item.chat
         if chat.is_followed and message.kind == "deleted":
             row: Stored | None = pool[0]
-        elif chat.is_followed and message.is_edited:
+        elif chat.is_followed and (message.is_edited or self.kind in _EXACT):
             row = max(pool, key=lambda row: _likeness(row.text, message.text))
         else:
             row = next((row for row in pool if self._was_cut(row, item)), None)
@@ -184,7 +187,7 @@ class Settler:
             return
         present = np.sort(np.frombuffer(chat.present, np.uint64))
         gone, gap, n_seen, n_missing = list[str](), list[str](), 0, 0
-        for episode_id, kind in known.in_order(self.session, chat.id, self.source_id):
+        for episode_id, kind in known.in_order(self.session, chat.id, self.kind, self.source_id):
             short = _short(episode_id)
             at = int(np.searchsorted(present, np.uint64(short)))
             if at < len(present) and int(present[at]) == short:

@@ -16,12 +16,13 @@ from db.tables import Conversation, Episode, clean_text, new_ids
 from memory import known
 from memory.arrivals import BEFORE_ALL, Arrival, Chat, Keys
 from memory.continuing import Known
+from memory.crowds import Speakers
 from memory.emotions import add_tags
 from memory.episodes import add_participants, ensure_conversation
 from memory.feelings import AUTHOR
 from memory.importers.detect import Export
 from memory.importers.tally import Tally
-from memory.people import add_alias, get_or_create_node
+from memory.people import add_alias
 from memory.ports import Clock
 from memory.rewording import Rewriter
 from memory.settling import Settler
@@ -52,10 +53,11 @@ class Writer:
     settler: Settler = field(init=False)
     _keys: Keys = field(default_factory=Keys)
     _nodes: dict[str, str] = field(default_factory=dict)
-    _newcomers: dict[str, set[str]] = field(default_factory=dict)  # by conversation
+    _speakers: Speakers = field(init=False)
     _n_done: int = 0
 
     def __post_init__(self) -> None:
+        self._speakers = Speakers(self.session, self.space_id, self.clock)
         self.rewriter = Rewriter(self.session, self.space_id, self.source_id, self.clock)
         self.settler = Settler(self.session, self.space_id, self.source_id, self.kind, self.rewriter)
 
@@ -76,7 +78,7 @@ class Writer:
                     watch(done, export.size_bytes, f"{self.n_new} new")
         self._write(batch)
         self.inserter.wait()
-        if not self.tally.skipped:
+        if self.tally.is_whole:
             for chat in {chat.id: chat for chat in self.chats.values()}.values():
                 self.settler.delete_missing(chat)
         if watch is not None:
@@ -92,15 +94,13 @@ class Writer:
         return batch[end:]
 
     def _write(self, batch: Sequence[Message]) -> None:
-        arrival, chats, no_chat = self._keys.arrival, self.chats, Chat("", "", BEFORE_ALL)
-        arrivals = []
-        for place, message in enumerate(batch, self._n_done):
-            chat = chats.get(message.conversation, no_chat)
-            if message.speaker not in chat.people or message.hearers:
-                chat = self._chat(message)
-            arrivals.append(arrival(message, chat, place))
+        self._meet(batch)
+        arrival, chats = self._keys.arrival, self.chats
+        arrivals = [
+            arrival(message, chats[message.conversation], place)
+            for place, message in enumerate(batch, self._n_done)
+        ]
         self._n_done += len(batch)
-        self._join()
         doubtful = [item for item in arrivals if self._keys.is_doubtful(item)]
         if not doubtful:
             self._insert(arrivals)
@@ -126,19 +126,29 @@ class Writer:
             self.inserter.wait()
             add_tags(self.session, self.space_id, tags)
 
-    def _chat(self, message: Message) -> Chat:
-        """The message's conversation, with everybody in it that the message names."""
-        chat = self.chats.get(message.conversation)
-        if chat is None:
-            chat = self.chats[message.conversation] = self._open(message.conversation)
-        for name in (message.speaker, *message.hearers):
-            if name not in chat.people:
-                chat.people[name] = self._node(name)
-                self._newcomers.setdefault(chat.id, set()).add(chat.people[name])
-        return chat
+    def _meet(self, batch: Sequence[Message]) -> None:
+        """Open the conversations of the messages, and let everybody whom they name take part."""
+        newcomers: dict[str, dict[str, None]] = {}  # by conversation: names, in their order
+        people: dict[str, dict[str, str]] = {name: chat.people for name, chat in self.chats.items()}
+        for message in batch:
+            there = people.get(message.conversation, {})
+            if message.speaker not in there or message.hearers:
+                new = newcomers.setdefault(message.conversation, {})
+                new.update((name, None) for name in (message.speaker, *message.hearers) if name not in there)
+        if not any(newcomers.values()):
+            return
+        self.inserter.wait()
+        for conversation in newcomers:
+            if conversation not in self.chats:
+                self.chats[conversation] = self._open(conversation)
+        unmet = {name: None for new in newcomers.values() for name in new if name not in self._nodes}
+        self._nodes |= self._speakers.get_or_create(unmet)
+        for conversation, new in newcomers.items():
+            chat = self.chats[conversation]
+            chat.people |= {name: self._nodes[name] for name in new}
+            add_participants(self.session, self.space_id, chat.id, [self._nodes[name] for name in new])
 
     def _open(self, conversation: str) -> Chat:
-        self.inserter.wait()
         continued = self.continued.get(conversation)
         if continued is None:
             found = ensure_conversation(self.session, self.space_id, conversation[:255])
@@ -150,22 +160,6 @@ class Writer:
         newest = self.session.scalar(select(func.max(Episode.time)).where(Episode.conversation_id == found))
         name = self.session.get_one(Conversation, found).name
         return Chat(found, name, newest or BEFORE_ALL, continued)
-
-    def _node(self, name: str) -> str:
-        if name not in self._nodes:
-            self.inserter.wait()
-            self._nodes[name] = get_or_create_node(
-                self.session, self.space_id, name, is_speaker=True, clock=self.clock
-            )
-        return self._nodes[name]
-
-    def _join(self) -> None:
-        """Let those who were not in their conversation before take part in it."""
-        if self._newcomers:
-            self.inserter.wait()
-        for chat_id, people in self._newcomers.items():
-            add_participants(self.session, self.space_id, chat_id, people)
-        self._newcomers.clear()
 
 
 def _row(item: Arrival, own_id: str) -> NewEpisode:

@@ -42,6 +42,7 @@ Row = Message | Skipped
 SYSTEM = "written by the app"  # the reason for leaving out a system line: expected, and only counted
 
 
+BY_BOT = "written by a bot"
 @dataclass(frozen=True, slots=True)
 class SkipCount:
     """How often something was left out for one reason, and where first."""

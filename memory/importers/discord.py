@@ -19,7 +19,7 @@ from memory.importers.files import File
 from memory.importers.json_stream import JsonDamage, JsonStream
 from memory.importers.shape import DAMAGE, Reading, ReadOptions, broken_off, people_of
 from memory.importers.values import parse_time, whole_text
-from memory.types import SYSTEM, Message, Row, Skipped
+from memory.types import BY_BOT, SYSTEM, Message, Row, Skipped
 
 # message types that a person sends; numbers are what older exporters wrote for the same
 # fmt: off
@@ -81,7 +81,7 @@ def _row(row: Any, number: int, shown: dict[str, str], conversation: str, zone: 
     place = f"message {number}"
     try:
         if row["author"].get("isBot"):
-            return Skipped(place, "written by a bot")
+            return Skipped(place, BY_BOT)
         if str(row.get("type", "Default")) not in _SENT:
             return Skipped(place, SYSTEM)
         return replace(_message(row, shown, zone), conversation=conversation)

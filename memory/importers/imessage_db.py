@@ -1,4 +1,4 @@
-"""iMessage's own store: `chat.db` of macOS, `sms.db` of an iOS backup. It is opened for reading only.
+"""iMessage's own store: `chat.db` of macOS, `sms.db` of an iOS backup. It is opened for reading only, also in an archive.
 
 A message's words stand in `text`, since macOS 13 mostly in `attributedBody` alone: an NSAttributedString archived as a
 typedstream, of which the string itself is read. Times count from 2001 in seconds, since macOS 10.13 in nanoseconds.
@@ -7,10 +7,14 @@ Tapbacks are no messages; renames and people who come or go are system lines. Na
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
+import tempfile
+import weakref
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -23,6 +27,7 @@ from memory.types import SYSTEM, Message, MessageKind, Row, Skipped
 
 SIGNATURE = b"SQLite format 3\0"
 _APPLE_EPOCH = datetime(2001, 1, 1, tzinfo=UTC)
+MAX_UNPACKED = 8 << 30  # bytes of a database that are unpacked from an archive
 _FIRST_NS = 10**11  # a number this large counts nanoseconds (as seconds it would be the year 5169)
 _OPTIONAL = (
     "attributedBody",
@@ -35,11 +40,9 @@ _OPTIONAL = (
 
 
 def read(file: File, options: ReadOptions) -> Reading:
-    """Every conversation of the store, in order of time."""
+    """Every conversation of the store, in order of time. One in an archive is unpacked for as long as it is read."""
     if file.member is not None:
-        raise BrokenExport(
-            file.path.name, f"{file.name} is a database and cannot be read in an archive; unpack it"
-        )
+        file = _unpacked(file)
     try:
         with closing(_connect(file)) as store:
             columns = {row[1] for row in store.execute("PRAGMA table_info(message)")}
@@ -49,6 +52,30 @@ def read(file: File, options: ReadOptions) -> Reading:
     except sqlite3.DatabaseError as error:
         raise BrokenExport(file.name, "the database cannot be read") from error
     return Reading("imessage", ("iMessage database",), lambda: _rows(file, columns, chats, options))
+
+
+def _unpacked(file: File) -> File:
+    """The database as a file of its own, which goes with the last that knows of it."""
+    if file.size_bytes > MAX_UNPACKED:
+        why = f"{file.name} is a database of more than {MAX_UNPACKED >> 30} GiB in an archive; unpack it"
+        raise BrokenExport(file.path.name, why)
+    handle, name = tempfile.mkstemp(prefix="slowwave-", suffix=".db")
+    path = Path(name)
+    try:
+        with open(handle, "wb") as copy, file.open() as packed:
+            shutil.copyfileobj(packed, copy, 1 << 20)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    unpacked = _UnpackedFile(file.name, file.size_bytes, path, None, file.meter)
+    weakref.finalize(unpacked, path.unlink, missing_ok=True)
+    return unpacked
+
+
+class _UnpackedFile(File):
+    """A file that can be watched for when nobody needs it any more."""
+
+    __slots__ = ("__weakref__",)
 
 
 def _connect(file: File) -> sqlite3.Connection:

@@ -20,9 +20,10 @@ from memory.importers.files import File
 from memory.importers.json_stream import JsonDamage, JsonStream
 from memory.importers.shape import DAMAGE, Reading, ReadOptions, broken_off, people_of
 from memory.importers.values import whole_text
-from memory.types import SYSTEM, Message, Row, Skipped
+from memory.types import BY_BOT, SYSTEM, Message, Row, Skipped
 
 _LISTS = ("channels.json", "groups.json", "dms.json", "mpims.json")
+_SLACK = "USLACKBOT"  # who wrote that a message was deleted that others answered in a thread
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}\.json")
 _SAID = frozenset(
     (None, "", "me_message", "thread_broadcast", "file_share", "file_comment", "reply_broadcast")
@@ -75,7 +76,7 @@ def _day(file: File, channel: _Channel, people: Mapping[str, str]) -> Iterator[R
 def _row(row: Any, place: str, channel: _Channel, people: Mapping[str, str]) -> Row:
     try:
         if row.get("subtype") == "bot_message" or (row.get("bot_id") and not row.get("user")):
-            return Skipped(place, "written by a bot")
+            return Skipped(place, BY_BOT)
         if row.get("type") != "message" or (
             row.get("subtype") not in _SAID and row.get("subtype") != "tombstone"
         ):
@@ -83,15 +84,18 @@ def _row(row: Any, place: str, channel: _Channel, people: Mapping[str, str]) -> 
         time = datetime.fromtimestamp(float(row["ts"]), UTC)
         speaker = people.get(row["user"]) or _shown(row.get("user_profile") or {}) or whole_text(row["user"])
         text = _text(whole_text(row.get("text") or ""), people)
-        if row.get("subtype") == "tombstone":
-            return Message(time, speaker, "", "deleted", conversation=channel.name, hearers=channel.members)
+        if row.get("subtype") == "tombstone" and row["user"] == _SLACK:
+            return Skipped(place, SYSTEM)  # what stood there is known by being absent
+        is_gone = row.get("subtype") == "tombstone"
         return Message(
             time,
             speaker,
-            text or "<file>",
-            "text" if text else "media",
+            "" if is_gone else text or "<file>",
+            "deleted" if is_gone else "text" if text else "media",
             is_edited="edited" in row,
-            external_id=whole_text(row.get("client_msg_id") or row["ts"]),
+            external_id=whole_text(
+                row["ts"]
+            ),  # of its channel; what else is called an id is not in every message
             conversation=channel.name,
             hearers=channel.members,
         )

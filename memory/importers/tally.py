@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from memory.types import SYSTEM, Message, Row, SkipCount, Skipped
+from memory.types import BY_BOT, SYSTEM, Message, Row, SkipCount, Skipped
 
 N_PLACES = 5  # of each reason that are named
 N_SHOWN = 3  # messages of each conversation that a preview shows
@@ -57,6 +57,11 @@ class Tally:
         if len(places) < N_PLACES:
             places.append(row.place)
         self._skipped[row.reason] = (n + 1, places)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing that people wrote was left out."""
+        return not self._skipped.keys() - {BY_BOT}
 
     @property
     def n_messages(self) -> int:

@@ -155,6 +155,64 @@ def test_a_message_that_is_missing_between_two_is_marked_and_comes_back(
     assert texts(database)[3] == "line 4"
 
 
+def signal(folder: Path, *rows: dict[str, Any]) -> Path:
+    (folder / "Piet").mkdir(parents=True)
+    rest = {"quote": "", "sticker": "", "reactions": [], "attachments": []}
+    lines = [json.dumps(rest | row) for row in rows]
+    (folder / "Piet" / "data.json").write_text("\n".join(lines))
+    return folder
+
+
+def messenger(path: Path, *rows: dict[str, Any]) -> Path:
+    people = [{"name": "Noor"}, {"name": "Piet"}]
+    thread = {
+        "participants": people,
+        "messages": list(reversed(rows)),
+        "title": "Piet",
+        "thread_path": "inbox/piet",
+    }
+    path.write_text(json.dumps(thread))
+    return path
+
+
+def test_formats_without_ids_but_with_exact_times_tell_edits_and_deletions(
+    database: Database, tmp_path: Path
+) -> None:
+    space = ensure_space(database)
+
+    def said(i: int, body: str, **more: Any) -> dict[str, Any]:
+        return {"date": f"2025-03-12T18:0{i}:11.123", "sender": "Piet", "body": body, **more}
+
+    def sent(i: int, content: str, **more: Any) -> dict[str, Any]:
+        return {"sender_name": "Noor", "timestamp_ms": (BEGIN + i) * 1000, "content": content, **more}
+
+    import_file(database, space, signal(tmp_path / "a", said(1, "one"), said(2, "two"), said(3, "three")))
+    later = said(1, "one"), said(2, "", deleted=True), said(3, "drei"), said(4, "four")
+    report = import_file(database, space, signal(tmp_path / "b", *later))
+    assert (report.n_new, report.n_edited, report.n_deleted) == (1, 1, 1)
+    import_file(database, space, messenger(tmp_path / "message_1.json", sent(1, "uno"), sent(2, "due")))
+    again = messenger(
+        tmp_path / "message_2.json", sent(1, "uno!"), sent(2, "", is_unsent=True), sent(3, "tre")
+    )
+    report = import_file(database, space, again)
+    assert (report.n_new, report.n_edited, report.n_deleted) == (1, 1, 1)
+    assert sorted(texts(database)) == sorted(["one", "<deleted>", "drei", "four", "uno!", "<deleted>", "tre"])
+
+
+def test_what_others_answered_in_slack_is_deleted_as_well(database: Database, tmp_path: Path) -> None:
+    space = ensure_space(database)
+    import_file(database, space, slack(tmp_path / "a.json", TALK[:6]))
+    folder = slack(tmp_path / "b.json", TALK)
+    day = folder / "piet" / "2025-03-12.json"
+    rows = json.loads(day.read_text())
+    rows[2] |= {"user": "USLACKBOT", "subtype": "tombstone", "text": "This message was deleted."}
+    rows.insert(4, {"type": "message", "subtype": "bot_message", "text": "beep", "ts": f"{BEGIN + 290}.1"})
+    day.write_text(json.dumps(rows))
+    report = import_file(database, space, folder)
+    assert (report.n_new, report.n_deleted) == (2, 1)
+    assert kinds(database)[2] == "deleted"
+
+
 def test_an_export_cut_by_date_or_by_pieces_deletes_nothing(database: Database, tmp_path: Path) -> None:
     space = ensure_space(database)
     talk: Chat = [(i, ("Noor", "Piet")[i % 2], f"line {i}") for i in range(1, 201)]
@@ -167,6 +225,14 @@ def test_an_export_cut_by_date_or_by_pieces_deletes_nothing(database: Database, 
     assert any("70 messages that are known are not in this export" in note for note in report.notes)
     of_one = [row for row in talk if row[1] == "Noor"] + end + [(203, "Noor", "and more")]
     assert import_file(database, space, telegram(tmp_path / "d.json", of_one)).n_deleted == 0
+
+
+def test_what_came_in_another_format_is_not_missing(database: Database, tmp_path: Path) -> None:
+    space = ensure_space(database)
+    import_file(database, space, discord(tmp_path / "a.json", TALK))
+    import_file(database, space, telegram(tmp_path / "b.json", [(1, "Piet", "x"), (8, "Noor", "y")]))
+    report = import_file(database, space, telegram(tmp_path / "c.json", [(1, "Piet", "x"), (8, "Noor", "z")]))
+    assert (report.n_new, report.n_edited, report.n_deleted) == (0, 1, 0)
 
 
 def test_a_damaged_export_deletes_nothing(database: Database, tmp_path: Path) -> None:

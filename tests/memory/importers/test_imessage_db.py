@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sqlite3
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -126,9 +127,27 @@ def test_a_blob_without_a_string_has_no_words(blob: bytes | None) -> None:
     assert attributed_text(blob) == ""
 
 
-def test_a_database_in_an_archive_or_in_pieces_is_refused(look: Any, store: Any) -> None:
+def test_a_database_in_pieces_is_refused(look: Any, store: Any) -> None:
     raw = store((1, "hi", None, 600_000_000 * NS, 0, 1))
-    with pytest.raises(BrokenExport, match="unpack it"):
-        look({"chat.db": raw, "a.txt": "x"}, is_zip=True)
     with pytest.raises(BrokenExport):
         look(raw[:5000], "half.db")
+
+
+def test_a_database_in_an_archive_is_unpacked_while_it_is_read(
+    look: Any, store: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "scratch").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "scratch"))
+    raw = store((1, "hi", None, 600_000_000 * NS, 0, 1))
+    found = look({"Library/chat.db": raw, "a.txt": "x"}, is_zip=True)
+    assert (found.kind, found.said) == ("imessage", [("+15550000001", "hi")])
+    gc.collect()
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_a_database_too_large_to_unpack_is_refused(
+    look: Any, store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memory.importers.imessage_db.MAX_UNPACKED", 1000)
+    with pytest.raises(BrokenExport, match="unpack it"):
+        look({"chat.db": store((1, "hi", None, 600_000_000 * NS, 0, 1))}, is_zip=True)
