@@ -25,16 +25,16 @@ from memory.types import SYSTEM, Message, Row, Skipped
 _MARKS = "[\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]*"
 _GAP = r"[^\S\n]"
 _DATE = rf"(?P<a>\d{{1,4}}){_MARKS}(?P<sep>SEPARATORS)\s?(?P<b>\d{{1,2}}){_MARKS}(?P=sep)\s?(?P<c>\d{{1,4}})(?:\.|{_GAP}г\.)?"
-_AT = rf"(?:(?:kl\.?|at|à|às|um|alle|a las){_GAP})?"
+_AT = rf"(?:(?:klo?\.?|at|à|às|um|alle|a las){_GAP})?"
 _HALF = (
     r"[AaPp]\.?[^\S\n]?[Mm]\.?|[صم]|[πμ]\.?μ\.?|пр\.?об\.?|сл\.?об\.?|d[eu]\.|ÖÖ|ÖS|SA|CH|PTG|PG|[PM]D|[ai]p\.|[vn]m\.|[قب]\.ظ\.?|"
     "上午|下午|凌晨|清晨|早上|中午|傍晚|晚上|오전|오후|午前|午後"
 )
 _TIME = (
-    rf"(?:(?P<pre>{_HALF}){_GAP}?)?(?P<h>[01]?\d|2[0-3])(?:[:.]|{_GAP}?h{_GAP}?)(?P<m>[0-5]\d)"
+    rf"(?:(?P<pre>{_HALF}){_GAP}?)?(?P<h>[01٠١۰۱]?\d|[2٢۲][0-3٠-٣۰-۳])(?:[:.]|{_GAP}?h{_GAP}?)(?P<m>[0-5٠-٥۰-۵]\d)"
     rf"SECONDS(?:{_GAP}?(?P<half>{_HALF}))?(?:{_GAP}ч\.)?"
 )
-_SECONDS = rf"(?:[:.]|{_GAP}?min{_GAP}?)(?P<s>[0-5]\d)(?:{_GAP}s)?"
+_SECONDS = rf"(?:[:.]|{_GAP}?min{_GAP}?)(?P<s>[0-5٠-٥۰-۵]\d)(?:{_GAP}s)?"
 _NO_SECONDS = "(?P<s>(?!))?"
 
 
@@ -42,7 +42,7 @@ def _pattern(
     *, is_ios: bool, separators: str = "[./-]", seconds: str = f"(?:{_SECONDS})?"
 ) -> re.Pattern[str]:
     """Heads as an app writes them: in every look, or with one separator of dates, and with or without seconds."""
-    moment = f"{_DATE}[,،]?{_GAP}{_MARKS}{_AT}{_TIME}"
+    moment = f"{_DATE}[,،]?{_MARKS}{_GAP}{_MARKS}{_AT}{_TIME}"
     moment = moment.replace("SEPARATORS", separators).replace("SECONDS", seconds)
     return re.compile(rf"{_MARKS}\[{moment}\]{_GAP}?" if is_ios else rf"{_MARKS}{moment}{_GAP}[-–]{_GAP}")
 
