@@ -71,6 +71,10 @@ _PATTERNS = (
     _pattern(rf"{_I}miss\s+{_WHAT}", "value", "Misses {what}", 1.0),
 )  # fmt: skip
 
+_HINT = re.compile(  # a message without any of these makes no line, and most are
+    r"\bi\b|\bi'?(?:m|d|ll|ve)\b|\bmy\b|\bto me\b|\bshould|\bdeserve|\bmust\b|\bright\b|\blife is\b|\bprefer|\btell\b|\b(?:scared|afraid|terrified)\b",
+    re.IGNORECASE,
+)
 _THIRD = {
     "i": "they", "i'm": "they are", "im": "they are", "i've": "they have", "i'd": "they would", "i'll": "they will",
     "me": "them", "my": "their", "mine": "theirs", "myself": "themselves", "am": "are", "our": "their", "us": "them",
@@ -113,7 +117,7 @@ def _lines(message: str) -> list[tuple[_Pattern, str]]:
     if is_pasted(message):
         return []
     lines = []
-    for sentence in cues.sentences(message):
+    for sentence in cues.sentences(message) if _HINT.search(message) else ():
         for pattern in _PATTERNS:
             match = pattern.regex.search(sentence.text)
             if (

@@ -15,7 +15,7 @@ from statistics import median
 
 from agents.manners import MANNERS, SHORTHAND, TOPICS
 from agents.measures import EMOJI, LEAST, WORD, ending, in_order, in_rows, is_lowercase, replies
-from agents.phrases import favourite_phrases, own_words
+from agents.phrases import MOST_READ, favourite_phrases, own_words, thinned
 from memory.types import Episode, Principle
 
 MIN_MESSAGES = 12  # fewer say nothing about a habit
@@ -41,10 +41,13 @@ Scored = tuple[float, Principle]
 
 @dataclass(frozen=True)
 class Talk:
-    """One person's messages and those of the others in the same conversations, each in time order."""
+    """One person's messages and those of the others in the same conversations, each in time order; of a long talk so
+    many as shares need, evenly over the time. `lines` is all that was said, `said` the ids of the person's own."""
 
-    own: list[Episode]
-    others: list[Episode]
+    own: Sequence[Episode]
+    others: Sequence[Episode]
+    lines: Sequence[Episode]
+    said: frozenset[str]
 
     def share(self, shows: Callable[[str], object]) -> tuple[float, float | None]:
         """Share of own and of others' messages for which `shows` is true; None without others."""
@@ -60,7 +63,13 @@ def habits(own: Sequence[Episode], others: Sequence[Episode]) -> list[Scored]:
     """Lines with the size of what they rest on, strongest first; empty below MIN_MESSAGES."""
     if len(own) < MIN_MESSAGES:
         return []
-    talk = Talk(list(own), list(others) if len(others) >= MIN_MESSAGES else [])
+    others = others if len(others) >= MIN_MESSAGES else ()
+    talk = Talk(
+        thinned(own, MOST_READ),
+        thinned(others, MOST_READ),
+        in_order([*own, *others]),
+        frozenset(episode.id for episode in own),
+    )
     found = [scored for measure in _MEASURES for scored in measure(talk)]
     return sorted(found, key=lambda item: (-item[0], item[1].text))
 
@@ -140,7 +149,7 @@ def _manner(talk: Talk) -> Iterable[Scored]:
     """Small things people do in words, where they do them clearly more than the others."""
     for manner in MANNERS:
         share, theirs = talk.share(manner.shows.search)
-        n = sum(bool(manner.shows.search(episode.text)) for episode in talk.own)
+        n = round(share * len(talk.own))
         if n >= LEAST_SHOWN and share >= manner.least and share >= 1.3 * (theirs or 0.0):
             yield (
                 manner.weight + share,
@@ -228,10 +237,8 @@ def _stock_replies(talk: Talk) -> Iterable[Scored]:
 
 
 def _pace(talk: Talk) -> Iterable[Scored]:
-    lines = in_order([*talk.own, *talk.others])
-    mine = {episode.id for episode in talk.own}
-    own = [wait for _, wait in replies(lines, mine)]
-    theirs = [wait for _, wait in replies(lines, {episode.id for episode in talk.others})]
+    own = [wait for _, wait in replies(talk.lines, talk.said)]
+    theirs = [wait for _, wait in replies(talk.lines, {e.id for e in talk.lines if e.id not in talk.said})]
     if len(own) >= LEAST:
         typical = median(own)
         other = median(theirs) if len(theirs) >= LEAST else 10.0
@@ -239,8 +246,8 @@ def _pace(talk: Talk) -> Iterable[Scored]:
             yield 0.9, _habit("Answers fast, usually within minutes", spread([e.id for e in talk.own]))
         elif typical >= 30 and typical >= 2 * other:
             yield 1.1, _habit("Takes time to answer", spread([e.id for e in talk.own]))
-    rows = in_rows(lines, mine)
-    if len(rows) >= 0.3 * len(talk.own):
+    rows = in_rows(talk.lines, talk.said)
+    if len(rows) >= 0.3 * len(talk.said):
         yield 1.0, _speech("Sends several short messages in a row", spread(rows))
 
 

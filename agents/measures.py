@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import tzinfo
 from functools import lru_cache
@@ -131,7 +131,7 @@ def in_order(episodes: Sequence[Episode]) -> list[Episode]:
     return sorted(episodes, key=lambda e: (e.conversation_id, e.time, e.position))
 
 
-def replies(lines: Sequence[Episode], speakers: set[str]) -> Iterator[tuple[Episode, float]]:
+def replies(lines: Sequence[Episode], speakers: Set[str]) -> Iterator[tuple[Episode, float]]:
     """Each first message after somebody else's, with the minutes it took, where one came within LONGEST_WAIT_MIN.
 
     `lines` as `in_order` gives them; `speakers` are the ids of the messages whose answers are wanted.
@@ -143,7 +143,7 @@ def replies(lines: Sequence[Episode], speakers: set[str]) -> Iterator[tuple[Epis
                 yield after, minutes
 
 
-def in_rows(lines: Sequence[Episode], own: set[str]) -> list[str]:
+def in_rows(lines: Sequence[Episode], own: Set[str]) -> list[str]:
     """Ids of the messages that follow another one of the same side within IN_A_ROW_S."""
     return [
         after.id

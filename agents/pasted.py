@@ -23,7 +23,7 @@ from memory.types import Episode
 IN_A_ROW_S = 120  # pieces of one paste follow each other at most so far apart
 AT_ONCE_S = 20  # what comes so soon after an order belongs to it (a minute's stamp counts as at once)
 MOST_PIECES = 6  # messages that one order may be split over
-_CACHED = 16_384
+_CACHED = 131_072
 _ALIKE = str.maketrans("аеорсухіјѕһԁгвнкмтαεορτυνικ", "aeopcyxijshdrbhkmtaeoptuvik")
 _LETTERS = {0xDF: "ss", 0x131: "i", 0x142: "l", 0xF8: "o", 0xE6: "ae"}  # what NFD leaves whole
 _MIXED = re.compile(r"\b(?=\w*[a-z])(?=\w*[а-яёα-ωіјѕһԁ])\w+\b")

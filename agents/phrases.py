@@ -43,7 +43,7 @@ class Phrase:
 
 def favourite_phrases(own: Sequence[Episode], others: Sequence[Episode]) -> list[Phrase]:
     """The most telling ones first, at most MAX_PHRASES, none inside another."""
-    own, others = _thinned(own), _thinned(others)
+    own, others = thinned(own, MOST_READ), thinned(others, MOST_READ)
     mine, theirs = _uses(own), Counter({gram: len(ids) for gram, ids in _uses(others).items()})
     names = _names([*own, *others])
     days = {episode.id: episode.time.date() for episode in own}
@@ -57,12 +57,11 @@ def favourite_phrases(own: Sequence[Episode], others: Sequence[Episode]) -> list
     return _without_parts(sorted(found, key=lambda phrase: (-phrase.z, phrase.text)))
 
 
-def _thinned(episodes: Sequence[Episode]) -> Sequence[Episode]:
-    return (
-        episodes
-        if len(episodes) <= MOST_READ
-        else [episodes[i * len(episodes) // MOST_READ] for i in range(MOST_READ)]
-    )
+def thinned(episodes: Sequence[Episode], n: int) -> Sequence[Episode]:
+    """At most n of them, evenly over their order."""
+    if len(episodes) <= n:
+        return episodes
+    return [episodes[i * len(episodes) // n] for i in range(n)]
 
 
 def _uses(episodes: Sequence[Episode]) -> dict[tuple[str, ...], list[str]]:
@@ -140,7 +139,7 @@ def _without_parts(phrases: Sequence[Phrase]) -> list[Phrase]:
 
 def own_words(own: Sequence[Episode], others: Sequence[Episode]) -> list[Phrase]:
     """Single words that set the speaker apart, the most telling first: no names, no ordinary function words."""
-    own, others = _thinned(own), _thinned(others)
+    own, others = thinned(own, MOST_READ), thinned(others, MOST_READ)
     if not others:
         return []
     days = {episode.id: episode.time.date() for episode in own}

@@ -67,12 +67,15 @@ def turn_messages(
 ) -> list[dict[str, str]]:
     """The chat messages whose continuation is the persona's next line; `prefix` is what they have begun to write."""
     style = [item.text for item in persona.principles if item.kind in _SPEECH][:3]
-    values = [item.text for item in persona.principles if item.kind not in _SPEECH][:2]
+    values = [item.text for item in persona.principles if item.kind not in (*_SPEECH, "view")][:2]
+    views = [item.text for item in persona.principles if item.about == persona.partner][:2]
     parts = [f"You are {persona.name}, in a chat with {persona.partner}. Today is {now:%A, %d %B %Y}."]
     if style:
         parts.append("How you write: " + "; ".join(style) + ".")
     if values:
         parts.append("What matters to you: " + "; ".join(values) + ".")
+    if views:
+        parts.append(f"How you see {persona.partner}: " + "; ".join(views) + ".")
     if known:
         parts.append("What you know: " + " ".join(known))
     body = conversation_text(((turn.speaker, turn.text) for turn in turns), persona.tags)

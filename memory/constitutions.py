@@ -294,7 +294,7 @@ def _save(
     payload = {
         "person": person_id,
         "version": version,
-        "n_principles": len(lines),
+        "n_principles": len(ids),
         "run": run_id,
         "author": author,
     }

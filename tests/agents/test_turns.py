@@ -29,3 +29,15 @@ def test_the_prompt_ends_on_the_personas_own_tag() -> None:
 def test_autocomplete_continues_what_was_begun() -> None:
     messages = turn_messages(INES, [], [], now=NOW, prefix="so i was thinking")
     assert messages[-1]["content"] == "[INES] so i was thinking"
+
+
+def test_how_they_see_the_other_is_said_of_this_other_alone() -> None:
+    views = (
+        Principle("view", "Trusts Tomas", (), "Tomas Lindqvist"),
+        Principle("view", "Misses Ada", (), "Ada"),
+    )
+    persona = Persona(INES.name, INES.partner, views)
+    system = turn_messages(persona, [], [], now=NOW)[0]["content"]
+    assert "How you see Tomas Lindqvist: Trusts Tomas." in system
+    assert "Misses Ada" not in system
+    assert "What matters" not in system
