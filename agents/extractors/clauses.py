@@ -186,7 +186,7 @@ def subject_of(match: re.Match[str], talk: Discourse) -> str | None:
     if (
         re.search(r"(.)\1\1", person)
         or words[0].lower() in talk.places
-        or lexicon().is_in(person, "gazetteer")
+        or (lexicon().is_in(person, "gazetteer") and words[0].lower() not in lexicon().given)
         or _LOOSE.match(match.string[match.end() :])
     ):
         return None

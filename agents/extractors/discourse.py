@@ -6,6 +6,7 @@ whose sister. Nothing is guessed from a name's sound. Where two readings are equ
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -62,6 +63,7 @@ class Discourse:
     previous: str = ""  # the message before this one
     _current: str = ""
     mark: int = 0  # how many mentions there were when the sentence began
+    named: Counter[str] = field(default_factory=Counter)  # name -> messages that mention it
     doers: dict[str, str] = field(default_factory=dict)  # sentence of this message -> its first subject
 
     def begin(self, at: int, episode: Episode) -> None:
@@ -99,6 +101,8 @@ class Discourse:
             self.things.add(name)
         if not is_thing and not is_animal:
             self.people.add(name)
+        if not any(m.name == name and m.at == self.at for m in self.mentions[-8:]):
+            self.named[name] += 1
         self.mentions.append(Mention(name, self.at, name in self.animals, name in self.things))
 
     def learn_kin(self, owner: str, relation: Relation, name: str) -> None:
@@ -156,13 +160,17 @@ class Discourse:
         wanted = {"he": "m", "him": "m", "she": "f", "her": "f"}.get(plain)
         if wanted and (name := self._focused(wanted)):
             return name
-        for mention in reversed(self.mentions):
-            if self.at - mention.at > _REACH:
-                return None
-            if self._fits(mention, plain, wanted):
-                if wanted:
-                    self._guess(mention.name, wanted)
-                return mention.name
+        for by_name in (
+            True,
+            False,
+        ):  # a name that is mostly a woman's is a man's where nobody else can be meant
+            for mention in reversed(self.mentions):
+                if self.at - mention.at > _REACH:
+                    break
+                if self._fits(mention, plain, wanted, by_name=by_name):
+                    if wanted:
+                        self._guess(mention.name, wanted)
+                    return mention.name
         return None
 
     def _guess(self, name: str, gender: str) -> None:
@@ -170,8 +178,18 @@ class Discourse:
         self.guesses[name] = self.guesses.get(name, 0) + (1 if gender == "m" else -1)
 
     def gender(self, name: str) -> str:
-        known = self.genders.get(name)
-        return known or ("?" if not (n := self.guesses.get(name, 0)) else "m" if n > 0 else "f")
+        """m, f or ?: what was said, else how they were spoken of, else what most bearers of the name are."""
+        if known := self.genders.get(name):
+            return known
+        if n := self.guesses.get(name, 0):
+            return "m" if n > 0 else "f"
+        return _given(name) or "?"
+
+    def is_personal(self, name: str) -> bool:
+        """Whether a name is a person's or an animal's, as far as one can know: borne by people, told of as a relative, or
+        mentioned again. A word in capitals that came once is as likely a shop, a feast or a shout."""
+        is_borne = _given(name) is not None or "'s " in name or self.is_speaker(name)
+        return is_borne or name in self.animals or name in self.kin.values() or self.named[name] > 1
 
     def _focused(self, wanted: str) -> str | None:
         """Whoever was asked about, unless somebody else who fits was named in this message."""
@@ -190,7 +208,7 @@ class Discourse:
     def is_place(self, name: str) -> bool:
         return any(word.lower() in self.places for word in name.split())
 
-    def _fits(self, mention: Mention, pronoun: str, wanted: str | None) -> bool:
+    def _fits(self, mention: Mention, pronoun: str, wanted: str | None, *, by_name: bool = True) -> bool:
         if self.is_speaker(mention.name):
             return False
         if pronoun == "it":
@@ -200,16 +218,26 @@ class Discourse:
         if pronoun == "they" or mention.name in self.genders:
             return pronoun == "they" or self.genders[mention.name] == wanted
         guess = self.guesses.get(mention.name, 0)
-        return abs(guess) < 2 or (guess > 0) == (wanted == "m")
+        if abs(guess) > 1:
+            return (guess > 0) == (wanted == "m")
+        is_likely = self.is_personal(mention.name) or mention.name in self.doers.values()
+        return is_likely and (not by_name or _given(mention.name) in (None, "?", wanted))
 
     def last_person(self, *, within: int = 3, is_before: bool = False) -> str | None:
         """The last one mentioned who takes no part in the chat; `is_before`: before this sentence began."""
         for mention in reversed(self.mentions[: self.mark] if is_before else self.mentions):
             if self.at - mention.at > within:
                 return None
-            if not mention.is_thing and not self.is_speaker(mention.name):
+            if mention.is_thing or self.is_speaker(mention.name):
+                continue
+            if self.is_personal(mention.name):
                 return mention.name
         return None
+
+
+def _given(name: str) -> str | None:
+    """The gender that most bearers of a first name have, m, f or ?; None where nobody bears it."""
+    return lexicon().given.get(first_name(name).lower())
 
 
 def relation(word: str) -> Relation | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from agents.extractors import births, health, love, things
+from agents.extractors import births, health, love, things, told
 from agents.extractors.discourse import Discourse
 from agents.extractors.guards import commitment
 from agents.extractors.lexicon import lexicon
@@ -54,6 +54,9 @@ _RULES: tuple[tuple[_Rule, frozenset[str]], ...] = tuple(
         (things.breed, " ".join(lexicon().classes["breeds"]) + " grey coon"),
         (things.sold, "sold"),
         (things.booked, "booked"),
+        (told.whereabouts, "in from"),
+        (told.trade, " ".join(lexicon().classes["occupations"])),
+        (told.greeted_age, "birthday bday"),
     )
 )
 _TOPICS = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -32,6 +33,7 @@ class Lexicon:
     classes: dict[str, frozenset[str]]
     relations: dict[str, Relation]
     common: frozenset[str]
+    given: Mapping[str, str]  # given name in lowercase -> m, f, or ? where both bear it
 
     def is_in(self, word: str, name: str) -> bool:
         """Whether a word, or its singular, is in a class of `lexicon.toml`."""
@@ -77,4 +79,15 @@ def lexicon() -> Lexicon:
     classes = {name: frozenset(words.lower().split()) for name, words in raw.items()}
     classes["conditions"] |= phrases
     lines = (_HERE / "common_words.txt").read_text(encoding="utf-8").splitlines()
-    return Lexicon(classes, relations, frozenset(line for line in lines if not line.startswith("#")))
+    common = frozenset(line for line in lines if not line.startswith("#"))
+    return Lexicon(classes, relations, common, _given_names(common))
+
+
+def _given_names(common: Container[str]) -> dict[str, str]:
+    """Given names of many peoples: what makes a word a person, and how that person is most likely spoken of."""
+    found: dict[str, str] = {}
+    for gender in ("f", "m"):
+        lines = (_HERE / f"given_names_{gender}.txt").read_text(encoding="utf-8").splitlines()
+        for name in (word for line in lines if not line.startswith("#") for word in line.lower().split()):
+            found[name] = gender if found.get(name, gender) == gender else "?"
+    return {name: gender for name, gender in found.items() if name not in common}

@@ -86,7 +86,7 @@ def parted(scene: Scene) -> Iterator[Proposal]:
     if not named and not _PARTED.search(scene.text):
         return
     talk = scene.talk
-    name = named["name"] if named else None
+    name = named["name"] or named["other"] if named else None
     name = name or (
         talk.kin.get((talk.speaker, "partner"))
         or talk.kin.get((talk.speaker, "fiance"))
@@ -201,7 +201,8 @@ _PARTED = re.compile(
     re.IGNORECASE,
 )
 _OVER = re.compile(
-    r"\b(?P<name>[A-ZÀ-Þ][\w-]+) and (?:i|I|me) (?:are (?:over|done|through|finished|no longer|not together)|(?:have )?(?:broke|broken|split))"
+    r"\b(?:(?P<name>[A-ZÀ-Þ][\w-]+) and (?:i|I|me)|(?:[Mm]e|i|I) and (?P<other>[A-ZÀ-Þ][\w-]+)) "
+    r"(?:are (?:over|done|through|finished|no longer|not together)|(?:have )?(?:broke|broken|split))"
 )
 _AND_I = re.compile(
     rf"\b(?P<name>[A-ZÀ-Þ][\w-]+) and (?:i|I|me) (?:are|have been|were) (?:(?:{NUMBER}|a) (?:years?|months?)\b|together|a couple|an item|dating|engaged)"

@@ -31,6 +31,7 @@ class VerbPattern:
     adverb: str | None = None
     elided: bool = True  # may be tried where the subject is left out
     with_verb: bool = False
+    of_others: bool = False  # said of persons who take no part in the chat
     change: Change = "state"
 
 

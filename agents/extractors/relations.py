@@ -77,7 +77,8 @@ def kinships(sentence: Sentence, talk: Discourse, following: Sentence | None) ->
         )
     for match in _OF_NAMED.finditer(text):
         opens = match.start() == 0 and lexicon().is_ordinary(match["name"].split()[0])
-        if match["sep"] != "'s" and not opens:
+        is_theirs = match["sep"] == "'s" and match["poss"].lower() not in ("my", "our", "your")
+        if not is_theirs and not opens:
             confidence = 0.85 if match["sep"] == "," else 0.9
             yield from _one(talk, match, talk.owner(match["poss"]), match["name"], "is-relation", confidence)
     for match in _PRONOUN_IS.finditer(text):
@@ -120,17 +121,18 @@ _HAS = re.compile(r" (?:has|have|had|got|gets|is getting|adopted|bought|rescued|
 
 def echoes(sentence: Sentence, talk: Discourse) -> Iterator[Kinship]:
     """Ties that the answer to a name gives away: "ebba is pregnant" - "Your little sister!!"; "my mum ..." - "say hi to sunita"."""
-    name = talk.last_person(within=1, is_before=True)
+    pointed = _POINTED.search(talk.previous)  # "is she still up north" - "My sister lives in Oulu, yes"
+    name = talk.last_person(within=3 if pointed else 1, is_before=True)
     if name and (match := _ECHO.match(sentence.text)) and (kin := relation(match["rel"])):
         owner = talk.owner(match["poss"])
-        is_asked = match["poss"].lower() == "your" or _ASKED.search(talk.previous)
+        is_asked = match["poss"].lower() == "your" or pointed or _ASKED.search(talk.previous)
         fits = talk.genders.get(name, kin.gender) == kin.gender or kin.gender == "?"
         is_free = (
             name not in (n for (of, _), n in talk.kin.items() if of)
             and owner is not None
             and (owner, kin.word) not in talk.kin
         )
-        if is_asked and fits and is_free and owner and not talk.is_place(name):
+        if is_asked and fits and is_free and owner and talk.is_personal(name) and not talk.is_place(name):
             yield Kinship(owner, kin, name, "echo", 0.65, 0)
     if match := _GREETED.search(sentence.text):
         yield from _greeted(match, sentence, talk)
@@ -150,10 +152,11 @@ def _greeted(match: re.Match[str], sentence: Sentence, talk: Discourse) -> Itera
 
 _ECHO = re.compile(
     spell(
-        rf"(?:(?:oh|what|wow|no|aw+|ah|hey|omg|haha)\b[\s,!.]*)*(?P<poss>your|my) {_ADJECTIVE}(?P<rel>@REL@)\b(?!'s)(?! (?-i:[A-Z]))"
+        rf"(?:(?:oh|what|wow|no|yes|yea|yeah|yep|well|so|aw+|ah|hey|omg|haha)\b[\s,!.]*)*(?P<poss>your|my) {_ADJECTIVE}(?P<rel>@REL@)\b(?!'s)(?! (?-i:[A-Z]))"
     ),
     re.IGNORECASE,
 )
+_POINTED = re.compile(r"\b(?:he|she|him|her)\b", re.IGNORECASE)
 _ASKED = re.compile(r"\?|^(?:ask|tell|greet|say (?:hi|hello)|how|is|did|what about)\b", re.IGNORECASE)
 _GREETED = re.compile(
     r"\b(?:say (?:hi|hello) to|greet|(?:my )?love to|hug|kiss|give|regards to|hello to)\s+(?P<name>\S.+)",

@@ -190,6 +190,10 @@ def _whose(pattern: VerbPattern, clause: Clause, talk: Discourse) -> str | None:
     """The subject, unless this pattern cannot be about it."""
     if clause.subject.startswith("the ") and not pattern.whose:
         return None
+    if pattern.of_others and (
+        talk.is_speaker(clause.subject) or not talk.is_personal(clause.subject) or _WHEN.search(clause.before)
+    ):
+        return None
     if pattern.predicate in ("opening_date", "closing_date", "launched_on") and talk.is_speaker(
         clause.subject
     ):
@@ -203,6 +207,7 @@ def _whose(pattern: VerbPattern, clause: Clause, talk: Discourse) -> str | None:
     return clause.subject
 
 
+_WHEN = re.compile(r"\b(?:when|until|till|before|since|while)\b", re.IGNORECASE)
 _THE_ROLE = re.compile(r"(?:are|is|were|was) the \w+$", re.IGNORECASE)  # "you're the doctor": a part to play
 _AS_GOOD_AS = re.compile(r"\b(?:basically|practically|virtually|kind of|sort of|secretly)\b")
 _SETTLING = re.compile(

@@ -201,3 +201,46 @@ def test_a_pasted_wall_of_text_is_read_in_bounded_time(unit: str) -> None:
     began = time.process_time()
     RuleExtractor().extract([episode], ROSTER)
     assert time.process_time() - began < 3
+
+
+@pytest.mark.parametrize(
+    ("line", "fact"),
+    [
+        ("A: my aunt in Naples sent cake", (f"{ANNA}'s aunt", "lives_in", "Naples")),
+        ("A: I'm terrified of lifts", (ANNA, "fears", "lifts")),
+        ("A: i eat everything except olives", (ANNA, "dislikes", "olives")),
+        ("A: I've been made deputy head!", (ANNA, "job", "deputy head")),
+        ("A: The caretaker Veikko rang", ("Veikko", "job", "caretaker")),
+        ("A: Happy birthday!! 41!!", (BEN, "age", "41")),
+        ("A: First week at Corvane Freight survived", (ANNA, "workplace", "Corvane Freight")),
+    ],
+)
+def test_what_is_told_beside_the_point_becomes_a_fact(line: str, fact: tuple[str, str, str]) -> None:
+    assert fact in triples(line)
+
+
+def test_who_got_a_pet_is_whoever_the_sentence_is_about() -> None:
+    found = triples("A: Dad got a spaniel from the shelter! Called her Bramble.")
+    assert any(
+        predicate == "dog" and pet == "Bramble" and "father" in owner for owner, predicate, pet in found
+    )
+
+
+def test_a_question_about_a_name_answered_with_my_sister_ties_them() -> None:
+    found = triples("A: Kaisu thought so too", "B: is she still up north?", "A: My sister lives in Oulu, yes")
+    assert (ANNA, "sister", "Kaisu") in found
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "A: I'm allergic to mondays",
+        "A: my mother WALKED to the gate",
+        "A: a kid named Ethan who never talks",
+        "A: he cuts the meat for me like I'm four",
+        "A: I started Swahili, from an app",
+        "A: you're the doctor",
+    ],
+)
+def test_what_only_sounds_like_a_fact_is_none(line: str) -> None:
+    assert triples(line) == set()
