@@ -200,5 +200,6 @@ def _episodes(session: Session, space_id: str, ids: set[str]) -> dict[str, _Told
     )
     for start in range(0, len(wanted), 500):
         part = query.where(row.space_id == space_id, row.id.in_(wanted[start : start + 500]))
-        found |= {episode_id: _Told(*told) for episode_id, *told in session.execute(part)}
+        for episode_id, time, origin, source, text in session.execute(part):
+            found[episode_id] = _Told(time, origin, source, text)
     return found

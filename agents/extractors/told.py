@@ -28,9 +28,10 @@ def whereabouts(scene: Scene) -> Iterator[Proposal]:
             )
     for match in _PERSON_IN.finditer(scene.text):
         place = _town(match["place"], scene)
-        if place and (name := _person(match["name"], scene)):
+        if place:
+            who = _person(match["name"], scene)
             yield from scene.fact(
-                name, "lives_in", place, "person-in", 0.6, Spec(kind="place", day=scene.today)
+                who, "lives_in", place, "person-in", 0.6, Spec(kind="place", day=scene.today)
             )
 
 
