@@ -30,6 +30,7 @@ from agents.emotion_scores import best_thresholds, quantiles, scores
 from agents.emotions import HEAD_PATH
 from agents.encoder_changes import Changes, sha256
 from memory.embedders.minilm import WEIGHTS, MiniLM
+from memory.feelings import LABELS
 from memory.ports import FloatMatrix
 
 if TYPE_CHECKING:
@@ -89,9 +90,11 @@ class _Row:
     targets_K: FloatMatrix
 
 
-def read_labels(path: Path) -> tuple[str, ...]:
-    """The names in the order of their numbers; neutral is the last where the file leaves it out."""
-    labels = tuple(path.read_text(encoding="utf-8").split())
+def read_labels(train: Path, given: Path | None = None) -> tuple[str, ...]:
+    """The names in the order of their numbers: of the given file, of `labels.txt` beside the training file, or
+    GoEmotions'. Neutral is the last where the file leaves it out."""
+    path = given or train.with_name("labels.txt")
+    labels = tuple(path.read_text(encoding="utf-8").split()) if given or path.is_file() else LABELS
     return labels if "neutral" in labels else (*labels, "neutral")
 
 
@@ -325,7 +328,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=defaults.seed)
     args = parser.parse_args(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
-    labels = read_labels(args.labels or args.train.with_name("labels.txt"))
+    labels = read_labels(args.train, args.labels)
     encoder = MiniLM.load()
     settings = TrainingSettings(epochs=args.epochs, rank=args.rank, seed=args.seed)
     head = train_head(read_labelled(args.train, len(labels)), labels, encoder, settings)

@@ -37,7 +37,7 @@ CONCEPT_OF: Mapping[str, str | None] = {
     "remorse": "guilt",
     "neutral": None,
 }
-MIN_INTENSITY = 2.0  # weaker finds are not worth a tag
+MIN_INTENSITY = 3.0  # weaker finds are not worth a tag
 MIN_STRONGEST = 1.0  # but the strongest of a text is: it says what is likeliest
 CHUNK = 1024  # texts embedded at a time; bounds the memory, not the result
 MAX_TAGS = 4  # the strongest of one text

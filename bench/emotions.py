@@ -51,7 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
     started = time.perf_counter()
-    labels, encoder = read_labels(args.labels or args.train.with_name("labels.txt")), MiniLM.load()
+    labels, encoder = read_labels(args.train, args.labels), MiniLM.load()
     head = None if args.retrain else shipped(args.train, labels)
     is_trained_here = head is None
     if head is None:

@@ -18,6 +18,7 @@ from agents.emotion_training import (
     read_labels,
     train_head,
 )
+from agents.emotions import HEAD_PATH
 from agents.encoder_changes import sha256
 from memory.embedders.minilm import WEIGHTS, MiniLM
 
@@ -124,9 +125,10 @@ def test_the_thin_factors_are_the_nearest_of_their_rank(shape: tuple[int, int]) 
 
 
 def test_labels_get_neutral_where_the_file_leaves_it_out(tmp_path: Path) -> None:
-    path = tmp_path / "labels.txt"
-    path.write_text("glad\nsad\n", encoding="utf-8")
-    assert read_labels(path) == LABELS
+    train = tmp_path / "train.tsv"
+    assert read_labels(train) == Head.load(HEAD_PATH).labels
+    train.with_name("labels.txt").write_text("glad\nsad\n", encoding="utf-8")
+    assert read_labels(train) == LABELS
 
 
 def test_thresholds_lie_between_the_right_and_the_wrong() -> None:
