@@ -32,7 +32,7 @@ from memory.importers import (
 )
 from memory.importers.bots import NO_BOTS
 from memory.importers.documents import document
-from memory.importers.files import File, Meter, digest
+from memory.importers.files import File, Meter, digest, encoding_of
 from memory.importers.shape import Reader, Reading, ReadOptions
 from memory.types import SYSTEM, Message, Row, Skipped
 
@@ -120,6 +120,8 @@ def open_files(files: tuple[File, ...], name: str, meter: Meter, options: ReadOp
         raise EmptyChat(name)
     readings = _readings(files, name, options)
     notes = tuple(dict.fromkeys(note for reading in readings for note in reading.notes))
+    if len(files) == 1 and readings[0].kind != "mbox" and encoding_of(files[0].head()) == "cp1252":
+        notes += ("it is no UTF-8; read as Windows-1252 (Western Europe)",)
     size = sum(file.size_bytes for file in files)
     export = Export(readings[0].kind, name, size, notes, files, meter, tuple(readings), options)
     _ensure_message(export)

@@ -1,7 +1,7 @@
 """The files of an export as streams: a file, the files of a folder, the members of a zip archive.
 
-Every stream counts what is read of it, for progress. Text is UTF-8 (with or without a mark) or UTF-16 with a mark; bytes
-that are neither become U+FFFD and are counted. Lines end with LF or CRLF; NUL is dropped. Nothing is unpacked to disk.
+Every stream counts what is read of it, for progress. Text is UTF-8 or UTF-16, with or without a mark, or Windows-1252; bytes
+that are none become U+FFFD and are counted. Lines end with LF or CRLF; NUL is dropped. Nothing is unpacked to disk.
 """
 
 from __future__ import annotations
@@ -24,6 +24,12 @@ Watch = Callable[[int], None]  # bytes read so far, over all streams and passes
 HEAD_BYTES = 65_536  # in which a format must show itself
 _LOST = re.compile("[\udc80-\udcff]")
 _WATCH_EVERY = 1 << 20
+_MOST_ASCII = 0.4  # of the letters of an export are signs and digits, whatever its language
+_FEWEST_WESTERN = 3  # bytes beyond ASCII from which on a file may be Windows-1252
+_MOST_WESTERN = 0.2  # of a text's bytes; in other scripts most are beyond ASCII
+_HIGH = re.compile(rb"[\x80-\xff]")
+_LETTERS = re.compile(rb"[\x84\x91-\x97\xa1\xab\xbb\xbf-\xff]")  # of Windows-1252, quotation marks and dashes
+_UTF8 = re.compile(rb"[\xc3-\xf4][\x80-\xbf]")
 _READ = 1 << 17  # characters of text at a time
 
 
@@ -99,14 +105,12 @@ class File:
     def text(self) -> io.TextIOWrapper:
         """The text from the beginning, line ends as they are; bytes that are no text are lone surrogates in it."""
         stream = self.open()
-        head = stream.peek(8192)[:8192]
-        is_wide = head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-        if not is_wide and b"\0" in head:
+        encoding = encoding_of(stream.peek(HEAD_BYTES)[:HEAD_BYTES])
+        if encoding is None:
             stream.close()
             raise UnknownFormat(self.name)
-        if is_wide:
-            return io.TextIOWrapper(stream, "utf-16", errors="replace", newline="\n")
-        return io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="\n")
+        errors = "replace" if encoding.startswith("utf-16") else "surrogateescape"
+        return io.TextIOWrapper(stream, encoding, errors=errors, newline="\n")
 
     def lines(self) -> Iterator[str]:
         """The lines, each without its end."""
@@ -138,11 +142,8 @@ class File:
     def head_text(self) -> str:
         """The beginning as text, with plain line ends; "" where it is no text."""
         raw = self.head()
-        if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            return raw.decode("utf-16", "replace").replace("\r\n", "\n")
-        if b"\0" in raw[:8192]:
-            return ""
-        return raw.decode("utf-8-sig", "replace").replace("\r\n", "\n")
+        encoding = encoding_of(raw)
+        return raw.decode(encoding, "replace").replace("\r\n", "\n") if encoding else ""
 
     def sha256(self) -> str:
         digest = hashlib.sha256()
@@ -150,6 +151,30 @@ class File:
             while part := stream.read(1 << 20):
                 digest.update(part)
         return digest.hexdigest()
+
+
+def encoding_of(head: bytes) -> str | None:
+    """In what these first bytes of a file are written; None where they are no text.
+
+    UTF-16 is known by its mark, or by a zero in every other place. Windows-1252 is believed where some bytes are beyond
+    ASCII, all of these are its letters and quotation marks, and no two of them make a letter of UTF-8.
+    """
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    if b"\0" in head[:8192]:
+        pairs = len(head[:8192]) // 2
+        even, odd = head[:8192:2].count(0), head[1:8192:2].count(0)
+        if min(even, odd) == 0 and max(even, odd) > _MOST_ASCII * pairs:
+            return "utf-16-le" if odd else "utf-16-be"
+        return None
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        n_high, n_letters = len(_HIGH.findall(head)), len(_LETTERS.findall(head))
+        is_western = _FEWEST_WESTERN <= n_letters == n_high < _MOST_WESTERN * len(head)
+        if is_western and not _UTF8.search(head):
+            return "cp1252"
+    return "utf-8-sig"
 
 
 def gather(path: Path, meter: Meter) -> tuple[File, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from memory.errors import BrokenExport, EmptyChat, UnknownFormat, ZipInZip
-from memory.importers.files import Meter, gather
+from memory.importers.files import Meter, encoding_of, gather
 from memory.importing import open_export
 
 ANDROID = "12/03/2025, 18:03 - Ana: hi\n13/03/2025, 18:04 - Bo: ho\n"
@@ -79,3 +79,25 @@ def test_what_is_read_is_counted_and_told(tmp_path: Path) -> None:
     size = path.stat().st_size
     assert told[-1] == (size, size, "looking through")
     assert [done for done, _, _ in told] == sorted(done for done, _, _ in told)
+
+
+GERMAN = "12/03/2025, 18:03 - Jürgen: schöne Grüße\n13/03/2025, 18:04 - Bo: ‘äh’ – nö\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252"])
+def test_an_export_may_be_written_in_any_of_these(look: Any, encoding: str) -> None:
+    found = look(GERMAN.encode(encoding))
+    assert found.said == [("Jürgen", "schöne Grüße"), ("Bo", "‘äh’ – nö")]
+    assert found.skipped == []
+    assert any("Windows-1252" in note for note in found.notes) == (encoding == "cp1252")
+
+
+def test_bytes_that_are_nothing_are_lost_and_told(look: Any) -> None:
+    found = look(ANDROID.encode() + b"13/03/2025, 18:05 - Bo: \xff\xfe and \xc3\xa9\n")
+    assert found.said[-1] == ("Bo", "\ufffd\ufffd and é")
+    assert found.skipped == [("the file", "2 places are no valid UTF-8; they read as \ufffd")]
+
+
+def test_pictures_are_no_text() -> None:
+    for raw in (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", bytes(range(256)) * 20, b"\0" * 500):
+        assert encoding_of(raw) is None
