@@ -36,6 +36,7 @@ QUALITIES = (
     "tension", "thrill", "trust", "uncertainty", "unease", "urgency", "vulnerability", "wistfulness", "wonder",
     "worry", "yearning",
 )  # fmt: skip
+MAX_BEHIND = 600  # characters of tags behind a sentence
 AUTHOR = "author"  # who judged a tag that was written into a text
 
 Tags = tuple[tuple[str, float], ...]
@@ -43,14 +44,14 @@ Tags = tuple[tuple[str, float], ...]
 _KNOWN = frozenset((*CONCEPTS, *LABELS, *QUALITIES))
 _NAME = r"[^\W\d_]{2,24}(?:[-_][^\W\d_]{1,24}){0,2}"
 _VALUE = r"(?:10(?:\.0{1,3})?|[0-9](?:\.[0-9]{1,3})?)(?![\w.:/%])"
-_BETWEEN = r"(?:[ \t]*[,;][ \t]*|[ \t]+)"
-_ALONE = rf"{_NAME}[ \t]*:[ \t]*{_VALUE}"
-_LINE = re.compile(rf"[ \t]*{_ALONE}(?:{_BETWEEN}{_ALONE})*[ \t]*[,;]?[ \t]*")
-_BEHIND = re.compile(rf"(?<!\S){_NAME}:{_VALUE}(?:{_BETWEEN}{_NAME}:{_VALUE})*[ \t]*[,;]?$")
-_EACH = re.compile(rf"({_NAME})[ \t]*:[ \t]*({_VALUE})")
-_PAIR_BEFORE = re.compile(
-    r"\S:\s?\d[\d.,]*[,;]?[ \t]*$"
-)  # another pair, which is no tag: the row is something else
+_BLANKS = r"[ \t]{0,8}"  # bounded, as everything here is, so that no text takes long to look through
+_BETWEEN = rf"(?:{_BLANKS}[,;]{_BLANKS}|[ \t]{{1,8}})"
+_ALONE = rf"{_NAME}{_BLANKS}:{_BLANKS}{_VALUE}"
+_LINE = re.compile(rf"{_ALONE}(?:{_BETWEEN}{_ALONE}){{0,40}}{_BLANKS}[,;]?")
+_BEHIND = re.compile(rf"(?<!\S){_NAME}:{_VALUE}(?:{_BETWEEN}{_NAME}:{_VALUE}){{0,40}}{_BLANKS}[,;]?$")
+_EACH = re.compile(rf"({_NAME}){_BLANKS}:{_BLANKS}({_VALUE})")
+# Another pair, which is no tag: the row is something else.
+_PAIR_BEFORE = re.compile(r"\S:\s?\d[\d.,]{0,12}[,;]?[ \t]?$")
 
 
 def split(text: str) -> tuple[str, Tags]:
@@ -72,7 +73,7 @@ def _off_lines(text: str) -> tuple[str, Tags]:
     """Without the lines at the end that hold nothing but tags."""
     lines = text.split("\n")
     n = len(lines)
-    while n and (not lines[n - 1].strip() or _LINE.fullmatch(lines[n - 1].rstrip("\r"))):
+    while n and (not lines[n - 1].strip() or _LINE.fullmatch(lines[n - 1].strip())):
         n -= 1
     rows = [line for line in lines[n:] if line.strip()]
     found = [_tags(row) for row in rows]
@@ -84,16 +85,15 @@ def _off_lines(text: str) -> tuple[str, Tags]:
 
 def _off_sentence(text: str) -> tuple[str, Tags]:
     """Without the tags behind the last words of the last line."""
-    start = text.rfind("\n") + 1
+    start = max(text.rfind("\n") + 1, len(text) - MAX_BEHIND)
     found = _BEHIND.search(text, start)
-    if (
-        found is None
-        or not text[start : found.start()].strip()
-        or _PAIR_BEFORE.search(text[start : found.start()])
-    ):
+    if found is None:
         return text, ()
+    before = text[max(0, found.start() - MAX_BEHIND) : found.start()].rpartition("\n")[2]
     tags = _tags(found.group())
-    return (text[: found.start()].rstrip(), tags) if _is_felt(tags) else (text, ())
+    if not before.strip() or _PAIR_BEFORE.search(before) or not _is_felt(tags):
+        return text, ()
+    return text[: found.start()].rstrip(), tags
 
 
 def _tags(words: str) -> Tags:

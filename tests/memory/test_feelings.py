@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,24 @@ def test_tags_at_the_end_are_read_and_taken_off(written: str, tags: dict[str, fl
 )
 def test_what_only_looks_like_a_tag_stays(text: str) -> None:
     assert split(text) == (text, ())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"joy:1{' ' * 100_000}x:9",
+        f"{'joy:1 ' * 20_000}x9",
+        f"{'joy:1,' * 20_000}:9",
+        f"{'a' * 200_000}:9",
+        f"so:{'9,' * 100_000}9",
+        "joy:1\n" * 20_000 + "x:9",
+    ],
+    ids=("blanks", "row", "commas", "name", "value", "lines"),
+)
+def test_no_text_takes_long_to_look_through(text: str) -> None:
+    begun = time.process_time()
+    assert split(text) == (text, ())
+    assert time.process_time() - begun < 0.5
 
 
 @pytest.mark.parametrize("text", ["warmth:9 clarity:10", "joy:4\n"])
