@@ -12,11 +12,11 @@ import difflib
 import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC
 
 import numpy as np
-from sqlalchemy import update
+from sqlalchemy import bindparam, update
 from sqlalchemy.orm import Session
 
 from db.tables import Episode
@@ -46,6 +46,7 @@ class Settler:
     kind: str  # of the export
     rewriter: Rewriter
     n_missing: int = 0  # known messages that the export lacks without having been deleted, as it seems
+    _taken: set[str] = field(default_factory=set)  # keys of messages on their way into the store
 
     def settle(self, doubtful: Sequence[Arrival]) -> dict[int, Arrival | None]:
         """By place: None for what is known, an arrival under a free key for what only looks known."""
@@ -53,17 +54,17 @@ class Settler:
         stored = known.by_key(self.session, self.space_id, [item.key for item in doubtful])
         former = known.former_keys(self.session, self.space_id, [item.key for item in doubtful])
         by_id = self._by_external(doubtful)
-        seen, loose = set[str](), list[Arrival]()
-        taken = {item.key for item in doubtful}
+        seen, loose, same = set[str](), list[Arrival](), list[tuple[Arrival, Stored]]()
+        self._taken = {item.key for item in doubtful}
         for item in doubtful:
             row = by_id.get(item.place)
             if row is not None:
                 self._compare(item, row, is_former=item.key in former)
             elif (row := stored.get(item.key)) is not None and self._is_another(item, row):
-                found[item.place] = self._under_a_free_key(item, taken)
+                found[item.place] = item._replace(key=self._free_key(item))
                 continue
             elif row is not None:
-                self._name(item, row)
+                same.append((item, row))
             elif item.key in former:
                 seen.add(former[item.key])
                 found[item.place] = None
@@ -75,6 +76,7 @@ class Settler:
             seen.add(row.id)
             if row.external_id or item.message.external_id:
                 item.chat.present.append(_short(row.id))
+        self._name(same)
         for place in self._take_places([item for item in loose if item.chat.known], seen):
             found[place] = None
         return found
@@ -120,18 +122,21 @@ class Settler:
 
     def _reword(self, item: Arrival, row: Stored) -> None:
         message = item.message
-        key = (
-            self._free_key(item, set()) if known.by_key(self.session, self.space_id, [item.key]) else item.key
-        )
-        self.rewriter.reword(
-            row.id, Words(message.text, message.kind, message.is_edited, key), message.feelings
-        )
+        is_taken = bool(known.by_key(self.session, self.space_id, [item.key]))
+        key = self._free_key(item) if is_taken else item.key
+        words = Words(message.text, message.kind, message.is_edited, key)
+        self.rewriter.reword(row.id, words, message.feelings)
 
-    def _name(self, item: Arrival, row: Stored) -> None:
-        """Let a message that came without its id have it."""
-        if item.message.external_id and row.external_id is None:
-            hashed = known.external_hash(item.message.external_id)
-            self.session.execute(update(Episode).where(Episode.id == row.id).values(external_id=hashed))
+    def _name(self, unnamed: Sequence[tuple[Arrival, Stored]]) -> None:
+        """Let messages that came without their ids have them."""
+        rows = [
+            {"episode": row.id, "hashed": known.external_hash(item.message.external_id)}
+            for item, row in unnamed
+            if item.message.external_id and row.external_id is None
+        ]
+        if rows:
+            named = update(Episode).where(Episode.id == bindparam("episode"))
+            self.session.connection().execute(named.values(external_id=bindparam("hashed")), rows)
 
     def _take_places(self, loose: Sequence[Arrival], seen: set[str]) -> set[int]:
         """Places of messages that stand where a known one stood that is not in the export any more."""
@@ -205,17 +210,13 @@ class Settler:
         for episode_id in gone:
             self.rewriter.delete(episode_id)
 
-    def _under_a_free_key(self, item: Arrival, taken: set[str]) -> Arrival:
-        """The arrival with a key that no message has."""
-        key = self._free_key(item, taken)
-        taken.add(key)
-        return item._replace(key=key)
-
-    def _free_key(self, item: Arrival, taken: set[str]) -> str:
+    def _free_key(self, item: Arrival) -> str:
+        """A key that no message has, in the store or on its way there."""
         occurrence = 1
         while True:
             key = item.other_key(occurrence)
-            if key not in taken and not known.by_key(self.session, self.space_id, [key]):
+            if key not in self._taken and not known.by_key(self.session, self.space_id, [key]):
+                self._taken.add(key)
                 return key
             occurrence += 1
 
