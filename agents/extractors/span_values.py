@@ -60,7 +60,12 @@ COUNTS = frozenset(["age", "number_of_children"])
 _ARTICLE = re.compile(r"^(?:an?|my|our|his|her|their|your|some|own|in|at|on|to)\s+", re.IGNORECASE)
 _EDGE = " \t\n.,;:!?…()[]\"'’“”*_~-"
 _COUNT = re.compile(NUMBER, re.IGNORECASE)
-_EMAIL = re.compile(r"[^\s@]+@[^\s@]+\.\w+")
+_MUST_HAVE = {
+    "email": re.compile(r"^[^\s@]+@[^\s@]+\.\w+$"),
+    "address": re.compile(r"\d"),
+    "medication_dose": re.compile(rf"\d|\b(?:{NUMBER}|half|once|twice)\b", re.IGNORECASE),
+    "birth_weight": re.compile(r"(?:kg|kilo|gram|\dg|lb|pound|oz|ounce)", re.IGNORECASE),
+}
 _BROKEN = (
     (re.compile(r"\b(?:broke|broken|fractur\w+|snapped)\b", re.IGNORECASE), "broken"),
     (re.compile(r"\b(?:tore|torn|ruptured)\b", re.IGNORECASE), "torn"),
@@ -93,8 +98,8 @@ def value_of(span: Span, text: str, said: datetime, names: dict[str, str]) -> Va
         return Value(str(count), None) if count is not None and 0 < count < 120 else None
     if predicate == "phone_number":
         return Value(words, None) if sum(map(str.isdigit, words)) >= 6 else None
-    if predicate == "email":
-        return Value(words, None) if _EMAIL.fullmatch(words) else None
+    if predicate in _MUST_HAVE and not _MUST_HAVE[predicate].search(words):
+        return None
     if predicate == "injury" and not _HURT.search(words.lower()):
         how = next((name for pattern, name in _BROKEN if pattern.search(text[: span.start])), None)
         return Value(f"{how} {_plain(words)}".lower(), None) if how else Value(_plain(words).lower(), None)
@@ -103,7 +108,9 @@ def value_of(span: Span, text: str, said: datetime, names: dict[str, str]) -> Va
     if predicate in PLACES | ORGANISATIONS:
         restored = _restored(_plain(words), names)
         return Value(restored, "place" if predicate in PLACES else "organisation")
-    if not any(c.isalnum() for c in words):
+    if not any(map(str.isalpha, words)) and predicate != "medication_dose":
+        return None
+    if predicate == "job" and not lexicon().classes["joke_titles"].isdisjoint(words.lower().split()):
         return None
     return Value(_plain(words), "thing" if predicate in THINGS else None)
 

@@ -9,25 +9,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
 from agents.extractors.clauses import clauses, note_lowercase
 from agents.extractors.discourse import Discourse, relation
-from agents.extractors.guards import is_untrusted
+from agents.extractors.guards import commitment, is_untrusted
 from agents.extractors.lexicon import lexicon
 from agents.extractors.names import learn_names, learn_places
 from agents.extractors.proposal import Proposal, Proposals
 from agents.extractors.relations import kinships
 from agents.extractors.rules import beginning
 from agents.extractors.sentences import Sentence, split
-from agents.extractors.span_values import ANIMALS, DAYS, PEOPLE, value_of
-from agents.span_head import ME, THEM, YOU, Span, SpanHead, Turn
-from memory.ports import Roster
+from agents.extractors.span_values import PEOPLE, value_of
+from agents.span_head import ME, YOU, Span, SpanHead, Turn
+from memory.ports import Reading, Roster
 from memory.types import Episode, FactCandidate
 
-LEAST_PROBABILITY = 0.6  # of a span, to be kept
-LEAST_CERTAINTY = 0.4  # of its subject
+LEAST = 0.7  # probability of a span times that of its subject, to be kept
 DISCOUNT = 0.8
 GAP = timedelta(hours=20)  # after which a message answers nothing
 LEAST_WORDS = 2
@@ -89,9 +89,9 @@ class _Found:
 
 
 class SpanReader:
-    """Implements `memory.ports.Extractor`. Keeps nothing between calls, so a stretch read twice gives the same."""
+    """Implements `memory.ports.PatientExtractor`. Keeps nothing between calls, so a stretch read twice gives the same."""
 
-    def __init__(self, head: SpanHead, *, least: float = LEAST_PROBABILITY) -> None:
+    def __init__(self, head: SpanHead, *, least: float = LEAST) -> None:
         self.name = head.name
         self._head = head
         self._least = least
@@ -113,12 +113,16 @@ class SpanReader:
                     found.add(proposal)
         return found.candidates(episodes, talk.described())
 
+    def read(self, episodes: Sequence[Episode], roster: Roster) -> Reading:
+        """The same; there is nothing that it cannot read."""
+        return Reading(self.extract(episodes, roster))
+
     def _marked(self, episodes: Sequence[Episode]) -> dict[int, list[Span]]:
         """The likely spans of every message that may state something, by its place."""
         places = [at for at, episode in enumerate(episodes) if is_readable(episode)]
         read = self._head.read([_turn(episodes, at) for at in places])
         return {
-            at: [s for s in spans if s.probability >= self._least and s.certainty >= LEAST_CERTAINTY]
+            at: [span for span in spans if span.probability * span.certainty >= self._least]
             for at, spans in zip(places, read, strict=True)
         }
 
@@ -165,11 +169,13 @@ def _propose(
     said = value.text
     if span.predicate in PEOPLE:
         said = talk.person(said)
-        if said == subject or (said == talk.speaker and subject == ME):
-            return
+    if said == subject or _is_taken(span.predicate, subject, said, talk):
+        return
     if span.predicate in _KIN and (kin := relation(span.predicate)):
         talk.learn_kin(subject, kin, said)
     sentence = _sentence(span, episode, sentences)
+    if sentence is not None and (sentence.is_question or not _commits(span, episode, sentence)):
+        return
     begun = beginning(episode, sentence, [], is_event=span.change != "state") if sentence else None
     is_end = span.change == "end"
     is_thing = subject in talk.things or subject in talk.animals
@@ -179,7 +185,7 @@ def _propose(
         said,
         (talk.at,),
         episode.speaker,
-        round(span.probability * DISCOUNT, 3),
+        round(span.probability * span.certainty * DISCOUNT, 3),
         "span",
         subject_kind="thing" if is_thing else "person",
         object_kind=value.kind,
@@ -189,10 +195,28 @@ def _propose(
     )
 
 
+def _is_taken(predicate: str, subject: str, said: str, talk: Discourse) -> bool:
+    """Whether the value is somebody whom the talk knows as something else."""
+    if predicate not in _KIN:
+        return predicate not in PEOPLE and said in talk.people
+    known = {kin for (owner, kin), name in talk.kin.items() if owner == subject and name == said}
+    return bool(known) and predicate not in known
+
+
 def _sentence(span: Span, episode: Episode, sentences: Sequence[Sentence]) -> Sentence | None:
     """The sentence that holds the span, as far as it can still be recognised; else the first."""
-    words = episode.text[span.start : span.end].lower().split()
-    return next((s for s in sentences if words and words[0] in s.lower), sentences[0] if sentences else None)
+    said = episode.text[span.start : span.end].lower()
+    words = said.split()
+    whole = [s for s in sentences if said in s.lower]
+    partly = [s for s in sentences if words and words[0] in s.lower]
+    return next(iter(whole or partly or sentences), None)
+
+
+def _commits(span: Span, episode: Episode, sentence: Sentence) -> bool:
+    """Whether the words before the span bind whoever says them, as the rules judge it."""
+    said = episode.text[span.start : span.end].lower()
+    at = sentence.lower.find(said)
+    return commitment(sentence.text[: max(at, 0)], sentence.text) > 0
 
 
 def _subject(found: _Found, names: dict[str, str], talk: Discourse) -> str | None:
@@ -201,11 +225,38 @@ def _subject(found: _Found, names: dict[str, str], talk: Discourse) -> str | Non
         return talk.speaker
     if subject == YOU:
         return talk.addressee
-    if subject == THEM or isinstance(subject, str):
-        return talk.last_person(within=4)
+    if isinstance(subject, str):
+        return _last_person(talk, found.episode.text, found.span.start)
     in_before, at = subject
     text = found.before if in_before else found.episode.text
-    return _meant(text, at, in_before, names, talk)
+    with _as_far_as(talk, found.episode.text, -1 if in_before else at):
+        return _meant(text, at, in_before, names, talk)
+
+
+def _last_person(talk: Discourse, text: str, at: int) -> str | None:
+    with _as_far_as(talk, text, at):
+        return talk.last_person(within=4)
+
+
+def _is_somebody(name: str) -> bool:
+    """Not one common word, which only stood at the start of a sentence."""
+    return " " in name or not lexicon().is_ordinary(name)
+
+
+@contextmanager
+def _as_far_as(talk: Discourse, text: str, at: int) -> Iterator[None]:
+    """Those who are named behind a place of the message are not meant by a word that stands there."""
+    lower, mentions = text.lower(), talk.mentions
+    talk.mentions = [
+        m
+        for m in mentions
+        if _is_somebody(m.name)
+        and (m.at < talk.at or lower.find(m.name.split()[0].lower()) < max(at, 0) + (at >= 0))
+    ]
+    try:
+        yield
+    finally:
+        talk.mentions = mentions
 
 
 def _meant(text: str, at: int, in_before: bool, names: dict[str, str], talk: Discourse) -> str | None:
@@ -242,6 +293,3 @@ def _whole_name(rest: str, names: dict[str, str]) -> str:
             break
     joined = " ".join(taken)
     return joined[:1].upper() + joined[1:]
-
-
-__all__ = ["ANIMALS", "DAYS", "SpanReader", "is_readable"]
