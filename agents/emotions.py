@@ -51,10 +51,10 @@ STANCES = frozenset(
 )
 # Chosen on the development chats, each left out in turn (docs/adr/0024).
 MIN_PROBABILITY = 0.08  # of a tag by the chat layer
-FULL_PROBABILITY = 0.4  # from which on its intensity is not shrunk
+FULL_PROBABILITY = 0.45  # from which on its intensity is not shrunk
 SHRINKING = 0.7  # power of the share of FULL_PROBABILITY
 DOUBTED = 0.75  # what is left of a find that the chat layer sees no sign of
-RARE, RARE_PROBABILITY = 7.5, 0.35  # beyond RARE only where the chat layer is that sure
+RARE, RARE_PROBABILITY = 7.5, 0.5  # beyond RARE only where the chat layer is that sure
 
 
 class EmotionHead:
