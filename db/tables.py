@@ -291,21 +291,24 @@ class Episode(Base):
     kind: Mapped[str] = mapped_column(String(16), default="text")  # text | media | deleted
     is_edited: Mapped[bool] = mapped_column(default=False)
     origin: Mapped[str] = mapped_column(String(16), default="observed")  # observed | inferred | simulated
-    key: Mapped[str] = mapped_column(String(64))  # of imports: begins with the time, so that it grows with the rows
+    key: Mapped[str] = mapped_column(String(64))  # begins with the time, so that its index grows at one end
     extracted_by: Mapped[str | None]  # name of the extractor that has read it; None = not read yet
-    external_id: Mapped[str | None] = mapped_column(String(32))  # hash of the id that the message has in its format
+    external_id: Mapped[str | None] = mapped_column(String(32))  # hash of its id in its format
 
 
 class EpisodeVersion(Base):
     """What a message was before a later export showed it edited or deleted."""
 
     __tablename__ = "episode_version"
-    __table_args__ = (UniqueConstraint("episode_id", "number"), Index("ix_episode_version_key", "space_id", "key"))
+    __table_args__ = (
+        UniqueConstraint("episode_id", "number"),
+        Index("ix_episode_version_key", "space_id", "key"),
+    )
     id: Mapped[str] = _id()
     space_id: Mapped[str] = mapped_column(ForeignKey("space.id"))
     episode_id: Mapped[str] = mapped_column(ForeignKey("episode.id"))
     number: Mapped[int]  # 1 is the message as it first came
-    source_id: Mapped[str] = mapped_column(ForeignKey("source.id"), index=True)  # in which the change was seen
+    source_id: Mapped[str] = mapped_column(ForeignKey("source.id"), index=True)  # which showed the change
     text: Mapped[str] = mapped_column(Words)
     kind: Mapped[str] = mapped_column(String(16))
     is_edited: Mapped[bool]
