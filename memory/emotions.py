@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from db import tables
@@ -34,6 +34,14 @@ def add_tags(session: Session, space_id: str, tags: Sequence[EmotionTag]) -> int
         row.intensity = float(tag.intensity)
     session.flush()
     return n_new
+
+
+def forget_tags(session: Session, space_id: str, episode_ids: Sequence[str]) -> None:
+    """Take every judge's tags off these episodes, those of their authors too."""
+    tag = tables.EmotionTag
+    for start in range(0, len(episode_ids), 500):
+        ids = episode_ids[start : start + 500]
+        session.execute(delete(tag).where(tag.space_id == space_id, tag.episode_id.in_(ids)))
 
 
 def _known(

@@ -20,7 +20,7 @@ from db.engine import Database
 from memory import pending
 from memory.candidates import add_candidates
 from memory.descriptions import name_the_described
-from memory.emotions import add_tags
+from memory.emotions import add_tags, forget_tags
 from memory.episodes import list_episodes, mark_read, still_unread
 from memory.exchange.told import told
 from memory.people import roster
@@ -82,7 +82,7 @@ def read_episodes(
 ) -> ReadReport:
     """Read every observed text that this extractor has not read. Reading twice adds nothing.
 
-    What `withhold` names counts as read and is shown to nobody.
+    What `withhold` names counts as read, is shown to nobody and keeps no tags of its author's.
     """
     reader = _Reader(database, space_id, extractor, tagger, registry, withhold, clock)
     unread = list_episodes(database, space_id, unread_by=extractor.name)
@@ -146,6 +146,7 @@ class _Reader:
             fact_ids = add_candidates(session, self.space_id, candidates, self.registry, clock=self.clock)
             name_the_described(session, self.space_id, fact_ids, self.registry, clock=self.clock)
             add_tags(session, self.space_id, tags)
+            forget_tags(session, self.space_id, sorted(unread.intersection(withheld)))
             read = sorted(unread - waiting.keys())
             mark_read(session, read, self.extractor.name)
             pending.clear(session, read)
