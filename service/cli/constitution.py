@@ -248,7 +248,7 @@ def _habit_rows(habits: dict[str, Any]) -> list[list[Any]]:
         rows.append(["minutes to an answer", f"{reply['median']:.0f}", parts])
     if active["from"] is not None:
         rows.append(["writes between", f"{active['from']:02}:00 and {active['to']:02}:00", ""])
-    return rows
+    return [row for row in rows if row[1] != "" or row[2]]
 
 
 COMMANDS = (constitution,)
