@@ -96,7 +96,7 @@ class EmotionHead:
         felt_NC = self._chats.intensities(said) * np.minimum(1, meant_NC / FULL_PROBABILITY) ** SHRINKING
         tags = []
         for row, meant_C in enumerate(meant_NC):
-            words = self._words(self._from_head(probabilities_NK[row]), said.finds[row], said.loudness[row])
+            words = _in_words(self._from_head(probabilities_NK[row]), said.finds[row], said.loudness[row])
             sure = dict(zip(CONCEPTS, meant_C.tolist(), strict=True))
             found = {
                 concept: intensity
@@ -122,15 +122,14 @@ class EmotionHead:
                 found[concept] = max(found.get(concept, 0.0), intensity)
         return found
 
-    def _words(
-        self, head: Mapping[str, float], lexicon: Mapping[str, float], loudness: float
-    ) -> dict[str, float]:
-        """What head and lexicon find together."""
-        found = {}
-        for concept in {**head, **lexicon}:
-            a, b = head.get(concept, 0.0), lexicon.get(concept, 0.0)
-            found[concept] = max(a, b) + (AGREEMENT_BONUS if a and b else 0.0) + loudness
-        return found
+
+def _in_words(head: Mapping[str, float], lexicon: Mapping[str, float], loudness: float) -> dict[str, float]:
+    """What head and lexicon find together."""
+    found = {}
+    for concept in {**head, **lexicon}:
+        a, b = head.get(concept, 0.0), lexicon.get(concept, 0.0)
+        found[concept] = max(a, b) + (AGREEMENT_BONUS if a and b else 0.0) + loudness
+    return found
 
 
 def look(reader: Reader, lexicon: Lexicon, texts: Sequence[str], before: Sequence[str]) -> Said:
