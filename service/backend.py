@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from memory.ports import ChatModel, Clock, Extractor
+from memory.ports import ChatModel, Clock, Embedder, Extractor
 from memory.registry import Registry
 from service.errors import BadSettings
 from service.settings import BackendSettings
@@ -115,19 +115,20 @@ def _script(path: str) -> list[str]:
 
 
 def open_extractor(
-    backend: BackendSettings, chat_model: Callable[[], ChatModel | None], registry: Registry
+    backend: BackendSettings,
+    chat_model: Callable[[], ChatModel | None],
+    encoder: Callable[[], Embedder],
+    registry: Registry,
 ) -> Extractor:
-    """Rules, the language model, or both. "auto" is both, but rules alone where there is no model or only the
-    embedded one, which reads worse than they do. Raises BadSettings where a model is wanted and none is set."""
-    from agents.extractors.rules import RuleExtractor
-
+    """Rules (with the trained reader beside them), the language model, or both. "auto" is both, but rules where there is
+    no model or only the embedded one, which reads worse. Raises BadSettings where a model is wanted and none is set."""
     check(backend)
     wanted = backend.extractor
     if wanted == "auto":
         is_small = backend.kind == "local" and backend.model in ("", "embedded")
         wanted = "rules" if backend.kind == "none" or is_small else "both"
     if wanted == "rules":
-        return RuleExtractor()
+        return _local(encoder(), registry)
     model = chat_model()
     if model is None:
         raise BadSettings(f"backend.extractor is {wanted}, which needs a model; set backend.kind")
@@ -135,4 +136,12 @@ def open_extractor(
     from agents.extractors.model import ModelExtractor
 
     extractor = ModelExtractor(model, registry, at_once=1 if backend.kind == "local" else backend.at_once)
-    return extractor if wanted == "model" else UnionExtractor(RuleExtractor(), extractor, registry)
+    return (
+        extractor if wanted == "model" else UnionExtractor(_local(encoder(), registry), extractor, registry)
+    )
+
+
+def _local(encoder: Embedder, registry: Registry) -> Extractor:
+    from agents.extractors.local import local_extractor
+
+    return local_extractor(encoder, registry)

@@ -118,7 +118,9 @@ class Services:
     def extractor(self) -> Extractor:
         from service.backend import open_extractor
 
-        return open_extractor(self.settings.backend, lambda: self.chat_model, self.registry)
+        return open_extractor(
+            self.settings.backend, lambda: self.chat_model, lambda: self.embedder, self.registry
+        )
 
     @cached_property
     def tagger(self) -> EmotionTagger:

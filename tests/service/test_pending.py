@@ -191,12 +191,12 @@ def test_settings_that_cannot_work_are_named(
 @pytest.mark.parametrize(
     ("settings", "name"),
     [
-        ({}, "rules-1+model/openai:m"),
-        ({"extractor": "both"}, "rules-1+model/openai:m"),
+        ({}, "rules-1+spans-1+model/openai:m"),
+        ({"extractor": "both"}, "rules-1+spans-1+model/openai:m"),
         ({"extractor": "model"}, "model/openai:m"),
-        ({"extractor": "rules"}, "rules-1"),
-        ({"kind": "none"}, "rules-1"),
-        ({"kind": "local", "model": ""}, "rules-1"),
+        ({"extractor": "rules"}, "rules-1+spans-1"),
+        ({"kind": "none"}, "rules-1+spans-1"),
+        ({"kind": "local", "model": ""}, "rules-1+spans-1"),
         ({"kind": "local", "model": "embedded", "extractor": "model"}, "model/local:embedded"),
     ],
 )
