@@ -94,7 +94,15 @@ def whatsapp(path: Path, talk: Chat, name: str = "") -> Path:
     return path
 
 
-WITH_IDS = pytest.mark.parametrize("write", [telegram, discord, slack, jsonl], ids=lambda item: item.__name__)
+WITH_IDS = pytest.mark.parametrize(  # one format on every store, the others on one
+    ("database", "write"),
+    [
+        *((store, telegram) for store in ("memory", "disk", "postgres")),
+        *(("memory", write) for write in (discord, slack, jsonl)),
+    ],
+    indirect=["database"],
+    ids=lambda item: item if isinstance(item, str) else item.__name__,
+)
 Write = Callable[[Path, Chat], Path]
 
 
