@@ -125,7 +125,11 @@ class Asked:
 
     def _left(self, fact: Fact, said: Mapping[str, datetime]) -> float:
         times = [said[episode_id] for episode_id in fact.evidence if episode_id in said]
-        held = Held(permanence.as_stated(self.registry.get(fact.predicate), fact.volatility), times, is_pinned=fact.is_pinned)
+        held = Held(
+            permanence.as_stated(self.registry.get(fact.predicate), fact.volatility),
+            times,
+            is_pinned=fact.is_pinned,
+        )
         return decay(held, self.now)
 
     def answer(self, text: str, confidence: float, facts: Sequence[Fact]) -> Answer:

@@ -27,7 +27,7 @@ class Message:
     conversation: str = ""
     hearers: tuple[str, ...] = ()  # who took part beside the speaker, where the format says so
     origin: Origin = "observed"  # `simulated` where a program wrote it
-    feelings: tuple[tuple[str, float], ...] = ()  # tags that stood at the end of the text (memory/feelings.py)
+    feelings: tuple[tuple[str, float], ...] = ()  # tags that stood at the end of the text
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +40,9 @@ class Skipped:
 
 Row = Message | Skipped
 SYSTEM = "written by the app"  # the reason for leaving out a system line: expected, and only counted
-
-
 BY_BOT = "written by a bot"
+
+
 @dataclass(frozen=True, slots=True)
 class SkipCount:
     """How often something was left out for one reason, and where first."""

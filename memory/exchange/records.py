@@ -58,7 +58,9 @@ TYPES = (
     "ledger",
 )
 VECTORS = "embedding"  # only where they are asked for: they can be made again
-LEFT_OUT = frozenset({"lease", "change", "pending"})  # who works now; what the indexes and extractors must read
+LEFT_OUT = frozenset(
+    {"lease", "change", "pending"}
+)  # who works now; what the indexes and extractors must read
 
 _ORDER = {"episode": ("time", "id"), "ledger": ("seq",)}
 _MAX_INTEGER = 2**63 - 1
