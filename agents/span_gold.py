@@ -85,16 +85,14 @@ def examples_of(episodes: Sequence[Episode], gold: Sequence[Mapping[str, Any]]) 
 def _marks(
     episode: Episode, before: Episode | None, facts: Sequence[Mapping[str, Any]], episodes: Sequence[Episode]
 ) -> list[Mark] | None:
-    """None where a fact rests on this message and on no other, and its words were not found."""
+    """None where a fact rests on this message first of all, and its words were not found."""
     marks: list[Mark] = []
     for fact in facts:
         predicate = str(fact["predicate"])
         label = SYNONYMS.get(predicate, predicate)
-        place = find_object(fact, episode)
         if label not in PREDICATES:
-            if place is not None:
-                continue
             continue
+        place = find_object(fact, episode)
         if place is None:
             if int(fact["evidence"][0]) == _at(episode, episodes):
                 return None

@@ -22,7 +22,7 @@ from agents.extractors.proposal import Proposal, Proposals
 from agents.extractors.relations import kinships
 from agents.extractors.rules import beginning
 from agents.extractors.sentences import Sentence, split
-from agents.extractors.span_values import PEOPLE, value_of
+from agents.extractors.span_values import ANIMALS, PEOPLE, value_of
 from agents.span_head import ME, YOU, Span, SpanHead, Turn
 from memory.ports import Reading, Roster
 from memory.types import Episode, FactCandidate
@@ -30,7 +30,6 @@ from memory.types import Episode, FactCandidate
 LEAST = 0.7  # probability of a span times that of its subject, to be kept
 DISCOUNT = 0.8
 GAP = timedelta(hours=20)  # after which a message answers nothing
-LEAST_WORDS = 2
 _WORD = re.compile(r"[^\W\d_][\w'’-]*")
 _CONTENT = re.compile(r"\w")
 _PRONOUN = re.compile(r"(?:he|she|they|him|her|his|hers|their|them|it|its)(?=\W|$|s\b|'|’)", re.IGNORECASE)
@@ -48,35 +47,7 @@ _NOMINATIVE = {
 _POSSESSIVE = re.compile(
     r"(?P<poss>\b(?:my|your|his|her|our|their|[^\W\d_][\w-]+['’]s))\s+(?:[a-z]+ )?$", re.IGNORECASE
 )
-_KIN = frozenset(
-    [
-        "mother",
-        "father",
-        "sister",
-        "brother",
-        "daughter",
-        "son",
-        "grandmother",
-        "grandfather",
-        "aunt",
-        "uncle",
-        "cousin",
-        "niece",
-        "nephew",
-        "husband",
-        "wife",
-        "partner",
-        "fiance",
-        "boss",
-        "colleague",
-        "friend",
-        "neighbour",
-        "roommate",
-        "dog",
-        "cat",
-        "pet",
-    ]
-)
+_KIN = (PEOPLE | ANIMALS) - {"relation"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +101,7 @@ class SpanReader:
 def is_readable(episode: Episode) -> bool:
     """Whether a message may state a fact: it has words or a number, and is no mere question."""
     text = episode.text.strip()
-    if episode.kind != "text" or not _CONTENT.search(text):
+    if episode.kind != "text" or not _CONTENT.search(text) or is_untrusted(text):
         return False
     words = text.lower().split()
     if len(words) == 1 and text.islower() and lexicon().is_ordinary(text):
@@ -177,22 +148,33 @@ def _propose(
     if sentence is not None and (sentence.is_question or not _commits(span, episode, sentence)):
         return
     begun = beginning(episode, sentence, [], is_event=span.change != "state") if sentence else None
+    predicate = span.predicate
+    if predicate == "relation":
+        if (word := _relation_word(episode.text[: span.start])) is None:
+            return
+        subject, said = said, f"{subject}'s {word}"
     is_end = span.change == "end"
     is_thing = subject in talk.things or subject in talk.animals
     yield Proposal(
         subject,
-        span.predicate,
+        predicate,
         said,
         (talk.at,),
         episode.speaker,
         round(span.probability * span.certainty * DISCOUNT, 3),
         "span",
         subject_kind="thing" if is_thing else "person",
-        object_kind=value.kind,
+        object_kind=None if predicate == "relation" else value.kind,
         valid_from=None if is_end else begun,
         valid_to=begun if is_end else None,
         change=span.change,
     )
+
+
+def _relation_word(before: str) -> str | None:
+    """What somebody is, in the words before their name: "my landlord Sam"."""
+    words = [match[0].lower() for match in _WORD.finditer(before)][-4:]
+    return next((w for w in reversed(words) if (kin := relation(w)) and kin.predicate == "relation"), None)
 
 
 def _is_taken(predicate: str, subject: str, said: str, talk: Discourse) -> bool:
