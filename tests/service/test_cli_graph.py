@@ -27,6 +27,8 @@ FACT = {
     "evidence",
     "status",
     "stale",
+    "kind",
+    "sensitive",
 }
 
 
