@@ -1,6 +1,6 @@
 """Examples for the reader of spans, written down with marks: what is said, what of it is a fact, and whose.
 
-A line of `data/span_examples.txt` is one message, or two with ` || ` between them (another speaker's, then the one
+A line of `data/span_examples*.txt` is one message, or two with ` || ` between them (another speaker's, then the one
 that is read) or ` |+ ` (both of one speaker). In it `{predicate@subject>change:words}` marks the object of a fact.
 Without `@subject` it is the speaker's own; `you` is the addressee, `them` somebody whom neither message names, and
 anything else a word that stands in one of the two. Without `>change` it is a state. `[a|b]` is one of both, `$city`
@@ -21,9 +21,9 @@ from pathlib import Path
 from agents.span_head import ME, THEM, YOU
 from memory.types import Change
 
-# several files, so that more than one hand can write: span_examples.txt, span_examples_told.txt, ...
-EXAMPLES = tuple(sorted((Path(__file__).parent / "data").glob("span_examples*.txt")))
-WORDS = Path(__file__).parent / "data" / "span_words.toml"
+DATA = Path(__file__).parent / "data"
+EXAMPLES = "span_examples*.txt"  # several files, so that several hands can write
+WORDS = DATA / "span_words.toml"
 OTHER, SAME = " || ", " |+ "
 _CHOICE = re.compile(r"\[([^\[\]]*\|[^\[\]]*)\]")
 _SLOT = re.compile(r"\$([a-z]+)(\d?)")
@@ -73,7 +73,9 @@ class Material:
 @cache
 def read_material() -> Material:
     """The shipped lines; `#` begins a comment."""
-    found = [line for path in EXAMPLES for line in path.read_text(encoding="utf-8").splitlines()]
+    found = [
+        line for path in sorted(DATA.glob(EXAMPLES)) for line in path.read_text(encoding="utf-8").splitlines()
+    ]
     words = tomllib.loads(WORDS.read_text(encoding="utf-8"))
     lists = {name: tuple(values) for name, values in words.items()}
     own = {name: lists.pop(name) for name in ("leads", "tails", "before")}
@@ -183,7 +185,7 @@ def _subject(word: str, before: str, text: str, at: int) -> str | tuple[bool, in
 
 
 def draw(lines: Sequence[str], material: Material, seed: int) -> Iterator[Example]:
-    """One wording of every line."""
+    """One wording of every line; one is left out where noise hit the word that a mark names as its subject."""
     rng = random.Random(seed)
     for line in lines:
         try:

@@ -1,5 +1,8 @@
-"""Train the span head: `python -m agents.span_training --out FILE`, on the invented messages of `span_examples.py`.
+"""Train the span head: `python -m agents.span_training --chats DIR... --out FILE`.
 
+It learns from the lines of `data/span_examples*.txt`, drawn anew every epoch, and from chat folders with `facts.json`
+(span_gold.py). LoRA on the upper layers of the embedded encoder and a linear layer on top are trained by AdamW; what is
+kept is a running mean of the weights. Some lines are held out and measured once, with the head as it was saved.
 Deterministic under the seed on one machine.
 """
 
@@ -51,6 +54,8 @@ SOURCE = {
 
 @dataclass(frozen=True, slots=True)
 class TrainingSettings:
+    """Everything that decides the weights."""
+
     rank: int = 24
     scale: float = 2.0
     first: int = 1  # layer of the encoder that learns; those below stay as they are
@@ -71,6 +76,8 @@ class TrainingSettings:
 
 @dataclass(frozen=True, slots=True)
 class Row:
+    """Per token its label, the change and the place of the subject; ASIDE of span_network.py where it is not asked."""
+
     tokens: Tokens
     labels: list[int]
     changes: list[int]
