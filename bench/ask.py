@@ -55,12 +55,12 @@ class NoFeelings:
         return [{} for _ in texts]
 
 
-def load_extracted(database: Database, space_id: str, registry: Registry) -> None:
-    """What the rule extractor reads, as on import."""
-    from agents.extractors.rules import RuleExtractor
+def load_extracted(database: Database, space_id: str, registry: Registry, embedder: Embedder) -> None:
+    """What is read without a language model, as on import."""
+    from agents.extractors.local import local_extractor
     from memory.reading import read_episodes
 
-    read_episodes(database, space_id, RuleExtractor(), NoFeelings(), registry)
+    read_episodes(database, space_id, local_extractor(embedder, registry), NoFeelings(), registry)
 
 
 def is_right(question: dict[str, Any], answer: Answer) -> bool:
@@ -97,7 +97,7 @@ class Bench:
         if facts == "gold":
             load_gold(self.database, self.space_id, read_list(folder / "facts.json"), self.registry)
         else:
-            load_extracted(self.database, self.space_id, self.registry)
+            load_extracted(self.database, self.space_id, self.registry, embedder)
         self.index = Index.open(self.database, self.space_id, home, embedder)
         self.index.refresh()
         last = max(episode.time for episode in list_episodes(self.database, self.space_id))

@@ -27,7 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agents.constitutions import HabitWriter
-from agents.extractors.rules import RuleExtractor
+from agents.extractors.local import local_extractor
 from agents.held import held
 from agents.withholding import Withholding
 from bench.ask import NoFeelings
@@ -85,7 +85,8 @@ def describe(folder: Path, home: Path, names: Sequence[str]) -> tuple[dict[str, 
     every = list_episodes(database, space_id, kinds=("text", "media", "deleted"))
     said = {episode.id: episode for episode in every}
     registry = Registry.load()
-    read_episodes(database, space_id, RuleExtractor(), NoFeelings(), registry, withhold=Withholding())
+    extractor = local_extractor(MiniLM.load(), registry)
+    read_episodes(database, space_id, extractor, NoFeelings(), registry, withhold=Withholding())
     facts: dict[str, list[Fact]] = {}
     for fact in list_facts(database, space_id, registry):
         facts.setdefault(key(fact.subject), []).append(fact)

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.emotions import EmotionHead
-from agents.extractors.rules import RuleExtractor
+from agents.extractors.local import local_extractor
 from bench.report import ROOT, print_result
 from db.engine import open_database, sqlite_url
 from memory.embedders.minilm import MiniLM
@@ -98,7 +98,8 @@ def extracted_per_s(folder: Path, seed: int) -> float:
     database = open_database(sqlite_url(folder / "few.db"))
     space_id = ensure_space(database)
     report = import_export(database, space_id, open_export(path))
-    extractor, tagger, registry = RuleExtractor(), EmotionHead.load(MiniLM.load()), Registry.load()
+    encoder, registry = MiniLM.load(), Registry.load()
+    extractor, tagger = local_extractor(encoder, registry), EmotionHead.load(encoder)
     extractor.extract([], Roster((), ()))
     tagger.tag(["a first text"])
     begun = time.perf_counter()

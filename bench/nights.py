@@ -17,7 +17,7 @@ from typing import Any
 from agents.constitutions import HabitWriter
 from agents.emotions import EmotionHead
 from agents.entailment import HEAD_PATH, EntailmentHead
-from agents.extractors.rules import RuleExtractor
+from agents.extractors.local import local_extractor
 from agents.judges import RuleJudge
 from bench.ask import UNANSWERABLE
 from bench.chats import open_chat
@@ -125,7 +125,8 @@ class Nights:
 
     def hold(self, source: str) -> None:
         """Bring in the candidates and hold the nights."""
-        extractor: Extractor = RuleExtractor() if source == "extracted" else Silent()
+        is_read = source == "extracted"
+        extractor: Extractor = local_extractor(self.embedder, self.registry) if is_read else Silent()
         tagger = EmotionHead.load(self.embedder)
         read_episodes(self.database, self.space_id, extractor, tagger, self.registry)
         tools = NightTools(
