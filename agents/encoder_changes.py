@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -99,6 +99,56 @@ def load_head(path: Path, form: str, trainer: str) -> tuple[dict[str, Array], di
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as exc:
         raise BadHead(path.name, "a file is missing or damaged", trainer) from exc
     return {name: a.astype(np.float32) if a.dtype.kind == "f" else a for name, a in tensors.items()}, manifest
+
+
+@dataclass(frozen=True, slots=True)
+class HeadWeights:
+    """What was learnt for one head: changes to the encoder, and the linear layer on top. A kind of head says in FORMAT what
+    its file is called, in NAMES under which key the manifest lists what the layer tells apart, and in TRAINER who makes it."""
+
+    FORMAT: ClassVar[str]
+    NAMES: ClassVar[tuple[str, tuple[str, ...]]]
+    TRAINER: ClassVar[str]
+
+    changes: Changes
+    out: FloatMatrix  # (features, outputs)
+    bias: FloatMatrix  # (outputs,)
+    manifest: Mapping[str, Any]
+
+    @property
+    def n_parameters(self) -> int:
+        return self.changes.n_parameters + self.out.size + self.bias.size
+
+    def save(self, path: Path) -> None:
+        """Half-precision weights beside a JSON manifest of the same name, which holds the hash of the weights."""
+        key, names = self.NAMES
+        described = {
+            "format": self.FORMAT,
+            key: list(names),
+            "base_sha256": self.changes.base_sha256,
+            "scale": self.changes.scale,
+            "parameters": self.n_parameters,
+            **self.manifest,
+        }
+        save_head(path, {"out": self.out, "bias": self.bias, **self.changes.named()}, described)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Raises BadHead where the file is missing, damaged, not the one its manifest names, or tells other things apart."""
+        tensors, manifest = load_head(path, cls.FORMAT, cls.TRAINER)
+        key, names = cls.NAMES
+        own = ("format", key, "base_sha256", "scale", "parameters", "sha256")
+        try:
+            if tuple(manifest[key]) != names:
+                raise BadHead(path.name, f"it knows other {key}", cls.TRAINER)
+            return cls(
+                changes=Changes.of_file(tensors, float(manifest["scale"]), manifest["base_sha256"]),
+                out=tensors["out"],
+                bias=tensors["bias"],
+                manifest={name: value for name, value in manifest.items() if name not in own},
+            )
+        except (KeyError, ValueError) as exc:
+            raise BadHead(path.name, "a file is missing or damaged", cls.TRAINER) from exc
 
 
 def sha256(path: Path) -> str:

@@ -10,23 +10,18 @@ Letters of shapes: N pair, B batch, T token, D width of the encoder, F features 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
-from agents.encoder_changes import Changes, load_head, save_head
-from agents.errors import BadHead
+from agents.encoder_changes import HeadWeights
 from memory.embedders.minilm import TOKENIZER, WEIGHTS, WORDS, MiniLM, Network
 from memory.ports import FloatMatrix
 
-FORMAT = "slowwave-entailment-head/1"
-TRAINER = "agents.entailment_training"
 HEAD_PATH = Path(__file__).parent / "data" / "entailment_head.safetensors"
 LABELS = ("entailment", "neutral", "contradiction")
 ENTAILMENT, NEUTRAL, CONTRADICTION = range(3)
@@ -81,52 +76,20 @@ class PairTokenizer:
         return [found.ids for found in self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)]
 
 
-@dataclass(frozen=True, slots=True)
-class HeadWeights:
-    """What was learnt: changes to the encoder, and the layer on top."""
+class EntailmentWeights(HeadWeights):
+    """Changes to the encoder, and the layer on top: (F, K) and (K,)."""
 
-    changes: Changes
-    out: FloatMatrix  # (F, K)
-    bias: FloatMatrix  # (K,)
-    manifest: Mapping[str, Any]
-
-    @property
-    def n_parameters(self) -> int:
-        return self.changes.n_parameters + self.out.size + self.bias.size
-
-    def save(self, path: Path) -> None:
-        """Half-precision weights beside a JSON manifest of the same name."""
-        described = {
-            "format": FORMAT,
-            "labels": list(LABELS),
-            "base_sha256": self.changes.base_sha256,
-            "scale": self.changes.scale,
-            "parameters": self.n_parameters,
-            **self.manifest,
-        }
-        save_head(path, {"out": self.out, "bias": self.bias, **self.changes.named()}, described)
-
-    @classmethod
-    def load(cls, path: Path) -> HeadWeights:
-        """Raises BadHead where the file is missing, damaged or not the one its manifest names."""
-        tensors, manifest = load_head(path, FORMAT, TRAINER)
-        own = ("format", "labels", "base_sha256", "scale", "parameters", "sha256")
-        try:
-            return cls(
-                changes=Changes.of_file(tensors, float(manifest["scale"]), manifest["base_sha256"]),
-                out=tensors["out"],
-                bias=tensors["bias"],
-                manifest={name: value for name, value in manifest.items() if name not in own},
-            )
-        except (KeyError, ValueError) as exc:
-            raise BadHead(path.name, "a file is missing or damaged", TRAINER) from exc
+    __slots__ = ()
+    FORMAT = "slowwave-entailment-head/1"
+    NAMES = ("labels", LABELS)
+    TRAINER = "agents.entailment_training"
 
 
 class EntailmentHead:
     """Immutable; calls take turns with the encoder they share a processor with."""
 
-    def __init__(self, weights: HeadWeights, encoder: MiniLM) -> None:
-        weights.changes.require_fit(encoder, "entailment_head", TRAINER)
+    def __init__(self, weights: EntailmentWeights, encoder: MiniLM) -> None:
+        weights.changes.require_fit(encoder, "entailment_head", weights.TRAINER)
         self.name = f"entailment-head/{weights.manifest.get('version', '1')}"
         self.weights = weights
         self._encoder = encoder
@@ -138,7 +101,7 @@ class EntailmentHead:
     @classmethod
     def load(cls, encoder: MiniLM, path: Path = HEAD_PATH) -> EntailmentHead:
         """The shipped head. Raises BadHead for damaged files or another encoder than it was trained on."""
-        return cls(HeadWeights.load(path), encoder)
+        return cls(EntailmentWeights.load(path), encoder)
 
     def judge(self, premises: Sequence[str], hypotheses: Sequence[str]) -> FloatMatrix:
         """(N, 3), rows sum to 1, columns as in LABELS: what premise i says of hypothesis i.

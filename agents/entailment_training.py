@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 
 from agents.encoder_changes import Changes, sha256
-from agents.entailment import HEAD_PATH, LABELS, EntailmentHead, HeadWeights, PairTokenizer
+from agents.entailment import HEAD_PATH, LABELS, EntailmentHead, EntailmentWeights, PairTokenizer
 from agents.entailment_pairs import Pair, make_pairs
 from memory.embedders.minilm import WEIGHTS, MiniLM, find_model
 from memory.ports import FloatMatrix
@@ -113,7 +113,7 @@ class _Row:
     label: int
 
 
-def train_head(pairs: Sequence[Pair], settings: TrainingSettings) -> HeadWeights:
+def train_head(pairs: Sequence[Pair], settings: TrainingSettings) -> EntailmentWeights:
     """The best epoch's weights, of equals the latest. The same pairs and settings give the same head."""
     import torch
 
@@ -289,7 +289,7 @@ def _tensors(rows: Sequence[_Row]) -> Batch:
 
 def _as_weights(
     trained: dict[str, FloatMatrix], settings: TrainingSettings, base_sha256: str, manifest: dict[str, Any]
-) -> HeadWeights:
+) -> EntailmentWeights:
     lora = {
         name.removesuffix(".a"): (matrix, trained[f"{name.removesuffix('.a')}.b"])
         for name, matrix in trained.items()
@@ -297,7 +297,7 @@ def _as_weights(
     }
     other = {name: matrix for name, matrix in trained.items() if not name.endswith((".a", ".b"))}
     out, bias = other.pop("out"), other.pop("bias")
-    return HeadWeights(Changes(lora, other, settings.scale, base_sha256), out, bias, manifest)
+    return EntailmentWeights(Changes(lora, other, settings.scale, base_sha256), out, bias, manifest)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

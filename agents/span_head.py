@@ -9,25 +9,22 @@ Letters of shapes: B batch, T token, D hidden, P label, C change, Q width of a p
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from safetensors.numpy import load_file
 from tokenizers import Encoding, Tokenizer
 
-from agents.encoder_changes import Changes, load_head, save_head
+from agents.encoder_changes import HeadWeights
 from agents.entailment import softmax
-from agents.errors import BadHead
 from memory.embedders.minilm import TOKENIZER, WEIGHTS, MiniLM
 from memory.ports import FloatMatrix
 from memory.types import Change
 
-FORMAT = "slowwave-span-head/1"
 HEAD_PATH = Path(__file__).parent / "data" / "span_head.safetensors"
 PREDICATES = (
     "lives_in", "hometown", "roommate", "neighbour", "address", "birthday", "age", "nationality", "speaks", "nickname",
@@ -51,7 +48,6 @@ WIDTHS = (
     POINTER,
     POINTER,
 )  # of a token's outputs: label, change, what asks, what is pointed at
-TRAINER = "agents.span_training"
 ME, YOU, THEM = "me", "you", "them"  # whom a fact is about: the speaker, the addressee, somebody not named
 
 
@@ -120,54 +116,20 @@ class TurnTokenizer:
         return Tokens(ids, len(first) + 2, spans, [*[-1] * (len(first) + 2), *words, -1])
 
 
-@dataclass(frozen=True, slots=True)
-class SpanWeights:
-    """What was learnt: the encoder's changes, and the layer on top, whose outputs stand side by side as in WIDTHS."""
+class SpanWeights(HeadWeights):
+    """Changes to the encoder, and the layer on top, whose outputs stand side by side as in WIDTHS."""
 
-    changes: Changes
-    out: FloatMatrix  # (D, F)
-    bias: FloatMatrix  # (F,)
-    manifest: Mapping[str, Any]
-
-    @property
-    def n_parameters(self) -> int:
-        return self.changes.n_parameters + self.out.size + self.bias.size
-
-    def save(self, path: Path) -> None:
-        """Half-precision weights beside a JSON manifest of the same name, which holds the hash of the weights."""
-        described = {
-            "format": FORMAT,
-            "predicates": list(PREDICATES),
-            "base_sha256": self.changes.base_sha256,
-            "scale": self.changes.scale,
-            "parameters": self.n_parameters,
-            **self.manifest,
-        }
-        save_head(path, {"out": self.out, "bias": self.bias, **self.changes.named()}, described)
-
-    @classmethod
-    def load(cls, path: Path) -> SpanWeights:
-        """Raises BadHead where the file is missing, damaged or not the one its manifest names."""
-        tensors, manifest = load_head(path, FORMAT, TRAINER)
-        own = ("format", "predicates", "base_sha256", "scale", "parameters", "sha256")
-        try:
-            if tuple(manifest["predicates"]) != PREDICATES:
-                raise BadHead(path.name, "it knows other predicates", TRAINER)
-            return cls(
-                changes=Changes.of_file(tensors, float(manifest["scale"]), manifest["base_sha256"]),
-                out=tensors["out"],
-                bias=tensors["bias"],
-                manifest={name: value for name, value in manifest.items() if name not in own},
-            )
-        except (KeyError, ValueError) as exc:
-            raise BadHead(path.name, "a file is missing or damaged", TRAINER) from exc
+    __slots__ = ()
+    FORMAT = "slowwave-span-head/1"
+    NAMES = ("predicates", PREDICATES)
+    TRAINER = "agents.span_training"
 
 
 class SpanHead:
     """Immutable; calls take turns with the encoder they share a processor with."""
 
     def __init__(self, weights: SpanWeights, encoder: MiniLM) -> None:
-        weights.changes.require_fit(encoder, "span_head", TRAINER)
+        weights.changes.require_fit(encoder, "span_head", weights.TRAINER)
         self.name = f"spans-{weights.manifest.get('version', '1')}"
         self.weights = weights
         self._encoder = encoder

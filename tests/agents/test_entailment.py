@@ -17,7 +17,7 @@ from agents.entailment import (
     HEAD_PATH,
     LABELS,
     EntailmentHead,
-    HeadWeights,
+    EntailmentWeights,
     PairTokenizer,
     as_dialogue,
     as_hypothesis,
@@ -67,7 +67,7 @@ def easy() -> list[Pair]:
 
 
 @pytest.fixture(scope="module")
-def trained(easy: list[Pair]) -> HeadWeights:
+def trained(easy: list[Pair]) -> EntailmentWeights:
     return train_head(easy, SMALL)
 
 
@@ -135,7 +135,7 @@ def test_tags_of_transcripts_become_speakers() -> None:
     assert as_premise(as_dialogue([("Ola", "5 < 6")])) == "Ola: 5 < 6"
 
 
-def test_saved_and_loaded_heads_agree(trained: HeadWeights, encoder: MiniLM, tmp_path: Path) -> None:
+def test_saved_and_loaded_heads_agree(trained: EntailmentWeights, encoder: MiniLM, tmp_path: Path) -> None:
     path = tmp_path / "head.safetensors"
     trained.save(path)
     before = EntailmentHead(trained, encoder).judge(PREMISES, HYPOTHESES)
@@ -144,7 +144,7 @@ def test_saved_and_loaded_heads_agree(trained: HeadWeights, encoder: MiniLM, tmp
 
 
 def test_a_damaged_head_or_another_encoder_is_refused(
-    trained: HeadWeights, encoder: MiniLM, tmp_path: Path
+    trained: EntailmentWeights, encoder: MiniLM, tmp_path: Path
 ) -> None:
     path = tmp_path / "head.safetensors"
     with pytest.raises(BadHead, match=r"python -m agents\.entailment_training"):
@@ -167,7 +167,7 @@ def test_judging_leaves_torch_unloaded() -> None:
 
 
 def test_training_learns_and_is_deterministic(
-    easy: list[Pair], trained: HeadWeights, encoder: MiniLM
+    easy: list[Pair], trained: EntailmentWeights, encoder: MiniLM
 ) -> None:
     assert measure(EntailmentHead(trained, encoder), easy)["macro_f1"] > 0.9
     again = train_head(easy, replace(SMALL, epochs=1))
