@@ -53,13 +53,14 @@ def import_(
         opened = find_notebook(file) or open_export(file, options, progress=bars.step("look"))
         if preview:
             would = _would(state, opened, bars) if _is_chat(opened) else None
+        else:
+            with state.services() as services:
+                report, read = services.bring_in(
+                    opened, file, import_step=bars.step("import"), read_step=bars.step("read")
+                )
     if preview:
         _preview(_looks_json(opened, would), as_json=as_json)
         return
-    with state.services() as services, Bars() as bars:
-        report, read = services.bring_in(
-            opened, file, import_step=bars.step("import"), read_step=bars.step("read")
-        )
     if as_json:
         print_json(
             {

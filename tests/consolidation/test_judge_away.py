@@ -78,7 +78,7 @@ def verdict(label: str) -> tuple[int, bytes]:
 
 def honest(question: str) -> tuple[int, bytes]:
     """Knows the answers to the control questions, and believes whatever anybody is said to like."""
-    statement = question.splitlines()[0].lower()
+    statement = next(line for line in question.lower().splitlines() if '"statement"' in line)
     is_true = any(word in statement for word in ("likes", "brno", "cello"))
     return verdict("supported" if is_true else "unsupported")
 

@@ -17,14 +17,14 @@ def write_chat(
     path: Path, speakers: Sequence[str], *, n_messages: int, conversation: str, tells_every: int = 10
 ) -> Path:
     """A JSONL export in which every so many messages one names a new home of its speaker."""
-    start = datetime(2025, 3, 1, 9, tzinfo=UTC)
+    start = datetime(2025, 3, 1, 9, len(conversation), tzinfo=UTC)  # two chats are no renamed one
     with path.open("w", encoding="utf-8") as file:
         for number in range(n_messages):
             home = f"I live in {CITIES[number // tells_every % len(CITIES)]}"
             line = {
                 "time": (start + timedelta(hours=number)).isoformat(),
                 "speaker": speakers[number % len(speakers)],
-                "text": home if number % tells_every == 0 else f"message number {number}",
+                "text": home if number % tells_every == 0 else f"{conversation}, message number {number}",
                 "conversation": conversation,
             }
             file.write(json.dumps(line) + "\n")

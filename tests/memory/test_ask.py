@@ -252,7 +252,7 @@ def test_the_json_has_the_documented_keys(graph: Graph) -> None:
     shown = answer_json(graph.ask("Where does Mirela live now?"))
     assert list(shown) == ["answer", "abstained", "facts", "evidence"]
     assert shown["facts"][0]["object"] == "Piran"
-    assert list(shown["evidence"][0]) == ["episode", "speaker", "time", "text"]
+    assert list(shown["evidence"][0]) == ["episode", "speaker", "time", "text", "sensitive"]
 
 
 def test_the_same_question_has_the_same_answer(graph: Graph) -> None:

@@ -225,6 +225,7 @@ def test_fact_json_has_the_documented_keys(world) -> None:
         "status": "candidate",
         "stale": False,
         "kind": "slow",
+        "sensitive": [],
     }
 
 

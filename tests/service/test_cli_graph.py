@@ -134,7 +134,9 @@ def test_ask_as_json_names_facts_and_messages_or_abstains(slowwave: Any) -> None
     assert answer["abstained"] is False
     assert all(set(fact) == FACT for fact in answer["facts"])
     assert [fact["object"] for fact in answer["facts"]] == ["Lagos"]
-    assert all(set(message) == {"episode", "speaker", "time", "text"} for message in answer["evidence"])
+    assert all(
+        set(message) == {"episode", "speaker", "time", "text", "sensitive"} for message in answer["evidence"]
+    )
     assert "I moved to Lagos last week." in [message["text"] for message in answer["evidence"]]
     assert datetime.fromisoformat(answer["evidence"][0]["time"]).tzinfo is not None
     unknown = slowwave("ask", "Which opera did Ada sing in?", "--json").json
