@@ -119,6 +119,25 @@ class HeadWeights:
     def n_parameters(self) -> int:
         return self.changes.n_parameters + self.out.size + self.bias.size
 
+    @classmethod
+    def of_trained(
+        cls,
+        trained: Mapping[str, FloatMatrix],
+        scale: float,
+        base_sha256: str,
+        manifest: Mapping[str, Any],
+    ) -> Self:
+        """From what a trainer learnt, under its names: NAME.a and NAME.b are the factors of a matrix, `out` and `bias`
+        the layer on top, anything else a tensor of the encoder as a whole."""
+        lora = {
+            name.removesuffix(".a"): (matrix, trained[f"{name.removesuffix('.a')}.b"])
+            for name, matrix in trained.items()
+            if name.endswith(".a")
+        }
+        replaced = {name: matrix for name, matrix in trained.items() if not name.endswith((".a", ".b"))}
+        out, bias = replaced.pop("out"), replaced.pop("bias")
+        return cls(Changes(lora, replaced, scale, base_sha256), out, bias, manifest)
+
     def save(self, path: Path) -> None:
         """Half-precision weights beside a JSON manifest of the same name, which holds the hash of the weights."""
         key, names = self.NAMES

@@ -20,6 +20,38 @@ EPSILON = 1e-12  # of the norms, as in the encoder's configuration
 Tensors = Mapping[str, torch.Tensor]
 
 
+def matrices_from(found: Tensors, first: int) -> dict[str, torch.Tensor]:
+    """The matrices of the encoder's layers from that one on, in single precision: those that get factors."""
+    return {
+        name: tensor.float()
+        for name, tensor in found.items()
+        if name.startswith("encoder.") and tensor.dim() == 2 and int(name.split(".")[2]) >= first
+    }
+
+
+def new_factors(matrices: Tensors, rank: int, rng: torch.Generator) -> dict[str, torch.Tensor]:
+    """NAME.a and NAME.b for every NAME.weight, whose product is zero at first (LoRA, arXiv:2106.09685, eq. 3)."""
+    made: dict[str, torch.Tensor] = {}
+    for name, matrix in matrices.items():
+        stem = name.removesuffix(".weight")
+        n_out, n_in = matrix.shape
+        made[f"{stem}.a"] = torch.randn(rank, n_in, generator=rng) * n_in**-0.5
+        made[f"{stem}.b"] = torch.zeros(n_out, rank)
+    return made
+
+
+def with_factors(
+    matrices: Tensors, trained: Tensors, scale: float, dtype: torch.dtype
+) -> dict[str, torch.Tensor]:
+    """The matrices with `scale` B A added to each, in the precision of the forward pass."""
+    found: dict[str, torch.Tensor] = {}
+    for name, matrix in matrices.items():
+        stem = name.removesuffix(".weight")
+        a, b = trained[f"{stem}.a"], trained[f"{stem}.b"]
+        found[name] = torch.addmm(matrix, b, a, alpha=scale).to(dtype)
+    return found
+
+
 def mask_of(is_real_BT: torch.Tensor, dtype: torch.dtype) -> torch.Tensor | None:
     """What is added to scores of attention so that padding is not looked at; None where there is no padding."""
     if bool(is_real_BT.all()):

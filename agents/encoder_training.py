@@ -1,21 +1,23 @@
 """What trainers of heads on the embedded encoder have in common: batches, the backward pass on all cores, a running mean.
 
+Two of them learn by factors and share a `Learner`; the third (emotions) has its own rates.
+
 What a step needs is computed once for all its rows (`merged`: matrices with their changes); the rows run on that, each
 core with a share of them, and the gradient of each merged tensor then goes on to what learns. Imports torch; only the
-trainers import this. Letters of shapes: B batch, T token.
+trainers import this. Letters of shapes: B batch, T token, P place of dropout, D width.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 import torch
 
 from agents.encoder_network import Tensors
-from agents.runtime.hardware import in_parallel
+from agents.runtime.hardware import in_parallel, n_workers
 from memory.ports import FloatMatrix
 
 MASK = 103  # the encoder's token for a hidden word
@@ -92,3 +94,94 @@ class RunningMean:
 
     def arrays(self) -> dict[str, FloatMatrix]:
         return {name: weight.numpy().copy() for name, weight in self.weights.items()}
+
+
+class Network(Protocol):
+    """What a learner needs to know of a head's network."""
+
+    trained: dict[str, torch.Tensor]
+    n_dropped: int  # places of dropout
+    width: int
+
+    @property
+    def n_parameters(self) -> int: ...
+
+    def merged(self) -> dict[str, torch.Tensor]: ...
+
+
+class Settings(Protocol):
+    """What a learner needs to know of a head's settings."""
+
+    @property
+    def batch(self) -> int: ...
+    @property
+    def lr(self) -> float: ...
+    @property
+    def decay(self) -> float: ...
+    @property
+    def warm_up(self) -> int: ...
+    @property
+    def dropout(self) -> float: ...
+    @property
+    def masked(self) -> float: ...
+    @property
+    def mean_decay(self) -> float: ...
+    @property
+    def seed(self) -> int: ...
+
+
+class Learner:
+    """Optimiser, random numbers and running mean of a network whose matrices learn by factors; the head's own course
+    says what a batch is and what it costs."""
+
+    def __init__(self, network: Network, settings: Settings, n_steps: int) -> None:
+        self._network = network
+        self._settings = settings
+        self._n_steps = n_steps
+        self._step = 0
+        self.workers = n_workers(network.n_parameters, torch.device("cpu"))
+        self._order = random.Random(settings.seed)
+        self._rng = torch.Generator().manual_seed(settings.seed)
+        self.mean = RunningMean(network.trained, settings.mean_decay)  # what is measured and kept
+        self._optimizer = torch.optim.AdamW(
+            network.trained.values(), lr=settings.lr, weight_decay=settings.decay
+        )
+
+    def batches(self, rows: Sequence[Row], length: Callable[[Row], int]) -> list[list[Row]]:
+        """All rows once, in random order, those of a batch of similar length."""
+        return list(alike(rows, self._settings.batch, self._order, length))
+
+    def learn(
+        self,
+        rows: Sequence[Row],
+        job_of: Callable[[Sequence[Row]], Job],
+        loss_of: Callable[[Tensors, Job], torch.Tensor],
+    ) -> float:
+        """One step; each worker has a share of the rows. `loss_of` gives what a share adds to the batch's loss."""
+        shares = [rows[i :: self.workers] for i in range(min(self.workers, len(rows)))]
+        jobs = [job_of(share) for share in shares]
+        self._optimizer.zero_grad()
+        loss = backward(self._network.merged(), jobs, loss_of, self.workers)
+        self._update()
+        return loss
+
+    def _update(self) -> None:
+        """Warm-up, and a rate that falls linearly to zero."""
+        settings = self._settings
+        left = 1 - self._step / max(1, self._n_steps)
+        self._step += 1
+        for group in self._optimizer.param_groups:
+            group["lr"] = settings.lr * min(1.0, self._step / settings.warm_up) * max(0.0, left)
+        torch.nn.utils.clip_grad_norm_(self._network.trained.values(), 1.0)
+        self._optimizer.step()
+        self.mean.update()
+
+    def hidden(self, ids_BT: torch.Tensor, is_open_BT: torch.Tensor) -> torch.Tensor:
+        """The numbers with some of the tokens that are open to it behind the mask."""
+        return hidden(ids_BT, is_open_BT, self._settings.masked, self._rng)
+
+    def dropped(self, n: int) -> torch.Tensor:
+        """(P, B, D) for n rows: 0 where a number is dropped, else what keeps the mean."""
+        kept = 1 - self._settings.dropout
+        shape = (self._network.n_dropped, n, self._network.width)
+        return (torch.rand(shape, generator=self._rng) < kept) / kept

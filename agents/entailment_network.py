@@ -15,7 +15,18 @@ import torch
 from safetensors.torch import load_file
 from torch.nn import functional
 
-from agents.encoder_network import KINDS, POSITIONS, Tensors, layer, mask_of, mean, norm
+from agents.encoder_network import (
+    KINDS,
+    POSITIONS,
+    Tensors,
+    layer,
+    mask_of,
+    matrices_from,
+    mean,
+    new_factors,
+    norm,
+    with_factors,
+)
 from agents.entailment import LABELS
 from memory.embedders.minilm import WEIGHTS, WORDS
 
@@ -38,11 +49,7 @@ class PairNetwork:
         found = load_file(folder / WEIGHTS)
         self._dtype = dtype
         self._scale = scale
-        self._matrices = {
-            name: tensor.float()
-            for name, tensor in found.items()
-            if name.startswith("encoder.") and tensor.dim() == 2
-        }
+        self._matrices = matrices_from(found, 0)
         others = {name: tensor for name, tensor in found.items() if name not in self._matrices}
         self._frozen = {
             name: tensor.to(dtype) for name, tensor in others.items() if tensor.is_floating_point()
@@ -54,12 +61,7 @@ class PairNetwork:
 
     def _start(self, kinds: torch.Tensor, rank: int, rng: torch.Generator) -> dict[str, torch.Tensor]:
         """What learns, under the names that the saved head uses."""
-        started = {KINDS: kinds.clone()}
-        for name, matrix in self._matrices.items():
-            layer = name.removesuffix(".weight")
-            n_out, n_in = matrix.shape
-            started[f"{layer}.a"] = torch.randn(rank, n_in, generator=rng) * n_in**-0.5
-            started[f"{layer}.b"] = torch.zeros(n_out, rank)
+        started = {KINDS: kinds.clone(), **new_factors(self._matrices, rank, rng)}
         started[OUT] = torch.randn(3 * self.width, len(LABELS), generator=rng) * 0.02
         started[BIAS] = torch.zeros(len(LABELS))
         return {name: tensor.requires_grad_() for name, tensor in started.items()}
@@ -72,11 +74,7 @@ class PairNetwork:
         """The tensors that learn, as the forward pass uses them: the matrices with their changes, and the rest."""
         found = {name: self.trained[name] for name in (OUT, BIAS)}
         found[KINDS] = self.trained[KINDS].to(self._dtype)
-        for name, matrix in self._matrices.items():
-            layer = name.removesuffix(".weight")
-            a, b = self.trained[f"{layer}.a"], self.trained[f"{layer}.b"]
-            found[name] = torch.addmm(matrix, b, a, alpha=self._scale).to(self._dtype)
-        return found
+        return found | with_factors(self._matrices, self.trained, self._scale, self._dtype)
 
     def logits(self, merged: Tensors, batch: Batch, kept_PBD: torch.Tensor | None = None) -> torch.Tensor:
         """(B, K). `kept_PBD` multiplies each place of dropout, all tokens of a pair alike; without it nothing drops."""

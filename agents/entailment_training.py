@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from agents.encoder_changes import Changes, sha256
+from agents.encoder_changes import sha256
 from agents.entailment import HEAD_PATH, LABELS, EntailmentHead, EntailmentWeights, PairTokenizer
 from agents.entailment_pairs import Pair, make_pairs
 from memory.embedders.minilm import WEIGHTS, MiniLM, find_model
@@ -126,7 +126,8 @@ def train_head(pairs: Sequence[Pair], settings: TrainingSettings) -> EntailmentW
     rows, aside_rows = _rows(learnt, tokenizer), _rows(aside, tokenizer)
     dtype = choose_dtype("auto", torch.device("cpu"))
     network = PairNetwork(folder, settings.rank, settings.scale, settings.seed, dtype)
-    course = _Course(network, settings, math.ceil((len(rows) + settings.n_facts) / settings.batch))
+    steps_per_epoch = math.ceil((len(rows) + settings.n_facts) / settings.batch)
+    course = _Course(network, settings, steps_per_epoch * settings.epochs)
     best: tuple[float, int, dict[str, FloatMatrix]] = (-1.0, 0, course.mean_weights())
     history = []
     for epoch in range(1, settings.epochs + 1):
@@ -147,35 +148,22 @@ def train_head(pairs: Sequence[Pair], settings: TrainingSettings) -> EntailmentW
         "epoch": best[1],
         "history": history,
     }
-    return _as_weights(best[2], settings, sha256(folder / WEIGHTS), manifest)
+    return EntailmentWeights.of_trained(best[2], settings.scale, sha256(folder / WEIGHTS), manifest)
 
 
 class _Course:
-    """The network with its optimiser, and the running mean of the weights."""
+    """What a batch of pairs is and what it costs, for the learner of the network."""
 
-    def __init__(self, network: PairNetwork, settings: TrainingSettings, steps_per_epoch: int) -> None:
-        import torch
-
-        from agents.encoder_training import RunningMean
-        from agents.runtime.hardware import n_workers
+    def __init__(self, network: PairNetwork, settings: TrainingSettings, n_steps: int) -> None:
+        from agents.encoder_training import Learner
 
         self._network = network
-        self._settings = settings
-        self._n_steps = steps_per_epoch * settings.epochs
-        self._step = 0
-        self._workers = n_workers(network.n_parameters, torch.device("cpu"))
-        self._order = random.Random(settings.seed)
-        self._rng = torch.Generator().manual_seed(settings.seed)
-        self._mean = RunningMean(network.trained, settings.mean_decay)
-        self._optimizer = torch.optim.AdamW(
-            network.trained.values(), lr=settings.lr, weight_decay=settings.decay
-        )
+        self._smoothing = settings.smoothing
+        self._learner = Learner(network, settings, n_steps)
 
     def run_epoch(self, rows: Sequence[_Row]) -> float:
         """Mean loss."""
-        from agents.encoder_training import alike
-
-        batches = list(alike(rows, self._settings.batch, self._order, lambda row: len(row.ids)))
+        batches = self._learner.batches(rows, lambda row: len(row.ids))
         total, started = 0.0, time.monotonic()
         for number, batch in enumerate(batches, start=1):
             total += self._learn(batch)
@@ -187,53 +175,21 @@ class _Course:
         return total / max(1, len(batches))
 
     def _learn(self, rows: Sequence[_Row]) -> float:
-        """One step; each worker has a share of the rows."""
-        import torch
-
-        from agents.encoder_training import backward
-
-        self._step += 1
-        shares = [rows[i :: self._workers] for i in range(min(self._workers, len(rows)))]
-        jobs = [(self._hidden(_tensors(share)), self._dropped(len(share))) for share in shares]
+        from torch.nn.functional import cross_entropy
 
         def loss_of(merged: Tensors, job: tuple[Batch, torch.Tensor]) -> torch.Tensor:
             batch, kept = job
             logits = self._network.logits(merged, batch, kept)
-            loss = torch.nn.functional.cross_entropy(
-                logits, batch.labels_B, label_smoothing=self._settings.smoothing, reduction="sum"
-            )
+            loss = cross_entropy(logits, batch.labels_B, label_smoothing=self._smoothing, reduction="sum")
             return loss / len(rows)
 
-        self._optimizer.zero_grad()
-        loss = backward(self._network.merged(), jobs, loss_of, self._workers)
-        self._update()
-        return loss
+        return self._learner.learn(rows, self._job, loss_of)
 
-    def _update(self) -> None:
-        import torch
-
-        settings = self._settings
-        left = 1 - (self._step - 1) / max(1, self._n_steps)
-        for group in self._optimizer.param_groups:
-            group["lr"] = settings.lr * min(1.0, self._step / settings.warm_up) * max(0.0, left)
-        torch.nn.utils.clip_grad_norm_(self._network.trained.values(), 1.0)
-        self._optimizer.step()
-        self._mean.update()
-
-    def _dropped(self, n: int) -> torch.Tensor:
-        """(P, B, D): 0 where a number is dropped, else what keeps the mean."""
-        import torch
-
-        kept = 1 - self._settings.dropout
-        shape = (self._network.n_dropped, n, self._network.width)
-        return (torch.rand(shape, generator=self._rng) < kept) / kept
-
-    def _hidden(self, batch: Batch) -> Batch:
-        """The batch with some tokens behind the mask."""
-        from agents.encoder_training import hidden
-
-        ids_BT = hidden(batch.ids_BT, batch.is_real_BT, self._settings.masked, self._rng)
-        return replace(batch, ids_BT=ids_BT)
+    def _job(self, rows: Sequence[_Row]) -> tuple[Batch, torch.Tensor]:
+        """The batch with some tokens behind the mask, and what dropout keeps."""
+        batch = _tensors(rows)
+        ids_BT = self._learner.hidden(batch.ids_BT, batch.is_real_BT)
+        return replace(batch, ids_BT=ids_BT), self._learner.dropped(len(rows))
 
     def measure(self, rows: Sequence[_Row]) -> dict[str, Any]:
         """Scores of the mean weights."""
@@ -242,7 +198,7 @@ class _Course:
         from agents.runtime.hardware import in_parallel
 
         kept = {name: weight.detach().clone() for name, weight in self._network.trained.items()}
-        self._put(self._mean.weights)
+        self._put(self._learner.mean.weights)
         order = sorted(range(len(rows)), key=lambda i: len(rows[i].ids))
         parts = [order[start : start + EVAL_BATCH] for start in range(0, len(order), EVAL_BATCH)]
         with torch.no_grad():
@@ -255,13 +211,13 @@ class _Course:
             return labels
 
         predicted = np.zeros(len(rows), np.int64)
-        for part, found in zip(parts, in_parallel(work, parts, self._workers), strict=True):
+        for part, found in zip(parts, in_parallel(work, parts, self._learner.workers), strict=True):
             predicted[part] = found
         self._put(kept)
         return scores(predicted, np.array([row.label for row in rows], np.int64))
 
     def mean_weights(self) -> dict[str, FloatMatrix]:
-        return self._mean.arrays()
+        return self._learner.mean.arrays()
 
     def _put(self, weights: dict[str, torch.Tensor]) -> None:
         import torch
@@ -285,19 +241,6 @@ def _tensors(rows: Sequence[_Row]) -> Batch:
     ids_BT, is_real_BT = padded([row.ids for row in rows])
     kinds_BT, _ = padded([[0] * row.n_first + [1] * (len(row.ids) - row.n_first) for row in rows])
     return Batch(ids_BT, kinds_BT, is_real_BT, torch.tensor([row.label for row in rows]))
-
-
-def _as_weights(
-    trained: dict[str, FloatMatrix], settings: TrainingSettings, base_sha256: str, manifest: dict[str, Any]
-) -> EntailmentWeights:
-    lora = {
-        name.removesuffix(".a"): (matrix, trained[f"{name.removesuffix('.a')}.b"])
-        for name, matrix in trained.items()
-        if name.endswith(".a")
-    }
-    other = {name: matrix for name, matrix in trained.items() if not name.endswith((".a", ".b"))}
-    out, bias = other.pop("out"), other.pop("bias")
-    return EntailmentWeights(Changes(lora, other, settings.scale, base_sha256), out, bias, manifest)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -13,7 +13,17 @@ import torch
 from safetensors.torch import load_file
 from torch.nn import functional
 
-from agents.encoder_network import KINDS, POSITIONS, Tensors, layer, mask_of, norm
+from agents.encoder_network import (
+    KINDS,
+    POSITIONS,
+    Tensors,
+    layer,
+    mask_of,
+    matrices_from,
+    new_factors,
+    norm,
+    with_factors,
+)
 from agents.span_head import POINTER, WIDTHS
 from memory.embedders.minilm import WEIGHTS, WORDS
 
@@ -50,11 +60,7 @@ class SpanNetwork:
         found = load_file(folder / WEIGHTS)
         self._dtype = dtype
         self._shape = shape
-        self._matrices = {
-            name: tensor.float()
-            for name, tensor in found.items()
-            if name.startswith("encoder.") and tensor.dim() == 2 and int(name.split(".")[2]) >= shape.first
-        }
+        self._matrices = matrices_from(found, shape.first)
         others = {name: tensor for name, tensor in found.items() if name not in self._matrices}
         self._frozen = {
             name: tensor.to(dtype) for name, tensor in others.items() if tensor.is_floating_point()
@@ -66,12 +72,7 @@ class SpanNetwork:
 
     def _start(self, rng: torch.Generator) -> dict[str, torch.Tensor]:
         """What learns, under the names that the saved head uses."""
-        started: dict[str, torch.Tensor] = {}
-        rank = self._shape.rank
-        for name, matrix in self._matrices.items():
-            n_out, n_in = matrix.shape
-            started[f"{name.removesuffix('.weight')}.a"] = torch.randn(rank, n_in, generator=rng) * n_in**-0.5
-            started[f"{name.removesuffix('.weight')}.b"] = torch.zeros(n_out, rank)
+        started = new_factors(self._matrices, self._shape.rank, rng)
         started[OUT] = torch.randn(self.width, sum(WIDTHS), generator=rng) * 0.02
         started[BIAS] = torch.zeros(sum(WIDTHS))
         return {name: tensor.requires_grad_() for name, tensor in started.items()}
@@ -83,11 +84,7 @@ class SpanNetwork:
     def merged(self) -> dict[str, torch.Tensor]:
         """The tensors that learn, as the forward pass uses them: the matrices with their changes, and the rest."""
         found = {name: self.trained[name] for name in (OUT, BIAS)}
-        for name, matrix in self._matrices.items():
-            stem = name.removesuffix(".weight")
-            a, b = self.trained[f"{stem}.a"], self.trained[f"{stem}.b"]
-            found[name] = torch.addmm(matrix, b, a, alpha=self._shape.scale).to(self._dtype)
-        return found
+        return found | with_factors(self._matrices, self.trained, self._shape.scale, self._dtype)
 
     def scores(self, merged: Tensors, batch: Batch, kept_OBD: torch.Tensor | None = None) -> torch.Tensor:
         """(B, T, F). `kept_OBD` multiplies each place of dropout, all tokens of a row alike; without it nothing drops."""

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agents.encoder_changes import Changes, sha256
+from agents.encoder_changes import sha256
 from agents.span_examples import Example, Mark, Material, draw, read_material
 from agents.span_gold import examples_in
 from agents.span_head import (
@@ -115,86 +115,42 @@ def _place(subject: str | tuple[bool, int], tokens: Tokens) -> int:
 
 
 class Course:
-    """The network with its optimiser, and the running mean of the weights."""
+    """What a batch of rows is and what it costs, for the learner of the network."""
 
     def __init__(self, network: SpanNetwork, settings: TrainingSettings, n_steps: int) -> None:
-        import torch
-
-        from agents.encoder_training import RunningMean
-        from agents.runtime.hardware import n_workers
+        from agents.encoder_training import Learner
 
         self._network = network
-        self._settings = settings
-        self._n_steps = n_steps
-        self._step = 0
-        self._workers = n_workers(network.n_parameters, torch.device("cpu"))
-        self._order = random.Random(settings.seed)
-        self._rng = torch.Generator().manual_seed(settings.seed)
-        self._mean = RunningMean(network.trained, settings.mean_decay)
-        self._optimizer = torch.optim.AdamW(
-            network.trained.values(), lr=settings.lr, weight_decay=settings.decay
-        )
+        self._smoothing = settings.smoothing
+        self._learner = Learner(network, settings, n_steps)
 
     def run_epoch(self, rows: Sequence[Row]) -> float:
         """Mean loss."""
-        from agents.encoder_training import alike
-
         started = time.monotonic()
-        batches = list(alike(rows, self._settings.batch, self._order, lambda row: len(row.tokens.ids)))
+        batches = self._learner.batches(rows, lambda row: len(row.tokens.ids))
         loss = sum(map(self._learn, batches)) / max(1, len(batches))
         logger.info("%d batches, loss %.3f, %.0f s", len(batches), loss, time.monotonic() - started)
         return loss
 
     def _learn(self, rows: Sequence[Row]) -> float:
-        """One step; each worker has a share of the rows."""
-        from agents.encoder_training import backward
-
-        self._step += 1
-        shares = [rows[i :: self._workers] for i in range(min(self._workers, len(rows)))]
-        jobs = [(self._hidden(batch_of(share)), self._dropped(len(share))) for share in shares]
-
         def loss_of(merged: Tensors, job: tuple[Batch, torch.Tensor]) -> torch.Tensor:
             batch, kept = job
             share = len(batch.ids_BT) / len(rows)
-            return self._network.loss(merged, batch, kept, self._settings.smoothing) * share
+            return self._network.loss(merged, batch, kept, self._smoothing) * share
 
-        self._optimizer.zero_grad()
-        loss = backward(self._network.merged(), jobs, loss_of, self._workers)
-        self._update()
-        return loss
+        return self._learner.learn(rows, self._job, loss_of)
 
-    def _update(self) -> None:
-        import torch
-
-        settings = self._settings
-        left = 1 - (self._step - 1) / max(1, self._n_steps)
-        for group in self._optimizer.param_groups:
-            group["lr"] = settings.lr * min(1.0, self._step / settings.warm_up) * max(0.0, left)
-        torch.nn.utils.clip_grad_norm_(self._network.trained.values(), 1.0)
-        self._optimizer.step()
-        self._mean.update()
-
-    def _dropped(self, n: int) -> torch.Tensor:
-        """(O, B, D): 0 where a number is dropped, else what keeps the mean."""
-        import torch
-
-        kept = 1 - self._settings.dropout
-        shape = (self._network.n_dropped, n, self._network.width)
-        return (torch.rand(shape, generator=self._rng) < kept) / kept
-
-    def _hidden(self, batch: Batch) -> Batch:
-        """The batch with some tokens of the texts behind the mask."""
-        from agents.encoder_training import hidden
-
-        is_text = batch.labels_BT >= 0
-        return replace(batch, ids_BT=hidden(batch.ids_BT, is_text, self._settings.masked, self._rng))
+    def _job(self, rows: Sequence[Row]) -> tuple[Batch, torch.Tensor]:
+        """The batch with some tokens of the texts behind the mask, and what dropout keeps."""
+        batch = batch_of(rows)
+        ids_BT = self._learner.hidden(batch.ids_BT, batch.labels_BT >= 0)
+        return replace(batch, ids_BT=ids_BT), self._learner.dropped(len(rows))
 
     def mean_weights(self) -> dict[str, FloatMatrix]:
-        return self._mean.arrays()
+        return self._learner.mean.arrays()
 
 
 def batch_of(rows: Sequence[Row]) -> Batch:
-
     from agents.encoder_training import padded
     from agents.span_network import ASIDE, Batch
 
@@ -212,19 +168,6 @@ def hold_out(lines: Sequence[str], share: float, seed: int) -> tuple[list[str], 
     chosen = frozenset(random.Random(seed).sample(range(len(lines)), round(share * len(lines))))
     learnt = [line for number, line in enumerate(lines) if number not in chosen]
     return learnt, [lines[number] for number in sorted(chosen)]
-
-
-def as_weights(
-    trained: dict[str, FloatMatrix], settings: TrainingSettings, base_sha256: str, manifest: dict[str, Any]
-) -> SpanWeights:
-    lora = {
-        name.removesuffix(".a"): (matrix, trained[f"{name.removesuffix('.a')}.b"])
-        for name, matrix in trained.items()
-        if name.endswith(".a")
-    }
-    other = {name: matrix for name, matrix in trained.items() if not name.endswith((".a", ".b"))}
-    out, bias = other.pop("out"), other.pop("bias")
-    return SpanWeights(Changes(lora, other, settings.scale, base_sha256), out, bias, manifest)
 
 
 def train_head(
@@ -260,7 +203,7 @@ def train_head(
         "messages_of_chats": len(chats),
         "losses": losses,
     }
-    return as_weights(course.mean_weights(), settings, sha256(folder / WEIGHTS), manifest)
+    return SpanWeights.of_trained(course.mean_weights(), settings.scale, sha256(folder / WEIGHTS), manifest)
 
 
 def measure(head: SpanHead, examples: Sequence[Example]) -> dict[str, Any]:

@@ -26,7 +26,6 @@ from agents.entailment import (
 from agents.entailment_pairs import Pair, make_pairs
 from agents.entailment_training import (
     TrainingSettings,
-    _as_weights,
     _rows,
     _tensors,
     hold_out,
@@ -82,7 +81,8 @@ def test_numpy_and_torch_agree(encoder: MiniLM) -> None:
         for weight in network.trained.values():
             weight.add_(torch.randn(weight.shape, generator=rng) * 0.02)
     learnt = {name: weight.detach().numpy() for name, weight in network.trained.items()}
-    weights = _as_weights(learnt, TrainingSettings(rank=2), sha256(encoder.folder / WEIGHTS), {})
+    scale = TrainingSettings(rank=2).scale
+    weights = EntailmentWeights.of_trained(learnt, scale, sha256(encoder.folder / WEIGHTS), {})
     pairs = [Pair(p, h, 0) for p, h in zip(PREMISES, HYPOTHESES, strict=True)]
     with torch.no_grad():
         batch = _tensors(_rows(pairs, PairTokenizer(encoder.folder)))

@@ -14,11 +14,12 @@ from agents.span_head import (
     MAX_TEXT,
     ME,
     SpanHead,
+    SpanWeights,
     Turn,
     TurnTokenizer,
     decoded,
 )
-from agents.span_training import TrainingSettings, as_weights, batch_of, rows_of, train_head
+from agents.span_training import TrainingSettings, batch_of, rows_of, train_head
 from memory.embedders.minilm import WEIGHTS, MiniLM
 
 WORDS = Material(
@@ -72,7 +73,9 @@ def test_the_head_reads_what_the_network_in_training_reads(encoder: MiniLM) -> N
         )
         scores_BTF = network.scores(network.merged(), batch_of(rows)).numpy()
     learnt = {name: weight.detach().numpy() for name, weight in network.trained.items()}
-    head = SpanHead(as_weights(learnt, SMALL, sha256(encoder.folder / WEIGHTS), {}), encoder)
+    head = SpanHead(
+        SpanWeights.of_trained(learnt, SMALL.scale, sha256(encoder.folder / WEIGHTS), {}), encoder
+    )
     for spans, row, scores_TF in zip(head.read(TURNS), rows, scores_BTF, strict=True):
         wanted = list(decoded(row.tokens, scores_TF[: len(row.tokens.ids)]))
         assert [(s.start, s.end, s.predicate, s.change, s.subject) for s in spans] == [
