@@ -13,11 +13,10 @@ from typing import Any, TypeVar
 
 from agents.backends.forms import Forms, bare
 from agents.backends.meter import Meter
-from agents.backends.retrying import Busy, Retries, retried, seconds_asked
+from agents.backends.retrying import Busy, Retries, not_retried, retried, seconds_asked
 from agents.errors import (
     BackendMissing,
     BackendRefused,
-    BackendUnreachable,
     BackendUnset,
     BadAnswer,
     CutOff,
@@ -99,7 +98,7 @@ class GeminiChat:
         with self._meter.request(self.name, messages, max_tokens) as bill:
             bill.settle(None, None)  # the prompt was read, whatever becomes of the answer
             try:
-                with self._mapped_once():
+                with not_retried(self.name), self._mapped():
                     for chunk in self._client.models.generate_content_stream(**request):
                         figures = chunk.usage_metadata or figures
                         if chunk.text:
@@ -184,15 +183,6 @@ class GeminiChat:
             raise Busy("no connection, or no answer in time") from exc
         except ValueError as exc:  # no JSON, or not of the shape that Gemini documents
             raise BadAnswer(self.name, "it is no answer of Gemini's form; check base_url") from exc
-
-    @contextmanager
-    def _mapped_once(self) -> Iterator[None]:
-        """As `_mapped`, for what cannot be tried again."""
-        try:
-            with self._mapped():
-                yield
-        except Busy as exc:
-            raise BackendUnreachable(self.name, str(exc)) from exc
 
 
 def _held_to(schema: Mapping[str, Any]) -> dict[str, Any]:

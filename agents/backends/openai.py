@@ -14,11 +14,10 @@ from typing import Any
 
 from agents.backends.forms import Forms, bare
 from agents.backends.meter import Meter
-from agents.backends.retrying import Busy, Retries, retried, seconds_asked
+from agents.backends.retrying import Busy, Retries, not_retried, retried, seconds_asked
 from agents.errors import (
     BackendMissing,
     BackendRefused,
-    BackendUnreachable,
     BackendUnset,
     BadAnswer,
     CutOff,
@@ -104,7 +103,7 @@ class OpenAIChat:
             chunks = self._create(messages, max_tokens, temperature, stream=True)
             bill.settle(None, None)  # the prompt was read, whatever becomes of the answer
             try:
-                with self._mapped_once(), chunks:
+                with not_retried(self.name), self._mapped(), chunks:
                     for chunk in chunks:
                         piece = chunk.choices[0].delta.content if chunk.choices else None
                         if piece:
@@ -189,15 +188,6 @@ class OpenAIChat:
             raise Busy("no connection, or it broke off") from exc
         except ValueError as exc:
             raise BadAnswer(self.name, "it is no JSON at all") from exc
-
-    @contextmanager
-    def _mapped_once(self) -> Iterator[None]:
-        """As `_mapped`, for what cannot be tried again."""
-        try:
-            with self._mapped():
-                yield
-        except Busy as exc:
-            raise BackendUnreachable(self.name, str(exc)) from exc
 
 
 def _choice(name: str, answer: Any) -> Any:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TypeVar
@@ -56,6 +57,15 @@ def retried(name: str, call: Callable[[], _T], retries: Retries) -> _T:
             _log.info("%s: try %d of %d in %.1f s (%s)", name, k + 2, retries.n + 1, pause, busy)
         time.sleep(pause)
     raise AssertionError("unreachable: the last try returns or raises")
+
+
+@contextmanager
+def not_retried(name: str) -> Iterator[None]:
+    """Around what cannot be called again, such as half a stream: Busy becomes BackendUnreachable."""
+    try:
+        yield
+    except Busy as busy:
+        raise BackendUnreachable(name, str(busy)) from busy
 
 
 def seconds_asked(header: str | None, now: Callable[[], float] = time.time) -> float | None:
