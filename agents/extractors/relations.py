@@ -95,11 +95,11 @@ def kinships(sentence: Sentence, talk: Discourse, following: Sentence | None) ->
             yield from _one(
                 talk, match, talk.speaker, _named(match["rest"], True, talk), "family-title", 0.55
             )
-    for match in () if _NEWBORN.search(text + talk.message) else _NAME_IS.finditer(text):
-        if (unnamed := talk.unnamed(match["poss"].lower())) and (
-            name := _named(match["rest"], is_cased, talk)
-        ):
-            yield Kinship(*unnamed, name, "name-is", 0.8, match.start())
+    if not _NEWBORN.search(text + talk.message):
+        for match in _NAME_IS.finditer(text):
+            unnamed = talk.unnamed(match["poss"].lower())
+            if unnamed and (name := _named(match["rest"], is_cased, talk)):
+                yield Kinship(*unnamed, name, "name-is", 0.8, match.start())
     for match in _GOT_ANIMAL.finditer(text):
         owner, name = _holder(text, match, talk), _named(match["rest"], is_cased, talk)
         yield from _one(talk, match, owner, name, "got-animal", 0.75, is_new=True)
