@@ -2,7 +2,8 @@
 
 Case, accents, punctuation, articles, number words, thousands separators and the way a date or a range is written
 make no difference; word boundaries do ("know" does not contain "no"). A value that the answer denies ("not in
-Porto") is not given. No model takes part.
+Porto") is not given. A value that is given beside another one is not settled: "Lisbon or Porto" answers nothing, and
+neither does a list of everything (`settles`). "Maybe Lisbon" does answer. No model takes part.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ _TENS = "twenty thirty forty fifty sixty seventy eighty ninety"
 _NUMBERS = {word: number for number, word in enumerate(_UNITS.split())} | {
     word: 20 + 10 * number for number, word in enumerate(_TENS.split())
 }
+_ORDINAL_UNITS = "first second third fourth fifth sixth seventh eighth ninth"
+_ORDINALS = {word: number for number, word in enumerate(_ORDINAL_UNITS.split(), 1)}
 _MONTH_NAMES = "january february march april may june july august september october november december"
 _MONTHS = {form: n for n, name in enumerate(_MONTH_NAMES.split(), 1) for form in (name, name[:3])} | {
     "sept": 9
@@ -51,6 +54,9 @@ _REFUSAL = re.compile(
     r"|\b(?:is|that|it) unknown\b|\b(?:i have|ive) never heard\b|\bhavent (?:been told|heard)\b"
     r"|\bnot (?:something|anything) i know\b"
 )
+_SENTENCES = re.compile(r"(?<=[.;!?])\s+|\n")
+_HEDGE = re.compile(r"\bor\b", re.IGNORECASE)
+_CERTAIN = re.compile(r"\b(?:more or less|or so|or thereabouts|whether or not)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,21 +111,52 @@ def _as_day(token: str) -> Day | None:
 
 
 def _digits(found: Sequence[Token]) -> list[Token]:
-    """Number words as digits: "thirty eight" and "thirty-eight" are "38", "two hundred" is "200"."""
+    """Number words as digits: "thirty-eight" is "38", "two hundred and five" is "205", "nineteen sixty-one" is "1961",
+    "forty-fourth" is "44th"."""
     out: list[Token] = []
-    was: str | None = None  # the number word before, while a number is being said
-    for token in found:
-        number = _NUMBERS.get(token) if isinstance(token, str) else None
-        last = out[-1] if out else None
-        if number is not None and was in _TENS.split() and 0 < number < 10 and isinstance(last, str):
-            out[-1] = str(int(last) + number)
-        elif token in ("hundred", "thousand") and was is not None and isinstance(last, str):
-            out[-1] = str(int(last) * (100 if token == "hundred" else 1000))
-        else:
-            out.append(token if number is None else str(number))
-            was = None
-        was = str(token) if number is not None else None
+    place = 0
+    while place < len(found):
+        number, n_words = _number(found[place:])
+        if not n_words:
+            out.append(found[place])
+            place += 1
+            continue
+        out.append(str(number))
+        place += n_words
+        if place < len(found) and found[place] in _ORDINALS and number >= 20 and not number % 10:
+            unit = _ORDINALS[str(found[place])]
+            out[-1:] = [str(number + unit), {1: "st", 2: "nd", 3: "rd"}.get(unit, "th")]
+            place += 1
     return out
+
+
+def _number(found: Sequence[Token]) -> tuple[int, int]:
+    """The number that the words begin with, and how many words it takes; (0, 0) where they begin with none."""
+    number, n_words = _below_hundred(found)
+    if not n_words:
+        return 0, 0
+    if 11 <= number <= 20:  # a year, as it is said: "nineteen sixty-one"
+        rest, n_more = _below_hundred(found[n_words:])
+        if n_more and rest >= 10:
+            return 100 * number + rest, n_words + n_more
+    for word, factor in (("thousand", 1000), ("hundred", 100)):
+        if n_words < len(found) and found[n_words] == word:
+            n_words += 1
+            n_and = int(found[n_words : n_words + 1] == ["and"])
+            rest, n_more = _number(found[n_words + n_and :])
+            if n_more and rest < factor:
+                return number * factor + rest, n_words + n_and + n_more
+            return number * factor, n_words
+    return number, n_words
+
+
+def _below_hundred(found: Sequence[Token]) -> tuple[int, int]:
+    words = [_NUMBERS.get(token) if isinstance(token, str) else None for token in found[:2]]
+    if not words or words[0] is None:
+        return 0, 0
+    if words[0] >= 20 and len(words) > 1 and words[1] is not None and 0 < words[1] < 10:
+        return words[0] + words[1], 2
+    return words[0], 1
 
 
 def gives(answer: str, accepted: str) -> bool:
@@ -156,6 +193,20 @@ def _has_number(answer: str, accepted: str) -> bool:
 def gives_any(answer: str, accepted: Iterable[str]) -> bool:
     """Whether the answer gives at least one of the accepted values."""
     return any(gives(answer, value) for value in accepted)
+
+
+def settles(answer: str, accepted: Iterable[str], rivals: Iterable[str] = ()) -> bool:
+    """Whether the answer gives an accepted value and stands by it: not as one of several ("Lisbon or Porto"), and
+    without a rival, a value of which only one can hold ("Lisbon, Porto, Faro").
+
+    What is said in doubt ("maybe Lisbon") is given; a value in "or" is not, unless it is said again without.
+    """
+    wanted, others = tuple(accepted), tuple(rivals)
+    sentences = _SENTENCES.split(_CERTAIN.sub(" ", answer))
+    if not any(_HEDGE.search(value) for value in wanted):
+        sentences = [part for part in sentences if not _HEDGE.search(part)]
+    is_given = any(gives_any(said, wanted) for said in sentences)
+    return is_given and not any(gives_any(said, others) for said in sentences)
 
 
 def refuses(answer: str) -> bool:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consolidation.scoring import gives, gives_any, refuses, tokens
+from consolidation.scoring import gives, gives_any, refuses, settles, tokens
 
 RIGHT = [
     ("Maya Okafor lives in Lisbon.", "Lisbon"),
@@ -39,6 +39,13 @@ RIGHT = [
     ("Not Porto, but Lisbon.", "Lisbon"),
     ("She doesn't live in Porto; she lives in Lisbon.", "Lisbon"),
     ("no", "no"),
+    ("He was president from 2009 until 2017.", "2009-2017"),
+    ("Born in nineteen sixty-one.", "1961"),
+    ("In two thousand and nine.", "2009"),
+    ("That was twenty twenty-five.", "2025"),
+    ("two hundred and five metres", "205 metres"),
+    ("He was the forty-fourth president.", "44th president"),
+    ("Twelve thousand people.", "12,000 people"),
 ]
 WRONG = [
     ("I know that.", "no"),
@@ -56,6 +63,17 @@ WRONG = [
     ("She doesn't live in Lisbon.", "Lisbon"),
     ("Maya no longer lives in Lisbon.", "Lisbon"),
     ("I don't know whether it is Lisbon.", "Lisbon"),
+    ("It opened in November.", "no"),
+    ("It is not known.", "no"),
+    ("Neither Lisbon nor Porto.", "Porto"),
+    ("She never lived in Lisbon.", "Lisbon"),
+    ("It isn't Lisbon.", "Lisbon"),
+    ("from 2009", "2009-2017"),
+    ("2010 to 2017", "2009-2017"),
+    ("nineteen sixty-two", "1961"),
+    ("two hundred and five", "200"),
+    ("twenty-five", "20"),
+    ("the fourth", "44th"),
     ("", "Lisbon"),
     ("anything", ""),
     ("anything", "..."),
@@ -99,6 +117,37 @@ def test_an_answer_is_no_refusal(answer: str) -> None:
     assert not refuses(answer)
 
 
+@pytest.mark.parametrize(
+    ("answer", "is_settled"),
+    [
+        ("She lives in Lisbon.", True),
+        ("Maybe Lisbon, I think.", True),  # doubt about one value is an answer
+        ("Lisbon, more or less.", True),
+        ("It is Lisbon, whether or not she likes it.", True),
+        ("Lisbon or Porto.", False),
+        ("Either in Porto or in Lisbon.", False),
+        ("Lisbon, or perhaps Porto.", False),
+        ("Lisbon or Porto? It is Lisbon.", True),
+        ("Lisbon or Porto. I am not sure.", False),
+        ("Lisbon, Porto, Faro, Braga and Coimbra.", False),  # a list of everything
+        ("She lives in Lisbon and in Porto.", False),
+        ("Not in Porto but in Lisbon.", True),  # a rival that is denied is none
+        ("Porto.", False),
+        ("", False),
+    ],
+)
+def test_a_value_beside_its_rivals_is_not_settled(answer: str, is_settled: bool) -> None:
+    assert settles(answer, ["Lisbon"], ["Porto", "Faro"]) is is_settled
+
+
+def test_a_value_that_holds_an_or_is_settled_all_the_same() -> None:
+    assert settles("She goes trick or treating.", ["trick or treating"])
+
+
+def test_without_rivals_a_list_settles_whatever_is_in_it() -> None:
+    assert settles("She likes chess, olives and rain.", ["olives"])
+
+
 def test_any_one_value_suffices() -> None:
     assert gives_any("She plays the cello.", ["violin", "cello"])
     assert not gives_any("She plays the cello.", [])
@@ -108,6 +157,7 @@ def test_any_one_value_suffices() -> None:
 def test_marking_takes_any_text(answer: str, accepted: str) -> None:
     assert gives(answer, accepted) in (True, False)
     assert refuses(answer) in (True, False)
+    assert settles(answer, [accepted], [answer]) in (True, False)
 
 
 @given(st.dates(min_value=date(1000, 1, 1), max_value=date(2999, 12, 31)))
