@@ -4,6 +4,9 @@ NightError
 ├── NightStopped      somebody asked the night to stop; the run can be resumed
 ├── StageFailed       a stage cannot go on; carries the stage and a one-line reason
 ├── UnknownRun        no such night (also a LookupError)
+├── AmbiguousRun      several nights begin like that (also a LookupError)
+├── NotExamined       a night has no exam, or no night has (also a LookupError)
+├── NoExam            a night's exam cannot be asked again; carries why
 ├── NothingPublished  there is no earlier night to roll back to
 ├── BrokenReadout     a readout file is damaged or was made with another model
 ├── BrokenRecipe      a recipe's file is missing, damaged, or names vectors that were changed
@@ -47,8 +50,30 @@ class StageFailed(NightError):
 
 
 class UnknownRun(NightError, LookupError):
-    def __init__(self, run_id: str) -> None:
-        super().__init__(f"no night has the id {run_id}; `slowwave runs` lists them")
+    def __init__(self, run_id: str | None = None) -> None:
+        super().__init__(
+            f"no night has the id {run_id}; `slowwave runs` lists them"
+            if run_id is not None
+            else "there is no night yet; run `slowwave sleep`"
+        )
+
+
+class AmbiguousRun(NightError, LookupError):
+    def __init__(self, beginning: str, n_found: int) -> None:
+        super().__init__(
+            f"{n_found} nights begin with {beginning}; give more of the id, `slowwave runs` lists them"
+        )
+
+
+class NotExamined(NightError, LookupError):
+    def __init__(self, run_id: str | None = None) -> None:
+        which = f"night {run_id} was not examined" if run_id else "no night has been examined yet"
+        super().__init__(f"{which}; run `slowwave sleep`")
+
+
+class NoExam(NightError):
+    def __init__(self, run_id: str, why: str) -> None:
+        super().__init__(f"the exam of night {run_id} cannot be asked again: {why}")
 
 
 class NothingPublished(NightError):

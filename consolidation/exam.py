@@ -22,6 +22,7 @@ from consolidation.curriculum import FACTS_PROMPT
 from consolidation.questions import KINDS, is_right
 from consolidation.recipe import current_recipe, recipe_adapters
 from consolidation.stage import NightContext, Progress, StageResult
+from db.engine import Database
 from db.tables import ExamAnswer, Example
 from memory.facts import list_facts, sentence
 from memory.index import Index
@@ -108,7 +109,7 @@ def run(context: NightContext, progress: Progress) -> StageResult:
     model = LanguageModel.load(spec)
     vectors = vectors_of(context)
     prompts = with_facts(context, asked_of("both", questions))
-    counter = _Counter(progress, total)
+    counter = Counter(progress, total)
     base = general(model)
     answered = ask(model, questions, "base", {}, counter)
     answered += ask(model, questions, "retrieval", prompts, counter)
@@ -133,10 +134,13 @@ def run(context: NightContext, progress: Progress) -> StageResult:
 
 
 def read_questions(context: NightContext) -> list[Asked]:
-    query = (
-        select(Example).where(Example.run_id == context.run_id, Example.split == "exam").order_by(Example.id)
-    )
-    with context.database.reading() as session:
+    return questions_of(context.database, context.run_id)
+
+
+def questions_of(database: Database, run_id: str) -> list[Asked]:
+    """A night's questions in their order; those that an erasure took are not among them."""
+    query = select(Example).where(Example.run_id == run_id, Example.split == "exam").order_by(Example.id)
+    with database.reading() as session:
         return [
             Asked(
                 id=row.id,
@@ -187,7 +191,7 @@ def with_facts(context: NightContext, questions: Sequence[Asked]) -> dict[str, s
         index.close()
 
 
-class _Counter:
+class Counter:
     """Adds up progress over the conditions."""
 
     def __init__(self, progress: Progress, total: int) -> None:
@@ -203,7 +207,7 @@ def ask(
     questions: Sequence[Asked],
     condition: str,
     prompts: Mapping[str, str],
-    counter: _Counter,
+    counter: Counter,
 ) -> list[Answered]:
     """The condition's questions, answered and marked. Equal prompts are answered once."""
     asked = asked_of(condition, questions)
@@ -219,11 +223,12 @@ def ask(
             answers |= zip(chunk, replies, strict=True)
             counter.advance(sum(prompts.get(q.id, q.text) in chunk for q in asked), condition)
     return [
-        _marked(question, condition, answers[prompts.get(question.id, question.text)]) for question in asked
+        marked(question, condition, answers[prompts.get(question.id, question.text)]) for question in asked
     ]
 
 
-def _marked(question: Asked, condition: str, answer: str) -> Answered:
+def marked(question: Asked, condition: str, answer: str) -> Answered:
+    """The answer with whether it is right."""
     right = is_right(question.kind, answer, question.accepted, question.forbidden)
     return Answered(question, condition, answer, right)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import select, update
 
-from consolidation.errors import UnknownRun
+from consolidation.errors import AmbiguousRun, NotExamined, UnknownRun
 from consolidation.lease import free_if_dead
 from consolidation.stage import STAGES, NightSettings, StageResult
 from db.engine import Database
@@ -64,6 +64,42 @@ def get_run(database: Database, run_id: str) -> Run:
         if row is None:
             raise UnknownRun(run_id)
         return _run(row)
+
+
+def find_run(database: Database, space_id: str, name: str | None = None) -> Run:
+    """The space's night of that id or unique beginning of one; without a name the newest.
+
+    Raises UnknownRun, AmbiguousRun.
+    """
+    if name is None:
+        newest = list_runs(database, space_id, limit=1)
+        if not newest:
+            raise UnknownRun
+        return newest[0]
+    query = select(SleepRun).where(
+        SleepRun.space_id == space_id, SleepRun.id.startswith(name, autoescape=True)
+    )
+    with database.reading() as session:
+        found = [_run(row) for row in session.scalars(query.order_by(SleepRun.id))] if name else []
+    exact = [run for run in found if run.id == name] or found
+    if len(exact) > 1:
+        raise AmbiguousRun(name, len(exact))
+    if not exact:
+        raise UnknownRun(name)
+    return exact[0]
+
+
+def examined(database: Database, space_id: str, name: str | None = None) -> tuple[Run, dict[str, Any]]:
+    """A night with its exam, {condition: numbers}: the one of that name, or the newest that has one.
+
+    Raises UnknownRun, AmbiguousRun, NotExamined.
+    """
+    nights = [find_run(database, space_id, name)] if name is not None else list_runs(database, space_id)
+    for run in nights:
+        record = stage_records(database, run.id).get("exam")
+        if record is not None and record.output.get("exam"):
+            return run, record.output["exam"]
+    raise NotExamined(nights[0].id if name is not None else None)
 
 
 def stage_records(database: Database, run_id: str) -> dict[str, StageRecord]:

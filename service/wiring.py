@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
     from agents.runtime.spec import ModelSpec
     from agents.spending import Budget
+    from consolidation.again import SecondExam
     from consolidation.night import NightReport, StageWatcher
     from memory.exchange.network import View
     from memory.exchange.notes import Notebook
@@ -487,6 +488,27 @@ class Services:
                 progress=watch,
                 **options,
             )
+
+    def exam_again(
+        self, night: str | None = None, *, as_published: bool = False, progress: Progress = no_progress
+    ) -> SecondExam:
+        """A night's exam once more, of the weights that serve, or of the night's own on its own base.
+
+        `night` is its id or a beginning of it; without it the newest that was examined.
+        """
+        from agents.runtime.spec import ModelSpec
+        from consolidation.again import ask_again, recipe_of
+        from consolidation.recipe import current_recipe
+        from consolidation.runs import examined
+
+        run, _ = examined(self.database, self.space_id, night)
+        home, spec = self.settings.home, self.model_spec()
+        if not as_published:
+            serving = current_recipe(self.database, self.space_id, home)
+            return ask_again(self.database, home, run.id, serving, spec, progress)
+        own = recipe_of(self.database, home, run.id)
+        spec = ModelSpec(spec.cache_dir, str(run.settings["base_model"]), run.settings["train"]["dtype"])
+        return ask_again(self.database, home, run.id, own, spec, progress)
 
     def open_session(self, person: str, *, as_person: str, **options: Any) -> Session:
         """A conversation with `person`'s persona, held by `as_person`; `options` as in SessionSettings."""

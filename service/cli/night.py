@@ -1,98 +1,12 @@
-"""`sleep`, `runs`, `exam`, `decisions`, `undo`, `recipe`, `roll-back`: the night and what it decided."""
+"""`runs`, `decisions`, `undo`, `recipe`, `roll-back`: the nights, what they decided, and which of them serves."""
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from consolidation.stage import EXAM_NUMBERS
-from service.cli.output import Bars, State, print_json, print_table
-
-if TYPE_CHECKING:
-    from consolidation.night import NightReport
-
-
-@click.command()
-@click.option("--seed", type=int, help="Seed of the night (default: the settings').")
-@click.option(
-    "--minutes", type=click.FloatRange(min=0, min_open=True), help="Cap on the training, in minutes."
-)
-@click.option("--model", metavar="MODEL", help="Base model: embedded, a folder, a .gguf file or a hub id.")
-@click.option("--fresh", is_flag=True, help="Begin a new night even where one was interrupted.")
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-@click.pass_obj
-def sleep(
-    state: State, seed: int | None, minutes: float | None, model: str | None, fresh: bool, as_json: bool
-) -> None:
-    """Run a night: score, check, decide, train, examine, publish behind a gate. Resumes an interrupted one."""
-    night = state.settings.night
-    if seed is not None:
-        night = replace(night, seed=seed)
-    if minutes is not None:
-        night = replace(night, train=replace(night.train, max_minutes=minutes))
-    if model is not None:
-        night = replace(night, base_model=model)
-    with state.services() as services, Bars() as bars:
-        report = services.sleep(
-            settings=night, watch=bars.step, resume=not fresh, on_stage=lambda stage: bars.finish(stage.name)
-        )
-        if report.status != "done":
-            bars.erase()
-    if as_json:
-        print_json(report.as_json())
-    else:
-        _print_night(report)
-    if report.status != "done":
-        raise click.ClickException(_line(report))
-
-
-def _line(report: NightReport) -> str:
-    """Why the night was not published, for stderr."""
-    reason = report.reason or "its report says why"
-    if report.status == "interrupted":
-        return reason
-    return f"the night failed: {reason}" if report.status == "failed" else f"nothing was published: {reason}"
-
-
-def _print_night(report: NightReport) -> None:
-    rows = [
-        [
-            stage.name,
-            f"{stage.seconds:.1f}",
-            ", ".join(f"{value:g} {key.replace('_', ' ')}" for key, value in stage.counts.items()),
-        ]
-        for stage in report.stages
-    ]
-    print_table(["stage", "seconds", "counts"], rows, title=f"night {report.run_id}")
-    print_exam(report.exam)
-    outcome = "published" if report.is_published else "nothing published"
-    click.echo(f"{report.status}, {outcome}" + (f": {report.reason}" if report.reason else ""))
-    if report.report_path:
-        click.echo(f"report: {report.report_path}")
-
-
-def print_exam(exam: dict[str, Any]) -> None:
-    """The exam's numbers, one column per condition; shares in per cent with the count they were taken over."""
-    if not exam:
-        return
-    rows = [
-        [name.replace("_", " ")] + [_cell(name, numbers) for numbers in exam.values()]
-        for name in EXAM_NUMBERS
-    ]
-    print_table(["exam", *exam], [row for row in rows if any(row[1:])])
-
-
-def _cell(name: str, numbers: dict[str, Any]) -> str:
-    value, count = numbers.get(name), numbers.get("n", {}).get(name)
-    if value is None:
-        return ""
-    if name == "kl_to_base":
-        return f"{value:.3f} nats"
-    if name == "ppl_change":
-        return f"{100 * value:+.1f} %"
-    return f"{100 * value:.0f} %" + (f" of {count}" if count else "")
+from service.cli.output import State, print_json, print_table
 
 
 @click.command()
@@ -130,38 +44,14 @@ def runs(state: State, as_json: bool) -> None:
 @click.argument("run", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
-def exam(state: State, run: str | None, as_json: bool) -> None:
-    """Show the exam of a RUN (default: the newest that has one)."""
-    from consolidation.runs import get_run, list_runs, stage_records
-
-    with state.services() as services:
-        nights = [get_run(services.database, run)] if run else list_runs(services.database, services.space_id)
-        for run_id in (night.id for night in nights):
-            records = stage_records(services.database, run_id)
-            if "exam" in records and records["exam"].output.get("exam"):
-                numbers = records["exam"].output["exam"]
-                break
-        else:
-            which = f"night {run} was not examined" if run else "no night has been examined yet"
-            raise click.ClickException(f"{which}; run `slowwave sleep`")
-    if as_json:
-        print_json(numbers)
-    else:
-        print_exam(numbers)
-
-
-@click.command()
-@click.argument("run", required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.pass_obj
 def decisions(state: State, run: str | None, as_json: bool) -> None:
     """List what a RUN decided (default: every decision), with reasons."""
-    from consolidation.runs import get_run
+    from consolidation.runs import find_run
     from memory.facts import get_fact, list_decisions, sentence
 
     with state.services() as services:
         if run is not None:
-            get_run(services.database, run)
+            run = find_run(services.database, services.space_id, run).id
         found: list[dict[str, Any]] = [
             {
                 "id": row.id,
@@ -246,4 +136,4 @@ def roll_back(state: State, to_run: str | None) -> None:
     )
 
 
-COMMANDS = (sleep, runs, exam, decisions, undo, recipe, roll_back)
+COMMANDS = (runs, decisions, undo, recipe, roll_back)

@@ -24,13 +24,6 @@ from memory.ports import utc_now
 from service.settings import load_settings
 from service.wiring import Services
 
-OPEN_GATE = {
-    "MIN_RECALL_PARAPHRASE": "0",
-    "MAX_PPL_CHANGE": "1e9",
-    "MAX_KL_TO_BASE": "1e9",
-    "MAX_EARLIER_LOSS": "1",
-}
-FEW_STEPS = {"STEPS": "2", "RANK": "2", "ALPHA": "4", "KL_PER_STEP": "0", "DTYPE": "float32"}
 EXAM = {
     "recall_trained",
     "recall_paraphrase",
@@ -42,47 +35,6 @@ EXAM = {
     "kl_to_base",
     "n",
 }
-
-
-@pytest.fixture(scope="module")
-def talkative(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny model, which repeats what it read last: a line's end reads like an a, or every reply were blank."""
-    from safetensors.numpy import load_file, save_file
-
-    folder = Path(shutil.copytree(tiny_folder, tmp_path_factory.mktemp("talkative") / "model"))
-    vocabulary = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
-    tensors = load_file(folder / "model.safetensors")
-    rows = tensors["model.embed_tokens.weight"]
-    rows[vocabulary["\u010a"]] = rows[vocabulary["a"]]
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    return folder
-
-
-@pytest.fixture
-def tiny_nights(monkeypatch: pytest.MonkeyPatch, talkative: Path, empty: Any) -> None:
-    monkeypatch.setenv("SLOWWAVE_NIGHT__BASE_MODEL", str(talkative))
-    for name, value in OPEN_GATE.items():
-        monkeypatch.setenv(f"SLOWWAVE_NIGHT__GATE__{name}", value)
-    for name, value in FEW_STEPS.items():
-        monkeypatch.setenv(f"SLOWWAVE_NIGHT__TRAIN__{name}", value)
-
-
-@pytest.fixture(scope="module")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("kept")
-
-
-@pytest.fixture
-def slept(slowwave: Any, tiny_nights: None, kept: Path) -> Any:
-    """A home after one published night; `night` is what the command printed. The first test that asks pays for it."""
-    if not (kept / "home").exists():
-        done = slowwave("sleep", "--json", "--seed", "1")
-        assert done.code == 0, done.err
-        (kept / "night.json").write_text(done.out)
-        shutil.copytree(slowwave.home, kept / "home")
-    shutil.rmtree(slowwave.home)
-    shutil.copytree(kept / "home", slowwave.home)
-    return slowwave
 
 
 def serving(slowwave: Any) -> Any:

@@ -1,0 +1,76 @@
+"""`sleep`: the night itself."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import click
+
+from service.cli.exam import print_exam
+from service.cli.output import Bars, State, print_json, print_table
+
+if TYPE_CHECKING:
+    from consolidation.night import NightReport
+
+
+@click.command()
+@click.option("--seed", type=int, help="Seed of the night (default: the settings').")
+@click.option(
+    "--minutes", type=click.FloatRange(min=0, min_open=True), help="Cap on the training, in minutes."
+)
+@click.option("--model", metavar="MODEL", help="Base model: embedded, a folder, a .gguf file or a hub id.")
+@click.option("--fresh", is_flag=True, help="Begin a new night even where one was interrupted.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.pass_obj
+def sleep(
+    state: State, seed: int | None, minutes: float | None, model: str | None, fresh: bool, as_json: bool
+) -> None:
+    """Run a night: score, check, decide, train, examine, publish behind a gate. Resumes an interrupted one."""
+    night = state.settings.night
+    if seed is not None:
+        night = replace(night, seed=seed)
+    if minutes is not None:
+        night = replace(night, train=replace(night.train, max_minutes=minutes))
+    if model is not None:
+        night = replace(night, base_model=model)
+    with state.services() as services, Bars() as bars:
+        report = services.sleep(
+            settings=night, watch=bars.step, resume=not fresh, on_stage=lambda stage: bars.finish(stage.name)
+        )
+        if report.status != "done":
+            bars.erase()
+    if as_json:
+        print_json(report.as_json())
+    else:
+        _print_night(report)
+    if report.status != "done":
+        raise click.ClickException(_line(report))
+
+
+def _line(report: NightReport) -> str:
+    """Why the night was not published, for stderr."""
+    reason = report.reason or "its report says why"
+    if report.status == "interrupted":
+        return reason
+    return f"the night failed: {reason}" if report.status == "failed" else f"nothing was published: {reason}"
+
+
+def _print_night(report: NightReport) -> None:
+    rows = [
+        [
+            stage.name,
+            f"{stage.seconds:.1f}",
+            ", ".join(f"{value:g} {key.replace('_', ' ')}" for key, value in stage.counts.items()),
+        ]
+        for stage in report.stages
+    ]
+    print_table(["stage", "seconds", "counts"], rows, title=f"night {report.run_id}")
+    print_exam(report.exam)
+    outcome = "published" if report.is_published else "nothing published"
+    click.echo(f"{report.status}, {outcome}" + (f": {report.reason}" if report.reason else ""))
+    if report.report_path:
+        click.echo(f"report: {report.report_path}")
+
+
+COMMANDS = (sleep,)

@@ -1,0 +1,88 @@
+"""`exam --again`: the questions of one night, asked of what serves now. The model is the tiny one of `slept`."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from consolidation import runs
+from consolidation.questions import KINDS
+from memory.ports import utc_now
+from service.settings import load_settings
+from service.wiring import Services
+
+
+def newest(slowwave: Any) -> str:
+    return str(slowwave("runs", "--json").json[0]["run"])
+
+
+def shares(numbers: dict[str, Any]) -> dict[str, Any]:
+    return {kind: (numbers[kind], numbers["n"][kind]) for kind in KINDS}
+
+
+def test_the_same_weights_answer_the_same_and_nothing_is_written(slept: Any) -> None:
+    rows = slept.rows()
+    again = slept("exam", newest(slept)[:6], "--again", "--json").json
+    assert set(again) == {"run", "recipe", "base", "then", "now", "changed"}
+    assert again["changed"] == []
+    assert again["now"] == again["then"]
+    assert shares(again["then"]) == shares(slept("exam", "--json").json["weights"])
+    assert len(again["recipe"]) == 64
+    assert slept.rows() == rows
+
+
+def test_after_a_roll_back_the_base_is_asked_and_the_nights_own_weights_still_can_be(slept: Any) -> None:
+    first = slept("exam", "--again", "--json").json
+    slept("roll-back")
+    plain = slept("exam", "--again", "--failed").out
+    assert "the base model, without any night's weights" in plain
+    own = slept("exam", "--again", "--as-published", "--json").json
+    assert own["now"] == first["now"]
+    assert own["recipe"] == first["recipe"]
+    assert slept("exam", "--again", "--json").json["now"]["ppl_change"] == 0.0
+
+
+def test_weights_whose_files_are_gone_are_named_in_one_line(slept: Any) -> None:
+    shutil.rmtree(slept.home / "adapters")
+    assert "is missing: adapters/" in slept("exam", "--again").refusal
+    assert "is missing: adapters/" in slept("exam", "--again", "--as-published").refusal
+
+
+def test_another_base_is_refused_with_both_hashes(
+    slept: Any, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = slept("exam", "--again", "--json").json["base"]
+    monkeypatch.setenv("SLOWWAVE_NIGHT__BASE_MODEL", str(tiny_folder))
+    told = slept("exam", "--again").refusal
+    assert f"belongs to base {base[:12]}, the model is " in told
+    assert slept("exam", "--again", "--as-published", "--json").json["base"] == base
+
+
+def test_a_night_that_taught_the_erased_cannot_be_asked_again(slept: Any) -> None:
+    run = newest(slept)
+    (fact, *_) = slept("facts", "Ada", "--json").json
+    slept("forget", "fact", fact["id"], "--yes", "--json")
+    assert "holds what was erased" in slept("exam", run, "--again", "--as-published").refusal
+    assert "what it asked has been erased" in slept("exam", run, "--again").refusal
+
+
+def test_a_night_goes_by_the_beginning_of_its_id(slept: Any) -> None:
+    with Services(load_settings()) as services:
+        for run_id in ("aa11", "aa12"):
+            settings = services.settings.night
+            runs.begin(
+                services.database, services.space_id, run_id, settings, is_resumed=False, clock=utc_now
+            )
+    assert "2 nights begin with aa1" in slept("exam", "aa1").refusal
+    assert "night aa11 was not examined" in slept("exam", "aa11", "--again").refusal
+    assert "no night has the id zz" in slept("exam", "zz", "--again").refusal
+    assert json.loads(slept("exam", "--again", "--json").out)["run"] not in ("aa11", "aa12")
+
+
+def test_what_only_a_second_exam_has_needs_it(slept: Any) -> None:
+    assert slept("exam", "--failed").code == 2
+    assert slept("exam", "--as-published").code == 2
