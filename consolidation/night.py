@@ -16,7 +16,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, cast
@@ -240,17 +240,27 @@ def _close(night: _Night, status: str, reason: str | None) -> NightReport:
     with suppress(DatabaseError):  # a full disk: the run stays `running` and is reaped once there is room
         runs.finish(context.database, context.run_id, status, reason, clock=context.clock)
     log.info("night %s ended: %s", context.run_id, status)
-    records = runs.stage_records(context.database, context.run_id)
+    report = recorded(context.database, context.home, context.run_id)
+    return replace(report, status=status, stages=tuple(night.outcomes), reason=reason)
+
+
+def recorded(database: Database, home: Path, run_id: str) -> NightReport:
+    """A night as it stands on record, over or not; `report_path` names the page whether or not its file is there."""
+    run, records = runs.get_run(database, run_id), runs.stage_records(database, run_id)
     report = records["report"].output.get("report") if "report" in records else None
     exam = records["exam"].output.get("exam") if "exam" in records else None
     return NightReport(
-        run_id=context.run_id,
-        status=status,
-        stages=tuple(night.outcomes),
+        run_id=run_id,
+        status=run.status,
+        stages=tuple(
+            StageOutcome(record.name, record.seconds, record.counts)
+            for record in records.values()
+            if record.status == "done"
+        ),
         exam=exam or {},
-        is_published=runs.get_run(context.database, context.run_id).is_published,
-        report_path=context.home / report if report else None,
-        reason=reason,
+        is_published=run.is_published,
+        report_path=home / report if report else None,
+        reason=run.error,
     )
 
 

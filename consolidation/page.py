@@ -10,7 +10,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from consolidation.charts import Points, bar_chart, heat_table, line_chart
+from consolidation.charts import Points, bar_chart, heat_table, line_chart, time_chart
 from consolidation.stage import EXAM_NUMBERS
 from memory.types import Principle
 
@@ -54,12 +54,28 @@ class NightPage:
     decisions: Sequence[DecisionLine] = ()
     questions: Sequence[ExamLine] = ()
     loss: Mapping[str, Points] = field(default_factory=dict)  # kind of text -> loss by step
+    rate: Points = ()  # the learning rate by step
+    learnt: Points = ()  # the share of the texts that count as learnt, by step
+    nights: Mapping[str, Points] = field(
+        default_factory=dict
+    )  # number of the exam -> share by published night
     readout: dict[str, Any] = field(default_factory=dict)  # concepts, auroc, cross_talk, layers, left_out
     constitutions: Sequence[tuple[str, Sequence[Principle]]] = ()
 
 
 def render(page: NightPage) -> str:
-    parts = (_head, _gate, _exam, _questions, _loss, _decisions, _readout, _constitutions, _stages)
+    parts = (
+        _head,
+        _gate,
+        _exam,
+        _nights,
+        _questions,
+        _training,
+        _decisions,
+        _readout,
+        _constitutions,
+        _stages,
+    )
     body = "\n".join(part(page) for part in parts)
     template = Template(TEMPLATE.read_text(encoding="utf-8"))
     return template.substitute(title=escape(f"Night {page.run_id}"), body=body)
@@ -135,9 +151,20 @@ def _asked(lines: Sequence[ExamLine]) -> str:
     return _table(("kind", "question", "accepted", *shown), rows, words=range(1, 3 + len(shown)))
 
 
-def _loss(page: NightPage) -> str:
-    drawing = line_chart(page.loss, "loss (nats per token)")
-    return f"<h2>Training</h2>{drawing}" if drawing else ""
+def _nights(page: NightPage) -> str:
+    drawing = line_chart(page.nights, "share", unit="night", top=1.0, least=1)
+    note = "<p class='soft'>From the weights alone, over the nights that were published, this one last.</p>"
+    return f"<h2>Exams so far</h2>{drawing}{note}" if drawing else ""
+
+
+def _training(page: NightPage) -> str:
+    drawings = (
+        line_chart(page.loss, "loss (nats per token)"),
+        line_chart({"learnt": page.learnt}, "share of the texts learnt", top=1.0),
+        line_chart({"rate": page.rate}, "learning rate"),
+    )
+    shown = "".join(f"<p>{drawing}</p>" for drawing in drawings if drawing)
+    return f"<h2>Training</h2>{shown}" if shown else ""
 
 
 def _decisions(page: NightPage) -> str:
@@ -196,6 +223,7 @@ def _stages(page: NightPage) -> str:
     settings = escape(json.dumps(page.settings, indent=1, sort_keys=True))
     return (
         "<h2>Stages</h2>"
+        + time_chart({name: seconds for name, seconds, _ in page.stages})
         + _table(("stage", "seconds", "counts"), rows, numeric=(1,))
         + f"<details><summary>Settings</summary><pre>{settings}</pre></details>"
     )

@@ -4,52 +4,65 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sqlalchemy import select
 
+from consolidation.errors import StageFailed
 from consolidation.page import DecisionLine, ExamLine, NightPage, render
 from consolidation.readouts import read_readout
-from consolidation.runs import get_run, stage_records
+from consolidation.runs import get_run, list_runs, stage_records
 from consolidation.stage import NightContext, Progress, StageResult
+from db.engine import Database
 from db.tables import Decision, ExamAnswer, Example, Fact, Node, Space
 from memory import constitutions
-from memory.artifacts import record_artifact
+from memory.artifacts import list_artifacts, record_artifact, servable
 from memory.people import list_people
+from memory.ports import Clock
 from memory.types import Principle
 
 REPORT_FILE = "report.html"
 LOSSES = {
     "loss_answer": "answers",
     "loss_negative": "refusals",
+    "loss_replay": "earlier nights",
     "loss_style": "real talk",
     "loss_kl": "kept as the base",
 }
+SHARES = (
+    "recall_paraphrase",
+    "recall_earlier_nights",
+    "neighbour_intact",
+    "unknown_refused",
+    "stale_answered",
+)
+MAX_NIGHTS = 1000  # that the picture of exams looks at
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """One night of a space and the home that its folder is in."""
+
+    database: Database
+    space_id: str
+    home: Path
+    run_id: str
+
+    @property
+    def folder(self) -> Path:
+        return self.home / "runs" / self.run_id
 
 
 def run(context: NightContext, progress: Progress) -> StageResult:
     """Repeatable: the file is replaced as a whole, its record added once per content."""
     progress(0, 1)
-    page = gather(context)
+    night = Night(context.database, context.space_id, context.home, context.run_id)
+    page = gather(night)
     content = render(page).encode()
-    path = context.run_dir / REPORT_FILE
-    half = path.with_suffix(".part")
-    half.write_bytes(content)
-    half.replace(path)
-    relative = path.relative_to(context.home).as_posix()
-    with context.database.transaction() as session:
-        report_id = record_artifact(
-            session,
-            context.space_id,
-            run_id=context.run_id,
-            kind="report",
-            path=relative,
-            sha256=hashlib.sha256(content).hexdigest(),
-            meta={"bytes": len(content)},
-            clock=context.clock,
-        )
+    relative, report_id = _write(night, content, context.clock)
     progress(1, 1)
     return StageResult(
         counts={"decisions": len(page.decisions), "questions": len(page.questions), "bytes": len(content)},
@@ -57,32 +70,75 @@ def run(context: NightContext, progress: Progress) -> StageResult:
     )
 
 
-def gather(context: NightContext) -> NightPage:
+def page_of(night: Night, clock: Clock) -> Path:
+    """The night's page; made again from what is on record where its file is gone.
+
+    Raises StageFailed for a night that still runs, TaintedArtifact for one whose page held what was erased.
+    """
+    path = night.folder / REPORT_FILE
+    if path.is_file():
+        return path
+    if get_run(night.database, night.run_id).status == "running":
+        raise StageFailed("report", f"night {night.run_id} is not over; its page is written at its end")
+    for found in list_artifacts(night.database, night.space_id, run_id=night.run_id, kind="report"):
+        servable(night.database, found.id)
+    _write(night, render(gather(night)).encode(), clock)
+    return path
+
+
+def _write(night: Night, content: bytes, clock: Clock) -> tuple[str, str]:
+    """Whole or not at all, and recorded: the path relative to home and the artifact's id."""
+    path = night.folder / REPORT_FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_suffix(".part")
+    half.write_bytes(content)
+    half.replace(path)
+    relative = path.relative_to(night.home).as_posix()
+    with night.database.transaction() as session:
+        report_id = record_artifact(
+            session,
+            night.space_id,
+            run_id=night.run_id,
+            kind="report",
+            path=relative,
+            sha256=hashlib.sha256(content).hexdigest(),
+            meta={"bytes": len(content)},
+            clock=clock,
+        )
+    return relative, report_id
+
+
+def gather(night: Night) -> NightPage:
     """Everything the page shows, read from the record of the run and its folder."""
-    run_row = get_run(context.database, context.run_id)
-    records = stage_records(context.database, context.run_id)
+    run_row = get_run(night.database, night.run_id)
+    records = stage_records(night.database, night.run_id)
     published = records["publish"].output if "publish" in records else {}
     exam = records["exam"].output.get("exam") if "exam" in records else None
+    curves = curves_of(night.folder)
     return NightPage(
-        run_id=context.run_id,
-        space=_space_name(context),
+        run_id=night.run_id,
+        space=_space_name(night),
         started=f"{run_row.started_at:%Y-%m-%d %H:%M} UTC",
         status=published.get("status", run_row.status),
-        reason=published.get("reason"),
+        reason=published.get("reason", run_row.error),
         settings=run_row.settings,
         stages=[(row.name, row.seconds, row.counts) for row in records.values() if row.status == "done"],
         exam=exam or {},
         gate=published.get("gate", ()),
-        decisions=_decisions(context),
-        questions=_questions(context),
-        loss=loss_of(context.run_dir),
-        readout=_readout(context, records["readout"].output.get("readout") if "readout" in records else None),
-        constitutions=_constitutions(context),
+        decisions=_decisions(night),
+        questions=_questions(night),
+        loss={LOSSES.get(key, key): points for key, points in curves.items() if key.startswith("loss_")},
+        rate=curves.get("lr", ()),
+        learnt=curves.get("learned", ()),
+        nights=published_exams(night),
+        readout=_readout(night, records["readout"].output.get("readout") if "readout" in records else None),
+        constitutions=_constitutions(night),
     )
 
 
-def loss_of(run_dir: Path) -> dict[str, list[tuple[float, float]]]:
-    """Loss by step per kind of text from the trainer's metrics; a row that a kill cut short is left out."""
+def curves_of(run_dir: Path) -> dict[str, list[tuple[float, float]]]:
+    """What the trainer wrote down, by step: losses by kind of text, `lr`, `learned`. A row that a kill cut short is
+    left out."""
     series: dict[str, dict[float, float]] = {}
     for path in sorted(run_dir.rglob("metrics.jsonl"))[:1]:
         for line in path.read_text(encoding="utf-8").splitlines():
@@ -91,26 +147,41 @@ def loss_of(run_dir: Path) -> dict[str, list[tuple[float, float]]]:
             except ValueError:
                 continue
             for key, value in row.items():
-                if key.startswith("loss_"):
-                    series.setdefault(LOSSES.get(key, key), {})[row["step"]] = value
-    return {name: sorted(points.items()) for name, points in series.items()}
+                if key.startswith("loss_") or key in ("lr", "learned"):
+                    series.setdefault(key, {})[row["step"]] = value
+    return {key: sorted(points.items()) for key, points in series.items()}
 
 
-def _space_name(context: NightContext) -> str:
-    with context.database.reading() as session:
-        return session.get_one(Space, context.space_id).name
+def published_exams(night: Night) -> dict[str, list[tuple[float, float]]]:
+    """Shares that the weights alone reached, by the number of the published night, up to and with this one."""
+    until = get_run(night.database, night.run_id).started_at
+    runs = [run for run in list_runs(night.database, night.space_id, limit=MAX_NIGHTS) if run.is_published]
+    earlier = [run for run in reversed(runs) if run.started_at <= until]
+    found: dict[str, list[tuple[float, float]]] = {}
+    for place, run_row in enumerate(earlier, 1):
+        record = stage_records(night.database, run_row.id).get("exam")
+        numbers = (record.output.get("exam") or {}).get("weights", {}) if record else {}
+        for name in SHARES:
+            if numbers.get(name) is not None:
+                found.setdefault(name.replace("_", " "), []).append((place, numbers[name]))
+    return found
 
 
-def _decisions(context: NightContext) -> list[DecisionLine]:
+def _space_name(night: Night) -> str:
+    with night.database.reading() as session:
+        return session.get_one(Space, night.space_id).name
+
+
+def _decisions(night: Night) -> list[DecisionLine]:
     """In the order they were taken."""
     query = (
         select(Decision.kind, Decision.reasons, Node.name, Fact.predicate, Fact.object, Fact.salience)
         .join(Fact, Fact.id == Decision.fact_id)
         .join(Node, Node.id == Fact.subject_id)
-        .where(Decision.run_id == context.run_id)
+        .where(Decision.run_id == night.run_id)
         .order_by(Decision.decided_at, Decision.id)
     )
-    with context.database.reading() as session:
+    with night.database.reading() as session:
         return [
             DecisionLine(
                 kind=row.kind,
@@ -122,11 +193,11 @@ def _decisions(context: NightContext) -> list[DecisionLine]:
         ]
 
 
-def _questions(context: NightContext) -> list[ExamLine]:
-    examples = select(Example).where(Example.run_id == context.run_id, Example.split == "exam")
-    answers = select(ExamAnswer).where(ExamAnswer.run_id == context.run_id)
+def _questions(night: Night) -> list[ExamLine]:
+    examples = select(Example).where(Example.run_id == night.run_id, Example.split == "exam")
+    answers = select(ExamAnswer).where(ExamAnswer.run_id == night.run_id)
     given: dict[str, dict[str, tuple[str, bool]]] = {}
-    with context.database.reading() as session:
+    with night.database.reading() as session:
         for row in session.scalars(answers):
             given.setdefault(row.example_id, {})[row.condition] = (row.answer, row.is_right)
         return [
@@ -145,10 +216,10 @@ def _last_question(messages: list[Any]) -> str:
     return str(asked[-1]) if asked else ""
 
 
-def _readout(context: NightContext, path: str | None) -> dict[str, Any]:
+def _readout(night: Night, path: str | None) -> dict[str, Any]:
     if path is None:
         return {}
-    manifest = read_readout(context.home / path).manifest
+    manifest = read_readout(night.home / path).manifest
     mean = np.mean(manifest.auroc, axis=0)
     by_auroc = sorted(range(len(mean)), key=lambda k: -float(mean[k]))
     cosines = np.mean(manifest.cross_talk, axis=0)[np.ix_(by_auroc, by_auroc)]
@@ -160,10 +231,9 @@ def _readout(context: NightContext, path: str | None) -> dict[str, Any]:
     }
 
 
-def _constitutions(context: NightContext) -> list[tuple[str, list[Principle]]]:
-    people = [person for person in list_people(context.database, context.space_id) if person.is_speaker]
+def _constitutions(night: Night) -> list[tuple[str, list[Principle]]]:
+    people = [person for person in list_people(night.database, night.space_id) if person.is_speaker]
     found = [
-        (person.name, constitutions.current(context.database, context.space_id, person.id))
-        for person in people
+        (person.name, constitutions.current(night.database, night.space_id, person.id)) for person in people
     ]
     return [(name, principles) for name, principles in found if principles]

@@ -196,12 +196,13 @@ def run(app: Given, run_id: str) -> dict[str, Any]:
 
 @router.get("/v1/runs/{run_id}/report", response_class=FileResponse)
 def report(app: Given, run_id: str) -> FileResponse:
-    """The night's report, one self-contained page."""
+    """The night's report, one self-contained page; made again where its file is gone."""
     _run_of(app, run_id)
     path = _report_path(app, run_id)
     if path is None:
         raise HTTPException(404, f"night {run_id} has no report yet")
-    return FileResponse(path, media_type="text/html")
+    page = path if path.is_file() else app.services.night_page(run_id)
+    return FileResponse(page, media_type="text/html")
 
 
 def _run_of(app: App, run_id: str) -> Any:
@@ -230,8 +231,7 @@ def _report_path(app: App, run_id: str) -> Path | None:
 
     record = stage_records(app.services.database, run_id).get("report")
     relative = record.output.get("report") if record is not None else None
-    path = app.services.settings.home / relative if relative else None
-    return path if path is not None and path.is_file() else None
+    return app.services.settings.home / relative if relative else None
 
 
 def _events(app: App, says: Says) -> Iterator[str]:

@@ -489,6 +489,20 @@ class Services:
                 **options,
             )
 
+    def night(self, name: str | None = None) -> NightReport:
+        """A night on record, by its id or a beginning of it; without a name the newest."""
+        from consolidation.night import recorded
+        from consolidation.runs import find_run
+
+        run = find_run(self.database, self.space_id, name)
+        return recorded(self.database, self.settings.home, run.id)
+
+    def night_page(self, run_id: str) -> Path:
+        """The night's HTML page, made again where its file is gone. Raises StageFailed, TaintedArtifact."""
+        from consolidation.report import Night, page_of
+
+        return page_of(Night(self.database, self.space_id, self.settings.home, run_id), self.clock)
+
     def exam_again(
         self, night: str | None = None, *, as_published: bool = False, progress: Progress = no_progress
     ) -> SecondExam:

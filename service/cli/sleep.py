@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from consolidation.night import NightReport
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @click.option("--seed", type=int, help="Seed of the night (default: the settings').")
 @click.option(
     "--minutes", type=click.FloatRange(min=0, min_open=True), help="Cap on the training, in minutes."
@@ -22,11 +23,19 @@ if TYPE_CHECKING:
 @click.option("--model", metavar="MODEL", help="Base model: embedded, a folder, a .gguf file or a hub id.")
 @click.option("--fresh", is_flag=True, help="Begin a new night even where one was interrupted.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-@click.pass_obj
+@click.pass_context
 def sleep(
-    state: State, seed: int | None, minutes: float | None, model: str | None, fresh: bool, as_json: bool
+    context: click.Context,
+    seed: int | None,
+    minutes: float | None,
+    model: str | None,
+    fresh: bool,
+    as_json: bool,
 ) -> None:
     """Run a night: score, check, decide, train, examine, publish behind a gate. Resumes an interrupted one."""
+    if context.invoked_subcommand is not None:
+        return
+    state: State = context.obj
     night = state.settings.night
     if seed is not None:
         night = replace(night, seed=seed)
@@ -71,6 +80,39 @@ def _print_night(report: NightReport) -> None:
     click.echo(f"{report.status}, {outcome}" + (f": {report.reason}" if report.reason else ""))
     if report.report_path:
         click.echo(f"report: {report.report_path}")
+
+
+@sleep.command("report")
+@click.argument("run", required=False)
+@click.option("--open", "opens", is_flag=True, help="Open the page in a browser.")
+@click.option("--path", "only_path", is_flag=True, help="Print nothing but the page's path.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def report(state: State, run: str | None, opens: bool, only_path: bool, as_json: bool) -> None:
+    """Show what a RUN did (default: the newest) and where its page is; a beginning of its id will do.
+
+    A page whose file is gone is made again.
+    """
+    from consolidation.errors import StageFailed
+    from memory.errors import TaintedArtifact
+
+    page: Path | None = None
+    with state.services() as services:
+        found = services.night(run)
+        try:
+            page = services.night_page(found.run_id)
+        except (StageFailed, TaintedArtifact):  # it is not over, or its page held what was erased
+            if opens or only_path:
+                raise
+    found = replace(found, report_path=page)
+    if as_json:
+        print_json(found.as_json())
+    elif only_path:
+        click.echo(page)
+    else:
+        _print_night(found)
+    if opens and page is not None:
+        click.launch(page.as_uri())
 
 
 COMMANDS = (sleep,)

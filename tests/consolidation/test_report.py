@@ -111,9 +111,14 @@ def test_charts_draw_nothing_out_of_nothing_and_stay_inside() -> None:
 
 
 def test_metrics_that_a_kill_cut_short_are_still_drawn(chat: Any) -> None:
-    rows = [json.dumps({"step": step, "loss_answer": 1 / step}) for step in (1, 2, 2, 3)]
+    rows = [
+        json.dumps({"step": step, "loss_answer": 1 / step, "lr": 0.1, "norm": 1.0}) for step in (1, 2, 2, 3)
+    ]
     (chat.home / "metrics.jsonl").write_text("\n".join([*rows, '{"step": 4, "lo']), encoding="utf-8")
-    assert report.loss_of(chat.home) == {"answers": [(1, 1.0), (2, 0.5), (3, 1 / 3)]}
+    assert report.curves_of(chat.home) == {
+        "loss_answer": [(1, 1.0), (2, 0.5), (3, 1 / 3)],
+        "lr": [(1, 0.1), (2, 0.1), (3, 0.1)],
+    }
 
 
 def test_a_refused_night_is_reported_with_its_number_and_its_answers(chat: Any) -> None:
