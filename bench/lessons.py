@@ -1,0 +1,157 @@
+"""What the nights of `bench.sleep` learn and are asked: facts of an exam file, or of people invented for the run.
+
+An exam file is a list of objects with `statement`, `train_question`, `paraphrases`, `answer_aliases` and, where there is
+one, `neighbour` (question, answer), as in the example's exam.json. Of a file's fact the predicate is not known: it is that
+of the shipped training wording nearest to `train_question`; one that is near to none gets a predicate of its own words.
+Invented people are asked the wordings that the product holds out for its exams.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from consolidation.slots import accepted_values
+from memory.ports import Embedder, FloatMatrix
+from memory.registry import Registry
+from memory.wordings import Wordings, content_words, fill
+
+NEAR = 0.8  # cosine of two questions from which on they ask for the same thing
+_SOMEBODY = "Alex"
+_NAME = re.compile(r"\b[A-ZÀ-Þ][\w.'-]*(?:\s+(?:de|da|van|von|[A-ZÀ-Þ][\w.-]*))*")
+_EACH = 4  # facts about one invented person
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """One fact as it is told, and the held-out questions about it."""
+
+    id: str
+    subject: str
+    predicate: str
+    object: str
+    statement: str
+    question: str  # the plainest one; it may be trained
+    paraphrases: tuple[str, ...]  # never trained, in any form
+    accepted: tuple[str, ...]
+    neighbour: str | None = None  # a like question about somebody else
+
+
+def read_lessons(file: Path, wordings: Wordings, embedder: Embedder) -> list[Lesson]:
+    """The facts of an exam file in its order. Raises ValueError, naming the entry, for one that lacks a field."""
+    rows = json.loads(file.read_text(encoding="utf-8-sig"))
+    kinds = _Kinds(wordings, embedder)
+    lessons: list[Lesson] = []
+    taken: set[tuple[str, str]] = set()
+    for number, row in enumerate(rows, 1):
+        try:
+            statement, question = str(row["statement"]), str(row["train_question"])
+            paraphrases, accepted = map(str, row["paraphrases"]), tuple(map(str, row["answer_aliases"]))
+            subject = _subject(question, statement)
+            value = _value(statement, accepted)
+        except (KeyError, TypeError, IndexError) as error:
+            raise ValueError(f"entry {number} of {file.name} has no {error}") from error
+        predicate = kinds.predicate(question, subject)
+        if (subject, predicate) in taken:
+            predicate = kinds.of_its_own(question, subject)
+        taken.add((subject, predicate))
+        lessons.append(
+            Lesson(
+                id=str(row.get("fact_id", number)),
+                subject=subject,
+                predicate=predicate,
+                object=value,
+                statement=statement,
+                question=question,
+                paraphrases=tuple(paraphrases),
+                accepted=accepted,
+                neighbour=(row.get("neighbour") or {}).get("question"),
+            )
+        )
+    return lessons
+
+
+def _subject(question: str, statement: str) -> str:
+    """The longest name that the question and the statement share; failing that the question's last one."""
+    found = [name.removesuffix("'s").rstrip(".") for name in _NAME.findall(question[1:])]
+    found += [match[0].removesuffix("'s") for match in [_NAME.match(question)] if match]
+    shared = [name for name in found if name in statement]
+    return max(shared, key=len) if shared else found[-1]
+
+
+def _value(statement: str, accepted: Sequence[str]) -> str:
+    said = [alias for alias in accepted if alias.casefold() in statement.casefold()]
+    return max(said, key=len) if said else accepted[0]
+
+
+class _Kinds:
+    """Which predicate a question asks for."""
+
+    def __init__(self, wordings: Wordings, embedder: Embedder) -> None:
+        asked = [
+            (predicate, fill(question, _SOMEBODY, predicate=wordings.noun(predicate)))
+            for predicate in wordings.names()
+            for question in wordings.questions(predicate)
+        ]
+        self._embedder = embedder
+        self._predicates: list[str] = [predicate for predicate, _ in asked]
+        self._vectors_QD: FloatMatrix = embedder.encode([question for _, question in asked])
+
+    def predicate(self, question: str, subject: str) -> str:
+        near_Q = self._vectors_QD @ self._embedder.encode([question.replace(subject, _SOMEBODY)])[0]
+        best = int(near_Q.argmax())
+        return self._predicates[best] if float(near_Q[best]) >= NEAR else self.of_its_own(question, subject)
+
+    def of_its_own(self, question: str, subject: str) -> str:
+        """What is asked, in the question's words: "sourdough" of "What is Ines's sourdough called?"."""
+        rest = re.sub(r"[^\w\s]", " ", question.replace(f"{subject}'s", " ").replace(subject, " "))
+        words = [word for word in rest.casefold().split() if content_words(word) and word != "called"]
+        return "_".join(words) or "thing"
+
+
+_POOLS = tomllib.loads(Path(__file__).with_name("lessons.toml").read_text(encoding="utf-8"))
+
+
+def invent_lessons(n: int, seed: int, wordings: Wordings, registry: Registry) -> list[Lesson]:
+    """`n` facts about invented people, four each; every fourth person has the first name of another."""
+    rng = random.Random(f"lessons {seed}")
+    people = _people(-(-n // _EACH), rng)
+    lessons: list[Lesson] = []
+    for person in people:
+        for predicate in rng.sample(sorted(_POOLS["values"]), _EACH):
+            value = rng.choice(_POOLS["values"][predicate])
+            held_out = [
+                fill(wording, person, predicate=wordings.noun(predicate))
+                for wording in wordings.exam(predicate)
+            ]
+            lessons.append(
+                Lesson(
+                    id=f"g{len(lessons)}",
+                    subject=person,
+                    predicate=predicate,
+                    object=value,
+                    statement=fill(
+                        wordings.statements(predicate)[0], person, value, wordings.noun(predicate)
+                    ),
+                    question=fill(
+                        wordings.questions(predicate)[0], person, predicate=wordings.noun(predicate)
+                    ),
+                    paraphrases=tuple(held_out),
+                    accepted=accepted_values(value, registry.get(predicate).object),
+                )
+            )
+    return lessons[:n]
+
+
+def _people(n: int, rng: random.Random) -> list[str]:
+    firsts, lasts = (rng.sample(_POOLS[which], len(_POOLS[which])) for which in ("first", "last"))
+    named: list[str] = []
+    for i in range(n):
+        first = firsts[(i if i % 4 else max(0, i - 1)) % len(firsts)]
+        named.append(f"{first} {lasts[(i + i // len(lasts)) % len(lasts)]}")
+    return list(dict.fromkeys(named))
