@@ -7,6 +7,7 @@ NightError
 ├── AmbiguousRun      several nights begin like that (also a LookupError)
 ├── NotExamined       a night has no exam, or no night has (also a LookupError)
 ├── NoExam            a night's exam cannot be asked again; carries why
+├── NoRows            a file holds no training rows, or a night has none to write
 ├── NothingPublished  there is no earlier night to roll back to
 ├── BrokenReadout     a readout file is damaged or was made with another model
 ├── BrokenRecipe      a recipe's file is missing, damaged, or names vectors that were changed
@@ -74,6 +75,11 @@ class NotExamined(NightError, LookupError):
 class NoExam(NightError):
     def __init__(self, run_id: str, why: str) -> None:
         super().__init__(f"the exam of night {run_id} cannot be asked again: {why}")
+
+
+class NoRows(NightError):
+    def __init__(self, name: str, why: str, wanted: str) -> None:
+        super().__init__(f"{name} gives no training rows: {why}; give {wanted}")
 
 
 class NothingPublished(NightError):

@@ -17,9 +17,11 @@ RECIPES = (
     "recipes"  # hold hashes, run ids and counts; kept, so that weights can be made again without the tainted
 )
 ANSWERS = "answers"  # of back-ends; each may hold words of any message (agents.answers)
+IMPORTED = "curriculum"  # training rows that wait for a night (consolidation.waiting_rows): anybody's words
 _KINDS = {
     "index": "index",
     ANSWERS: "cached answers",
+    IMPORTED: "imported rows",
     "cache": "base model",
     "runs": "night",
     "adapters": "adapter",
@@ -29,7 +31,7 @@ _KINDS = {
 
 
 def kind_of(home: Path, path: Path) -> str:
-    """database | index | cached answers | base model | night | adapter | readout | recipe | settings | other"""
+    """database | index | cached answers | imported rows | base model | night | adapter | readout | recipe | settings | other"""
     top = path.relative_to(home).parts[0]
     if len(path.relative_to(home).parts) == 1:
         if path.name.split("-")[0] == "graph.db":
@@ -41,8 +43,8 @@ def kind_of(home: Path, path: Path) -> str:
 def to_remove(
     home: Path, space_id: str, runs: Collection[str], paths: Iterable[str], kept: Collection[str]
 ) -> list[Path]:
-    """Folders and files that go: the nights', the tainted artifacts', the space's index and all cached answers, where
-    they exist.
+    """Folders and files that go: the nights', the tainted artifacts', the space's index and the rows that wait for its
+    nights, and all cached answers, where they exist.
 
     `kept` are paths that an untainted artifact uses as well.
     """
@@ -51,7 +53,7 @@ def to_remove(
         home / path for path in sorted(set(paths)) if path not in kept and not path.startswith(f"{RECIPES}/")
     ]
     wanted += sorted(_unrecorded(home / "adapters", runs, {home / path for path in kept}))
-    wanted += [home / "index" / space_id, home / ANSWERS]
+    wanted += [home / "index" / space_id, home / IMPORTED / f"{space_id}.jsonl", home / ANSWERS]
     return [path for path in dict.fromkeys(wanted) if path.exists() and _is_inside(home, path)]
 
 

@@ -1,0 +1,53 @@
+"""Which words speak of which predicate: the content words of its training wordings, the rarer the more telling."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Collection
+from functools import lru_cache
+
+from memory.wordings import Wordings, content_words
+
+_ANSWERS = ("statements", "first_person", "now", "still")
+_QUESTIONS = (*_ANSWERS, "questions", "you_questions", "reverse")
+_NEAREST = 0.6  # share of the best predicate's score from which on a text can be about another one
+
+
+class Vocabulary:
+    """Which words speak of which predicate, from the wordings that train; the exam's are not read here."""
+
+    def __init__(self, wordings: Wordings, more: Collection[str]) -> None:
+        every = sorted({*wordings.names(), *more})
+        self._asking = {name: _words_of(wordings, name, _QUESTIONS) for name in every}
+        self._answering = {name: _words_of(wordings, name, _ANSWERS) for name in every}
+        n = len(self._asking)
+        counts = Counter(word for words in self._asking.values() for word in words)
+        self._weight = {word: math.log((n + 1) / count) for word, count in counts.items()}
+
+    def nearest(self, words: Collection[str]) -> frozenset[str]:
+        """The predicates that the words speak of best; none where they speak of nothing in particular."""
+        scores = {
+            predicate: sum(self._weight[word] for word in own.intersection(words))
+            for predicate, own in self._asking.items()
+        }
+        best = max(scores.values(), default=0.0)
+        least = max(_NEAREST * best, 1e-9)
+        return frozenset(predicate for predicate, score in scores.items() if score >= least)
+
+    def answers(self, predicates: Collection[str]) -> frozenset[str]:
+        return frozenset().union(*(self._answering.get(predicate, frozenset()) for predicate in predicates))
+
+    def questions(self, predicates: Collection[str]) -> frozenset[str]:
+        return frozenset().union(*(self._asking.get(predicate, frozenset()) for predicate in predicates))
+
+
+@lru_cache(maxsize=512)
+def _words_of(wordings: Wordings, predicate: str, fields: tuple[str, ...]) -> frozenset[str]:
+    texts = [text for field in fields for text in getattr(wordings, field)(predicate)]
+    return content_words(" ".join([*texts, wordings.noun(predicate)])) | wordings.head(predicate)
+
+
+@lru_cache(maxsize=512)
+def exam_words(wordings: Wordings, predicate: str) -> tuple[frozenset[str], ...]:
+    return tuple(content_words(wording) for wording in wordings.exam(predicate))
