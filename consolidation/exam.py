@@ -20,13 +20,10 @@ from agents.runtime.adapter import Adapter
 from agents.runtime.spec import ModelSpec
 from consolidation.curriculum import FACTS_PROMPT
 from consolidation.questions import KINDS, is_right
-from consolidation.recipe import current_recipe, recipe_adapters
+from consolidation.recipe import recipe_adapters
 from consolidation.stage import NightContext, Progress, StageResult
 from db.engine import Database
 from db.tables import ExamAnswer, Example
-from memory.facts import list_facts, sentence
-from memory.index import Index
-from memory.types import FactStatus
 
 if TYPE_CHECKING:
     from agents.runtime.lm import LanguageModel
@@ -40,7 +37,6 @@ ASKED: Mapping[str, Mapping[str, int]] = {
     "weights": dict.fromkeys(KINDS, 100_000),
     "both": _BESIDE,
 }
-N_RETRIEVED = 5
 SHORT_ANSWER = 24  # tokens; long values get LONG_ANSWER
 LONG_ANSWER = 48
 _LONG_EXPECTED = 12  # words of the model answer from which on it is long
@@ -59,7 +55,6 @@ GENERAL_PROMPTS = (
     "Why do leaves change colour in autumn?",
 )
 
-_HOLDING: tuple[FactStatus, ...] = ("current",)
 Logprobs = npt.NDArray[np.float32]
 
 
@@ -76,6 +71,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
+    fact_ids: tuple[str, ...] = ()
 class General:
     """How the base itself speaks: perplexity on neutral text, and log-probabilities of its own general replies."""
 
@@ -93,7 +89,10 @@ class Answered:
 
 
 def run(context: NightContext, progress: Progress) -> StageResult:
-    """Output: exam: {condition: numbers}. Runs again to the same answers."""
+    """Output: exam: {condition: numbers}; prompts: what they would cost without what is mastered, in tokens.
+
+    Runs again to the same answers.
+    """
     from agents.runtime.lm import LanguageModel
 
     questions = read_questions(context)
@@ -108,14 +107,25 @@ def run(context: NightContext, progress: Progress) -> StageResult:
     )
     model = LanguageModel.load(spec)
     vectors = vectors_of(context)
-    prompts = with_facts(context, asked_of("both", questions))
+    found = facts_for(context, {question.id: question.text for question in asked_of("both", questions)})
+    prompts = prompts_of(found)
     counter = Counter(progress, total)
     base = general(model)
     answered = ask(model, questions, "base", {}, counter)
     answered += ask(model, questions, "retrieval", prompts, counter)
     model.apply(vectors)
     answered += ask(model, questions, "weights", {}, counter)
-    answered += ask(model, questions, "both", prompts, counter)
+    known = mastered_with(context, [_examined(item) for item in answered if item.condition == "weights"])
+    spared = prompts_of(found, known)
+    is_trusted = context.tools.trust_weights
+    economy = Economy(
+        len(found),
+        n_tokens(model, prompts.values()),
+        n_tokens(model, spared.values()),
+        len(known),
+        is_trusted,
+    )
+    answered += ask(model, questions, "both", spared if is_trusted else prompts, counter)
     drift = drift_from(model, base)
     write_answers(context, answered)
     numbers = {
@@ -130,8 +140,13 @@ def run(context: NightContext, progress: Progress) -> StageResult:
         "answers": len(answered),
         "base_perplexity": round(base.perplexity, 3),
     }
-    return StageResult(counts={name: float(n) for name, n in counts.items()}, output={"exam": numbers})
+    return StageResult(
+        counts={name: float(n) for name, n in counts.items()},
+        output={"exam": numbers, "prompts": economy.as_json()},
+    )
 
+        "mastered": len(known),
+        "prompt_tokens_saved": economy.saved,
 
 def read_questions(context: NightContext) -> list[Asked]:
     return questions_of(context.database, context.run_id)
@@ -152,6 +167,7 @@ def questions_of(database: Database, run_id: str) -> list[Asked]:
             )
             for row in session.scalars(query)
         ]
+                fact_ids=tuple(row.meta.get("facts", ())),
 
 
 def asked_of(condition: str, questions: Sequence[Asked]) -> list[Asked]:
@@ -170,25 +186,6 @@ def vectors_of(context: NightContext) -> list[tuple[Adapter, float]]:
     vectors = recipe_adapters(context.home, recipe) if recipe else []
     trained = context.output("train").get("adapter")
     return [*vectors, (Adapter.load(context.home / trained), 1.0)] if trained else vectors
-
-
-def with_facts(context: NightContext, questions: Sequence[Asked]) -> dict[str, str]:
-    """Question id -> the question with the facts that retrieval finds for it; only facts that hold now."""
-    registry = context.tools.registry
-    facts = list_facts(context.database, context.space_id, registry, statuses=_HOLDING, clock=context.clock)
-    said = {fact.id: sentence(fact) for fact in facts}
-    index = Index.open(context.database, context.space_id, context.home, context.tools.embedder, registry)
-    try:
-        index.refresh()
-        prompts = {}
-        for question in questions:
-            hits = index.search(question.text, N_RETRIEVED, kinds=("fact",))
-            found = [said[hit.id] for hit in hits if hit.id in said]
-            lines = "\n".join(f"- {line}" for line in found) or "- nothing"
-            prompts[question.id] = FACTS_PROMPT.format(facts=lines, question=question.text)
-        return prompts
-    finally:
-        index.close()
 
 
 class Counter:
@@ -241,6 +238,13 @@ def neutral_texts() -> list[str]:
 def general(model: LanguageModel) -> General:
     """Measure the model before anything is put on."""
     conversations = [[{"role": "user", "content": prompt}] for prompt in GENERAL_PROMPTS]
+def _examined(item: Answered) -> Examined:
+    question = item.question
+    return Examined(
+        question.kind, question.fact_ids, question.text, question.accepted, item.answer, item.is_right
+    )
+
+
     replies = []
     for messages, reply in zip(conversations, model.answer(conversations, _KL_TOKENS), strict=True):
         prompt_ids = model.chat_ids(messages)

@@ -51,6 +51,7 @@ class NightPage:
     stages: Sequence[tuple[str, float, dict[str, float]]]
     exam: dict[str, dict[str, Any]]
     gate: Sequence[dict[str, Any]] = ()
+    prompts: Mapping[str, Any] = field(default_factory=dict)  # as consolidation.prompts.Economy
     decisions: Sequence[DecisionLine] = ()
     questions: Sequence[ExamLine] = ()
     loss: Mapping[str, Points] = field(default_factory=dict)  # kind of text -> loss by step
@@ -68,6 +69,7 @@ def render(page: NightPage) -> str:
         _head,
         _gate,
         _exam,
+        _prompts,
         _nights,
         _questions,
         _training,
@@ -149,6 +151,24 @@ def _asked(lines: Sequence[ExamLine]) -> str:
         ]
         rows.append((escape(line.kind), escape(line.question), escape(" | ".join(line.accepted)), *cells))
     return _table(("kind", "question", "accepted", *shown), rows, words=range(1, 3 + len(shown)))
+
+
+def _prompts(page: NightPage) -> str:
+    """What prompts cost with every fact that is found, and without those that the weights have mastered."""
+    if not page.prompts.get("tokens"):
+        return ""
+    every, spared, n = (page.prompts[name] for name in ("tokens", "tokens_spared", "questions"))
+    used = (
+        "left out of prompts" if page.prompts["trusted"] else "still in prompts; memory.trust_weights is off"
+    )
+    rows = [
+        ("with every fact that is found", f"{every}", f"{every / n:.0f}"),
+        ("without those that are mastered", f"{spared}", f"{spared / n:.0f}"),
+        ("saved", f"{every - spared} ({1 - spared / every:.0%})", f"{(every - spared) / n:.0f}"),
+    ]
+    note = f"<p class='soft'>Mastered by the weights: {page.prompts['mastered']} facts, {used}.</p>"
+    table = _table((f"prompts of {n} questions", "tokens", "each"), rows, numeric=(1, 2))
+    return f"<h2>Prompts</h2>{table}{note}"
 
 
 def _nights(page: NightPage) -> str:

@@ -125,6 +125,7 @@ def gather(night: Night) -> NightPage:
         stages=[(row.name, row.seconds, row.counts) for row in records.values() if row.status == "done"],
         exam=exam or {},
         gate=published.get("gate", ()),
+        prompts=(records["exam"].output.get("prompts") or {}) if "exam" in records else {},
         decisions=_decisions(night),
         questions=_questions(night),
         loss={LOSSES.get(key, key): points for key, points in curves.items() if key.startswith("loss_")},

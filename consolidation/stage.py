@@ -157,6 +157,7 @@ class NightTools:
     withhold: Withhold | None = None  # messages that nobody reads: orders to machines, what is left out
     leave_out: frozenset[str] = frozenset()  # kinds of memory.sensitive that are not trained on
     digester: Digester | None = None  # without it the night chooses the lines of a digest by itself
+    trust_weights: bool = False  # leave out of prompts what consolidation.mastery finds
 
 
 @dataclass(frozen=True, slots=True)

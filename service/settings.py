@@ -55,6 +55,13 @@ class PrivacySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class MemorySettings:
+    """How graph and weights work together (docs/adr/0029)."""
+
+    trust_weights: bool = False  # leave facts that the weights have mastered out of prompts
+
+
+@dataclass(frozen=True, slots=True)
 class ServeSettings:
     host: str = "127.0.0.1"
     port: int = 7777
@@ -74,6 +81,7 @@ class Settings:
     keeper: str = "Keeper"  # in whose name a fact is stated by hand where nobody is named
     backend: BackendSettings = field(default_factory=BackendSettings)
     privacy: PrivacySettings = field(default_factory=PrivacySettings)
+    memory: MemorySettings = field(default_factory=MemorySettings)
     serve: ServeSettings = field(default_factory=ServeSettings)
     night: NightSettings = field(default_factory=NightSettings)
 
@@ -87,6 +95,7 @@ _T = TypeVar(
     Settings,
     BackendSettings,
     PrivacySettings,
+    MemorySettings,
     ServeSettings,
     NightSettings,
     SalienceWeights,
@@ -131,6 +140,7 @@ _OWN_VARIABLES = {"SLOWWAVE_HOME", "SLOWWAVE_TOKEN", "SLOWWAVE_READOUT_VECTORS",
 _TABLES = (
     BackendSettings,
     PrivacySettings,
+    MemorySettings,
     ServeSettings,
     NightSettings,
     SalienceWeights,

@@ -220,6 +220,7 @@ class Services:
             leave_out=frozenset(self.settings.privacy.leave_out),
             entailer=self.entailer,
             referee=self.referee,
+            trust_weights=self.settings.memory.trust_weights,
         )
 
     # What the entrances do
@@ -538,4 +539,5 @@ class Services:
             model_spec=self.model_spec(),
             clock=self.clock,
         )
-        return Session.open(tools, self.person(person), self.person(as_person), SessionSettings(**options))
+        settings = SessionSettings(trust_weights=self.settings.memory.trust_weights, **options)
+        return Session.open(tools, self.person(person), self.person(as_person), settings)

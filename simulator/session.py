@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents.turns import Persona, Turn, turn_messages
+from consolidation.mastery import Mastered, serving_mastery
 from db.engine import Database
 from memory import consent, constitutions
 from memory.ask import ask
@@ -56,12 +57,16 @@ class SimulatorTools:
 
 @dataclass(frozen=True, slots=True)
 class SpokenTurn:
-    """What the persona said, what it rested on and how it read. `readouts`: standard deviations of neutral text."""
+    """What the persona said, what it rested on and how it read. `readouts`: standard deviations of neutral text.
+
+    `left_to_weights`: ids of those of the facts that the prompt did not hold, because the weights know them.
+    """
 
     reply: str
     facts: tuple[Fact, ...]
     readouts: dict[str, float]
     recipe: str | None
+    left_to_weights: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -69,6 +74,7 @@ class SpokenTurn:
             "facts": [fact_json(fact) for fact in self.facts],
             "readouts": {concept: round(value, 3) for concept, value in self.readouts.items()},
             "recipe": self.recipe,
+            "left_to_weights": list(self.left_to_weights),
         }
 
 
@@ -78,6 +84,7 @@ class SessionSettings:
     max_new_tokens: int = 60
     seed: int | None = None
     use_weights: bool = True
+    trust_weights: bool = False  # leave out of the prompt what the weights have mastered
 
 
 @dataclass(slots=True)
@@ -92,6 +99,7 @@ class Session:
     model: LanguageModel
     recipe: str | None
     readout: Readout | None
+    mastered: Mastered = field(default_factory=Mastered)  # by the weights that were loaded
     turns: list[Turn] = field(default_factory=list)
     last: SpokenTurn | None = None
 
@@ -121,6 +129,7 @@ class Session:
             model=model,
             recipe=recipe.sha256 if recipe else None,
             readout=current_readout(tools.database, tools.space_id, tools.home, model.base_hash),
+            mastered=_mastered(tools) if recipe and settings.trust_weights else Mastered(),
             turns=_recent_turns(tools, person, partner),
         )
 
@@ -141,14 +150,16 @@ class Session:
         turns = list(self.turns)
         if text and not autocomplete:
             turns.append(Turn(self.partner.name, text))
+        needed = [fact for fact in facts if not self.mastered.covers(fact)]
         pieces: list[str] = []
-        for piece in self._speak(turns, facts, prefix=text if autocomplete else ""):
+        for piece in self._speak(turns, needed, prefix=text if autocomplete else ""):
             pieces.append(piece)
             yield piece
         reply = "".join(pieces).strip()
         said = f"{text} {reply}".strip() if autocomplete else reply
         self._write_back(text if not autocomplete else "", said)
-        self.last = SpokenTurn(reply, tuple(facts), self._read(said), self.recipe)
+        spared = tuple(fact.id for fact in facts if fact not in needed)
+        self.last = SpokenTurn(reply, tuple(facts), self._read(said), self.recipe, spared)
 
     def known_facts(self, text: str) -> list[Fact]:
         """Facts that bear on what was said and that the person can know, the best first."""
@@ -224,6 +235,10 @@ class Session:
 
     def _last_said(self) -> str:
         return next((turn.text for turn in reversed(self.turns) if turn.speaker == self.partner.name), "")
+
+
+def _mastered(tools: SimulatorTools) -> Mastered:
+    return serving_mastery(tools.database, tools.space_id, tools.home, tools.registry, clock=tools.clock)
 
 
 def _is_relevant(hit: Hit) -> bool:

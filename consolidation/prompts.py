@@ -1,0 +1,87 @@
+"""Prompts that hold what retrieval finds, with or without what the weights have mastered, and what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from consolidation.curriculum import FACTS_PROMPT
+from consolidation.mastery import Mastered
+from consolidation.stage import NightContext
+from memory.facts import list_facts, sentence
+from memory.index import Index
+from memory.types import Fact, FactStatus
+
+if TYPE_CHECKING:
+    from agents.runtime.lm import LanguageModel
+
+N_RETRIEVED = 5
+_HOLDING: tuple[FactStatus, ...] = ("current",)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A question and the facts that retrieval finds for it, the best first."""
+
+    question: str
+    facts: tuple[Fact, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Economy:
+    """What the exam's prompts cost in the model's tokens: with all facts, and without the mastered ones."""
+
+    n_questions: int
+    tokens: int
+    tokens_spared: int
+    n_mastered: int
+    is_trusted: bool
+
+    @property
+    def saved(self) -> int:
+        return self.tokens - self.tokens_spared
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "questions": self.n_questions,
+            "tokens": self.tokens,
+            "tokens_spared": self.tokens_spared,
+            "mastered": self.n_mastered,
+            "trusted": self.is_trusted,
+        }
+
+
+def facts_for(context: NightContext, questions: Mapping[str, str]) -> dict[str, Found]:
+    """What is found for each question, by its id; only facts that hold now."""
+    registry = context.tools.registry
+    facts = list_facts(context.database, context.space_id, registry, statuses=_HOLDING, clock=context.clock)
+    holding = {fact.id: fact for fact in facts}
+    index = Index.open(context.database, context.space_id, context.home, context.tools.embedder, registry)
+    try:
+        index.refresh()
+        found = {}
+        for question_id, text in questions.items():
+            hits = index.search(text, N_RETRIEVED, kinds=("fact",))
+            found[question_id] = Found(text, tuple(holding[hit.id] for hit in hits if hit.id in holding))
+        return found
+    finally:
+        index.close()
+
+
+def prompts_of(found: Mapping[str, Found], mastered: Mastered | None = None) -> dict[str, str]:
+    """Each question with its facts, but for those that are mastered. Where all of them are, the question alone."""
+    return {question_id: _prompt(item, mastered or Mastered()) for question_id, item in found.items()}
+
+
+def _prompt(found: Found, mastered: Mastered) -> str:
+    needed = [fact for fact in found.facts if not mastered.covers(fact)]
+    if found.facts and not needed:
+        return found.question
+    lines = "\n".join(f"- {sentence(fact)}" for fact in needed) or "- nothing"
+    return FACTS_PROMPT.format(facts=lines, question=found.question)
+
+
+def n_tokens(model: LanguageModel, prompts: Iterable[str]) -> int:
+    """What the model reads before it answers, template and all."""
+    return sum(len(model.chat_ids([{"role": "user", "content": prompt}])) for prompt in prompts)
