@@ -18,9 +18,10 @@ from sqlalchemy import delete, select
 
 from agents.runtime.adapter import Adapter
 from agents.runtime.spec import ModelSpec
-from consolidation.curriculum import FACTS_PROMPT
+from consolidation.mastery import Examined, mastered_with
+from consolidation.prompts import Economy, facts_for, n_tokens, prompts_of
 from consolidation.questions import KINDS, is_right
-from consolidation.recipe import recipe_adapters
+from consolidation.recipe import current_recipe, recipe_adapters
 from consolidation.stage import NightContext, Progress, StageResult
 from db.engine import Database
 from db.tables import ExamAnswer, Example
@@ -68,10 +69,10 @@ class Asked:
     is_long: bool
     accepted: tuple[str, ...]
     forbidden: tuple[str, ...]
+    fact_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-    fact_ids: tuple[str, ...] = ()
 class General:
     """How the base itself speaks: perplexity on neutral text, and log-probabilities of its own general replies."""
 
@@ -139,14 +140,14 @@ def run(context: NightContext, progress: Progress) -> StageResult:
         "questions": len(questions),
         "answers": len(answered),
         "base_perplexity": round(base.perplexity, 3),
+        "mastered": len(known),
+        "prompt_tokens_saved": economy.saved,
     }
     return StageResult(
         counts={name: float(n) for name, n in counts.items()},
         output={"exam": numbers, "prompts": economy.as_json()},
     )
 
-        "mastered": len(known),
-        "prompt_tokens_saved": economy.saved,
 
 def read_questions(context: NightContext) -> list[Asked]:
     return questions_of(context.database, context.run_id)
@@ -164,10 +165,10 @@ def questions_of(database: Database, run_id: str) -> list[Asked]:
                 is_long=len(str(row.messages[-1]["content"]).split()) >= _LONG_EXPECTED,
                 accepted=tuple(row.accepted),
                 forbidden=tuple(row.meta.get("forbidden", ())),
+                fact_ids=tuple(row.meta.get("facts", ())),
             )
             for row in session.scalars(query)
         ]
-                fact_ids=tuple(row.meta.get("facts", ())),
 
 
 def asked_of(condition: str, questions: Sequence[Asked]) -> list[Asked]:
@@ -230,6 +231,13 @@ def marked(question: Asked, condition: str, answer: str) -> Answered:
     return Answered(question, condition, answer, right)
 
 
+def _examined(item: Answered) -> Examined:
+    question = item.question
+    return Examined(
+        question.kind, question.fact_ids, question.text, question.accepted, item.answer, item.is_right
+    )
+
+
 def neutral_texts() -> list[str]:
     text = Path(__file__).with_name("neutral.txt").read_text(encoding="utf-8")
     return [paragraph.strip() for paragraph in text.split("\n\n") if paragraph.strip()]
@@ -238,13 +246,6 @@ def neutral_texts() -> list[str]:
 def general(model: LanguageModel) -> General:
     """Measure the model before anything is put on."""
     conversations = [[{"role": "user", "content": prompt}] for prompt in GENERAL_PROMPTS]
-def _examined(item: Answered) -> Examined:
-    question = item.question
-    return Examined(
-        question.kind, question.fact_ids, question.text, question.accepted, item.answer, item.is_right
-    )
-
-
     replies = []
     for messages, reply in zip(conversations, model.answer(conversations, _KL_TOKENS), strict=True):
         prompt_ids = model.chat_ids(messages)
