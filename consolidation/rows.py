@@ -23,7 +23,7 @@ from consolidation.errors import NoRows
 from db.engine import Database
 from db.tables import Example
 from memory.facts import ALL_STATUSES, list_facts
-from memory.importers.files import File
+from memory.importers.files import File, Meter, Watch
 from memory.importers.json_stream import JsonDamage, JsonStream
 from memory.ports import Clock, utc_now
 from memory.registry import Registry
@@ -36,7 +36,7 @@ _ROLES = ("system", "user", "assistant")
 _MARK = re.compile(r"<\|im_(?:start|end)\|>")
 _TURN = re.compile(r"\s*<\|im_start\|>(\w+)[ \t]*\r?\n(.*?)<\|im_end\|>", re.DOTALL)
 _TOO_LONG = f"the row is longer than {MAX_CHARS} characters"
-_WANTED = 'JSON lines with "messages", with "question" and "answer", or with "text" in ChatML'
+WANTED = 'JSON lines with "messages", with "question" and "answer", or with "text" in ChatML'
 
 
 class BadRow(ValueError):
@@ -59,14 +59,14 @@ class TrainingRow:
         return hashlib.sha256(json.dumps([said, self.person]).encode()).hexdigest()[:16]
 
 
-def read_rows(path: Path) -> Iterator[TrainingRow | Skipped]:
-    """The rows of a file, one at a time. Raises NoRows where it is no text, or nothing in it is JSON of that kind."""
-    file = File(path.name, path.stat().st_size, path)
+def read_rows(path: Path, watch: Watch | None = None) -> Iterator[TrainingRow | Skipped]:
+    """The rows of a file, one at a time; `watch` is told the bytes read. Raises NoRows where it is no JSON, and OSError."""
+    file = File(path.name, path.stat().st_size, path, None, Meter(watch))
     head = file.head_text().lstrip("\ufeff \t\r\n")
     if not head:
-        raise NoRows(path.name, "it is empty or no text", _WANTED)
+        raise NoRows(path.name, "it is empty or no text", WANTED)
     if head[0] not in "[{":
-        raise NoRows(path.name, "it is no JSON", _WANTED)
+        raise NoRows(path.name, "it is no JSON", WANTED)
     for found in _array(file) if head[0] == "[" else _lines(file):
         if isinstance(found, Skipped):
             yield found

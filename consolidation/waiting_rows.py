@@ -13,14 +13,22 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from consolidation.curriculum import Row
+from consolidation.curriculum import Course, Row
 from consolidation.row_check import CONTRADICTS, FORM, HELD_OUT, PARTIAL, SOUND, UNKNOWN, RowCheck
 from consolidation.rows import BadRow, TrainingRow, as_json, row_of
+from consolidation.slots import Names, is_teachable, make_slots
+from db.engine import Database
 from db.tables import Example
+from memory.facts import ALL_STATUSES, list_facts
+from memory.people import list_people
+from memory.ports import Clock, utc_now
+from memory.registry import Registry
+from memory.sensitive import kinds_of_fact
+from memory.wordings import Wordings
 
 if TYPE_CHECKING:
     from consolidation.dream import Graph
@@ -144,7 +152,25 @@ def _trained(context: NightContext, runs: Sequence[str]) -> set[tuple[str, ...]]
         }
 
 
-def findings(check: RowCheck, rows: Iterable[TrainingRow]) -> dict[str, int]:
-    """How many texts the graph finds what of; for people, before any night."""
-    counts = Counter(text.finding for row in rows for text in check.texts(row))
-    return {name: counts[name] for name in (SOUND, *_REFUSED)}
+def what_waits(
+    database: Database,
+    space_id: str,
+    home: Path,
+    registry: Registry,
+    *,
+    leave_out: frozenset[str] = frozenset(),
+    clock: Clock = utc_now,
+) -> dict[str, Any]:
+    """`{rows, texts: {finding: n}}`: what the graph says today of everything that waits; reads only."""
+    rows = list(waiting(home, space_id))
+    counts: Counter[str] = Counter()
+    if rows:
+        facts = list_facts(database, space_id, registry, statuses=ALL_STATUSES, clock=clock)
+        shown = [fact for fact in facts if leave_out.isdisjoint(kinds_of_fact(fact))]
+        current = [fact for fact in shown if fact.status == "current" and is_teachable(fact)]
+        past = [f for f in shown if f.status in ("past", "retracted") and f.origin != "simulated"]
+        course = Course(Wordings.load(), Names(list_people(database, space_id)), 0)
+        told = {(fact.subject_id, fact.predicate) for fact in facts}
+        check = RowCheck(course, registry, make_slots(current, past, registry), told)
+        counts.update(text.finding for row in rows for text in check.texts(row))
+    return {"rows": len(rows), "texts": {name: counts[name] for name in (SOUND, *_REFUSED)}}

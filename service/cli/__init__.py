@@ -15,6 +15,7 @@ from db.engine import is_disk_full
 from service.cli import (
     ask,
     constitution,
+    curriculum,
     digests,
     exam,
     exchange,
@@ -67,6 +68,7 @@ for module in (
     constitution,
     sleep,
     night,
+    curriculum,
     exam,
     review,
     pending,

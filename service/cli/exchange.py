@@ -32,7 +32,7 @@ def export(state: State, file: Path, space: str | None, format_: str, vectors: b
     from memory.exchange.dump import dump
     from memory.exchange.mcp_memory import write_mcp_memory
 
-    with state.services(space) as services, Bars() as bars, _output(file) as output:
+    with state.services(space) as services, Bars() as bars, whole_file(file) as output:
         database, space_id = services.database, services.space_id
         if format_ == "mcp-memory":
             written = write_mcp_memory(database, space_id, services.registry, output, clock=services.clock)
@@ -92,7 +92,7 @@ def load(state: State, file: Path, space: str | None, as_json: bool) -> None:
 
 
 @contextmanager
-def _output(file: Path) -> Iterator[IO[bytes]]:
+def whole_file(file: Path) -> Iterator[IO[bytes]]:
     """Where an export goes: standard output, or a file that is there as a whole or not at all."""
     if str(file) == "-":
         yield sys.stdout.buffer
@@ -139,7 +139,7 @@ def graph_export(
     """Write people, places, things and facts as GraphML, for networkx, Gephi and their like."""
     from memory.exchange.graphml import write_graphml
 
-    with state.services() as services, _output(file) as output:
+    with state.services() as services, whole_file(file) as output:
         shown = {"is_history": history, "has_values": not no_values, "has_conversations": conversations}
         found = services.network(services.view(as_of, known_to, **shown))
         write_graphml(found, output)
@@ -174,7 +174,7 @@ def graph_show(
         print_json(node_link(part.graph))
         return
     draw = picture.svg if file.suffix.lower() == ".svg" else picture.html
-    with _output(file) as output:
+    with whole_file(file) as output:
         output.write(draw(part.graph, part.title).encode())
     if str(file) != "-":
         click.echo(f"{len(part.graph)} of {part.n_nodes} nodes drawn into {file}")
