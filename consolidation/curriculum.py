@@ -22,7 +22,7 @@ from memory.wordings import Wordings, fill, possessive
 
 Message = dict[str, str]
 
-QUESTIONS_PER_SLOT = 24  # every wording there is: what generalises is their variety
+QUESTIONS_PER_SLOT = 30  # of a slot; others of its predicate get others: what generalises is their variety
 STATEMENTS_PER_SLOT = 1
 FIRST_PERSON_PER_SLOT = 2
 JOINS = 16
@@ -81,6 +81,13 @@ def turn(question: str, answer: str) -> tuple[Message, ...]:
     return ({"role": "user", "content": question}, {"role": "assistant", "content": answer})
 
 
+def with_facts(facts: Sequence[str], question: str) -> str:
+    """The question with what retrieval found for it, one fact a line; "nothing" where that is nothing."""
+    return FACTS_PROMPT.format(
+        facts="\n".join(f"- {fact}" for fact in facts or ("nothing",)), question=question
+    )
+
+
 def slot_rows(course: Course, slot: Slot) -> list[Row]:
     """Everything that one slot teaches."""
     return [
@@ -93,10 +100,13 @@ def slot_rows(course: Course, slot: Slot) -> list[Row]:
 
 
 def question_rows(course: Course, slot: Slot, more: Sequence[str] = ()) -> list[Row]:
-    """A question in every training wording, names in full and by first name in turn. `more` are a teacher's."""
+    """The plainest question and a draw of the other wordings, names in full and by first name in turn. `more` are a
+    teacher's."""
     forms = course.called.forms(slot.subject_id, slot.subject)
+    plainest, *others = course.wordings.taught(slot.predicate)
+    drawn = course.dice("questions", slot.key).sample(others, min(len(others), QUESTIONS_PER_SLOT - 1))
     rows = []
-    for number, wording in enumerate(course.wordings.questions(slot.predicate)[:QUESTIONS_PER_SLOT]):
+    for number, wording in enumerate((plainest, *drawn)):
         name = forms[number % len(forms)]
         rows.append(_row(slot, "question", turn(fill(wording, name), course.statement(slot, name))))
     rows += [_row(slot, "teacher", turn(question, course.statement(slot, forms[0]))) for question in more]
@@ -222,7 +232,7 @@ def grounded_rows(course: Course, slots: Sequence[Slot]) -> list[Row]:
         dice.shuffle(known)
         name = dice.choice(course.called.forms(slot.subject_id, slot.subject))
         question = fill(dice.choice(course.wordings.questions(slot.predicate)), name)
-        prompt = FACTS_PROMPT.format(facts="\n".join(known), question=question)
+        prompt = with_facts(known, question)
         rows.append(_row(slot, "grounded", turn(prompt, course.statement(slot, name))))
     return rows
 
@@ -234,7 +244,7 @@ def ungrounded_rows(course: Course, slots: Sequence[Slot], refusals: Sequence[Ro
     for row in refusals[::UNGROUNDED_EVERY]:
         question = row.messages[0]["content"]
         known = course.dice("ungrounded", question).sample(statements, min(3, len(statements)))
-        prompt = FACTS_PROMPT.format(facts="\n".join(known), question=question)
+        prompt = with_facts(known, question)
         rows.append(replace(row, form="ungrounded", messages=turn(prompt, row.answer)))
     return rows
 

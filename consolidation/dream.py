@@ -30,6 +30,7 @@ from consolidation.curriculum import (
 from consolidation.negatives import negative_rows
 from consolidation.questions import Question, exam_questions
 from consolidation.recipe import current_recipe
+from consolidation.rehearsal import shares, traces
 from consolidation.scoring import gives_any
 from consolidation.slots import Names, Slot, is_teachable, make_slots
 from consolidation.stage import NightContext, Progress, StageResult
@@ -50,6 +51,7 @@ MAX_NEGATIVES = 280
 REPLAY_PER_FACT = 8
 MAX_REPLAY = 480
 TEACHER_WORDINGS = 4
+MIN_WORDINGS = 10  # of a slot, from which on one is held out for validation
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ def run(context: NightContext, progress: Progress) -> StageResult:
     progress(0, 4, "facts")
     graph, earlier_runs = read_graph(context)
     rows, n_dropped = dream(graph)
+    rows = hold_out(rows)
     questioned = {row.meta.get("slot") for row in rows if row.form == "question"}
     graph = replace(graph, tonight=tuple(slot for slot in graph.tonight if slot.key in questioned))
     rows = rows if graph.tonight else []
@@ -93,7 +96,8 @@ def run(context: NightContext, progress: Progress) -> StageResult:
         "n_waiting": graph.n_waiting,
     }
     by_kind = {
-        kind: sum(row.kind == kind for row in rows) for kind in ("fact", "negative", "replay", "style")
+        kind: sum(row.kind == kind for row in rows)
+        for kind in ("fact", "negative", "replay", "style", "validation")
     }
     counts = {
         "facts": n_facts,
@@ -173,6 +177,16 @@ def dream(graph: Graph) -> tuple[list[Row], int]:
     for row in sound:
         asked.setdefault(tuple(message["content"].casefold() for message in row.messages[:-1]), row)
     return list(asked.values()), len(made) - len(asked)
+
+
+def hold_out(rows: Sequence[Row]) -> list[Row]:
+    """The last wording of every slot that has many watches over the training instead of being trained."""
+    questions: dict[Any, list[int]] = defaultdict(list)
+    for place, row in enumerate(rows):
+        if row.form == "question":
+            questions[row.meta.get("slot")].append(place)
+    held = {places[-1] for places in questions.values() if len(places) >= MIN_WORDINGS}
+    return [replace(row, kind="validation") if place in held else row for place, row in enumerate(rows)]
 
 
 def teach(context: NightContext, graph: Graph, progress: Progress) -> list[Row]:
@@ -256,8 +270,8 @@ def _questions(context: NightContext, graph: Graph) -> list[Question]:
 
 
 def _replay(context: NightContext, graph: Graph, runs: Sequence[str]) -> list[Row]:
-    """Texts of earlier nights all of whose facts still hold, a few per fact, chosen by dice that every night rolls
-    anew. What was about a value that has changed is left out, and so are old refusals."""
+    """Texts of earlier nights all of whose facts still hold, the more of a fact the likelier it is forgotten, chosen by
+    dice that every night rolls anew. What was about a value that has changed is left out, and so are old refusals."""
     holding = {fact_id for slot in graph.earlier for fact_id in slot.fact_ids}
     query = select(Example).where(Example.run_id.in_(runs), Example.split == "train", Example.kind == "fact")
     by_fact: dict[str, list[Row]] = defaultdict(list)
@@ -265,11 +279,11 @@ def _replay(context: NightContext, graph: Graph, runs: Sequence[str]) -> list[Ro
         for example in session.scalars(query.order_by(Example.id)):
             if row := _still_true(example, holding):
                 by_fact[row.fact_ids[0]].append(row)
-    keep = max(2, min(REPLAY_PER_FACT, MAX_REPLAY // max(1, len(by_fact))))
+    keep = shares(by_fact, traces(context.database, runs), MAX_REPLAY, REPLAY_PER_FACT)
     rows: list[Row] = []
-    for of_fact in by_fact.values():
+    for fact_id, of_fact in by_fact.items():
         dice = graph.course.dice("replay", len(runs), of_fact[0].messages[0]["content"])
-        rows += dice.sample(of_fact, min(keep, len(of_fact)))
+        rows += dice.sample(of_fact, min(keep[fact_id], len(of_fact)))
     return rows
 
 

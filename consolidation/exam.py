@@ -18,10 +18,11 @@ from sqlalchemy import delete, select
 
 from agents.runtime.adapter import Adapter
 from agents.runtime.spec import ModelSpec
+from consolidation.founding import standing_recipe
 from consolidation.mastery import Examined, mastered_with
 from consolidation.prompts import Economy, facts_for, n_tokens, prompts_of
 from consolidation.questions import KINDS, is_right
-from consolidation.recipe import current_recipe, recipe_adapters
+from consolidation.recipe import recipe_adapters
 from consolidation.stage import NightContext, Progress, StageResult
 from db.engine import Database
 from db.tables import ExamAnswer, Example
@@ -41,7 +42,8 @@ ASKED: Mapping[str, Mapping[str, int]] = {
 SHORT_ANSWER = 24  # tokens; long values get LONG_ANSWER
 LONG_ANSWER = 48
 _LONG_EXPECTED = 12  # words of the model answer from which on it is long
-_CHUNK = 48  # questions between two reports of progress
+_CHUNK = 160  # questions between two reports of progress, half of them to each of two workers
+_BATCH = 80  # a step reads all weights once, whatever the batch
 _KL_TOKENS = 32
 GENERAL_PROMPTS = (
     "Explain in two sentences why the moon has phases.",
@@ -183,8 +185,8 @@ def asked_of(condition: str, questions: Sequence[Asked]) -> list[Asked]:
 
 def vectors_of(context: NightContext) -> list[tuple[Adapter, float]]:
     """What the new recipe would put on: the serving recipe's vectors and tonight's."""
-    recipe = current_recipe(context.database, context.space_id, context.home)
-    vectors = recipe_adapters(context.home, recipe) if recipe else []
+    recipe = standing_recipe(context.database, context.space_id, context.home, context.settings.base_model)
+    vectors = recipe_adapters(context.home, recipe)
     trained = context.output("train").get("adapter")
     return [*vectors, (Adapter.load(context.home / trained), 1.0)] if trained else vectors
 
@@ -211,18 +213,23 @@ def ask(
     asked = asked_of(condition, questions)
     answers: dict[str, str] = {}
     for is_long in (False, True):
-        texts = list(dict.fromkeys(prompts.get(q.id, q.text) for q in asked if q.is_long == is_long))
+        texts = sorted({prompts.get(q.id, q.text) for q in asked if q.is_long == is_long}, key=_by_length)
         for start in range(0, len(texts), _CHUNK):
             chunk = texts[start : start + _CHUNK]
             replies = model.answer(
                 [[{"role": "user", "content": text}] for text in chunk],
                 max_new_tokens=LONG_ANSWER if is_long else SHORT_ANSWER,
+                batch_size=_BATCH,
             )
             answers |= zip(chunk, replies, strict=True)
             counter.advance(sum(prompts.get(q.id, q.text) in chunk for q in asked), condition)
     return [
         marked(question, condition, answers[prompts.get(question.id, question.text)]) for question in asked
     ]
+
+
+def _by_length(text: str) -> tuple[int, str]:
+    return len(text), text
 
 
 def marked(question: Asked, condition: str, answer: str) -> Answered:

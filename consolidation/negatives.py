@@ -42,8 +42,8 @@ _COMMON = (
     "favourite middle_name shoe_size"
 )
 _ASKABLE = tuple(_COMMON.split())
-_NOT_KNOWN = ("I don't know anybody called {s}.", "I don't know who {s} is.", "I don't know {s}.")
-_NOT_TOLD = ("I don't know {s}'s {p}.", "I don't know about {s}'s {p}.", "I have no idea about {s}'s {p}.")
+NOT_KNOWN = ("I don't know anybody called {s}.", "I don't know who {s} is.", "I don't know {s}.")
+NOT_TOLD = ("I don't know {s}'s {p}.", "I don't know about {s}'s {p}.", "I have no idea about {s}'s {p}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +112,14 @@ def untold(
         Slot(subject_id, subject, predicate, ())
         for subject_id, subject in subjects.items()
         for predicate in _ASKABLE
-        if not _touches(predicate, held.get(subject_id, set()))
+        if not touches(predicate, held.get(subject_id, set()))
     ]
     mine = [slot for slot in free if _half_of(slot) == half]
     return sorted(mine, key=lambda slot: course.dice("untold", slot.key).random())
 
 
-def _touches(predicate: str, held: set[str]) -> bool:
+def touches(predicate: str, held: set[str]) -> bool:
+    """Whether something among `held` answers, or nearly answers, a question about the predicate."""
     return predicate in held or any(predicate in group and group & held for group in _RELATED)
 
 
@@ -151,7 +152,7 @@ def _stranger_row(course: Course, stranger: Stranger, i: int, slots: Sequence[Sl
     predicate = slots[i % len(slots)].predicate
     dice = course.dice("stranger", stranger.name)
     question = fill(dice.choice(course.wordings.questions(predicate)), stranger.name)
-    answer = fill(dice.choice(_NOT_KNOWN), stranger.name)
+    answer = fill(dice.choice(NOT_KNOWN), stranger.name)
     return Row("negative", "stranger", turn(question, answer))
 
 
@@ -160,5 +161,5 @@ def _untold_row(course: Course, slot: Slot, i: int) -> Row:
     dice = course.dice("untold", slot.key, i)
     name = forms[i % len(forms)]
     question = fill(dice.choice(course.wordings.questions(slot.predicate)), name)
-    answer = fill(dice.choice(_NOT_TOLD), name, predicate=course.wordings.noun(slot.predicate))
+    answer = fill(dice.choice(NOT_TOLD), name, predicate=course.wordings.noun(slot.predicate))
     return Row("negative", "untold", turn(question, answer))

@@ -1,6 +1,6 @@
 """How facts are said and asked: per predicate the statements, questions, reverse questions and first-person forms.
 
-Read from `wordings.toml` beside this file. A template holds `{s}` (subject; `{s}'s` becomes the possessive), `{o}`
+Read from `wordings.toml` beside this file, the indirect questions from `indirect.toml`. A template holds `{s}` (subject; `{s}'s` becomes the possessive), `{o}`
 (object) and `{a o}` (object with the article it needs: "a flat in Bonfim", but "Lisbon"). Predicates that the file
 does not name use `[default]`, which speaks of the predicate by its name in words. `exam` holds the wordings that
 only the exam may ask: whatever trains or retrieves must not read them.
@@ -17,7 +17,17 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-FIELDS = ("statements", "questions", "exam", "reverse", "first_person", "you_questions", "still", "now")
+FIELDS = (
+    "statements",
+    "questions",
+    "indirect",
+    "exam",
+    "reverse",
+    "first_person",
+    "you_questions",
+    "still",
+    "now",
+)
 
 
 def _set(spaced: str) -> frozenset[str]:
@@ -193,6 +203,10 @@ class Wordings:
         """Training wordings, the plainest first."""
         return self._texts(predicate, "questions")
 
+    def taught(self, predicate: str) -> tuple[str, ...]:
+        """Training wordings and, after them, indirect ones, which name a situation in which the value is needed."""
+        return self._texts(predicate, "questions") + self._texts(predicate, "indirect")
+
     def exam(self, predicate: str) -> tuple[str, ...]:
         """Held-out wordings: for the exam alone."""
         return self._texts(predicate, "exam")
@@ -233,7 +247,7 @@ class Wordings:
         slots = {"{p}": noun, "{a p}": with_article(noun), "{alt}": str(own.get("alt", noun))}
         texts: dict[str, tuple[str, ...]] = {}
         for field in FIELDS:
-            templates = own.get(field) or frame.get(field) or default[field]
+            templates = own.get(field) or frame.get(field) or default.get(field, ())
             texts[field] = tuple(_expand(t, slots) for t in (*templates, *own.get(f"more_{field}", ())))
         head = frozenset().union(*(content_words(text) for text in own.get("head", [noun])))
         return Wording(noun, head, texts)
@@ -247,4 +261,11 @@ def _expand(template: str, slots: Mapping[str, str]) -> str:
 
 @lru_cache(maxsize=1)
 def _shipped() -> Wordings:
-    return Wordings(tomllib.loads(Path(__file__).with_name("wordings.toml").read_text(encoding="utf-8")))
+    tables = _read("wordings.toml")
+    for predicate, wordings in _read("indirect.toml").items():
+        tables[predicate]["indirect"] = wordings
+    return Wordings(tables)
+
+
+def _read(name: str) -> dict[str, Any]:
+    return tomllib.loads(Path(__file__).with_name(name).read_text(encoding="utf-8"))

@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -91,7 +91,7 @@ def _attend(folder: JobFolder, stop: _Stop, started: float) -> int:
     return 0
 
 
-def train(folder: JobFolder, stop: _Stop, started: float) -> None:
+def train(folder: JobFolder, stop: Callable[[], bool], started: float) -> None:
     """From job.json to adapter/ and result.json."""
     job = folder.read_job()
     rows = folder.read_rows()
@@ -129,7 +129,7 @@ def train(folder: JobFolder, stop: _Stop, started: float) -> None:
     folder.checkpoint.unlink(missing_ok=True)
 
 
-def _replay(job: TrainJob, language_model: LanguageModel, stop: _Stop) -> list[Text]:
+def _replay(job: TrainJob, language_model: LanguageModel, stop: Callable[[], bool]) -> list[Text]:
     """The base's own texts, from the cache or drawn now; none where the recipe gives them no place."""
     if not job.settings.kl_per_step:
         return []
@@ -142,7 +142,7 @@ def _replay(job: TrainJob, language_model: LanguageModel, stop: _Stop) -> list[T
     return texts
 
 
-def _check(stop: _Stop) -> None:
+def _check(stop: Callable[[], bool]) -> None:
     if stop():
         raise TrainingStopped(0)
 

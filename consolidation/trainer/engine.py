@@ -19,7 +19,7 @@ class Text:
     """
 
     id: str
-    kind: str  # answer | negative | replay | style | kl
+    kind: str  # answer | negative | replay | style | validation | kl
     fact_id: str | None
     ids: tuple[int, ...]
     positions: tuple[int, ...]

@@ -21,7 +21,8 @@ EXIT_FULL = 28  # ENOSPC: no room on the disk, not even for saying so
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One training text. `messages` end with an assistant's; kind: negative and replay are special, all else teaches."""
+    """One training text. `messages` end with an assistant's. Kinds negative, replay, style and validation are special, all
+    else teaches; what validates is looked at and never trained."""
 
     id: str
     kind: str

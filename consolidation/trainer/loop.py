@@ -20,11 +20,13 @@ from consolidation.trainer.engine import Engine, Text
 from consolidation.trainer.job import JobFolder, TrainJob
 from consolidation.trainer.optimizer import Adam
 from consolidation.trainer.schedule import Schedule
+from consolidation.trainer.validation import Validation
 
 _SHOWINGS_PER_FACT = 64
 _SHOWINGS_PER_REFUSAL = 7
 _STEPS = (40, 600)  # least and most, when the job does not say
 _KINDS = ("answer", "negative", "replay", "style", "kl")
+_NEARLY_ALL = 0.9  # of the answers learnt, from which on a validation that no longer falls ends the training
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ class Loop:
         self._should_stop = should_stop
         self._prepared_s = prepared_s
         self._curriculum = Curriculum(texts, job.settings, job.seed)
+        self._validation = Validation([text for text in texts if text.kind == "validation"])
         self._schedule = Schedule(job.settings.lr, job.settings.warmup_steps, planned_steps(job))
         self._adam = Adam.zeros_like(engine.factors.flat)
         self._step_times: list[float] = []
@@ -116,6 +119,7 @@ class Loop:
         schedule.advance()
         self._account(time.monotonic() - started, result.n_tokens)
         means = {kind: _mean(texts, result.losses, kind) for kind in _KINDS}
+        means["validation"] = self._validate()
         if (answer := means["answer"]) is not None:
             self._answer_losses.append(answer)
         return {
@@ -129,6 +133,15 @@ class Loop:
             "seconds": round(self._spent_s, 3),
         }
 
+    def _validate(self) -> float | None:
+        """Every so many steps the mean loss of wordings that are never trained; its time is the training's."""
+        if not self._validation.is_due(self._schedule.step):
+            return None
+        started = time.monotonic()
+        loss = self._validation.measure(self._engine)
+        self._spent_s += time.monotonic() - started
+        return loss
+
     def _account(self, seconds: float, n_tokens: int) -> None:
         """Book the step; end sooner when time runs short or nothing is left to learn."""
         self._spent_s += seconds
@@ -136,7 +149,10 @@ class Loop:
         self._step_times = [*self._step_times[-15:], seconds]
         left_s = self._job.settings.max_minutes * 60 - self._prepared_s - self._spent_s
         self._schedule.fit_to_time(fmean(self._step_times), left_s)
-        if self._job.settings.steps is None and not self._is_cooling and self._curriculum.is_learned():
+        is_enough = self._curriculum.is_learned() or (
+            self._validation.is_stale and self._curriculum.share_learned() >= _NEARLY_ALL
+        )
+        if self._job.settings.steps is None and not self._is_cooling and is_enough:
             self._is_cooling = True
             self._schedule.cool_down()
 
@@ -150,6 +166,7 @@ class Loop:
             "n_tokens": self._n_tokens,
             "answer_losses": self._answer_losses[-8:],
             "is_cooling": self._is_cooling,
+            "validation": self._validation.state(),
             "adam": self._adam.count,
         }
         Checkpoint(self._engine.factors.flat, self._adam.first, self._adam.second, notes).save(
@@ -172,6 +189,7 @@ class Loop:
         self._n_tokens = saved.notes["n_tokens"]
         self._answer_losses = saved.notes["answer_losses"]
         self._is_cooling = saved.notes["is_cooling"]
+        self._validation.restore(saved.notes["validation"])
         self._cut_metrics(self._schedule.step)
 
     def _cut_metrics(self, step: int) -> None:

@@ -9,7 +9,7 @@ from consolidation.trainer.engine import Text
 from consolidation.trainer.job import Row
 
 MAX_TOKENS = 384  # what does not fit is cut at its beginning: the answer stays whole as far as it can
-_OWN_KINDS = ("negative", "replay", "style")
+_OWN_KINDS = ("negative", "replay", "style", "validation")
 
 
 def make_texts(rows: Sequence[Row], template: Template) -> list[Text]:
