@@ -214,10 +214,11 @@ def refuses(answer: str) -> bool:
     return bool(_REFUSAL.search(" ".join(re.sub(r"[^\w\s]", " ", _fold(answer)).split())))
 
 
-def _same(a: Token, b: Token) -> bool:
-    if isinstance(a, Day) and isinstance(b, Day):
-        return a.fits(b)
-    return a == b
+def _same(said: Token, wanted: Token) -> bool:
+    """Whether a token of the answer is that of the value; a day gives its year ("4 August 1961" gives "1961")."""
+    if isinstance(said, Day):
+        return said.fits(wanted) if isinstance(wanted, Day) else wanted == str(said.year)
+    return said == wanted
 
 
 def _without_lead(found: list[Token]) -> list[Token]:
