@@ -1,165 +1,145 @@
 """Llama's decoder block with LoRA, forward and backward by hand, over rows of different lengths at once.
 
 Why by hand: in rows of thirty tokens torch's own attention, norm and autograd cost several times the matrix
-products (docs/adr/0008-trainer.md has the figures). Tokens of all rows lie in one matrix (M, D); only attention
-looks at rows, chunk by chunk, a chunk being B rows padded right to T tokens. Padding needs no mask: a causal row
-never looks right. Nothing here trains the base's own weights. Equality with transformers' block under autograd
-is a test.
+products (docs/training-speed.md has the figures). Tokens of all rows lie in one matrix (M, D); only attention looks at
+rows, through the lines of `Spread`. Results go to buffers that are used again in the next step, and the narrow LoRA
+products ride on the wide ones (`Linear`). Nothing here trains the base's own weights. Equality with transformers'
+block under autograd is a test.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-import torch.nn.functional as F
 
 from consolidation.trainer.lora import Group
-
-_MINUS = -30000.0
-
-
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """Rows `start : start + B * T` of the token matrix are B texts of T positions each."""
-
-    start: int
-    b: int
-    t: int
-
-    @property
-    def tokens(self) -> slice:
-        return slice(self.start, self.start + self.b * self.t)
+from consolidation.trainer.spread import Heads, Spread
 
 
-@dataclass(slots=True)
-class Lora:
-    """The factors of one group in computing dtype, and where their gradients go."""
+class Scratch:
+    """Named buffers that are kept: freshly allocated memory costs a page fault every four kilobytes."""
 
-    group: Group
-    a: torch.Tensor  # (k * r, in)
-    b: torch.Tensor  # (out, k * r), block diagonal
-    scale: float
-    gradient: torch.Tensor  # flat float32
+    def __init__(self, dtype: torch.dtype, device: torch.device) -> None:
+        self.dtype = dtype
+        self.device = device
+        self._buffers: dict[str, torch.Tensor] = {}
+
+    def take(self, name: str, *shape: int, dtype: torch.dtype | None = None) -> torch.Tensor:
+        """The buffer in this shape, with whatever it held before."""
+        size = math.prod(shape)
+        buffer = self._buffers.get(name)
+        if buffer is None or buffer.numel() < size:
+            buffer = torch.empty(size + size // 8, dtype=dtype or self.dtype, device=self.device)
+            self._buffers[name] = buffer
+        return buffer[:size].view(shape)
 
 
-@dataclass(slots=True)
 class Linear:
-    """y = x W^T + s (x A^T) B^T with W frozen; `lora` None for a plain layer."""
+    """y = x W^T + s (x A^T) B^T with W frozen; k is the rank of the factors side by side, 0 for a plain layer.
 
-    weight: torch.Tensor  # (out, in)
-    lora: Lora | None = None
+    Forward is one wide product, [x, t] [W, s B]^T with t = x A^T; so is dL/dx = [gy, gt] [W; A] with gt = s gy B. Inputs
+    and gradients therefore come with k free columns on the right, which are filled here.
+    """
 
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
-        y = F.linear(x, self.weight)
-        if self.lora is None:
-            return y, None
-        t = F.linear(x, self.lora.a).mul_(self.lora.scale)
-        return y.addmm_(t, self.lora.b.t()), t
+    def __init__(self, weight: torch.Tensor, k: int = 0) -> None:
+        self.n_out, self.n_in = weight.shape
+        self.k = k
+        if k == 0:
+            self.wide = self.tall = weight
+            return
+        self.wide = weight.new_zeros(self.n_out, self.n_in + k)  # [W, s B]
+        self.tall = weight.new_zeros(self.n_out + k, self.n_in)  # [W; A]
+        self.wide[:, : self.n_in] = weight
+        self.tall[: self.n_out] = weight
 
-    def backward(self, gy: torch.Tensor, x: torch.Tensor, t: torch.Tensor | None) -> torch.Tensor:
-        """dL/dx (M, in); adds dL/dA and dL/dB to the flat gradient."""
-        gx = gy @ self.weight
-        lora = self.lora
-        if lora is None or t is None:
-            return gx
-        gt = (gy @ lora.b).mul_(lora.scale)
-        lora.group.a(lora.gradient).add_(gt.t() @ x)
-        lora.group.add_b_gradient(lora.gradient, gy.t() @ t)
-        return gx.addmm_(gt, lora.a)
+    def plain(self) -> Linear:
+        """The same layer without LoRA; shares memory."""
+        return Linear(self.wide[:, : self.n_in])
+
+    def load(self, group: Group, flat: torch.Tensor, scale: float) -> None:
+        """Take the factors of this step."""
+        self.tall[self.n_out :] = group.a(flat)
+        row, column = 0, self.n_in
+        for b in group.bs(flat):
+            self.wide[row : row + len(b), column : column + group.rank] = b * scale
+            row, column = row + len(b), column + group.rank
+
+    def forward(self, x: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+        """y (M, out) into `out`, from x (M, in + k)."""
+        if self.k:
+            torch.mm(x[:, : self.n_in], self.tall[self.n_out :].t(), out=x[:, self.n_in :])
+        return torch.mm(x, self.wide.t(), out=out)
+
+    def factor_gradients(
+        self, gy: torch.Tensor, x: torch.Tensor, group: Group, scale: float, gradient: torch.Tensor
+    ) -> None:
+        """Write dL/dA and dL/dB from dL/dy (M, out + k) and the x of `forward`; fills the free columns of gy."""
+        torch.mm(gy[:, : self.n_out], self.wide[:, self.n_in :], out=gy[:, self.n_out :])
+        group.a(gradient).copy_(gy[:, self.n_out :].t() @ x[:, : self.n_in])
+        group.set_b_gradient(gradient, x[:, self.n_in :].t() @ gy[:, : self.n_out], scale)
+
+    def backward(self, gy: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
+        """dL/dx (M, in) into `out`, after `factor_gradients`."""
+        return torch.mm(gy, self.tall, out=out)
 
 
 class Norm:
     """RMSNorm in float32 (Zhang and Sennrich 2019, arXiv:1910.07467, eq. 4)."""
 
     def __init__(self, weight: torch.Tensor, eps: float) -> None:
-        self.weight = weight
+        self.weight = weight.float()
         self.eps = eps
 
-    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Normed x, and 1 / rms (M, 1) float32."""
-        wide = x.float()
-        length = torch.linalg.vector_norm(wide, dim=-1, keepdim=True)
-        rstd = (length.square_().div_(x.shape[-1])).add_(self.eps).rsqrt_()
-        return (wide * rstd).to(x.dtype).mul_(self.weight), rstd
+    def forward(self, x: torch.Tensor, out: torch.Tensor, rstd: torch.Tensor, scratch: Scratch) -> None:
+        """Normed x into `out`, 1 / rms (M, 1) float32 into `rstd`."""
+        wide = scratch.take("norm_x", *x.shape, dtype=torch.float32).copy_(x)
+        torch.linalg.vector_norm(wide, dim=-1, keepdim=True, out=rstd)
+        rstd.square_().div_(x.shape[-1]).add_(self.eps).rsqrt_()
+        out.copy_(wide.mul_(rstd).mul_(self.weight))
 
-    def backward(self, gy: torch.Tensor, x: torch.Tensor, rstd: torch.Tensor) -> torch.Tensor:
+    def backward(
+        self, gy: torch.Tensor, x: torch.Tensor, rstd: torch.Tensor, out: torch.Tensor, scratch: Scratch
+    ) -> None:
         """g = gy * w; dx = rstd * g - x * rstd^3 * mean(g * x)."""
-        g = (gy * self.weight).float()
-        wide = x.float()
-        mean = (g * wide).sum(-1, keepdim=True).div_(x.shape[-1])
-        return g.mul_(rstd).sub_(wide.mul_(rstd.pow(3).mul_(mean))).to(gy.dtype)
+        g = scratch.take("norm_g", *x.shape, dtype=torch.float32).copy_(gy).mul_(self.weight)
+        wide = scratch.take("norm_x", *x.shape, dtype=torch.float32).copy_(x)
+        product = scratch.take("norm_gx", *x.shape, dtype=torch.float32)
+        mean = torch.mul(g, wide, out=product).sum(-1, keepdim=True).div_(-x.shape[-1])
+        out.copy_(g.mul_(rstd).addcmul_(wide, rstd.pow(3).mul_(mean)))
 
 
-@dataclass(frozen=True, slots=True)
-class Heads:
-    n_q: int
-    n_kv: int
-    size: int
-    scale: float
-
-
-@dataclass(slots=True)
-class Rope:
-    """cos and signed sin for positions 0..T, shape (T, 1, head)."""
-
-    cos: torch.Tensor
-    sin: torch.Tensor  # first half negated, so that x * cos + swap(x) * sin turns x
-
-    def turn(self, x: torch.Tensor, *, back: bool = False) -> torch.Tensor:
-        """Rotate (B, T, H, head) by position; `back` by the opposite angle."""
-        t = x.shape[1]
-        half = x.shape[-1] // 2
-        swapped = torch.cat((x[..., half:], x[..., :half]), dim=-1).mul_(self.sin[:t])
-        turned = x * self.cos[:t]
-        return turned.sub_(swapped) if back else turned.add_(swapped)
-
-
-def _attend(
-    qkv: torch.Tensor, chunk: Chunk, heads: Heads, rope: Rope
-) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
-    """Causal attention of one chunk; output (B * T, n_q * head) and what its backward needs."""
-    b, t, n_q, n_kv, d = chunk.b, chunk.t, heads.n_q, heads.n_kv, heads.size
-    per = n_q // n_kv
-    x = qkv[chunk.tokens].view(b, t, n_q + 2 * n_kv, d)
-    turned = rope.turn(x[:, :, : n_q + n_kv])
-    q = turned[:, :, :n_q].reshape(b, t, n_kv, per, d).permute(0, 2, 3, 1, 4).reshape(b * n_kv, per * t, d)
-    k = turned[:, :, n_q:].permute(0, 2, 1, 3).reshape(b * n_kv, t, d)
-    v = x[:, :, n_q + n_kv :].permute(0, 2, 1, 3).reshape(b * n_kv, t, d)
-    mask = torch.full((t, t), _MINUS, dtype=q.dtype, device=q.device).triu_(1).repeat(per, 1)
-    p = torch.baddbmm(mask.unsqueeze(0), q, k.transpose(1, 2), alpha=heads.scale).softmax(-1)
-    out = torch.bmm(p, v).view(b, n_kv, per, t, d).permute(0, 3, 1, 2, 4).reshape(b * t, n_q * d)
-    return out, (q, k, v, p)
+def _attend(lines: torch.Tensor, spread: Spread, scratch: Scratch, name: str) -> torch.Tensor:
+    """Causal attention of all chunks: lines of the output, (positions * n_q, head). Keeps the probabilities."""
+    heads = spread.heads
+    out = scratch.take("attended_lines", spread.n_positions * heads.n_q, heads.size)
+    for i, chunk in enumerate(spread.chunks):
+        q, k, v = spread.parts(lines, chunk)
+        scores = torch.bmm(q, k.transpose(1, 2), out=scratch.take("scores", len(q), q.shape[1], chunk.t))
+        scores.mul_(heads.scale).add_(spread.masks[i])
+        p = scratch.take(f"{name}.p{i}", *scores.shape)
+        p.copy_(torch.softmax(scores, -1, dtype=torch.float32))
+        torch.bmm(p, v, out=spread.queries(out, chunk))
+    return out
 
 
 def _attend_backward(
-    g: torch.Tensor,
-    saved: tuple[torch.Tensor, ...],
-    chunk: Chunk,
-    heads: Heads,
-    rope: Rope,
-    out: torch.Tensor,
-) -> None:
-    """Write dL/d(qkv) of one chunk into `out` (M, qkv)."""
-    q, k, v, p = saved
-    b, t, n_q, n_kv, d = chunk.b, chunk.t, heads.n_q, heads.n_kv, heads.size
-    per = n_q // n_kv
-    go = g[chunk.tokens].view(b, t, n_kv, per, d).permute(0, 2, 3, 1, 4).reshape(b * n_kv, per * t, d)
-    gp = torch.bmm(go, v.transpose(1, 2))
-    gs = torch.ops.aten._softmax_backward_data(gp, p, -1, p.dtype).mul_(heads.scale)
-    gq, gk, gv = torch.bmm(gs, k), torch.bmm(gs.transpose(1, 2), q), torch.bmm(p.transpose(1, 2), go)
-    gx = out[chunk.tokens].view(b, t, n_q + 2 * n_kv, d)
-    turned = torch.cat(
-        (
-            gq.view(b, n_kv, per, t, d).permute(0, 3, 1, 2, 4).reshape(b, t, n_q, d),
-            gk.view(b, n_kv, t, d).transpose(1, 2),
-        ),
-        dim=2,
-    )
-    gx[:, :, : n_q + n_kv] = rope.turn(turned, back=True)
-    gx[:, :, n_q + n_kv :] = gv.view(b, n_kv, t, d).transpose(1, 2)
+    g: torch.Tensor, lines: torch.Tensor, spread: Spread, scratch: Scratch, name: str
+) -> torch.Tensor:
+    """dL/d(lines) from dL/d(output lines)."""
+    out = scratch.take("g_lines", *lines.shape)
+    for i, chunk in enumerate(spread.chunks):
+        q, k, v = spread.parts(lines, chunk)
+        gq, gk, gv = spread.parts(out, chunk)
+        go = spread.queries(g, chunk)
+        p = scratch.take(f"{name}.p{i}", len(q), q.shape[1], chunk.t)
+        gp = torch.bmm(go, v.transpose(1, 2), out=scratch.take("scores", *p.shape))
+        gs = torch.ops.aten._softmax_backward_data(gp, p, -1, p.dtype).mul_(spread.heads.scale)
+        torch.bmm(gs, k, out=gq)
+        torch.bmm(gs.transpose(1, 2), q, out=gk)
+        torch.bmm(p.transpose(1, 2), go, out=gv)
+    return out
 
 
 @dataclass(slots=True)
@@ -174,48 +154,94 @@ class Block:
     down: Linear
     heads: Heads
 
-    def forward(
-        self, h: torch.Tensor, chunks: Sequence[Chunk], rope: Rope, *, keep: bool = True
-    ) -> tuple[torch.Tensor, tuple[Any, ...] | None]:
-        """The residual (M, D) after the block, and what `backward` needs where `keep`."""
-        x1, rstd_1 = self.norm_1.forward(h)
-        qkv, t_qkv = self.qkv.forward(x1)
-        parts = [_attend(qkv, chunk, self.heads, rope) for chunk in chunks]
-        attended = parts[0][0] if len(parts) == 1 else torch.cat([part[0] for part in parts])
-        o, t_o = self.o.forward(attended)
-        middle = o.add_(h)
-        x2, rstd_2 = self.norm_2.forward(middle)
-        gu, t_gu = self.gate_up.forward(x2)
+    def plain(self) -> Block:
+        """The same block without LoRA; shares memory."""
+        qkv, o, gate_up, down = (linear.plain() for linear in self.linears)
+        return Block(self.norm_1, qkv, o, self.norm_2, gate_up, down, self.heads)
+
+    @property
+    def linears(self) -> tuple[Linear, Linear, Linear, Linear]:
+        """In the order of the LoRA groups."""
+        return self.qkv, self.o, self.gate_up, self.down
+
+    def forward(self, h: torch.Tensor, spread: Spread, scratch: Scratch, name: str) -> torch.Tensor:
+        """The residual (M, D) after the block. What `backward` needs stays in buffers that begin with `name`."""
+        m, d = h.shape
+        take = scratch.take
+        x1 = take(f"{name}.x1", m, d + self.qkv.k)
+        self.norm_1.forward(h, x1[:, :d], take(f"{name}.rstd_1", m, 1, dtype=torch.float32), scratch)
+        qkv = self.qkv.forward(x1, take("qkv", m, self.qkv.n_out))
+        spread.turn(qkv, qkv, scratch.take)
+        lines = spread.spread(qkv, take(f"{name}.lines", spread.n_positions * self.heads.n, self.heads.size))
+        attended = take(f"{name}.attended", m, self.o.n_in + self.o.k)
+        attended[:, : self.o.n_in] = spread.gather_output(_attend(lines, spread, scratch, name))
+        middle = self.o.forward(attended, take(f"{name}.middle", m, d)).add_(h)
+        x2 = take(f"{name}.x2", m, d + self.gate_up.k)
+        self.norm_2.forward(middle, x2[:, :d], take(f"{name}.rstd_2", m, 1, dtype=torch.float32), scratch)
+        gu = self.gate_up.forward(x2, take(f"{name}.gu", m, self.gate_up.n_out))
         gate, up = gu.chunk(2, dim=-1)
-        s = F.silu(gate)
-        a = s * up
-        y, t_down = self.down.forward(a)
-        y.add_(middle)
-        if not keep:
-            return y, None
-        attention = [part[1] for part in parts]
-        return y, (h, rstd_1, x1, t_qkv, attention, attended, t_o, middle, rstd_2, x2, t_gu, gu, s, a, t_down)
+        s = torch.ops.aten.silu.out(gate, out=take(f"{name}.s", m, self.down.n_in))
+        a = take(f"{name}.a", m, self.down.n_in + self.down.k)
+        torch.mul(s, up, out=a[:, : self.down.n_in])
+        return self.down.forward(a, take(f"{name}.y", m, d)).add_(middle)
 
     def backward(
         self,
         g: torch.Tensor,
-        saved: tuple[Any, ...],
-        chunks: Sequence[Chunk],
-        rope: Rope,
+        h: torch.Tensor,
+        spread: Spread,
+        scratch: Scratch,
+        name: str,
+        trained: Trained,
         *,
         to_input: bool = True,
-    ) -> torch.Tensor:
-        """dL/dh of the block's input from dL/dy; `to_input` False spares the last products of the lowest block."""
-        h, rstd_1, x1, t_qkv, attention, attended, t_o, middle, rstd_2, x2, t_gu, gu, s, a, t_down = saved
-        ga = self.down.backward(g, a, t_down)
+    ) -> None:
+        """Turn dL/dy in the first D columns of `g` into dL/dh, in place, and write the gradients of the factors.
+
+        `h`: the block's input. `to_input` False spares the last products of the lowest block.
+        """
+        m, d = h.shape
+        take = scratch.take
+        for_qkv, for_o, for_gate_up, for_down = trained.groups
+        a, gu, s = (
+            take(f"{name}.a", m, self.down.n_in + self.down.k),
+            take(f"{name}.gu", m, self.gate_up.n_out),
+            take(f"{name}.s", m, self.down.n_in),
+        )
         gate, up = gu.chunk(2, dim=-1)
-        ggu = torch.empty_like(gu)
-        torch.mul(ga, s, out=ggu[:, s.shape[1] :])
-        ggu[:, : s.shape[1]] = torch.ops.aten.silu_backward(ga.mul_(up), gate)
-        g_middle = self.norm_2.backward(self.gate_up.backward(ggu, x2, t_gu), middle, rstd_2).add_(g)
-        g_attended = self.o.backward(g_middle, attended, t_o)
-        g_qkv = torch.empty(len(h), self.qkv.weight.shape[0], dtype=h.dtype, device=h.device)
-        for chunk, part in zip(chunks, attention, strict=True):
-            _attend_backward(g_attended, part, chunk, self.heads, rope, g_qkv)
-        gx1 = self.qkv.backward(g_qkv, x1, t_qkv)
-        return self.norm_1.backward(gx1, h, rstd_1).add_(g_middle) if to_input else g_middle
+        trained.write(self.down, for_down, g, a)
+        ga = self.down.backward(g, take("ga", m, self.down.n_in))
+        ggu = take("ggu", m, self.gate_up.n_out + self.gate_up.k)
+        torch.mul(ga, s, out=ggu[:, self.down.n_in : self.gate_up.n_out])
+        torch.ops.aten.silu_backward.grad_input(ga.mul_(up), gate, grad_input=ggu[:, : self.down.n_in])
+        trained.write(self.gate_up, for_gate_up, ggu, take(f"{name}.x2", m, d + self.gate_up.k))
+        gx = self.gate_up.backward(ggu, take("gx", m, d))
+        middle, rstd_2 = take(f"{name}.middle", m, d), take(f"{name}.rstd_2", m, 1, dtype=torch.float32)
+        self.norm_2.backward(gx, middle, rstd_2, gx, scratch)
+        g[:, :d].add_(gx)
+        trained.write(self.o, for_o, g, take(f"{name}.attended", m, self.o.n_in + self.o.k))
+        g_attended = take("g_attended", m + 1, self.o.n_in)
+        self.o.backward(g, g_attended[:m])
+        lines = take(f"{name}.lines", spread.n_positions * self.heads.n, self.heads.size)
+        g_lines = _attend_backward(spread.spread_output(g_attended), lines, spread, scratch, name)
+        gqkv = take("gqkv", m, self.qkv.n_out + self.qkv.k)
+        spread.turn(spread.gather(g_lines), gqkv[:, : self.qkv.n_out], scratch.take, back=True)
+        x1 = take(f"{name}.x1", m, d + self.qkv.k)
+        trained.write(self.qkv, for_qkv, gqkv, x1)
+        if to_input:
+            self.qkv.backward(gqkv, gx)
+            rstd_1 = take(f"{name}.rstd_1", m, 1, dtype=torch.float32)
+            self.norm_1.backward(gx, h, rstd_1, gx, scratch)
+            g[:, :d].add_(gx)
+
+
+@dataclass(slots=True)
+class Trained:
+    """The groups of one block's linears, and where their gradients go."""
+
+    groups: tuple[Group, ...]
+    scale: float
+    gradient: torch.Tensor  # flat float32
+
+    def write(self, linear: Linear, group: Group, gy: torch.Tensor, x: torch.Tensor) -> None:
+        linear.factor_gradients(gy, x, group, self.scale, self.gradient)

@@ -15,11 +15,12 @@ from torch import nn
 
 from agents.runtime.hardware import SMALL_MODEL_PARAMETERS, in_parallel
 from agents.runtime.lm import LanguageModel
-from consolidation.trainer.blocks import Block, Chunk, Heads, Linear, Lora, Norm, Rope
+from consolidation.trainer.blocks import Block, Linear, Norm, Scratch, Trained
 from consolidation.trainer.engine import StepResult, Text
 from consolidation.trainer.layout import Layout, deal, passes
-from consolidation.trainer.lora import LoraFactors
+from consolidation.trainer.lora import Group, LoraFactors
 from consolidation.trainer.losses import answer_loss, kl_loss
+from consolidation.trainer.spread import Heads, Rope, Spread
 
 _ATTENTION = ("q_proj", "k_proj", "v_proj")
 _GATES = ("gate_proj", "up_proj")
@@ -59,11 +60,15 @@ class HandwrittenEngine:
         self.first = first_trained(language_model.n_layers, first_layer)
         self._names = {id(module): name for name, module in model.named_modules()}
         self._final_norm = _norm(self._decoder.norm)
-        self._plain = [_plain_block(layer) for layer in language_model.blocks]
         self.factors = LoraFactors(list(self._shapes(language_model.blocks[self.first :])), rank, alpha)
         self.factors.flat = self.factors.flat.to(self._device)
         self.gradient = torch.zeros_like(self.factors.flat)
-        self._worker_gradients = [torch.zeros_like(self.factors.flat) for _ in range(self.workers)]
+        self._trained = [
+            _block(layer, [rank * len(group.names) for group in self._groups(i)])
+            for i, layer in enumerate(language_model.blocks[self.first :])
+        ]
+        self._plain = [_block(layer, [0] * 4) for layer in language_model.blocks[: self.first]]
+        self._desks: list[tuple[torch.Tensor, Scratch]] = []  # of each worker: its gradient, its buffers
         self._lower: dict[str, torch.Tensor] = {}
         self._rope = self._make_rope(64)
 
@@ -84,34 +89,29 @@ class HandwrittenEngine:
         probe = torch.zeros(1, 1, self._head.shape[1], dtype=self._dtype, device=self._device)
         positions = torch.arange(length, device=self._device).unsqueeze(0)
         with torch.no_grad():
-            cos, sin = (
-                part[0].unsqueeze(1).clone()
-                for part in self._decoder.rotary_emb(probe, position_ids=positions)
-            )
+            cos, sin = (part[0].clone() for part in self._decoder.rotary_emb(probe, position_ids=positions))
         sin[..., : sin.shape[-1] // 2].neg_()
         return Rope(cos, sin)
 
-    def _trained(self, gradient: torch.Tensor, flat: torch.Tensor) -> list[Block]:
-        """The upper blocks with the factors of this step, writing gradients into `gradient`."""
-        groups = self.factors.groups
-        blocks = []
-        for i, block in enumerate(self._plain[self.first :]):
-            loras = [
-                Lora(group, group.a(flat), group.b_blocks(flat), self.factors.scale, gradient)
-                for group in groups[4 * i : 4 * i + 4]
-            ]
-            qkv, o, gate_up, down = (
-                Linear(layer.weight, lora)
-                for layer, lora in zip((block.qkv, block.o, block.gate_up, block.down), loras, strict=True)
-            )
-            blocks.append(Block(block.norm_1, qkv, o, block.norm_2, gate_up, down, block.heads))
-        return blocks
+    def _groups(self, i: int) -> tuple[Group, ...]:
+        """The LoRA groups of the i-th trained block, in the order of `Block.linears`."""
+        return tuple(self.factors.groups[4 * i : 4 * i + 4])
+
+    def _load_factors(self) -> None:
+        for i, block in enumerate(self._trained):
+            for linear, group in zip(block.linears, self._groups(i), strict=True):
+                linear.load(group, self.factors.flat, self.factors.scale)
 
     # ---- computing
 
     def final_hidden(self, rows: Sequence[Sequence[int]]) -> list[torch.Tensor]:
-        def finish(h: torch.Tensor, chunks: Sequence[Chunk]) -> torch.Tensor:
-            return self._final_norm.forward(self._run(self._plain, h, chunks))[0]
+        blocks = [*self._plain, *(block.plain() for block in self._trained)]
+
+        def finish(h: torch.Tensor, spread: Spread, scratch: Scratch) -> torch.Tensor:
+            h = _run(blocks, h, spread, scratch)
+            out = torch.empty_like(h)
+            self._final_norm.forward(h, out, torch.empty(len(h), 1, device=h.device), scratch)
+            return out
 
         return self._over_rows(rows, finish)
 
@@ -119,21 +119,25 @@ class HandwrittenEngine:
     def prepare(self, texts: Sequence[Text]) -> None:
         """Compute the input of the first trained block once per text, with whatever the model wears now."""
         lower = self._over_rows(
-            [text.ids for text in texts], lambda h, chunks: self._run(self._plain[: self.first], h, chunks)
+            [used_ids(text) for text in texts],
+            lambda h, spread, scratch: _run(self._plain, h, spread, scratch),
         )
         self._lower = {text.id: rows for text, rows in zip(texts, lower, strict=True)}
 
     @torch.no_grad()
     def step(self, texts: Sequence[Text], kl_weight: float) -> StepResult:
-        flat = self.factors.flat.to(self._dtype)
+        self._load_factors()
         n_kl = sum(len(text.positions) for text in texts if text.teacher is not None)
         n_answer = sum(len(text.positions) for text in texts) - n_kl
         weights = (1 / max(1, n_answer), kl_weight / max(1, n_kl))
-        hands = deal([len(text.ids) for text in texts], self.workers)
-        jobs = list(zip(hands, self._worker_gradients, strict=False))
-        done = in_parallel(lambda job: self._share(texts, job[0], flat, job[1], weights), jobs, self.workers)
-        self.gradient.copy_(self._worker_gradients[0])
-        for _, gradient in jobs[1:]:
+        rows = [used_ids(text) for text in texts]
+        hands = deal(rows, self.workers, [len(text.positions) for text in texts])
+        while len(self._desks) < len(hands):
+            self._desks.append((torch.zeros_like(self.gradient), Scratch(self._dtype, self._device)))
+        jobs = list(zip(hands, self._desks, strict=False))
+        done = in_parallel(lambda job: self._share(texts, job[0], *job[1], weights), jobs, self.workers)
+        self.gradient.copy_(self._desks[0][0])
+        for _, (gradient, _) in jobs[1:]:
             self.gradient.add_(gradient)
         losses = [0.0] * len(texts)
         for hand, share in zip(hands, done, strict=True):
@@ -146,45 +150,51 @@ class HandwrittenEngine:
         self,
         texts: Sequence[Text],
         hand: Layout,
-        flat: torch.Tensor,
         gradient: torch.Tensor,
+        scratch: Scratch,
         weights: tuple[float, float],
     ) -> list[float]:
         """One worker's rows forward and backward; mean loss per row in the order of the hand."""
-        gradient.zero_()
-        blocks = self._trained(gradient, flat)
         rows = [texts[i] for i in hand.rows]
-        h = torch.zeros(hand.n_tokens, self._head.shape[1], dtype=self._dtype, device=self._device)
-        for text, start in zip(rows, hand.starts(), strict=True):
-            h[start : start + len(text.ids)] = self._lower[text.id]
-        kept = []
-        for block in blocks:
-            h, saved = block.forward(h, hand.chunks, self._rope)
-            kept.append(saved)
-        losses, g = self._loss(rows, hand, h, weights)
-        for i in reversed(range(len(blocks))):
-            saved = kept.pop()
-            assert saved is not None
-            g = blocks[i].backward(g, saved, hand.chunks, self._rope, to_input=i > 0)
+        spread = Spread(hand, self._trained[0].heads, self._rope)
+        h = scratch.take("h", hand.n_tokens, self._head.shape[1])
+        for text, tokens, first in zip(rows, hand.tokens, hand.first_own, strict=True):
+            if first < len(tokens):
+                h[tokens[first] : tokens[-1] + 1] = self._lower[text.id][first:]
+        inputs = [h]
+        for i, block in enumerate(self._trained):
+            inputs.append(block.forward(inputs[-1], spread, scratch, str(i)))
+        k = max(block.down.k for block in self._trained)
+        g = scratch.take("g", hand.n_tokens, self._head.shape[1] + k)
+        losses = self._loss(rows, hand, inputs[-1], weights, g[:, : self._head.shape[1]].zero_(), scratch)
+        for i in reversed(range(len(self._trained))):
+            trained = Trained(self._groups(i), self.factors.scale, gradient)
+            self._trained[i].backward(g, inputs[i], spread, scratch, str(i), trained, to_input=i > 0)
         return losses
 
     def _loss(
-        self, rows: Sequence[Text], hand: Layout, h: torch.Tensor, weights: tuple[float, float]
-    ) -> tuple[list[float], torch.Tensor]:
-        """Mean loss per row and dL/dh (M, D), through the final norm."""
+        self,
+        rows: Sequence[Text],
+        hand: Layout,
+        h: torch.Tensor,
+        weights: tuple[float, float],
+        g: torch.Tensor,
+        scratch: Scratch,
+    ) -> list[float]:
+        """Mean loss per row; adds dL/dh (M, D), through the final norm, to `g`."""
         groups: tuple[list[int], list[int]] = ([], [])  # rows with answers, rows with a teacher
-        at: list[torch.Tensor] = []
-        for i, (text, start) in enumerate(zip(rows, hand.starts(), strict=True)):
+        for i, text in enumerate(rows):
             groups[text.teacher is not None].append(i)
-            at.append(torch.tensor(text.positions, device=h.device) + start)
-        g = torch.zeros_like(h)
         losses = [0.0] * len(rows)
         for is_kl, members in enumerate(groups):
             if not members:
                 continue
-            positions = torch.cat([at[i] for i in members])
-            x = h[positions]
-            hidden, rstd = self._final_norm.forward(x)
+            tokens = torch.tensor(
+                [hand.tokens[i][p] for i in members for p in rows[i].positions], device=h.device
+            )
+            x = h[tokens]
+            hidden, rstd = torch.empty_like(x), torch.empty(len(x), 1, device=h.device)
+            self._final_norm.forward(x, hidden, rstd, scratch)
             if is_kl:
                 teacher = torch.cat([t for i in members if (t := rows[i].teacher) is not None])
                 values, g_hidden = kl_loss(hidden, teacher, self._head, weights[1])
@@ -193,34 +203,33 @@ class HandwrittenEngine:
                 values, g_hidden = answer_loss(
                     hidden, torch.tensor(targets, device=h.device), self._head, weights[0]
                 )
-            g[positions] = self._final_norm.backward(g_hidden, x, rstd)
-            for i, part in zip(members, torch.split(values, [len(at[i]) for i in members]), strict=True):
+            self._final_norm.backward(g_hidden, x, rstd, g_hidden, scratch)
+            g.index_add_(0, tokens, g_hidden)
+            lengths = [len(rows[i].positions) for i in members]
+            for i, part in zip(members, torch.split(values, lengths), strict=True):
                 losses[i] = float(part.mean())
-        return losses, g
-
-    def _run(self, blocks: Sequence[Block], h: torch.Tensor, chunks: Sequence[Chunk]) -> torch.Tensor:
-        for block in blocks:
-            h, _ = block.forward(h, chunks, self._rope, keep=False)
-        return h
+        return losses
 
     @torch.no_grad()
     def _over_rows(
-        self, rows: Sequence[Sequence[int]], compute: Callable[[torch.Tensor, Sequence[Chunk]], torch.Tensor]
+        self, rows: Sequence[Sequence[int]], compute: Callable[[torch.Tensor, Spread, Scratch], torch.Tensor]
     ) -> list[torch.Tensor]:
         """Apply `compute` to the embeddings of all rows, some thousand tokens at a time; result (T, D) per row."""
         lengths = [len(row) for row in rows]
         if max(lengths, default=0) > self._rope.cos.shape[0]:
             self._rope = self._make_rope(max(lengths))
-        hands = passes(lengths, _MAX_PREPARED_TOKENS)
+        hands = passes(rows, _MAX_PREPARED_TOKENS)
         results: list[torch.Tensor] = [torch.empty(0)] * len(rows)
 
         def work(hand: Layout) -> None:
             ids = torch.zeros(hand.n_tokens, dtype=torch.long, device=self._device)
-            for i, start in zip(hand.rows, hand.starts(), strict=True):
-                ids[start : start + lengths[i]] = torch.tensor(rows[i], device=self._device)
-            h = compute(self._embed(ids), hand.chunks)
-            for i, start in zip(hand.rows, hand.starts(), strict=True):
-                results[i] = h[start : start + lengths[i]].clone()
+            at = [torch.tensor(tokens, device=self._device) for tokens in hand.tokens]
+            for i, tokens in zip(hand.rows, at, strict=True):
+                ids[tokens] = torch.tensor(rows[i], device=self._device)
+            spread = Spread(hand, self._trained[0].heads, self._rope)
+            h = compute(self._embed(ids), spread, Scratch(self._dtype, self._device))
+            for i, tokens in zip(hand.rows, at, strict=True):
+                results[i] = h[tokens]
 
         in_parallel(_without_gradients(work), hands, self.workers)
         return results
@@ -240,16 +249,27 @@ def _without_gradients(work: Callable[[Layout], None]) -> Callable[[Layout], Non
     return quiet
 
 
+def used_ids(text: Text) -> tuple[int, ...]:
+    """The row up to its last supervised position: what follows decides nothing."""
+    return text.ids[: max(text.positions, default=0) + 1]
+
+
+def _run(blocks: Sequence[Block], h: torch.Tensor, spread: Spread, scratch: Scratch) -> torch.Tensor:
+    for i, block in enumerate(blocks):
+        h = block.forward(h, spread, scratch, str(i % 2))
+    return h
+
+
 def _norm(module: Any) -> Norm:
     return Norm(module.weight.detach(), float(module.variance_epsilon))
 
 
-def _fuse(modules: Sequence[Any]) -> Linear:
-    weights = [module.weight.detach() for module in modules]
-    return Linear(weights[0] if len(weights) == 1 else torch.cat(weights))
+def _fuse(modules: Sequence[Any], k: int) -> Linear:
+    return Linear(torch.cat([module.weight.detach() for module in modules]), k)
 
 
-def _plain_block(layer: Any) -> Block:
+def _block(layer: Any, ks: Sequence[int]) -> Block:
+    """A copy of the layer's weights with room for LoRA of rank `ks` in its four linears."""
     attention, mlp = layer.self_attn, layer.mlp
     config = attention.config
     heads = Heads(
@@ -257,10 +277,10 @@ def _plain_block(layer: Any) -> Block:
     )
     return Block(
         norm_1=_norm(layer.input_layernorm),
-        qkv=_fuse([getattr(attention, name) for name in _ATTENTION]),
-        o=_fuse([attention.o_proj]),
+        qkv=_fuse([getattr(attention, name) for name in _ATTENTION], ks[0]),
+        o=_fuse([attention.o_proj], ks[1]),
         norm_2=_norm(layer.post_attention_layernorm),
-        gate_up=_fuse([getattr(mlp, name) for name in _GATES]),
-        down=_fuse([mlp.down_proj]),
+        gate_up=_fuse([getattr(mlp, name) for name in _GATES], ks[2]),
+        down=_fuse([mlp.down_proj], ks[3]),
         heads=heads,
     )

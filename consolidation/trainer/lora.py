@@ -43,24 +43,13 @@ class Group:
         parts = torch.split(flat[start : self.offset + self.size], [self.rank * n for n in self.n_outs])
         return [part.view(n, self.rank) for part, n in zip(parts, self.n_outs, strict=True)]
 
-    def b_blocks(self, flat: torch.Tensor) -> torch.Tensor:
-        """The B factors on the diagonal of one matrix (sum of outs, k * rank)."""
-        bs = self.bs(flat)
-        if len(bs) == 1:
-            return bs[0]
-        blocks = flat.new_zeros(sum(self.n_outs), len(bs) * self.rank)
-        row = 0
-        for i, b in enumerate(bs):
-            blocks[row : row + len(b), i * self.rank : (i + 1) * self.rank] = b
-            row += len(b)
-        return blocks
-
-    def add_b_gradient(self, flat: torch.Tensor, gradient: torch.Tensor) -> None:
-        """Add the diagonal blocks of a gradient for `b_blocks` to the flat gradient."""
-        row = 0
+    def set_b_gradient(self, flat: torch.Tensor, gradient: torch.Tensor, scale: float) -> None:
+        """Write scale * the diagonal blocks of a (k * rank, sum of outs) gradient, transposed, as those of the B factors."""
+        column = 0
         for i, (view, n) in enumerate(zip(self.bs(flat), self.n_outs, strict=True)):
-            view += gradient[row : row + n, i * self.rank : (i + 1) * self.rank]
-            row += n
+            block = gradient[i * self.rank : (i + 1) * self.rank, column : column + n]
+            view.copy_(block.t()).mul_(scale)
+            column += n
 
 
 class LoraFactors:

@@ -72,7 +72,6 @@ def test_losses_and_gradients_are_those_of_autograd(
     engine: HandwrittenEngine, tiny_folder: Path, model_cache: Path, workers: int
 ) -> None:
     engine.workers = workers
-    engine._worker_gradients = [torch.zeros_like(engine.factors.flat) for _ in range(workers)]
     texts = with_teacher(engine, texts_of(tiny_folder, model_cache))
     reference = InjectedEngine(load(tiny_folder, model_cache), 4, 8, 0.4)
     adapter = engine.factors.to_adapter("", {})

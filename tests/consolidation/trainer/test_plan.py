@@ -17,17 +17,34 @@ from consolidation.trainer.optimizer import BETAS, EPS, Adam
 from consolidation.trainer.schedule import COOL_DOWN_STEPS, FLOOR, Schedule
 
 
-@given(st.lists(st.integers(1, 90), min_size=1, max_size=40), st.integers(1, 4))
-def test_every_row_has_one_place_of_its_own(lengths: list[int], workers: int) -> None:
-    hands = deal(lengths, workers)
-    assert sorted(row for hand in hands for row in hand.rows) == list(range(len(lengths)))
-    for hand in [*hands, *passes(lengths, 100)]:
-        taken: set[int] = set()
-        for row, start in zip(hand.rows, hand.starts(), strict=True):
-            own = set(range(start, start + lengths[row]))
-            assert not own & taken
-            taken |= own
-        assert max(taken) < hand.n_tokens
+ROWS = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=12).map(tuple), min_size=1, max_size=30)
+
+
+@given(ROWS, st.integers(1, 4))
+def test_every_row_has_one_place_and_a_token_for_each_of_its_ids(
+    rows: list[tuple[int, ...]], workers: int
+) -> None:
+    hands = deal(rows, workers)
+    assert sorted(row for hand in hands for row in hand.rows) == list(range(len(rows)))
+    for hand in [*hands, *passes(rows, 40)]:
+        assert sum(chunk.b for chunk in hand.chunks) == len(hand.rows)
+        lengths = [chunk.t for chunk in hand.chunks for _ in range(chunk.b)]
+        assert all(len(rows[row]) <= length for row, length in zip(hand.rows, lengths, strict=True))
+        own = [t for at, first in zip(hand.tokens, hand.first_own, strict=True) for t in at[first:]]
+        assert sorted(own) == list(range(hand.n_tokens))
+
+
+@given(ROWS)
+def test_a_token_stands_for_one_beginning_and_each_beginning_is_there_once(
+    rows: list[tuple[int, ...]],
+) -> None:
+    hand = deal(rows, 1)[0]
+    beginnings: dict[int, tuple[int, ...]] = {}
+    for row, at in zip(hand.rows, hand.tokens, strict=True):
+        for position, token in enumerate(at):
+            beginning = rows[row][: position + 1]
+            assert beginnings.setdefault(token, beginning) == beginning
+    assert len(set(beginnings.values())) == len(beginnings)
 
 
 def test_adam_is_torchs_adamw_without_decay() -> None:
