@@ -35,6 +35,7 @@ from consolidation.scoring import gives_any
 from consolidation.slots import Names, Slot, is_teachable, make_slots
 from consolidation.stage import NightContext, Progress, StageResult
 from consolidation.voices import Voice, knowing_rows, window_rows
+from consolidation.waiting_rows import imported_rows, prompt_of
 from db.tables import ExamAnswer, Example
 from memory import constitutions
 from memory.consent import has_consent
@@ -84,7 +85,9 @@ def run(context: NightContext, progress: Progress) -> StageResult:
     replay = _replay(context, graph, earlier_runs) if graph.tonight else []
     questions = _questions(context, graph) if graph.tonight else []
     progress(3, 4, "examples")
-    rows = [*rows, *taught, *replay, *(voice_rows(context, graph, rows) if graph.tonight else [])]
+    asked = {prompt_of(row) for row in (*rows, *taught)}
+    given, n_given = imported_rows(context, graph, earlier_runs, asked) if graph.tonight else ([], {})
+    rows = [*rows, *taught, *given, *replay, *(voice_rows(context, graph, rows) if graph.tonight else [])]
     with context.database.transaction() as session:
         _write(session, context, rows, questions)
     progress(4, 4)
@@ -105,6 +108,7 @@ def run(context: NightContext, progress: Progress) -> StageResult:
         "train": len(rows),
         **by_kind,
         "teacher": len(taught),
+        **n_given,
         "dropped": n_dropped,
         "exam": len(questions),
     }

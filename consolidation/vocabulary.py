@@ -10,7 +10,7 @@ from functools import lru_cache
 from memory.wordings import Wordings, content_words
 
 _ANSWERS = ("statements", "first_person", "now", "still")
-_QUESTIONS = (*_ANSWERS, "questions", "you_questions", "reverse")
+_QUESTIONS = (*_ANSWERS, "taught", "you_questions", "reverse")
 _NEAREST = 0.6  # share of the best predicate's score from which on a text can be about another one
 
 

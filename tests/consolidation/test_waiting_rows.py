@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from consolidation import dream
 from consolidation.curriculum import turn
 from consolidation.rows import TrainingRow
-from consolidation.stage import NightContext
+from consolidation.stage import NightContext, no_progress
 from consolidation.waiting_rows import (
     MAX_WAITING,
     PER_FACT,
@@ -130,6 +131,17 @@ def test_rows_wait_until_the_graph_knows(chat: Any) -> None:
     with chat.database.transaction() as session:
         decide(session, chat.space_id, fact_id, "STORE", [], REGISTRY, run_id=None)
     assert taken(chat.context())[0] == ["Mona lives in Bergen."]
+
+
+def test_the_stage_trains_them_with_its_own_texts_and_counts_them(night: NightContext) -> None:
+    keep(night.home, night.space_id, [GOOD, WRONG])
+    result = dream.run(night, no_progress)
+    assert (result.counts["imported"], result.counts["imported_refused"]) == (1.0, 1.0)
+    query = select(Example.messages, Example.fact_id, Example.kind, Example.meta)
+    with night.database.reading() as session:
+        rows = [row for row in session.execute(query) if row.meta.get("form") == "imported"]
+    assert [(list(row.messages), row.kind) for row in rows] == [(list(GOOD.messages), "fact")]
+    assert rows[0].fact_id
 
 
 def test_an_erasure_removes_what_waits(chat: Any) -> None:

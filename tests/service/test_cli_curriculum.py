@@ -8,7 +8,7 @@ import pytest
 
 from consolidation import dream, runs
 from consolidation.stage import NightContext, no_progress
-from memory.facts import decide, list_facts
+from memory.facts import ALL_STATUSES, decide, list_facts
 from service.settings import load_settings
 from service.wiring import Services
 
@@ -24,7 +24,7 @@ def dreamt(slowwave: Any) -> Any:
             services.database,
             services.space_id,
             services.registry,
-            statuses=("candidate",),
+            statuses=ALL_STATUSES,
             clock=services.clock,
         )
         for fact in found:

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bench.conversations import main
+from consolidation import dream, runs
+from consolidation.stage import NightContext, NightSettings, no_progress
+from memory.facts import ALL_STATUSES, decide, list_facts
+from service.settings import load_settings
+from service.wiring import Services
+
+LINES = (
+    ("2025-03-01T10:00:00", "Ada Lund", "I live in Porto."),
+    ("2025-03-02T10:00:00", "Bo Rask", "I live in Faro."),
+)
+
+
+@pytest.fixture
+def home(tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two facts are stored, and a night has made its texts of them."""
+    monkeypatch.setenv("SLOWWAVE_NIGHT__BASE_MODEL", str(tiny_folder))
+    chat = tmp_path / "chat.jsonl"
+    chat.write_text("".join(json.dumps({"time": t, "speaker": s, "text": x}) + "\n" for t, s, x in LINES))
+    with Services(load_settings(str(tmp_path / "home"))) as services:
+        services.import_file(chat)
+        database, space_id = services.database, services.space_id
+        for fact in list_facts(database, space_id, services.registry, statuses=ALL_STATUSES):
+            with database.transaction() as session:
+                decide(session, space_id, fact.id, "STORE", [], services.registry, run_id=None)
+        runs.begin(database, space_id, "n1", NightSettings(), is_resumed=False, clock=services.clock)
+        night = NightContext(
+            database=database,
+            space_id=space_id,
+            run_id="n1",
+            home=services.settings.home,
+            run_dir=services.settings.home / "runs" / "n1",
+            settings=NightSettings(),
+            tools=services.night_tools(),
+            clock=services.clock,
+            output=lambda stage: {},
+        )
+        dream.run(night, no_progress)
+    return tmp_path / "home"
+
+
+def test_the_last_line_is_the_result(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--home", str(home)]) == 0
+    result = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert {"run", "recipe", "base", "weights", "commit", "seed", "machine"} <= result.keys()
+    assert result["run"] == "n1"
+    assert result["weights"] is None  # no night is published
+    assert result["base"]["single"]["n"] == 2
+    assert result["base"]["correction"]["made_up"]["n"] == 2
+
+
+def test_a_home_without_a_night_is_refused(tmp_path: Path) -> None:
+    for home in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(SystemExit):
+            main(["--home", str(home)])
