@@ -12,6 +12,8 @@ NightError
 ├── BrokenReadout     a readout file is damaged or was made with another model
 ├── BrokenRecipe      a recipe's file is missing, damaged, or names vectors that were changed
 ├── MissingVector     the files of a task vector are not there
+├── BadSweep          a file of recipes to try cannot be used; carries the file and the field
+├── SweepRuns         another process works on the same sweep
 ├── BadExclusions     a table of what excludes what cannot be used; carries the file and the entry
 ├── TooLittleToLearn  too few facts were asked for or pinned to learn weights from
 ├── UnknownEntry      no entry of the recipe, or more than one, goes by that name (also a LookupError)
@@ -106,6 +108,16 @@ class MissingVector(NightError):
             f"the task vector{night} is missing: {path}; put it back, or serve an earlier recipe with "
             "`slowwave roll-back`"
         )
+
+
+class BadSweep(NightError):
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(f"{name} cannot be swept: {why}")
+
+
+class SweepRuns(NightError):
+    def __init__(self, sweep_id: str) -> None:
+        super().__init__(f"sweep {sweep_id} is worked on by another process; wait for it, or end it")
 
 
 class BadExclusions(NightError):

@@ -105,7 +105,7 @@ def _gate(page: NightPage) -> str:
         )
         for check in page.gate
     ]
-    return "<h2>Gate</h2>" + _table(("number", "value", "limit", ""), rows, numeric=(1, 2))
+    return "<h2>Gate</h2>" + html_table(("number", "value", "limit", ""), rows, numeric=(1, 2))
 
 
 def _exam(page: NightPage) -> str:
@@ -117,7 +117,7 @@ def _exam(page: NightPage) -> str:
         cells = [_cell(page.exam[name], number) for name in shown]
         rows.append((escape(number.replace("_", " ")), *cells))
     note = "<p class='soft'>The count each number was taken over stands beside it.</p>"
-    return "<h2>Exam</h2>" + _table(("", *shown), rows, numeric=range(1, len(shown) + 1)) + note
+    return "<h2>Exam</h2>" + html_table(("", *shown), rows, numeric=range(1, len(shown) + 1)) + note
 
 
 def _cell(numbers: dict[str, Any], number: str) -> str:
@@ -150,7 +150,7 @@ def _asked(lines: Sequence[ExamLine]) -> str:
             f'<span class="{"good" if right else "bad"}">{escape(text)}</span>' for text, right in answers
         ]
         rows.append((escape(line.kind), escape(line.question), escape(" | ".join(line.accepted)), *cells))
-    return _table(("kind", "question", "accepted", *shown), rows, words=range(1, 3 + len(shown)))
+    return html_table(("kind", "question", "accepted", *shown), rows, words=range(1, 3 + len(shown)))
 
 
 def _prompts(page: NightPage) -> str:
@@ -167,7 +167,7 @@ def _prompts(page: NightPage) -> str:
         ("saved", f"{every - spared} ({1 - spared / every:.0%})", f"{(every - spared) / n:.0f}"),
     ]
     note = f"<p class='soft'>Mastered by the weights: {page.prompts['mastered']} facts, {used}.</p>"
-    table = _table((f"prompts of {n} questions", "tokens", "each"), rows, numeric=(1, 2))
+    table = html_table((f"prompts of {n} questions", "tokens", "each"), rows, numeric=(1, 2))
     return f"<h2>Prompts</h2>{table}{note}"
 
 
@@ -201,7 +201,7 @@ def _decisions(page: NightPage) -> str:
         ]
         more = len(lines) - len(rows)
         rest = f"<p class='soft'>and {more} more in the ledger</p>" if more > 0 else ""
-        table = _table(("fact", "reasons", "salience"), rows, numeric=(2,), words=(0, 1))
+        table = html_table(("fact", "reasons", "salience"), rows, numeric=(2,), words=(0, 1))
         is_open = " open" if kind == "CORRECT" else ""
         blocks.append(f"<details{is_open}><summary>{kind} · {len(lines)}</summary>{table}{rest}</details>")
     return "<h2>Decisions</h2>" + "".join(blocks)
@@ -226,7 +226,7 @@ def _constitutions(page: NightPage) -> str:
     blocks = []
     for person, principles in page.constitutions:
         rows = [(escape(item.kind), escape(item.text), str(len(item.evidence))) for item in principles]
-        table = _table(("kind", "principle", "messages"), rows, numeric=(2,), words=(1,))
+        table = html_table(("kind", "principle", "messages"), rows, numeric=(2,), words=(1,))
         blocks.append(f"<h3>{escape(person)}</h3>{table}")
     return "<h2>Constitutions</h2>" + "".join(blocks) if blocks else ""
 
@@ -244,12 +244,12 @@ def _stages(page: NightPage) -> str:
     return (
         "<h2>Stages</h2>"
         + time_chart({name: seconds for name, seconds, _ in page.stages})
-        + _table(("stage", "seconds", "counts"), rows, numeric=(1,))
+        + html_table(("stage", "seconds", "counts"), rows, numeric=(1,))
         + f"<details><summary>Settings</summary><pre>{settings}</pre></details>"
     )
 
 
-def _table(
+def html_table(
     head: Sequence[str],
     rows: Iterable[Sequence[str]],
     *,

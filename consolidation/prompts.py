@@ -70,14 +70,18 @@ def facts_for(context: NightContext, questions: Mapping[str, str]) -> dict[str, 
 
 
 def prompts_of(found: Mapping[str, Found], mastered: Mastered | None = None) -> dict[str, str]:
-    """Each question with its facts, but for those that are mastered. Where all of them are, the question alone."""
+    """Each question with its facts, but for those that are mastered.
+
+    Where the one found first is, it is what was asked about, and the question stands alone: beside the facts that are
+    left, small models take the answer for missing (docs/adr/0029).
+    """
     return {question_id: _prompt(item, mastered or Mastered()) for question_id, item in found.items()}
 
 
 def _prompt(found: Found, mastered: Mastered) -> str:
-    needed = [fact for fact in found.facts if not mastered.covers(fact)]
-    if found.facts and not needed:
+    if found.facts and mastered.covers(found.facts[0]):
         return found.question
+    needed = [fact for fact in found.facts if not mastered.covers(fact)]
     lines = "\n".join(f"- {sentence(fact)}" for fact in needed) or "- nothing"
     return FACTS_PROMPT.format(facts=lines, question=found.question)
 

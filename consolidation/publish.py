@@ -98,7 +98,7 @@ def run(context: NightContext, progress: Progress) -> StageResult:
     if not context.output("dream").get("n_train"):
         return _result("done", "nothing to train; the published artifacts still serve", [])
     numbers = (context.output("exam").get("exam") or {}).get(CONDITION) or {}
-    checks = hold_against(context.settings.gate, numbers, _earlier_recall(context))
+    checks = hold_against(context.settings.gate, numbers, earlier_recall(context))
     failed = [check for check in checks if not check.is_passed]
     if failed:
         reasons = "; ".join(check.sentence() for check in failed)
@@ -128,7 +128,7 @@ def _result(
     )
 
 
-def _earlier_recall(context: NightContext) -> float | None:
+def earlier_recall(context: NightContext) -> float | None:
     """What the night that serves now remembered in its own exam; None before the first publish."""
     serving = artifacts.pointer(context.database, context.space_id)
     run_id = serving.run_id if serving else None

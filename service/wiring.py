@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from agents.spending import Budget
     from consolidation.again import SecondExam
     from consolidation.night import NightReport, StageWatcher
+    from consolidation.sweep_results import SweepReport
     from memory.exchange.network import View
     from memory.exchange.notes import Notebook
     from memory.exchange.picture import Part
@@ -488,6 +489,26 @@ class Services:
                 clock=self.clock,
                 progress=watch,
                 **options,
+            )
+
+    def sweep(self, path: Path, *, progress: Progress = no_progress, fresh: bool = False) -> SweepReport:
+        """Try the recipes of the file on a snapshot of the space. Raises BadSweep, NothingToTrain, SweepRuns."""
+        from consolidation.grid import read_grid
+        from consolidation.sweep import run_sweep
+
+        base = self.settings.night
+        grid = read_grid(path, base)
+        with self.budget.run(lambda: f"sweep {new_id()}"):
+            return run_sweep(
+                self.database,
+                self.space_id,
+                self.settings.home,
+                base,
+                grid,
+                self.night_tools(),
+                clock=self.clock,
+                progress=progress,
+                fresh=fresh,
             )
 
     def night(self, name: str | None = None) -> NightReport:

@@ -16,6 +16,7 @@ from memory.backup import BackupRecord, known_backups
 RECIPES = (
     "recipes"  # hold hashes, run ids and counts; kept, so that weights can be made again without the tainted
 )
+SWEEPS = "sweeps"  # each holds a copy of a space while it is not finished (consolidation.sweep)
 ANSWERS = "answers"  # of back-ends; each may hold words of any message (agents.answers)
 IMPORTED = "curriculum"  # training rows that wait for a night (consolidation.waiting_rows): anybody's words
 _KINDS = {
@@ -26,12 +27,13 @@ _KINDS = {
     "runs": "night",
     "adapters": "adapter",
     "readouts": "readout",
+    SWEEPS: "sweep",
     RECIPES: "recipe",
 }
 
 
 def kind_of(home: Path, path: Path) -> str:
-    """database | index | cached answers | imported rows | base model | night | adapter | readout | recipe | settings | other"""
+    """database | index | cached answers | imported rows | base model | night | adapter | readout | recipe | sweep | settings | other"""
     top = path.relative_to(home).parts[0]
     if len(path.relative_to(home).parts) == 1:
         if path.name.split("-")[0] == "graph.db":
@@ -44,7 +46,7 @@ def to_remove(
     home: Path, space_id: str, runs: Collection[str], paths: Iterable[str], kept: Collection[str]
 ) -> list[Path]:
     """Folders and files that go: the nights', the tainted artifacts', the space's index and the rows that wait for its
-    nights, and all cached answers, where they exist.
+    nights, all cached answers, and the copies that unfinished sweeps work on, where they exist.
 
     `kept` are paths that an untainted artifact uses as well.
     """
@@ -54,6 +56,7 @@ def to_remove(
     ]
     wanted += sorted(_unrecorded(home / "adapters", runs, {home / path for path in kept}))
     wanted += [home / "index" / space_id, home / IMPORTED / f"{space_id}.jsonl", home / ANSWERS]
+    wanted += sorted((home / SWEEPS).glob("*/*work*"))
     return [path for path in dict.fromkeys(wanted) if path.exists() and _is_inside(home, path)]
 
 

@@ -8,11 +8,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from service.cli.exam import print_exam
+from service.cli.exam import exam_cell, print_exam
 from service.cli.output import Bars, State, print_json, print_table
 
 if TYPE_CHECKING:
     from consolidation.night import NightReport
+
+SWEPT_NUMBERS = (
+    "recall_paraphrase",
+    "recall_earlier_nights",
+    "neighbour_intact",
+    "unknown_refused",
+    "ppl_change",
+)
 
 
 @click.group(invoke_without_command=True)
@@ -22,6 +30,13 @@ if TYPE_CHECKING:
 )
 @click.option("--model", metavar="MODEL", help="Base model: embedded, a folder, a .gguf file or a hub id.")
 @click.option("--fresh", is_flag=True, help="Begin a new night even where one was interrupted.")
+@click.option(
+    "--sweep",
+    "sweep_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Instead of a night, try the recipes of a TOML or JSON file on a copy of the space; nothing is published.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.pass_context
 def sleep(
@@ -30,12 +45,18 @@ def sleep(
     minutes: float | None,
     model: str | None,
     fresh: bool,
+    sweep_file: Path | None,
     as_json: bool,
 ) -> None:
     """Run a night: score, check, decide, train, examine, publish behind a gate. Resumes an interrupted one."""
     if context.invoked_subcommand is not None:
         return
     state: State = context.obj
+    if sweep_file is not None:
+        if (seed, minutes, model) != (None, None, None):
+            raise click.UsageError("--seed, --minutes and --model belong into the sweep's file")
+        _sweep(state, sweep_file, fresh=fresh, as_json=as_json)
+        return
     night = state.settings.night
     if seed is not None:
         night = replace(night, seed=seed)
@@ -55,6 +76,29 @@ def sleep(
         _print_night(report)
     if report.status != "done":
         raise click.ClickException(_line(report))
+
+
+def _sweep(state: State, path: Path, *, fresh: bool, as_json: bool) -> None:
+    with state.services() as services, Bars() as bars:
+        report = services.sweep(path, progress=bars.step("recipes"), fresh=fresh)
+        bars.finish("recipes")
+    if as_json:
+        print_json(report.as_json())
+        return
+    rows = [
+        [
+            cell.name,
+            "" if cell.score is None else f"{100 * cell.score:.1f} %",
+            *(exam_cell(name, cell.exam or {}) for name in SWEPT_NUMBERS),
+            f"{cell.seconds:.0f} s",
+            cell.error or ("passes" if cell.is_passed else "fails " + ", ".join(cell.failed_numbers)),
+        ]
+        for cell in report.cells
+    ]
+    headings = ["recipe", "score", *(name.replace("_", " ") for name in SWEPT_NUMBERS), "training", "gate"]
+    print_table(headings, rows, title=f"sweep {report.sweep_id}")
+    click.echo(f"order: {report.criterion}")
+    click.echo(f"nothing was published; report: {report.page}")
 
 
 def _line(report: NightReport) -> str:

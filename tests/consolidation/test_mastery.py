@@ -133,21 +133,25 @@ def test_a_subject_that_goes_by_another_name_now_was_not_asked_about() -> None:
     assert not is_mastered(*TWICE, facts=(fact(subject="Mona Lie"),))
 
 
-def test_prompts_hold_what_is_not_mastered_and_nothing_else() -> None:
+def test_prompts_hold_what_is_not_mastered() -> None:
     other = fact("f2", "a kayak", predicate="owns")
-    found = {
-        "q1": Found("Where?", (fact(), other)),
-        "q2": Found("Where?", (fact(),)),
-        "q3": Found("Who?", ()),
-    }
-    mastered = judge(TWICE, [fact()], REGISTRY)
-    every, spared = prompts_of(found), prompts_of(found, mastered)
-    assert "Bergen" in every["q1"]
-    assert "kayak" in every["q1"]
-    assert "Bergen" not in spared["q1"]
-    assert "kayak" in spared["q1"]
-    assert spared["q2"] == "Where?"
-    assert spared["q3"] == every["q3"]
+    found = {"q": Found("What is hers?", (other, fact()))}
+    every, spared = prompts_of(found)["q"], prompts_of(found, judge(TWICE, [fact()], REGISTRY))["q"]
+    assert "kayak" in every
+    assert "Bergen" in every
+    assert "kayak" in spared
+    assert "Bergen" not in spared
+
+
+def test_a_question_whose_best_fact_is_mastered_stands_alone() -> None:
+    found = {"q": Found("Where?", (fact(), fact("f2", "a kayak", predicate="owns")))}
+    assert prompts_of(found, judge(TWICE, [fact()], REGISTRY)) == {"q": "Where?"}
+
+
+def test_where_nothing_is_found_the_prompt_says_so_whatever_is_mastered() -> None:
+    found = {"q": Found("Who?", ())}
+    assert prompts_of(found, judge(TWICE, [fact()], REGISTRY)) == prompts_of(found)
+    assert "nothing" in prompts_of(found)["q"]
 
 
 # ---- in the store

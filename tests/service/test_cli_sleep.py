@@ -10,6 +10,7 @@ import click
 import pytest
 
 from consolidation import runs
+from memory.facts import candidates, decide
 from memory.ports import utc_now
 from service.settings import load_settings
 from service.wiring import Services
@@ -61,3 +62,46 @@ def test_a_night_that_runs_has_a_table_and_no_page(slowwave: Any) -> None:
         runs.begin(services.database, services.space_id, "now", settings, is_resumed=False, clock=utc_now)
     assert slowwave("sleep", "report", "--json").json["status"] == "running"
     assert "night now is not over" in slowwave("sleep", "report", "--path").refusal
+
+
+def test_a_sweep_tries_recipes_and_publishes_nothing(slept: Any, tmp_path: Path) -> None:
+    hear_more(slept, tmp_path)
+    file = tmp_path / "grid.json"
+    file.write_text(json.dumps({"train": {"lr": [1e-3, 1e38]}}))
+    before = slept.rows()
+    told = slept("sleep", "--sweep", file, "--json").json
+    assert set(told) == {"sweep", "sort", "criterion", "taken_at", "cells", "report"}
+    assert [cell["status"] for cell in told["cells"]] == ["done", "failed"]
+    assert slept.rows() == before
+    shown = slept("sleep", "--sweep", file)
+    for words in ("lr=0.001", "order: those that pass the gate first", "nothing was published; report: "):
+        assert words in shown.out
+    assert slept("verify").code == 0
+
+
+def hear_more(slowwave: Any, folder: Path) -> None:
+    chat = folder / "more.txt"
+    chat.write_text("13/07/2025, 18:00 - Ada Lund: I work at the town library.\n")
+    assert slowwave("import", chat, "--json").json["candidates"] == 1
+    with Services(load_settings()) as services:
+        (fact,) = candidates(services.database, services.space_id)
+        with services.database.transaction() as session:
+            decide(session, services.space_id, fact.id, "STORE", [], services.registry, run_id=None)
+
+
+def test_a_sweep_that_cannot_be_is_one_line(slept: Any, tmp_path: Path) -> None:
+    file = tmp_path / "grid.toml"
+    file.write_text("[train]\nrnak = [4]\n")
+    assert "no setting train.rnak; the nearest is train.rank" in slept("sleep", "--sweep", file).refusal
+    file.write_text("[train]\nrank = [4]\n")
+    assert "there is nothing to train" in slept("sleep", "--sweep", file).refusal
+    assert slept("sleep", "--sweep", file, "--seed", "1").code == 2
+    assert slept("sleep", "--sweep", tmp_path / "none.toml").code == 2
+
+
+def test_an_erasure_takes_the_copy_that_a_sweep_works_on(slept: Any) -> None:
+    work = slept.home / "sweeps" / "abc" / "work"
+    work.mkdir(parents=True)
+    (work / "space.jsonl").write_text('{"text": "Ada Lund lives in Lagos"}\n')
+    slept("forget", "person", "Ada", "--yes", "--json")
+    assert not work.exists()
