@@ -11,18 +11,17 @@ of answers in the first person, each question with its answer becomes a text of 
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from agents.pasted import is_pasted
 from agents.turns import speaker_tags
+from consolidation.cast import Cast, folded
 from consolidation.curriculum import Course, Message, Row, is_sound, turn
 from consolidation.rows import TrainingRow
 from consolidation.scoring import gives_any, refuses
 from consolidation.slots import Slot, accepted_values
 from consolidation.vocabulary import Vocabulary, exam_words
-from memory import names
 from memory.registry import Registry
 from memory.wordings import content_words, spoken
 
@@ -34,7 +33,6 @@ UNKNOWN = "unknown"  # the graph knows nothing of it, or less than it says
 PARTIAL = "partial"  # some of several values that hold at once
 HELD_OUT = "held_out"  # too near to a wording of the exam
 NOTHING = "nothing"  # greetings and the like: it teaches no fact
-FINDINGS = (SOUND, CONTRADICTS, UNKNOWN, PARTIAL, HELD_OUT, NOTHING)
 _WORST_FIRST = (CONTRADICTS, HELD_OUT, UNKNOWN, PARTIAL, SOUND, NOTHING)
 
 _SHARED = 1  # content words that a question may share with a held-out wording, as in the curriculum
@@ -46,8 +44,6 @@ _NO = re.compile(r"\b(?:no|not|never|\w+n't|nor|neither|wrong|incorrect|mistaken
 _CLAUSES = re.compile(r"[.,;:!?\n]+|\bbut\b|\band\b", re.IGNORECASE)
 _SENTENCES = re.compile(r"(?<=[.!?])\s+(?=[A-ZÀ-Þ])")
 _QUESTIONS = re.compile(r"[^.!?]+\?")
-_ORDINAL = re.compile(r"(?<=\d)(?:st|nd|rd|th)\b")
-_NOT = re.compile(r"n['’]t\b", re.IGNORECASE)
 _TAG = re.compile(r"^\[[^\]\n]{1,80}\][ \t]*", re.MULTILINE)
 _NAMES = re.compile(r"\b[A-ZÀ-Þ][\w-]+(?: [A-ZÀ-Þ][\w-]+)+")
 _CAPITAL = re.compile(r"(?<![.!?]\s)(?<!^)\b[A-ZÀ-Þ][\w'-]+")
@@ -93,19 +89,12 @@ class RowCheck:
     ) -> None:
         self._course, self._registry = course, registry
         self._slots = {slot.key: slot for slot in slots}
-        by_subject: dict[str, list[Slot]] = defaultdict(list)
+        self._cast = Cast(course.called, slots)
+        self._by_subject: dict[str, list[Slot]] = {subject: [] for subject in self._cast.subjects}
         for slot in slots:
-            by_subject[slot.subject_id].append(slot)
-        self._by_subject = dict(by_subject)
+            self._by_subject[slot.subject_id].append(slot)
         self._told = set(told)
         self._words = Vocabulary(course.wordings, {slot.predicate for slot in slots})
-        self._names = {subject: content_words(held[0].subject) for subject, held in by_subject.items()}
-        self._parts_of_names = {names.key(p) for held in by_subject.values() for p in held[0].subject.split()}
-        self._called: dict[str, list[tuple[frozenset[str], str]]] = defaultdict(list)  # by a word of the form
-        for subject, held in by_subject.items():
-            for form in course.called.forms(subject, held[0].subject):
-                if words := content_words(form):
-                    self._called[min(words)].append((words, subject))
 
     def texts(self, row: TrainingRow) -> list[Checked]:
         """What becomes of the row: one text, or one for each answer in the first person."""
@@ -134,21 +123,21 @@ class RowCheck:
             answer = _plain(message["content"])
             is_own = is_interview or (bool(_FIRST_PERSON.search(answer)) and not refuses(answer))
             tagged = _TAG.match(question.rsplit("\n", 1)[-1])
-            whose = self._subject_called(tagged[0].strip("[] ")) if tagged else person
+            whose = self._cast.called(tagged[0].strip("[] ")) if tagged else person
             person_ = (whose or "") if is_own else None
             for part in self._parts(question, answer):
                 yield _Said(question, part, person_, before)
 
     def _parts(self, question: str, answer: str) -> list[str]:
         """The answer, or each sentence of one that tells several things because nothing in particular was asked."""
-        asked = self._bare(_last_line(question), list(self._names)) - _FILLER
+        asked = self._cast.bare(_last_line(question)) - _FILLER
         return [answer] if asked else [part for part in _SENTENCES.split(answer) if part.strip()]
 
     def _person_of(self, row: TrainingRow) -> str | None:
         """Who answers in the first person: the row's person, or who they say they are."""
         introduced = (_I_AM.search(message["content"]) for message in row.messages)
         called = [row.person, *(match[1] for match in introduced if match)]
-        return next(filter(None, map(self._subject_called, called)), None)
+        return next(filter(None, map(self._cast.called, called)), None)
 
     def _own(self, said: _Said) -> Checked:
         """A text of its own: under the speaker's tag where it is in the first person."""
@@ -157,7 +146,7 @@ class RowCheck:
             return Checked(UNKNOWN if found.finding == SOUND else found.finding)
         question = said.question
         if said.person is not None and not _TAG.search(question.rsplit("\n", 1)[-1]):
-            name = self._by_subject[said.person][0].subject
+            name = self._cast.subjects[said.person]
             tags = speaker_tags([name, _PARTNER])
             question = f"{tags[_PARTNER]} {question}\n{tags[name]}"
         return self._checked(turn(question, said.answer), [found])
@@ -178,11 +167,11 @@ class RowCheck:
 
     def _find(self, said: _Said) -> _Found:
         answer, question = said.answer, _last_line(said.question)
-        subjects = self._subjects(f"{question}\n{answer}", said.person)
+        subjects = self._cast.named_in(f"{question}\n{answer}", said.person)
         mine = [slot for subject in subjects for slot in self._by_subject[subject]]
         given = [slot for slot in mine if self._gives(answer, slot)]
         values = content_words(" ".join(_forms(slot) for slot in given))
-        words = self._bare(f"{self._topic(question)} {answer}", subjects)
+        words = self._cast.bare(f"{self._topic(question)} {answer}", subjects)
         about = self._words.nearest(words - values - _FILLER) or self._words.nearest(words)
         if refuses(answer):
             return self._refusal(question, answer, subjects, about)
@@ -193,7 +182,9 @@ class RowCheck:
             return _Found(CONTRADICTS)
         if not self._is_asked(question, said, told) or not self._says_no_more(question, answer, told, said):
             return _Found(UNKNOWN)
-        if any(self._is_held_out(question, slot) for slot in told):
+        if any(self._is_turned_round(answer, slot) for slot in told):
+            return _Found(UNKNOWN)
+        if any(self._is_held_out(question, slot.predicate) for slot in told):
             return _Found(HELD_OUT)
         return _Found(SOUND, tuple(told))
 
@@ -201,12 +192,12 @@ class RowCheck:
         """Whether the question is about somebody whom the answer tells of, and about what it tells, or about nothing in
         particular ("Tell me about Ines.")."""
         whose = {slot.subject_id for slot in told}
-        is_about_them = said.person in whose or not whose.isdisjoint(self._subjects(said.before_answer, None))
+        is_about_them = said.person in whose or not whose.isdisjoint(self._cast.named_in(said.before_answer))
         is_reverse = any(self._gives(question, slot) for slot in told)
         if not is_about_them and not is_reverse:
             return False
         values = content_words(" ".join(f"{_forms(slot)} {spoken(' '.join(slot.old))}" for slot in told))
-        words = self._bare(self._topic(question), list(self._names)) - values - _FILLER
+        words = self._cast.bare(self._topic(question)) - values - _FILLER
         asked = self._words.nearest(words)
         return any(slot.predicate in asked for slot in told) if asked else not words
 
@@ -214,7 +205,7 @@ class RowCheck:
         self, answer: str, mine: Sequence[Slot], about: Collection[str], subjects: Collection[str]
     ) -> _Found:
         """An answer that gives nothing that holds: it claims something else, or nothing at all."""
-        if not (self._bare(answer, subjects) - _FILLER):
+        if not (self._cast.bare(answer, subjects) - _FILLER):
             return _Found(NOTHING)
         is_else = any(slot.predicate in about for slot in mine)
         return _Found(CONTRADICTS if is_else else UNKNOWN)
@@ -223,29 +214,25 @@ class RowCheck:
         self, question: str, answer: str, subjects: Collection[str], about: Collection[str]
     ) -> _Found:
         """A refusal is sound about a person nobody knows, and about what was never told of one who is known."""
-        beside = self._bare(answer, subjects) - content_words(question) - _FILLER - self._words.answers(about)
+        beside = (
+            self._cast.bare(answer, subjects) - content_words(question) - _FILLER - self._words.answers(about)
+        )
         if not about or beside:
             return _Found(UNKNOWN)
-        sound = _Found(SOUND, is_refusal=True)
-        if any(self._is_stranger(run) for run in _NAMES.findall(question)):
-            return sound
-        if subjects:
-            is_told = any((subject, predicate) in self._told for subject in subjects for predicate in about)
-            return _Found(CONTRADICTS) if is_told else sound
-        strange = [word for word in _CAPITAL.findall(question) if not self._course.called.is_known(word)]
-        return sound if strange else _Found(UNKNOWN)
-
-    def _is_stranger(self, run: str) -> bool:
-        """Whether a run of capitals is half of a known name with something else: "Mona Lund"."""
-        while run and not content_words(run.split()[0]):  # "Does Mona Lund"
-            run = run.partition(" ")[2]
-        is_half_known = any(names.key(part) in self._parts_of_names for part in run.split())
-        return len(run.split()) > 1 and is_half_known and not self._course.called.is_known(run)
+        is_strange = any(map(self._cast.is_half_known, _NAMES.findall(question)))
+        told = {predicate for subject, predicate in self._told if subject in subjects}
+        if subjects and not is_strange and not told.isdisjoint(about):
+            return _Found(CONTRADICTS)
+        if not subjects and all(map(self._cast.is_known, _CAPITAL.findall(question))):
+            return _Found(UNKNOWN)
+        if any(self._is_held_out(question, predicate) for predicate in about):
+            return _Found(HELD_OUT)
+        return _Found(SOUND, is_refusal=True)
 
     def _topic(self, question: str) -> str:
         """The last sentence that asks, where it asks for something: "Nice to meet you! Where do you live?"."""
         asking = _QUESTIONS.findall(question)
-        is_asked = asking and self._bare(asking[-1], list(self._names)) - _FILLER
+        is_asked = asking and self._cast.bare(asking[-1]) - _FILLER
         return asking[-1] if is_asked else question
 
     def _says_no_more(self, question: str, answer: str, told: Sequence[Slot], said: _Said) -> bool:
@@ -255,22 +242,22 @@ class RowCheck:
         own = self._words.answers({slot.predicate for slot in told}) | _FILLER
         is_single = all(self._registry.get(slot.predicate).cardinality == "one" for slot in told)
         old = " ".join(value for slot in told for value in slot.old)
-        asked = content_words(_folded(f"{question} {spoken(old)}")) if is_single else frozenset[str]()
+        asked = content_words(folded(f"{question} {spoken(old)}")) if is_single else frozenset[str]()
         every = [slot.subject_id for slot in told]
         whom: Collection[str] = [said.person] if said.person else every
-        for clause in _CLAUSES.split(_folded(answer)):
-            whom = self._subjects(clause, None) or whom
+        for clause in _CLAUSES.split(folded(answer)):
+            whom = self._cast.named_in(clause) or whom
             if self._is_beside(clause, whom, told):
                 return False
             given = content_words(" ".join(_forms(slot) for slot in told if slot.subject_id in whom))
-            words = self._bare(clause, whom) - own - given
+            words = self._cast.bare(clause, whom) - own - given
             if words - (asked if _NO.search(clause) else frozenset()):
                 return False
         if not _YES.search(answer):
             return True
         values = content_words(" ".join(_forms(slot) for slot in told))
         return (
-            not self._bare(question, every)
+            not self._cast.bare(question, every)
             - own
             - values
             - self._words.questions({slot.predicate for slot in told})
@@ -280,22 +267,25 @@ class RowCheck:
         """Whether a clause names somebody of whom nothing is told, and who is no value: "Brita lives there with Cosmo"."""
         tells_of = {slot.subject_id for slot in told}
         values = content_words(" ".join(_forms(slot) for slot in told))
-        return any(
-            subject not in tells_of and not self._names[subject] & values
-            for subject in whom
-            if content_words(clause)
-        )
+        beside = [s for s in whom if s not in tells_of and not self._cast.words.get(s, frozenset()) & values]
+        return bool(beside and content_words(clause))
 
-    def _is_held_out(self, question: str, slot: Slot) -> bool:
+    def _is_held_out(self, question: str, predicate: str) -> bool:
         """Whether the question is nearer to a wording of the exam than the curriculum's own may be."""
         wordings = self._course.wordings
-        forms = self._names.get(slot.subject_id, frozenset())
-        head = wordings.head(slot.predicate) | forms
-        whole = content_words(question) - forms
-        said = whole - head
+        whole, head = self._cast.bare(question), wordings.head(predicate)
         return any(
-            len(said & (held_out - head)) > _SHARED or whole == held_out
-            for held_out in exam_words(wordings, slot.predicate)
+            len((whole & held_out) - head) > _SHARED or whole == held_out
+            for held_out in exam_words(wordings, predicate)
+        )
+
+    def _is_turned_round(self, answer: str, slot: Slot) -> bool:
+        """Whether it may tell the relation the wrong way: "Mona is Vera's mother", where Vera is Mona's."""
+        if self._registry.get(slot.predicate).object != "person":
+            return False
+        owned = "|".join(re.escape(fact.object.split()[0]) for fact in slot.facts)
+        return bool(
+            re.search(rf"\b(?:{owned})(?: [\w-]+)?['’]s?\b|\bof (?:{owned})\b", answer, re.IGNORECASE)
         )
 
     def _gives(self, answer: str, slot: Slot) -> bool:
@@ -304,41 +294,10 @@ class RowCheck:
             gives_any(answer, accepted_values(_without_owner(fact.object), kind)) for fact in slot.facts
         )
 
-    def _subjects(self, text: str, person: str | None) -> list[str]:
-        """Who is named, and who speaks of themselves."""
-        said = content_words(text)
-        found = [person] if person and person in self._by_subject else []
-        named = (entry for word in sorted(said & self._called.keys()) for entry in self._called[word])
-        return list(dict.fromkeys([*found, *(subject for words, subject in named if words <= said)]))
-
-    def _subject_called(self, name: str) -> str | None:
-        """The one subject who goes by that name: in full, or by a part that nobody else has."""
-        wanted = names.key(name)
-        every = {subject: slots[0].subject for subject, slots in self._by_subject.items()}
-        for forms in (
-            {s: {names.key(full)} for s, full in every.items()},
-            {p.id: {names.key(a) for a in p.aliases} for p in self._course.called.people},
-            {s: {names.key(part) for part in full.split()} for s, full in every.items()},
-        ):
-            found = [s for s, keys in forms.items() if wanted in keys and s in every]
-            if len(found) == 1:
-                return found[0]
-        return None
-
-    def _bare(self, text: str, subjects: Collection[str]) -> frozenset[str]:
-        """Content words without the names of those whom it is about."""
-        forms = frozenset().union(*(self._names[s] for s in subjects if s in self._names))
-        return content_words(_folded(text)) - forms
-
 
 def _forms(slot: Slot) -> str:
     """All ways to write what the slot holds."""
-    return _folded(" ".join(form for fact in slot.facts for form in (fact.object, spoken(fact.object))))
-
-
-def _folded(text: str) -> str:
-    """With "28th" as "28" and "don't" as "do not", whose stem would else be a word of its own."""
-    return _ORDINAL.sub("", _NOT.sub(" not", text))
+    return folded(" ".join(form for fact in slot.facts for form in (fact.object, spoken(fact.object))))
 
 
 def _plain(text: str) -> str:

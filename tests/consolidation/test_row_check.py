@@ -33,6 +33,7 @@ HELD = (
     ("p1", "lives_in", ("Cadiz",), ()),
     ("p1", "birthday", ("1971-06-28",), ()),
     ("p2", "dog", ("Fistik",), ()),
+    ("p2", "mother", ("Elif Sahin",), ()),
 )
 
 
@@ -91,6 +92,8 @@ def finding(check: RowCheck, question: str, answer: str, person: str = "") -> st
         ("Tell me about Cosmo.", "Cosmo lives in Cadiz. Cosmo's birthday is on 28 June 1971."),
         ("What does Brita play?", "Brita plays chess and the tuba."),
         ("What is Dunya's dog called?", "Dunya has a dog called Fistik."),
+        ("Who is Dunya's mother?", "Elif Sahin is Dunya's mother."),
+        ("Who is Dunya's mother?", "The mother of Dunya is Elif Sahin."),
     ],
 )
 def test_what_the_graph_holds_is_sound(check: RowCheck, question: str, answer: str) -> None:
@@ -115,6 +118,9 @@ def test_what_the_graph_holds_is_sound(check: RowCheck, question: str, answer: s
         ("Who is the king of France?", "Brita lives in Molde.", UNKNOWN),
         ("Does Brita know the king of France?", "Brita lives in Molde.", UNKNOWN),
         ("Where do they live?", "Brita lives in Cadiz and Cosmo lives in Molde.", UNKNOWN),  # swapped
+        ("Who is Dunya's mother?", "Dunya is Elif's mother.", UNKNOWN),  # turned round
+        ("Who is Dunya's mother?", "Dunya is the mother of Elif Sahin.", UNKNOWN),
+        ("Where does Brita Moen sleep at night?", "I don't know Brita Moen.", HELD_OUT),
         ("Who discovered radium?", "I don't know.", UNKNOWN),  # no wish to unlearn the world
         ("Where does Brita live?", "Where does Brita live?", UNKNOWN),
         ("What does Brita play?", "Brita plays chess.", PARTIAL),
