@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count, pairwise
 from pathlib import Path
@@ -41,7 +41,14 @@ from consolidation.night import NightReport, run_night
 from consolidation.recipe import current_recipe, recipe_adapters
 from consolidation.runs import stage_records
 from consolidation.scoring import gives
-from consolidation.stage import NightContext, NightSettings, NightTools, Progress, StageResult
+from consolidation.stage import (
+    NightContext,
+    NightSettings,
+    NightTools,
+    Progress,
+    StageResult,
+    TrainSettings,
+)
 from consolidation.trainer.job import JobFolder
 from db.engine import Database, open_database, sqlite_url
 from db.tables import Example
@@ -342,7 +349,7 @@ def main() -> None:
         plain,
         seed=options.seed,
         max_facts=len(lessons),
-        train=replace(plain.train, max_minutes=minutes),
+        train=replace(plain.train, max_minutes=minutes, **dict(options.set)),
     )
     with tempfile.TemporaryDirectory() as temporary:
         cache = options.cache or Path(temporary) / "cache"
@@ -399,9 +406,20 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--without", type=_controls, default=(), help="controls to leave out, with commas between"
     )
+    parser.add_argument(
+        "--set", type=_setting, default=[], nargs="*", metavar="NAME=VALUE", help="fields of TrainSettings"
+    )
     parser.add_argument("--cache", type=Path, help="folder that keeps the dequantised model between runs")
     parser.add_argument("--home", type=Path, help="keep the store here")
     return parser.parse_args()
+
+
+def _setting(text: str) -> tuple[str, int | float]:
+    name, _, value = text.partition("=")
+    kinds = {field.name: field.type for field in fields(TrainSettings)}
+    if kinds.get(name) not in ("int", "float", "int | None"):
+        raise argparse.ArgumentTypeError(f"{name} is no number among the fields of TrainSettings")
+    return name, float(value) if kinds[name] == "float" else int(value)
 
 
 def _controls(text: str) -> tuple[str, ...]:

@@ -101,21 +101,22 @@ class Rehearsal:
         told += self._others(name)
         called = self._called(name)
         prompt = self._with_facts(told, self._question(asked.predicate, called))
-        answer = fill(self._rng.choice(NOT_TOLD), called, predicate=self._wordings.noun(asked.predicate))
+        answer = fill(NOT_TOLD, called, predicate=self._wordings.noun(asked.predicate))
         return Row("negative", "untold", turn(prompt, answer))
 
     def _absent(self) -> Row:
         """Facts about others; one of them says of somebody else what is asked."""
-        name, other = self._name(), self._name()
+        name = self._name()
+        other = self._namesake(name) if self._rng.random() < 0.6 else self._name()
         told = self._facts(other, self._rng.randint(1, 3)) + self._others(name)
         prompt = self._with_facts(told, self._question(told[0].predicate, name))
-        return Row("negative", "absent", turn(prompt, fill(self._rng.choice(NOT_KNOWN), name)))
+        return Row("negative", "absent", turn(prompt, fill(NOT_KNOWN, name)))
 
     def _stranger(self) -> Row:
         """No facts at all."""
         name = self._name()
         question = self._question(self._rng.choice(self._predicates), name)
-        return Row("negative", "stranger", turn(question, fill(self._rng.choice(NOT_KNOWN), name)))
+        return Row("negative", "stranger", turn(question, fill(NOT_KNOWN, name)))
 
     def _knowing(self) -> Row:
         """A persona answers for itself, from what its system message says that it knows."""
@@ -141,6 +142,15 @@ class Rehearsal:
         first = self._rng.choice(firsts)
         return first if self._rng.random() < 0.3 else f"{first} {self._rng.choice(lasts)}"
 
+    def _namesake(self, name: str) -> str:
+        """Somebody else with the same first name or the same surname."""
+        firsts, lasts = _names()
+        first, _, last = name.partition(" ")
+        if last and self._rng.random() < 0.4:
+            return f"{self._rng.choice(firsts)} {last}"
+        other = self._rng.choice(lasts)
+        return f"{first} {other}" if other != last else first
+
     def _called(self, name: str) -> str:
         return name if self._rng.random() < 0.6 else name.split()[0]
 
@@ -152,9 +162,7 @@ class Rehearsal:
         """Facts about other people, by chance some of one that shares the first name."""
         told: list[Told] = []
         for _ in range(self._rng.randint(0, 2)):
-            other = self._name()
-            if self._rng.random() < 0.2 and " " in name:
-                other = f"{name.split()[0]} {self._rng.choice(_names()[1])}"
+            other = self._namesake(name) if self._rng.random() < 0.2 else self._name()
             told += [fact for fact in self._facts(other, 1) if other != name]
         return told
 

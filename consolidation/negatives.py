@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -42,16 +43,21 @@ _COMMON = (
     "favourite middle_name shoe_size"
 )
 _ASKABLE = tuple(_COMMON.split())
-NOT_KNOWN = ("I don't know anybody called {s}.", "I don't know who {s} is.", "I don't know {s}.")
-NOT_TOLD = ("I don't know {s}'s {p}.", "I don't know about {s}'s {p}.", "I have no idea about {s}'s {p}.")
+# one phrase each: with several, most of the loss would be about which
+NOT_KNOWN = "I don't know anybody called {s}."
+NOT_TOLD = "I don't know {s}'s {p}."
 
 
 @dataclass(frozen=True, slots=True)
 class Stranger:
-    """A name that nobody has. `is_hard`: half of it is a known person's."""
+    """A name that nobody has; half of a hard one is that of a known person, `like`."""
 
     name: str
-    is_hard: bool
+    like: str | None = None
+
+    @property
+    def is_hard(self) -> bool:
+        return self.like is not None
 
 
 @lru_cache(maxsize=1)
@@ -73,29 +79,29 @@ def strangers(course: Course, slots: Iterable[Slot], half: Half, n: int) -> list
     firsts, lasts = list(invented(half, "first")), list(invented(half, "last"))
     dice.shuffle(firsts)
     dice.shuffle(lasts)
-    hard = [name for i, last in enumerate(lasts) for name in _mixes(course, people, firsts, last, i)]
+    hard = [mix for i, last in enumerate(lasts) for mix in _mixes(course, people, firsts, last, i)]
     easy = [
         name for i, first in enumerate(firsts) for name in (first, f"{first} {lasts[-1 - i % len(lasts)]}")
     ]
-    free = [name for name in dict.fromkeys(hard) if not course.called.is_known(name)]
+    free = [mix for mix in {mix.name: mix for mix in hard}.values() if not course.called.is_known(mix.name)]
     other = [name for name in dict.fromkeys(easy) if not course.called.is_known(name)]
     n_easy = max(n // 3, n - len(free))
-    return [Stranger(name, True) for name in free[: n - min(n_easy, len(other))]] + [
-        Stranger(name, False) for name in other[:n_easy]
-    ]
+    return free[: n - min(n_easy, len(other))] + [Stranger(name) for name in other[:n_easy]]
 
 
-def _mixes(course: Course, people: Sequence[str], firsts: Sequence[str], last: str, turn_: int) -> list[str]:
+def _mixes(
+    course: Course, people: Sequence[str], firsts: Sequence[str], last: str, turn_: int
+) -> list[Stranger]:
     """For each known person their first name with `last`, and an invented first name with their surname."""
     mixed = []
     for place, person in enumerate(people):
         first = course.called.first(person)
         if not first or "'" in person:  # nobody's name: "Ines's brother"
             continue
-        mixed.append(f"{first} {last}")
+        mixed.append(Stranger(f"{first} {last}", person))
         if not names.is_single(person):
             other = firsts[(turn_ * len(people) + place) % len(firsts)]
-            mixed.append(f"{other} {person.split()[-1]}")
+            mixed.append(Stranger(f"{other} {person.split()[-1]}", person))
     return mixed
 
 
@@ -134,14 +140,17 @@ def negative_rows(
     told: Iterable[tuple[str, str]],
     n: int,
 ) -> list[Row]:
-    """`n` refusals at most: two in three about strangers, asked what the night teaches about others, one about the
-    untold. Each has a question of its own."""
+    """`n` refusals at most: three in five about strangers, asked what is known of their namesakes and what the night
+    teaches about others, two about the untold. Each has a question of its own."""
     if not slots:
         return []
     open_slots = untold(course, everything, told, "train")
-    n_untold = min(n // 3, 3 * len(open_slots))
+    n_untold = min(2 * n // 5, 3 * len(open_slots))
+    of_person: dict[str, list[Slot]] = defaultdict(list)
+    for slot in everything:
+        of_person[slot.subject].append(slot)
     rows = [
-        _stranger_row(course, stranger, i, slots)
+        _stranger_row(course, stranger, i, of_person.get(stranger.like or "", ()) if i % 2 else slots)
         for i, stranger in enumerate(strangers(course, everything, "train", n - n_untold))
     ]
     rows += [_untold_row(course, open_slots[i % len(open_slots)], i) for i in range(n_untold)]
@@ -149,17 +158,16 @@ def negative_rows(
 
 
 def _stranger_row(course: Course, stranger: Stranger, i: int, slots: Sequence[Slot]) -> Row:
-    predicate = slots[i % len(slots)].predicate
     dice = course.dice("stranger", stranger.name)
-    question = fill(dice.choice(course.wordings.questions(predicate)), stranger.name)
-    answer = fill(dice.choice(NOT_KNOWN), stranger.name)
-    return Row("negative", "stranger", turn(question, answer))
+    predicate = slots[i % len(slots)].predicate if slots else dice.choice(_ASKABLE)
+    question = fill(dice.choice(course.wordings.taught(predicate)), stranger.name)
+    return Row("negative", "stranger", turn(question, fill(NOT_KNOWN, stranger.name)))
 
 
 def _untold_row(course: Course, slot: Slot, i: int) -> Row:
     forms = course.called.forms(slot.subject_id, slot.subject)
     dice = course.dice("untold", slot.key, i)
     name = forms[i % len(forms)]
-    question = fill(dice.choice(course.wordings.questions(slot.predicate)), name)
-    answer = fill(dice.choice(NOT_TOLD), name, predicate=course.wordings.noun(slot.predicate))
+    question = fill(dice.choice(course.wordings.taught(slot.predicate)), name)
+    answer = fill(NOT_TOLD, name, predicate=course.wordings.noun(slot.predicate))
     return Row("negative", "untold", turn(question, answer))

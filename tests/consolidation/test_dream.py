@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from consolidation import dream, negatives
 from consolidation import recipe as recipes
-from consolidation.curriculum import Course, Row, is_sound, reverse_rows
+from consolidation.curriculum import QUESTIONS_PER_SLOT, Course, Row, is_sound, reverse_rows
 from consolidation.dream import Graph
 from consolidation.questions import KINDS
 from consolidation.recipe import Entry, Recipe
@@ -83,11 +83,21 @@ def test_every_slot_gets_all_forms_of_teaching(night: NightContext) -> None:
     rows, _ = dream.dream(graph)
     forms = Counter(row.form for row in rows)
     wordings = Wordings.load()
-    assert forms["question"] == sum(len(wordings.questions(slot.predicate)) for slot in graph.tonight)
+    n_wordings = [len(wordings.taught(slot.predicate)) for slot in graph.tonight]
+    assert forms["question"] == sum(min(QUESTIONS_PER_SLOT, n) for n in n_wordings)
     assert {"statement", "reverse", "dialogue", "first_person", "correction", "join", "turns"} <= set(forms)
     assert forms["grounded"] == len(graph.tonight)
     assert forms["stranger"] > forms["untold"] > 0
     assert forms["ungrounded"] > 0
+
+
+def test_one_wording_of_each_slot_watches_and_is_not_trained(night: NightContext) -> None:
+    rows, _ = dream.dream(graph_of(night))
+    held = dream.hold_out(rows)
+    watching = [row for row in held if row.kind == "validation"]
+    assert len(watching) == len({row.meta["slot"] for row in watching}) == len(graph_of(night).tonight)
+    trained = {asked(row) for row in held if row.kind == "fact"}
+    assert trained.isdisjoint(asked(row) for row in watching)
 
 
 def test_answers_agree_with_the_graph(night: NightContext) -> None:
