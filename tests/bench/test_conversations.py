@@ -6,9 +6,14 @@ from pathlib import Path
 import pytest
 
 from bench.conversations import main
-from consolidation import dream, runs
-from consolidation.stage import NightContext, NightSettings, no_progress
-from memory.facts import ALL_STATUSES, decide, list_facts
+from consolidation import runs
+from consolidation.stage import NightSettings
+from db.tables import Example
+from memory.episodes import list_episodes
+from memory.facts import add_candidates, decide
+from memory.importing import import_file
+from memory.ports import utc_now
+from memory.types import FactCandidate
 from service.settings import load_settings
 from service.wiring import Services
 
@@ -20,29 +25,35 @@ LINES = (
 
 @pytest.fixture
 def home(tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Two facts are stored, and a night has made its texts of them."""
+    """Two facts are stored, and a night has trained on them."""
     monkeypatch.setenv("SLOWWAVE_NIGHT__BASE_MODEL", str(tiny_folder))
     chat = tmp_path / "chat.jsonl"
     chat.write_text("".join(json.dumps({"time": t, "speaker": s, "text": x}) + "\n" for t, s, x in LINES))
     with Services(load_settings(str(tmp_path / "home"))) as services:
-        services.import_file(chat)
         database, space_id = services.database, services.space_id
-        for fact in list_facts(database, space_id, services.registry, statuses=ALL_STATUSES):
-            with database.transaction() as session:
-                decide(session, space_id, fact.id, "STORE", [], services.registry, run_id=None)
-        runs.begin(database, space_id, "n1", NightSettings(), is_resumed=False, clock=services.clock)
-        night = NightContext(
-            database=database,
-            space_id=space_id,
-            run_id="n1",
-            home=services.settings.home,
-            run_dir=services.settings.home / "runs" / "n1",
-            settings=NightSettings(),
-            tools=services.night_tools(),
-            clock=services.clock,
-            output=lambda stage: {},
-        )
-        dream.run(night, no_progress)
+        import_file(database, space_id, chat)
+        said = list_episodes(database, space_id)
+        told = [
+            FactCandidate(e.speaker, "lives_in", e.text.split()[-1][:-1], (e.id,), e.speaker, 0.9, "by hand")
+            for e in said
+        ]
+        runs.begin(database, space_id, "n1", NightSettings(), is_resumed=False, clock=utc_now)
+        with database.transaction() as session:
+            ids = add_candidates(session, space_id, told, services.registry)
+            for fact_id in ids:
+                decide(session, space_id, fact_id, "STORE", [], services.registry, run_id=None)
+            session.add(
+                Example(
+                    id="x",
+                    space_id=space_id,
+                    run_id="n1",
+                    split="train",
+                    kind="fact",
+                    messages=[],
+                    accepted=[],
+                    meta={"facts": ids},
+                )
+            )
     return tmp_path / "home"
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ QA = {"question": "So, where does Ada live?", "answer": "Ada lives in Lagos."}
 WRONG = {"question": "Where does Ada live?", "answer": "Ada lives in Porto."}
 
 
-@pytest.fixture
-def dreamt(slowwave: Any) -> Any:
+@pytest.fixture(scope="module")
+def home(imported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The chat's facts are stored, and a night has made its texts of them."""
-    with Services(load_settings()) as services:
+    home = tmp_path_factory.mktemp("dreamt") / "home"
+    shutil.copytree(imported, home)
+    with Services(load_settings(str(home))) as services:
         found = list_facts(
             services.database,
             services.space_id,
@@ -34,7 +37,6 @@ def dreamt(slowwave: Any) -> Any:
         runs.begin(
             services.database, services.space_id, run_id, settings, is_resumed=False, clock=services.clock
         )
-        home = services.settings.home
         night = NightContext(
             database=services.database,
             space_id=services.space_id,
@@ -47,7 +49,13 @@ def dreamt(slowwave: Any) -> Any:
             output=lambda stage: {},
         )
         dream.run(night, no_progress)
-    return slowwave
+    return home
+
+
+@pytest.fixture
+def dreamt(empty: Any, home: Path) -> Any:
+    shutil.copytree(home, empty.home)
+    return empty
 
 
 def write(path: Path, *rows: dict[str, Any]) -> Path:
