@@ -19,7 +19,7 @@ from consolidation.trainer.blocks import Block, Linear, Norm, Scratch, Trained
 from consolidation.trainer.engine import StepResult, Text
 from consolidation.trainer.layout import Layout, deal, passes
 from consolidation.trainer.lora import Group, LoraFactors
-from consolidation.trainer.losses import answer_loss, kl_loss
+from consolidation.trainer.losses import Head, text_weights
 from consolidation.trainer.spread import Heads, Rope, Spread
 
 _ATTENTION = ("q_proj", "k_proj", "v_proj")
@@ -53,7 +53,8 @@ class HandwrittenEngine:
     def __init__(self, language_model: LanguageModel, rank: int, alpha: float, first_layer: float) -> None:
         model = language_model.model
         self._decoder = model.get_decoder()
-        self._head = model.get_output_embeddings().weight.detach()
+        self._head = Head(model.get_output_embeddings().weight.detach(), keep=True)
+        self._width = language_model.hidden_size
         self._device = language_model.device
         self._dtype = language_model.dtype
         self.workers = language_model.workers
@@ -86,7 +87,7 @@ class HandwrittenEngine:
                 yield [(self._names[id(part)], part.in_features, part.out_features) for part in parts]
 
     def _make_rope(self, length: int) -> Rope:
-        probe = torch.zeros(1, 1, self._head.shape[1], dtype=self._dtype, device=self._device)
+        probe = torch.zeros(1, 1, self._width, dtype=self._dtype, device=self._device)
         positions = torch.arange(length, device=self._device).unsqueeze(0)
         with torch.no_grad():
             cos, sin = (part[0].clone() for part in self._decoder.rotary_emb(probe, position_ids=positions))
@@ -122,14 +123,13 @@ class HandwrittenEngine:
             [used_ids(text) for text in texts],
             lambda h, spread, scratch: _run(self._plain, h, spread, scratch),
         )
+        self._head.forget()
         self._lower = {text.id: rows for text, rows in zip(texts, lower, strict=True)}
 
     @torch.no_grad()
     def step(self, texts: Sequence[Text], kl_weight: float) -> StepResult:
         self._load_factors()
-        n_kl = sum(len(text.positions) for text in texts if text.teacher is not None)
-        n_answer = sum(len(text.positions) for text in texts) - n_kl
-        weights = (1 / max(1, n_answer), kl_weight / max(1, n_kl))
+        weights = text_weights(texts, kl_weight)
         rows = [used_ids(text) for text in texts]
         hands = deal(rows, self.workers, [len(text.positions) for text in texts])
         while len(self._desks) < len(hands):
@@ -152,12 +152,12 @@ class HandwrittenEngine:
         hand: Layout,
         gradient: torch.Tensor,
         scratch: Scratch,
-        weights: tuple[float, float],
+        weights: Sequence[float],
     ) -> list[float]:
         """One worker's rows forward and backward; mean loss per row in the order of the hand."""
         rows = [texts[i] for i in hand.rows]
         spread = Spread(hand, self._trained[0].heads, self._rope)
-        h = scratch.take("h", hand.n_tokens, self._head.shape[1])
+        h = scratch.take("h", hand.n_tokens, self._width)
         for text, tokens, first in zip(rows, hand.tokens, hand.first_own, strict=True):
             if first < len(tokens):
                 h[tokens[first] : tokens[-1] + 1] = self._lower[text.id][first:]
@@ -165,8 +165,9 @@ class HandwrittenEngine:
         for i, block in enumerate(self._trained):
             inputs.append(block.forward(inputs[-1], spread, scratch, str(i)))
         k = max(block.down.k for block in self._trained)
-        g = scratch.take("g", hand.n_tokens, self._head.shape[1] + k)
-        losses = self._loss(rows, hand, inputs[-1], weights, g[:, : self._head.shape[1]].zero_(), scratch)
+        g = scratch.take("g", hand.n_tokens, self._width + k)
+        counts = [weights[i] for i in hand.rows]
+        losses = self._loss(rows, hand, inputs[-1], counts, g[:, : self._width].zero_(), scratch)
         for i in reversed(range(len(self._trained))):
             trained = Trained(self._groups(i), self.factors.scale, gradient)
             self._trained[i].backward(g, inputs[i], spread, scratch, str(i), trained, to_input=i > 0)
@@ -177,37 +178,19 @@ class HandwrittenEngine:
         rows: Sequence[Text],
         hand: Layout,
         h: torch.Tensor,
-        weights: tuple[float, float],
+        weights: Sequence[float],
         g: torch.Tensor,
         scratch: Scratch,
     ) -> list[float]:
         """Mean loss per row; adds dL/dh (M, D), through the final norm, to `g`."""
-        groups: tuple[list[int], list[int]] = ([], [])  # rows with answers, rows with a teacher
-        for i, text in enumerate(rows):
-            groups[text.teacher is not None].append(i)
-        losses = [0.0] * len(rows)
-        for is_kl, members in enumerate(groups):
-            if not members:
-                continue
-            tokens = torch.tensor(
-                [hand.tokens[i][p] for i in members for p in rows[i].positions], device=h.device
-            )
-            x = h[tokens]
-            hidden, rstd = torch.empty_like(x), torch.empty(len(x), 1, device=h.device)
-            self._final_norm.forward(x, hidden, rstd, scratch)
-            if is_kl:
-                teacher = torch.cat([t for i in members if (t := rows[i].teacher) is not None])
-                values, g_hidden = kl_loss(hidden, teacher, self._head, weights[1])
-            else:
-                targets = [rows[i].ids[p + 1] for i in members for p in rows[i].positions]
-                values, g_hidden = answer_loss(
-                    hidden, torch.tensor(targets, device=h.device), self._head, weights[0]
-                )
-            self._final_norm.backward(g_hidden, x, rstd, g_hidden, scratch)
-            g.index_add_(0, tokens, g_hidden)
-            lengths = [len(rows[i].positions) for i in members]
-            for i, part in zip(members, torch.split(values, lengths), strict=True):
-                losses[i] = float(part.mean())
+        places = zip(hand.tokens, rows, strict=True)
+        tokens = torch.tensor([at[p] for at, text in places for p in text.positions], device=h.device)
+        x = h[tokens]
+        hidden, rstd = torch.empty_like(x), torch.empty(len(x), 1, device=h.device)
+        self._final_norm.forward(x, hidden, rstd, scratch)
+        losses, g_hidden = self._head.losses(rows, weights, hidden)
+        self._final_norm.backward(g_hidden, x, rstd, x, scratch)
+        g.index_add_(0, tokens, x)
         return losses
 
     @torch.no_grad()

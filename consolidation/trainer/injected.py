@@ -18,7 +18,7 @@ from agents.runtime.lm import LanguageModel
 from consolidation.trainer.engine import StepResult, Text
 from consolidation.trainer.handwritten import first_trained
 from consolidation.trainer.lora import LoraFactors
-from consolidation.trainer.losses import answer_loss, kl_loss
+from consolidation.trainer.losses import Head, text_weights
 
 _LAYER = re.compile(r"\.(\d+)\.")
 
@@ -32,7 +32,7 @@ class InjectedEngine:
         self._model = language_model.model
         self._device = language_model.device
         self._decoder = self._model.get_decoder()
-        self._head = self._model.get_output_embeddings().weight.detach()
+        self._head = Head(self._model.get_output_embeddings().weight.detach(), keep=False)
         self._first = first_trained(language_model.n_layers, first_layer)
         self._targets = self._linear_names(language_model)
         shapes = []
@@ -50,6 +50,7 @@ class InjectedEngine:
 
     def prepare(self, texts: Sequence[Text]) -> None:
         """Inject the adapter. Nothing is cached: rows of any length go through the whole model."""
+        self._head.forget()
         config = LoraConfig(
             r=self.factors.rank,
             lora_alpha=int(self.factors.alpha),
@@ -82,21 +83,13 @@ class InjectedEngine:
         self, texts: Sequence[Text], hidden: torch.Tensor, kl_weight: float
     ) -> tuple[list[float], torch.Tensor]:
         """Mean loss per text, and the gradient of the step's loss with respect to the hidden states (B, T, D)."""
-        n_kl = sum(len(text.positions) for text in texts if text.teacher is not None)
-        n_answer = sum(len(text.positions) for text in texts) - n_kl
-        gradient = torch.zeros_like(hidden)
-        losses = []
+        weights = text_weights(texts, kl_weight)
+        rows = torch.tensor([i for i, text in enumerate(texts) for _ in text.positions], device=hidden.device)
+        at = torch.tensor([p for text in texts for p in text.positions], device=hidden.device)
         with torch.no_grad():
-            for i, text in enumerate(texts):
-                at = torch.tensor(text.positions, device=hidden.device)
-                if text.teacher is not None:
-                    weight = kl_weight / n_kl
-                    values, g = kl_loss(hidden[i, at], text.teacher, self._head, weight)
-                else:
-                    targets = torch.tensor([text.ids[p + 1] for p in text.positions], device=hidden.device)
-                    values, g = answer_loss(hidden[i, at], targets, self._head, 1 / n_answer)
-                gradient[i, at] = g
-                losses.append(float(values.mean()))
+            losses, values = self._head.losses(texts, weights, hidden[rows, at])
+            gradient = torch.zeros_like(hidden)
+            gradient[rows, at] = values.to(hidden.dtype)
         return losses, gradient
 
     def _load_factors(self) -> None:
