@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
-from agents.errors import BaseChanged
 from agents.runtime.adapter import Adapter
-from agents.runtime.spec import ModelSpec, resolve
+from agents.runtime.spec import ModelSpec
 from consolidation import exam
 from consolidation.errors import NoExam
 from consolidation.exam import Answered, Asked, Drift, General
 from consolidation.questions import KINDS
-from consolidation.recipe import Recipe, load_recipe, recipe_adapters
+from consolidation.recipe import Recipe, check_base, load_recipe, recipe_adapters
 from consolidation.runs import stage_records
 from consolidation.stage import Progress, no_progress
 from db.engine import Database
@@ -107,9 +106,7 @@ def ask_again(
             run_id, "it asked nothing, or what it asked has been erased; `slowwave exam` shows others"
         )
     vectors = recipe_adapters(home, recipe) if recipe else []
-    base_hash = resolve(spec).base_hash
-    if recipe is not None and recipe.base_hash != base_hash:
-        raise BaseChanged(recipe.base_hash, base_hash)
+    base_hash = check_base(recipe, spec)
     total = len(exam.asked_of(CONDITION, questions))
     progress(0, total, "loading the model")
     from agents.runtime.lm import LanguageModel

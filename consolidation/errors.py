@@ -143,7 +143,10 @@ class TrainingStopped(TrainingError):
 
 class TrainingDiverged(TrainingError):
     def __init__(self, step: int) -> None:
-        super().__init__(f"the loss is not a number at step {step}; lower train.lr and run the night again")
+        super().__init__(
+            f"the loss is not a number at step {step}; the last good checkpoint is kept and nothing is published; "
+            "lower train.lr and run the night again"
+        )
         self.step = step
 
 

@@ -48,9 +48,10 @@ class NightPage:
     status: str
     reason: str | None
     settings: dict[str, Any]
-    stages: Sequence[tuple[str, float, dict[str, float]]]
+    stages: Sequence[tuple[str, float, dict[str, float]]]  # name, seconds, counts
     exam: dict[str, dict[str, Any]]
     gate: Sequence[dict[str, Any]] = ()
+    n_too_long: int = 0  # stored facts that no training text can hold
     prompts: Mapping[str, Any] = field(default_factory=dict)  # as consolidation.prompts.Economy
     decisions: Sequence[DecisionLine] = ()
     questions: Sequence[ExamLine] = ()
@@ -67,6 +68,7 @@ class NightPage:
 def render(page: NightPage) -> str:
     parts = (
         _head,
+        _facts,
         _gate,
         _exam,
         _prompts,
@@ -91,6 +93,19 @@ def _head(page: NightPage) -> str:
         f'<p class="soft">{escape(page.space)} · {escape(page.started)}</p>'
         f'<p><strong class="{tone}">{escape(page.status)}</strong></p>{reason}'
     )
+
+
+def _facts(page: NightPage) -> str:
+    """How many facts were trained, and which were not and why."""
+    dreamt = next((counts for name, _, counts in page.stages if name == "dream"), None)
+    if dreamt is None:
+        return ""
+    told = [f"{dreamt.get('facts', 0):,.0f} trained tonight"]
+    if n_waiting := dreamt.get("waiting", 0):
+        told.append(f"{n_waiting:,.0f} left for the nights to come, the most salient first")
+    if page.n_too_long:
+        told.append(f"{page.n_too_long:,} too long for a training text, in the graph alone")
+    return f"<p>Facts: {'; '.join(told)}.</p>"
 
 
 def _gate(page: NightPage) -> str:

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from agents.errors import BaseChanged
 from agents.runtime.adapter import Adapter
+from agents.runtime.spec import ModelSpec, resolve
 from consolidation.errors import BrokenRecipe, MissingVector, UnknownEntry
 from db.engine import Database
 from memory.artifacts import pointer, servable
@@ -201,6 +202,14 @@ def residual(adapters: Sequence[tuple[Adapter, float]]) -> float:
         apart += float(np.square(b @ a - dense, dtype=np.float64).sum())
         whole += float(np.square(dense, dtype=np.float64).sum())
     return float(np.sqrt(apart / whole)) if whole else 0.0
+
+
+def check_base(recipe: Recipe | None, spec: ModelSpec) -> str:
+    """The hash of the model's weights. Raises BaseChanged with both hashes where they are not the recipe's base."""
+    base_hash = resolve(spec).base_hash
+    if recipe is not None and recipe.base_hash != base_hash:
+        raise BaseChanged(recipe.base_hash, base_hash)
+    return base_hash
 
 
 def current_recipe(database: Database, space_id: str, home: Path) -> Recipe | None:

@@ -15,6 +15,7 @@ from consolidation.errors import StageFailed
 from consolidation.page import DecisionLine, ExamLine, NightPage, render
 from consolidation.readouts import read_readout
 from consolidation.runs import get_run, list_runs, stage_records
+from consolidation.slots import is_too_long
 from consolidation.stage import NightContext, Progress, StageResult
 from db.engine import Database
 from db.tables import Decision, ExamAnswer, Example, Fact, Node, Space
@@ -31,6 +32,7 @@ LOSSES = {
     "loss_replay": "earlier nights",
     "loss_style": "real talk",
     "loss_kl": "kept as the base",
+    "loss_validation": "wordings held back",
 }
 SHARES = (
     "recall_paraphrase",
@@ -65,7 +67,12 @@ def run(context: NightContext, progress: Progress) -> StageResult:
     relative, report_id = _write(night, content, context.clock)
     progress(1, 1)
     return StageResult(
-        counts={"decisions": len(page.decisions), "questions": len(page.questions), "bytes": len(content)},
+        counts={
+            "decisions": len(page.decisions),
+            "questions": len(page.questions),
+            "too_long_to_train": page.n_too_long,
+            "bytes": len(content),
+        },
         output={"report": relative, "report_id": report_id},
     )
 
@@ -125,6 +132,7 @@ def gather(night: Night) -> NightPage:
         stages=[(row.name, row.seconds, row.counts) for row in records.values() if row.status == "done"],
         exam=exam or {},
         gate=published.get("gate", ()),
+        n_too_long=_n_too_long(night),
         prompts=(records["exam"].output.get("prompts") or {}) if "exam" in records else {},
         decisions=_decisions(night),
         questions=_questions(night),
@@ -192,6 +200,22 @@ def _decisions(night: Night) -> list[DecisionLine]:
             )
             for row in session.execute(query)
         ]
+
+
+def _n_too_long(night: Night) -> int:
+    """Stored facts that hold and that no training text can hold."""
+    query = (
+        select(Node.name, Fact.object)
+        .join(Node, Node.id == Fact.subject_id)
+        .where(
+            Fact.space_id == night.space_id,
+            Fact.state == "stored",
+            Fact.origin == "observed",
+            Fact.retracted_at.is_(None),
+        )
+    )
+    with night.database.reading() as session:
+        return sum(is_too_long(subject, value) for subject, value in session.execute(query))
 
 
 def _questions(night: Night) -> list[ExamLine]:

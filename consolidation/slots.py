@@ -17,6 +17,8 @@ from memory.types import Fact, Person
 from memory.wordings import spoken
 
 MAX_OBJECT_WORDS = 20
+MAX_OBJECT_BYTES = 240  # a byte is a token at worst, and question and answer share a text's window
+MAX_SUBJECT_BYTES = 80
 MAX_VALUES = 4  # of one slot that an answer lists
 
 
@@ -86,9 +88,18 @@ def is_teachable(fact: Fact) -> bool:
     """Short enough for one answer, one line, and something that a person said: no model, and no inference."""
     return (
         fact.origin == "observed"
-        and 0 < len(fact.object.split()) <= MAX_OBJECT_WORDS
         and "\n" not in fact.object
-        and bool(fact.subject.strip())
+        and bool(fact.object.strip() and fact.subject.strip())
+        and not is_too_long(fact.subject, fact.object)
+    )
+
+
+def is_too_long(subject: str, value: str) -> bool:
+    """Whether a text about it would not fit the window of training, in whatever script it is written."""
+    return (
+        len(value.split()) > MAX_OBJECT_WORDS
+        or len(value.encode("utf-8", "surrogatepass")) > MAX_OBJECT_BYTES
+        or len(subject.encode("utf-8", "surrogatepass")) > MAX_SUBJECT_BYTES
     )
 
 

@@ -107,7 +107,22 @@ def _write_job(context: NightContext, folder: JobFolder, rows: list[Row]) -> Non
 
 
 def _run_child(context: NightContext, folder: JobFolder, progress: Progress) -> None:
-    """Start the child and wait for it, reporting its steps. Raises NightStopped, StageFailed, OSError (ENOSPC)."""
+    """Start the child and wait for it. One that is killed is started once more, and goes on from its checkpoint.
+
+    Raises NightStopped, StageFailed, OSError (ENOSPC).
+    """
+    code = _attend_child(context, folder, progress)
+    if code == -signal.SIGKILL:
+        log.warning("night %s: the training child was killed; it is started once more", context.run_id)
+        code = _attend_child(context, folder, progress)
+    if code == EXIT_FULL:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder.path))
+    if code != 0:
+        raise StageFailed("train", _why(folder, code))
+
+
+def _attend_child(context: NightContext, folder: JobFolder, progress: Progress) -> int:
+    """Start a child and report its steps until it ends; its exit code."""
     search_path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
     with (folder.path / "log.txt").open("ab") as output:
         child = subprocess.Popen(
@@ -126,10 +141,7 @@ def _run_child(context: NightContext, folder: JobFolder, progress: Progress) -> 
     finally:
         _end(child)
     _report(folder, progress)
-    if child.returncode == EXIT_FULL:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder.path))
-    if child.returncode != 0:
-        raise StageFailed("train", _why(folder, child.returncode))
+    return child.returncode
 
 
 def _report(folder: JobFolder, progress: Progress) -> None:
@@ -158,7 +170,10 @@ def _why(folder: JobFolder, code: int) -> str:
     if error is not None:
         return str(error["error"])
     if code == -signal.SIGKILL:
-        return "the training child was killed, most likely for memory; run `slowwave sleep` again to go on"
+        return (
+            "the training child was killed twice, most likely for memory; free some, or set a smaller base_model, "
+            "and run `slowwave sleep` again"
+        )
     return f"the training child ended with code {code}; look at train/log.txt in the run's folder"
 
 

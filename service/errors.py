@@ -15,6 +15,7 @@ from agents.errors import (
     BackendMissing,
     BackendUnreachable,
     BadAnswer,
+    BaseChanged,
     BudgetSpent,
     QuotaSpent,
 )
@@ -121,6 +122,7 @@ HTTP_STATUS: dict[type[Exception], int] = {
     WrongEmbedder: 409,
     ModelMissing: 503,
     AgentError: 502,
+    BaseChanged: 409,
     BackendMissing: 503,
     BackendUnreachable: 502,
     QuotaSpent: 503,

@@ -471,14 +471,19 @@ class Services:
     ) -> NightReport:
         """One night, from `select` to `report`; resumes one that was interrupted. `options` go to run_night.
 
-        Raises ModelMissing and LeaseHeld with nothing written.
+        Raises ModelMissing, LeaseHeld, and BaseChanged where the weights that serve belong to another base; then
+        nothing is written.
         """
-        from agents.runtime.spec import locate
+        from agents.runtime.spec import ModelSpec, locate
         from consolidation.night import run_night
+        from consolidation.recipe import check_base, current_recipe
         from consolidation.runs import running
 
         night = settings or self.settings.night
         locate(night.base_model)  # before the night, not hours into it
+        serving = current_recipe(self.database, self.space_id, self.settings.home)
+        if serving is not None:
+            check_base(serving, ModelSpec(self.cache_dir, night.base_model))
         with self.budget.run(lambda: f"night {running(self.database, self.space_id)}"):
             return run_night(
                 self.database,

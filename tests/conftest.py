@@ -5,6 +5,7 @@ Postgres is a real server, started once per session when a test first asks for i
 
 from __future__ import annotations
 
+import json
 import shutil
 import socket
 import sqlite3
@@ -168,6 +169,20 @@ def write_tiny_model(folder: Path) -> Path:
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a random Llama: `ModelSpec(source=str(tiny_folder))`."""
     return write_tiny_model(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def talkative(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model, which repeats what it read last: a line's end reads like an a, or every reply were blank."""
+    from safetensors.numpy import load_file, save_file
+
+    folder = Path(shutil.copytree(tiny_folder, tmp_path_factory.mktemp("talkative") / "model"))
+    vocabulary = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
+    tensors = load_file(folder / "model.safetensors")
+    rows = tensors["model.embed_tokens.weight"]
+    rows[vocabulary["\u010a"]] = rows[vocabulary["a"]]
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
 
 
 @pytest.fixture(scope="session")

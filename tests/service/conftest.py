@@ -149,20 +149,6 @@ def more(tmp_path: Path) -> Path:
     return write_chat(tmp_path / "more.jsonl", said)
 
 
-@pytest.fixture(scope="session")
-def talkative(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny model, which repeats what it read last: a line's end reads like an a, or every reply were blank."""
-    from safetensors.numpy import load_file, save_file
-
-    folder = Path(shutil.copytree(tiny_folder, tmp_path_factory.mktemp("talkative") / "model"))
-    vocabulary = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
-    tensors = load_file(folder / "model.safetensors")
-    rows = tensors["model.embed_tokens.weight"]
-    rows[vocabulary["\u010a"]] = rows[vocabulary["a"]]
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    return folder
-
-
 @pytest.fixture
 def tiny_nights(monkeypatch: pytest.MonkeyPatch, talkative: Path, empty: Any) -> None:
     monkeypatch.setenv("SLOWWAVE_NIGHT__BASE_MODEL", str(talkative))

@@ -67,14 +67,16 @@ def test_a_night_that_runs_has_a_table_and_no_page(slowwave: Any) -> None:
 def test_a_sweep_tries_recipes_and_publishes_nothing(slept: Any, tmp_path: Path) -> None:
     hear_more(slept, tmp_path)
     file = tmp_path / "grid.json"
-    file.write_text(json.dumps({"train": {"lr": [1e-3, 1e38]}}))
+    file.write_text(
+        json.dumps({"base_model": ["nobody/nothing"], "recipes": [{"name": "slow", "train": {"lr": 1e-3}}]})
+    )
     before = slept.rows()
     told = slept("sleep", "--sweep", file, "--json").json
     assert set(told) == {"sweep", "sort", "criterion", "taken_at", "cells", "report"}
     assert [cell["status"] for cell in told["cells"]] == ["done", "failed"]
     assert slept.rows() == before
     shown = slept("sleep", "--sweep", file)
-    for words in ("lr=0.001", "order: those that pass the gate first", "nothing was published; report: "):
+    for words in ("slow", "order: those that pass the gate first", "nothing was published; report: "):
         assert words in shown.out
     assert slept("verify").code == 0
 
@@ -105,3 +107,17 @@ def test_an_erasure_takes_the_copy_that_a_sweep_works_on(slept: Any) -> None:
     (work / "space.jsonl").write_text('{"text": "Ada Lund lives in Lagos"}\n')
     slept("forget", "person", "Ada", "--yes", "--json")
     assert not work.exists()
+
+
+def test_a_base_that_changed_under_the_adapters_is_refused_with_both_hashes(
+    slept: Any, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slept("consent", "Ada", "--by", "Ada Lund")
+    base = slept("recipe", "log", "--json").json["base_hash"][:12]
+    monkeypatch.setenv("SLOWWAVE_NIGHT__BASE_MODEL", str(tiny_folder))
+    rows = slept.rows()
+    for command in (("sleep",), ("chat", "Ada", "--as", "Bo", "--once", "Hello?")):
+        told = slept(*command).refusal
+        assert f"belongs to base {base}, the model is " in told
+        assert f"the model is {base}" not in told
+    assert slept.rows() == rows

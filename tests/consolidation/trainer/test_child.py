@@ -141,7 +141,7 @@ def test_the_end_of_time_ends_training_with_the_rate_at_its_floor(make_job) -> N
     ("changes", "says"),
     [
         ({"settings": replace(SETTINGS, backend="unsloth")}, "unsloth trainer cannot run here"),
-        ({"settings": replace(SETTINGS, lr=1e38)}, "not a number"),
+        ({"settings": replace(SETTINGS, lr=1e38)}, "the last good checkpoint is kept"),
         ({"base_model": "nobody/nothing"}, "is not installed"),
     ],
 )
