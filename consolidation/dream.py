@@ -47,8 +47,8 @@ from memory.sensitive import kinds_of_fact, left_out
 from memory.types import Episode, Fact
 from memory.wordings import Wordings, content_words
 
-NEGATIVES_PER_SLOT = 10
-MAX_NEGATIVES = 480
+NEGATIVES_PER_SLOT = 12
+MAX_NEGATIVES = 600
 REPLAY_PER_FACT = 8
 MAX_REPLAY = 480
 TEACHER_WORDINGS = 4

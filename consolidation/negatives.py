@@ -72,37 +72,60 @@ def invented(half: Half, which: Literal["first", "last"]) -> tuple[str, ...]:
 
 
 def strangers(course: Course, slots: Iterable[Slot], half: Half, n: int) -> list[Stranger]:
-    """At most `n` names, two hard ones to each unrelated one, in a fixed order under the seed. None is a known name."""
+    """At most `n` names, three hard ones to each unrelated one, in a fixed order under the seed. None is a known name."""
     dice = course.dice("strangers", half)
     known = {person.id: person.name for person in course.called.people}
     people = list(dict.fromkeys(known[slot.subject_id] for slot in slots if slot.subject_id in known))
     firsts, lasts = list(invented(half, "first")), list(invented(half, "last"))
     dice.shuffle(firsts)
     dice.shuffle(lasts)
-    hard = [mix for i, last in enumerate(lasts) for mix in _mixes(course, people, firsts, last, i)]
+    hard = [mix for turn_ in range(len(lasts)) for mix in _mixes(course, people, firsts, lasts, turn_)]
+    hard = _woven(hard, [mix for mix in _crossed(course, people) if _half_of(mix.name) == half])
     easy = [
         name for i, first in enumerate(firsts) for name in (first, f"{first} {lasts[-1 - i % len(lasts)]}")
     ]
     free = [mix for mix in {mix.name: mix for mix in hard}.values() if not course.called.is_known(mix.name)]
     other = [name for name in dict.fromkeys(easy) if not course.called.is_known(name)]
-    n_easy = max(n // 3, n - len(free))
+    n_easy = max(n // 4, n - len(free))
     return free[: n - min(n_easy, len(other))] + [Stranger(name) for name in other[:n_easy]]
 
 
 def _mixes(
-    course: Course, people: Sequence[str], firsts: Sequence[str], last: str, turn_: int
+    course: Course, people: Sequence[str], firsts: Sequence[str], lasts: Sequence[str], turn_: int
 ) -> list[Stranger]:
-    """For each known person their first name with `last`, and an invented first name with their surname."""
+    """For each known person their first name with an invented surname, and an invented first name with theirs; other
+    names for each of them: of few surnames a model learns that these few are strange, not that all but one are."""
     mixed = []
     for place, person in enumerate(people):
         first = course.called.first(person)
         if not first or "'" in person:  # nobody's name: "Ines's brother"
             continue
-        mixed.append(Stranger(f"{first} {last}", person))
+        mixed.append(Stranger(f"{first} {lasts[(turn_ + 7 * place) % len(lasts)]}", person))
         if not names.is_single(person):
-            other = firsts[(turn_ * len(people) + place) % len(firsts)]
+            other = firsts[(turn_ + 11 * place) % len(firsts)]
             mixed.append(Stranger(f"{other} {person.split()[-1]}", person))
     return mixed
+
+
+def _crossed(course: Course, people: Sequence[str]) -> list[Stranger]:
+    """The first name of one known person with the surname of another."""
+    full = [person for person in people if not names.is_single(person) and "'" not in person]
+    crossed = [
+        Stranger(f"{course.called.first(one)} {other.split()[-1]}", one)
+        for one in full
+        for other in full
+        if one.split()[-1] != other.split()[-1] and course.called.first(one)
+    ]
+    course.dice("crossed").shuffle(crossed)
+    return crossed
+
+
+def _woven(many: Sequence[Stranger], few: Sequence[Stranger]) -> list[Stranger]:
+    """One of the few after every four of the many, as long as there are any."""
+    woven = list(many)
+    for place, stranger in enumerate(few[: len(many) // 4]):
+        woven.insert(5 * place + 4, stranger)
+    return woven
 
 
 def untold(
@@ -120,7 +143,7 @@ def untold(
         for predicate in _ASKABLE
         if not touches(predicate, held.get(subject_id, set()))
     ]
-    mine = [slot for slot in free if _half_of(slot) == half]
+    mine = [slot for slot in free if _half_of(slot.key) == half]
     return sorted(mine, key=lambda slot: course.dice("untold", slot.key).random())
 
 
@@ -129,8 +152,8 @@ def touches(predicate: str, held: set[str]) -> bool:
     return predicate in held or any(predicate in group and group & held for group in _RELATED)
 
 
-def _half_of(slot: Slot) -> Half:
-    return "exam" if hashlib.sha256(slot.key.encode()).digest()[0] % 4 == 0 else "train"
+def _half_of(text: str) -> Half:
+    return "exam" if hashlib.sha256(text.encode()).digest()[0] % 4 == 0 else "train"
 
 
 def negative_rows(
@@ -140,12 +163,12 @@ def negative_rows(
     told: Iterable[tuple[str, str]],
     n: int,
 ) -> list[Row]:
-    """`n` refusals at most: three in five about strangers, asked what is known of their namesakes and what the night
-    teaches about others, two about the untold. Each has a question of its own."""
+    """`n` refusals at most: eleven in twenty about strangers, asked what is known of their namesakes and what the night
+    teaches about others, the rest about the untold. Each has a question of its own."""
     if not slots:
         return []
     open_slots = untold(course, everything, told, "train")
-    n_untold = min(2 * n // 5, 3 * len(open_slots))
+    n_untold = min(9 * n // 20, 3 * len(open_slots))
     of_person: dict[str, list[Slot]] = defaultdict(list)
     for slot in everything:
         of_person[slot.subject].append(slot)

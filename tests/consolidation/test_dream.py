@@ -150,6 +150,18 @@ def test_dialogues_end_on_the_tag_of_who_answers(night: NightContext) -> None:
     assert all(asked(row).rsplit("\n")[-1] in ("[MONA]", "[KARL]") for row in rows if row.form == "dialogue")
 
 
+def test_the_strangers_of_one_first_name_have_as_many_surnames(night: NightContext) -> None:
+    graph = graph_of(night)
+    found = negatives.strangers(graph.course, graph.everything, "train", 60)
+    of_mona = [stranger.name for stranger in found if stranger.name.startswith("Mona ")]
+    assert len({name.split()[-1] for name in of_mona}) == len(of_mona) >= 8
+    assert {"Mona Aas", "Karl Berg"} & {
+        stranger.name
+        for half in ("train", "exam")
+        for stranger in (negatives.strangers(graph.course, graph.everything, half, 200))
+    }  # of two known people each a half
+
+
 def test_strangers_are_nobody_and_refused(night: NightContext) -> None:
     graph = graph_of(night)
     people = Names(list_people(night.database, night.space_id))

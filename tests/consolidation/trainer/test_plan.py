@@ -16,7 +16,6 @@ from consolidation.trainer.layout import deal, passes
 from consolidation.trainer.optimizer import BETAS, EPS, Adam
 from consolidation.trainer.schedule import COOL_DOWN_STEPS, FLOOR, Schedule
 
-
 ROWS = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=12).map(tuple), min_size=1, max_size=30)
 
 
