@@ -18,11 +18,10 @@ from sqlalchemy import delete, select
 
 from agents.runtime.adapter import Adapter
 from agents.runtime.spec import ModelSpec
-from consolidation.founding import standing_recipe
 from consolidation.mastery import Examined, mastered_with
 from consolidation.prompts import Economy, facts_for, n_tokens, prompts_of
 from consolidation.questions import KINDS, is_right
-from consolidation.recipe import recipe_adapters
+from consolidation.recipe import current_recipe, recipe_adapters
 from consolidation.stage import NightContext, Progress, StageResult
 from db.engine import Database
 from db.tables import ExamAnswer, Example
@@ -185,8 +184,8 @@ def asked_of(condition: str, questions: Sequence[Asked]) -> list[Asked]:
 
 def vectors_of(context: NightContext) -> list[tuple[Adapter, float]]:
     """What the new recipe would put on: the serving recipe's vectors and tonight's."""
-    recipe = standing_recipe(context.database, context.space_id, context.home, context.settings.base_model)
-    vectors = recipe_adapters(context.home, recipe)
+    recipe = current_recipe(context.database, context.space_id, context.home)
+    vectors = recipe_adapters(context.home, recipe) if recipe else []
     trained = context.output("train").get("adapter")
     return [*vectors, (Adapter.load(context.home / trained), 1.0)] if trained else vectors
 

@@ -6,9 +6,9 @@ Nothing serves yet: `publish` moves the pointer. Runs again to the same file and
 from __future__ import annotations
 
 from agents.runtime.adapter import Adapter
+from agents.runtime.spec import ModelSpec, resolve
 from consolidation import recipe as recipes
 from consolidation.errors import StageFailed
-from consolidation.founding import standing_recipe
 from consolidation.recipe import Recipe
 from consolidation.stage import NightContext, Progress, StageResult
 from memory.artifacts import get_artifact, record_artifact
@@ -19,7 +19,8 @@ MAX_RESIDUAL = 1e-5  # float32 rounding leaves about 1e-7
 def run(context: NightContext, progress: Progress) -> StageResult:
     """Output: recipe (path), recipe_id (artifact, None when nothing was trained), recipe_sha256, residual."""
     trained = context.output("train")
-    so_far = standing_recipe(context.database, context.space_id, context.home, context.settings.base_model)
+    so_far = recipes.current_recipe(context.database, context.space_id, context.home)
+    so_far = so_far or Recipe(_base_hash(context))
     progress(0, 2)
     if not trained.get("adapter"):
         recipes.save(context.home, so_far)
@@ -36,6 +37,11 @@ def run(context: NightContext, progress: Progress) -> StageResult:
     recipe_id = _record(context, merged, residual)
     progress(2, 2)
     return _result(merged, recipe_id, residual)
+
+
+def _base_hash(context: NightContext) -> str:
+    spec = ModelSpec(source=context.settings.base_model, cache_dir=context.home / "cache")
+    return resolve(spec).base_hash
 
 
 def _tonights(context: NightContext, path: str, artifact_id: str | None) -> Adapter:

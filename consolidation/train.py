@@ -23,7 +23,7 @@ from sqlalchemy import select
 
 from agents.runtime.adapter import Adapter
 from consolidation.errors import NightStopped, StageFailed
-from consolidation.founding import standing_recipe
+from consolidation.recipe import current_recipe
 from consolidation.stage import NightContext, Progress, StageResult
 from consolidation.trainer.job import EXIT_FULL, JobFolder, Row, TrainJob, read_json
 from db.tables import Example
@@ -83,11 +83,12 @@ def training_rows(context: NightContext) -> list[Row]:
 
 def _write_job(context: NightContext, folder: JobFolder, rows: list[Row]) -> None:
     """Leave a job that is the same alone: its checkpoint goes on. Another one starts anew."""
-    recipe = standing_recipe(context.database, context.space_id, context.home, context.settings.base_model)
+    recipe = current_recipe(context.database, context.space_id, context.home)
+    entries = recipe.entries if recipe is not None else ()
     job = TrainJob(
         base_model=context.settings.base_model,
         cache_dir=str(context.home / "cache"),
-        adapters=tuple((str(context.home / entry.path), entry.coefficient) for entry in recipe.entries),
+        adapters=tuple((str(context.home / entry.path), entry.coefficient) for entry in entries),
         settings=context.settings.train,
         seed=context.settings.seed,
         n_facts=len({row.fact_id for row in rows if row.kind not in ("negative", "replay") and row.fact_id}),

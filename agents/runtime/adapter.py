@@ -53,18 +53,13 @@ class Adapter:
         a, b = self.modules[module]
         return np.asarray(np.float32(self.alpha / self.rank) * (b @ a), dtype=np.float32)
 
-    def save(self, folder: Path, *, is_half: bool = False) -> None:
-        """Write `folder` as peft writes it, plus our notes; whole or not at all. An existing folder is replaced.
-
-        `is_half` stores factors in 16 bits; they must hold no more than that, or loading finds them changed.
-        """
+    def save(self, folder: Path) -> None:
+        """Write `folder` as peft writes it, plus our notes; whole or not at all. An existing folder is replaced."""
         part = folder.with_name(f".{folder.name}.{os.getpid()}")
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
         tensors = {
-            f"{_PREFIX}{name}.lora_{letter}.weight": np.ascontiguousarray(
-                factor, dtype=np.float16 if is_half else np.float32
-            )
+            f"{_PREFIX}{name}.lora_{letter}.weight": np.ascontiguousarray(factor, dtype=np.float32)
             for name, factors in self.modules.items()
             for letter, factor in zip("AB", factors, strict=True)
         }
