@@ -78,9 +78,9 @@ def run_sweep(
 ) -> SweepReport:
     """Train and examine every cell that is not done yet. `progress` counts cells.
 
-    A finished sweep is only told again, unless `fresh`. A cell that fails (a loss that is no number, a back-end that is not
-    there) is a result. Raises NothingToTrain where
-    the space has nothing new, SweepRuns where another process works on the same, OSError on a full disk.
+    A finished sweep is only told again, unless `fresh`. A cell that fails (a loss that is no number, a back-end that
+    is not there) is a result. Raises NothingToTrain where the space has nothing new, SweepRuns where another process
+    works on the same, OSError on a full disk.
     """
     folder = home / FOLDER / runs.digest([space_id, grid.key])[:12]
     folder.mkdir(parents=True, exist_ok=True)
@@ -89,8 +89,12 @@ def run_sweep(
             _clear(folder)
         if not all(_result_file(folder, cell).is_file() for cell in grid.cells):
             _snapshot(database, space_id, home, folder, clock)
-            with _opened(folder, tools, clock) as sweep:
-                _run_cells(sweep, base, grid, progress)
+            try:
+                with _opened(folder, tools, clock) as sweep:
+                    _run_cells(sweep, base, grid, progress)
+            except NothingToTrain:  # the next call looks at the space anew
+                shutil.rmtree(folder / "work")
+                raise
         return _finish(folder, grid)
 
 
@@ -202,9 +206,11 @@ def _run_cell(
         context = _context(sweep, run_id, cell.settings, sweep.work / "cells" / cell.key, outputs)
         trained = outputs["train"] = train.run(context, progress).output
         numbers = _examine(context, progress, generals)
-    except (NightStopped, NothingToTrain):
+    except NightStopped:
         raise
     except (NightError, AgentError, GraphError) as error:
+        if isinstance(error, NothingToTrain) and not set(DREAMT) & set(changed):
+            raise
         log.info("sweep %s cell %s failed: %s", sweep.folder.name, cell.key, type(error).__name__)
         return CellResult(cell.name, changed, "failed", " ".join(str(error).split()))
     checks = hold_against(cell.settings.gate, numbers, earlier_recall(context))
@@ -282,7 +288,7 @@ def _result_file(folder: Path, cell: Cell) -> Path:
 
 
 def _keep(sweep: _Sweep, cell: Cell, result: CellResult) -> None:
-    """The cell's numbers and its curve; its rows and vectors go."""
+    """The cell's numbers and its curve; its rows go."""
     file, own = _result_file(sweep.folder, cell), sweep.work / "cells" / cell.key
     file.parent.mkdir(parents=True, exist_ok=True)
     metrics = own / "train" / METRICS

@@ -151,6 +151,12 @@ def test_two_processes_do_not_work_on_one_sweep(told: Any, base: NightSettings) 
 def test_without_new_facts_there_is_nothing_to_sweep(chat: Any, base: NightSettings) -> None:
     with pytest.raises(NothingToTrain):
         run(chat, base, make_grid({"seed": [0]}, base, "x"))
+    assert not list((chat.home / "sweeps").glob("*/work"))
+
+
+def test_a_recipe_that_leaves_nothing_to_dream_of_is_one_that_failed(told: Any, base: NightSettings) -> None:
+    (cell,) = run(told, base, make_grid({"max_facts": [0]}, base, "x")).cells
+    assert (cell.status, cell.error) == ("failed", "the curriculum is empty; there is nothing to train")
 
 
 def cell(name: str, recall: float, *, status: str = "done", failed: tuple[str, ...] = ()) -> CellResult:
