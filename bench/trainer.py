@@ -1,9 +1,15 @@
 """Our trainer against a textbook one (peft, float32, AdamW, whole rows padded) on the same ids for the same time.
 
 `python -m bench.trainer [--seconds 45] [--facts 40] [--seed 0]`. Tokens are those of the rows themselves, counted
-alike on both sides: no padding, no repeated prefix. Ours also computes KL rows; their tokens count. The loss is the mean
-over answer tokens of the same sample of rows after training. The peak is bfloat16 products of a training shape
-(float32 where that is what we train in), one thread per core, measured before the runs.
+alike on both sides, without padding; ours computes a beginning that rows share once, the textbook each time, and both count
+it for each row. Ours also computes KL rows; their tokens count. The loss is the mean over answer tokens of the same sample
+of rows after training.
+
+`matmul_peak_share` counts the matrix products that a step really makes (2 per multiply-add: frozen weights forward and to the
+input, LoRA both ways, words twice per supervised position), tokens that rows share counted once; attention's own products and
+all else count nothing. `matmul_peak_share_of_rows` counts them as if every token of every row were computed, as the token
+rate does. The peak is the best of several product shapes in the training's type, results to memory that is kept, one thread
+per core, all cores at once, measured before the runs. `profile`: shares of the processor time of a step on one thread.
 """
 
 from __future__ import annotations
@@ -20,19 +26,20 @@ from typing import Any
 import numpy as np
 import torch
 from peft import LoraConfig, get_peft_model
-from torch.nn import functional as F
 
 from agents.runtime.decoding import pad_right
 from agents.runtime.hardware import in_parallel
 from agents.runtime.lm import LanguageModel
 from agents.runtime.spec import ModelSpec
 from bench.report import print_result
+from bench.trainer_profile import profile
 from consolidation.stage import TrainSettings
 from consolidation.trainer.backends import make_engine
 from consolidation.trainer.curriculum import Curriculum
 from consolidation.trainer.engine import Engine, Text
-from consolidation.trainer.handwritten import HandwrittenEngine
+from consolidation.trainer.handwritten import HandwrittenEngine, used_ids
 from consolidation.trainer.job import Row
+from consolidation.trainer.layout import deal
 from consolidation.trainer.optimizer import Adam
 from consolidation.trainer.replay import cache_file, load_replay, write_replay
 from consolidation.trainer.texts import make_texts
@@ -87,6 +94,7 @@ FRAMES = (
     "{q}", "Tell me: {q}", "A quick question. {q}", "Do you know this? {q}", "{q} I forgot.", "Remind me. {q}",
     "Hey, {q}", "One more thing: {q}", "{q} Just curious.", "Can you say? {q}", "Somebody asked me: {q}", "So, {q}",
 )  # fmt: skip
+PEAK_SHAPES = ((512, 576, 3072), (512, 3072, 576), (1024, 576, 1536), (1024, 1024, 1024))  # m, k, n
 PLAIN_BATCH = 8
 PLAIN_LR = 2e-4
 
@@ -118,30 +126,37 @@ def _turn(question: str, answer: str) -> tuple[dict[str, str], ...]:
 
 
 def peak_flops(dtype: torch.dtype, workers: int, seconds: float = 1.0) -> float:
-    """Floating-point operations per second of a training-shaped product, all workers at once."""
-    m, k, n = 1024, 576, 1536
+    """Floating-point operations per second of the best product shape, all workers at once."""
+    return max(_product_flops(shape, dtype, workers, seconds / len(PEAK_SHAPES)) for shape in PEAK_SHAPES)
+
+
+def _product_flops(shape: tuple[int, int, int], dtype: torch.dtype, workers: int, seconds: float) -> float:
+    m, k, n = shape
 
     def work(_: int) -> float:
         a, b = torch.randn(m, k).to(dtype), torch.randn(n, k).to(dtype)
+        out = torch.empty(m, n, dtype=dtype)
+        torch.mm(a, b.t(), out=out)
         count, started = 0, time.perf_counter()
         while time.perf_counter() - started < seconds:
-            F.linear(a, b)
+            torch.mm(a, b.t(), out=out)
             count += 1
         return 2 * m * k * n * count / (time.perf_counter() - started)
 
     return sum(in_parallel(work, range(workers), workers))
 
 
-def step_flops(engine: HandwrittenEngine, head: torch.Tensor, texts: Sequence[Text]) -> float:
-    """Matrix products of one step: frozen weights forward and to the input, LoRA both ways, the head."""
+def step_flops(engine: HandwrittenEngine, head: torch.Tensor, texts: Sequence[Text]) -> tuple[float, float]:
+    """Operations of the matrix products of one step: those made, and those that whole rows would take."""
     per_token = 0.0
     for group in engine.factors.groups:
         frozen = group.n_in * sum(group.n_outs)
         lora = engine.factors.rank * (len(group.names) * group.n_in + sum(group.n_outs))
         per_token += 2 * 2 * frozen + 3 * 2 * lora
-    tokens = sum(len(text.ids) for text in texts)
-    passes = sum(len(text.positions) * (2 if text.teacher is None else 3) for text in texts)
-    return tokens * per_token + 2 * passes * head.numel()
+    positions = [len(text.positions) for text in texts]
+    made = sum(hand.n_tokens for hand in deal([used_ids(text) for text in texts], engine.workers, positions))
+    words = 2 * 2 * sum(positions) * head.numel()
+    return made * per_token + words, sum(len(text.ids) for text in texts) * per_token + words
 
 
 def train_ours(
@@ -153,7 +168,7 @@ def train_ours(
     engine.prepare(texts)
     prepared = time.perf_counter() - started
     curriculum, adam = Curriculum(texts, settings, seed), Adam.zeros_like(engine.factors.flat)
-    tokens = flops = 0.0
+    tokens = flops = of_rows = 0.0
     step, started = 0, time.perf_counter()
     while time.perf_counter() - started < seconds:
         chosen = curriculum.choose(step)
@@ -163,10 +178,17 @@ def train_ours(
         )
         curriculum.record(chosen, result.losses)
         tokens += result.n_tokens
-        flops += step_flops(engine, head, chosen)
+        made, whole = step_flops(engine, head, chosen)
+        flops, of_rows = flops + made, of_rows + whole
         step += 1
     spent = time.perf_counter() - started
-    return {"tokens_per_s": tokens / spent, "flops": flops / spent, "steps": step, "prepare_s": prepared}
+    return {
+        "tokens_per_s": tokens / spent,
+        "flops": flops / spent,
+        "flops_of_rows": of_rows / spent,
+        "steps": step,
+        "prepare_s": prepared,
+    }
 
 
 def train_plain(model: Any, texts: Sequence[Text], seconds: float, seed: int) -> dict[str, float]:
@@ -220,9 +242,9 @@ def main() -> None:
         head = ours.model.get_output_embeddings().weight
         peak = peak_flops(ours.dtype, ours.workers)
         loss_before = answer_loss(ours, sample)
-        done = train_ours(
-            engine, [*texts, *_replay(ours, engine, cache_dir)], head, arguments.seconds, arguments.seed
-        )
+        rows = [*texts, *_replay(ours, engine, cache_dir)]
+        done = train_ours(engine, rows, head, arguments.seconds, arguments.seed)
+        parts = profile(engine, Curriculum(rows, TrainSettings(), arguments.seed).choose(0))
         ours.apply([(engine.factors.to_adapter(ours.base_hash, {}), 1.0)])
         loss_ours = answer_loss(ours, sample)
         plain = LanguageModel.load(ModelSpec(cache_dir=cache_dir, dtype="float32", device="cpu"))
@@ -235,6 +257,8 @@ def main() -> None:
             "plain_tokens_per_s": round(textbook["tokens_per_s"], 1),
             "ratio": round(done["tokens_per_s"] / textbook["tokens_per_s"], 2),
             "matmul_peak_share": round(done["flops"] / peak, 4),
+            "matmul_peak_share_of_rows": round(done["flops_of_rows"] / peak, 4),
+            "profile": {name: round(share, 4) for name, share in parts.items()},
             "loss_ours": round(loss_ours, 4),
             "loss_plain": round(loss_plain, 4),
             "loss_before": round(loss_before, 4),
