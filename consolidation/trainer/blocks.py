@@ -116,8 +116,13 @@ def _attend(lines: torch.Tensor, spread: Spread, scratch: Scratch, name: str) ->
     out = scratch.take("attended_lines", spread.n_positions * heads.n_q, heads.size)
     for i, chunk in enumerate(spread.chunks):
         q, k, v = spread.parts(lines, chunk)
-        scores = torch.bmm(q, k.transpose(1, 2), out=scratch.take("scores", len(q), q.shape[1], chunk.t))
-        scores.mul_(heads.scale).add_(spread.masks[i])
+        scores = torch.baddbmm(
+            spread.masks[i],
+            q,
+            k.transpose(1, 2),
+            alpha=heads.scale,
+            out=scratch.take("scores", len(q), q.shape[1], chunk.t),
+        )
         p = scratch.take(f"{name}.p{i}", *scores.shape)
         p.copy_(torch.softmax(scores, -1, dtype=torch.float32))
         torch.bmm(p, v, out=spread.queries(out, chunk))
@@ -127,7 +132,7 @@ def _attend(lines: torch.Tensor, spread: Spread, scratch: Scratch, name: str) ->
 def _attend_backward(
     g: torch.Tensor, lines: torch.Tensor, spread: Spread, scratch: Scratch, name: str
 ) -> torch.Tensor:
-    """dL/d(lines) from dL/d(output lines)."""
+    """dL/d(lines) from dL/d(output lines); for queries and keys before the scale, which `Spread.turn` puts on them."""
     out = scratch.take("g_lines", *lines.shape)
     for i, chunk in enumerate(spread.chunks):
         q, k, v = spread.parts(lines, chunk)
@@ -135,7 +140,7 @@ def _attend_backward(
         go = spread.queries(g, chunk)
         p = scratch.take(f"{name}.p{i}", len(q), q.shape[1], chunk.t)
         gp = torch.bmm(go, v.transpose(1, 2), out=scratch.take("scores", *p.shape))
-        gs = torch.ops.aten._softmax_backward_data(gp, p, -1, p.dtype).mul_(spread.heads.scale)
+        gs = torch.ops.aten._softmax_backward_data(gp, p, -1, p.dtype)
         torch.bmm(gs, k, out=gq)
         torch.bmm(gs.transpose(1, 2), q, out=gk)
         torch.bmm(p.transpose(1, 2), go, out=gv)

@@ -60,9 +60,10 @@ class Spread:
         self._q_from = torch.where(is_own[q_position], q_into, self.n_tokens * heads.n_q)
         self._shared = self._share(token, is_own, is_real, position, head, dtype)
         self._angles = _angles(layout, rope, heads.n_q + heads.n_kv)
+        self._angles_back = tuple(part * heads.scale for part in self._angles)
         per = heads.n_q // heads.n_kv
         self.masks = [
-            torch.full((c.t, c.t), _MINUS, dtype=dtype, device=device).triu_(1).repeat(per, 1)
+            torch.full((c.t, c.t), _MINUS, dtype=dtype, device=device).triu_(1).repeat(1, per, 1)
             for c in layout.chunks
         ]
 
@@ -135,8 +136,11 @@ class Spread:
         *,
         back: bool = False,
     ) -> None:
-        """Rotate queries and keys of x (M, n * head) by position into `out`, `back` by the opposite angle; values as they are."""
-        cos, sin = self._angles
+        """Rotate queries and keys of x (M, n * head) by position into `out`, values as they are.
+
+        `back`: gradients by the opposite angle, times the scale of the scores.
+        """
+        cos, sin = self._angles_back if back else self._angles
         m, width = cos.shape
         heads = x[:, :width].view(m, -1, self.heads.size)
         half = self.heads.size // 2
