@@ -123,6 +123,7 @@ run_sweep(database, space_id, home, base, make_grid({"seed": [5]}, base, "x"), t
 """
 
 
+@pytest.mark.slow
 def test_a_sweep_whose_process_is_killed_goes_on_from_its_snapshot(told: Any, base: NightSettings) -> None:
     base = replace(base, train=replace(base.train, steps=60))
     command = [sys.executable, "-c", SWEEP_IN_A_PROCESS, str(told.home), told.space_id, base.base_model]

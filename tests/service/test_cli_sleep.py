@@ -64,19 +64,17 @@ def test_a_night_that_runs_has_a_table_and_no_page(slowwave: Any) -> None:
     assert "night now is not over" in slowwave("sleep", "report", "--path").refusal
 
 
-def test_a_sweep_tries_recipes_and_publishes_nothing(slept: Any, tmp_path: Path) -> None:
+def test_a_sweep_tells_of_its_recipes_and_publishes_nothing(slept: Any, tmp_path: Path) -> None:
     hear_more(slept, tmp_path)
     file = tmp_path / "grid.json"
-    file.write_text(
-        json.dumps({"base_model": ["nobody/nothing"], "recipes": [{"name": "slow", "train": {"lr": 1e-3}}]})
-    )
+    file.write_text(json.dumps([{"name": "no facts", "max_facts": 0}]))
     before = slept.rows()
     told = slept("sleep", "--sweep", file, "--json").json
     assert set(told) == {"sweep", "sort", "criterion", "taken_at", "cells", "report"}
-    assert [cell["status"] for cell in told["cells"]] == ["done", "failed"]
+    assert [(cell["name"], cell["status"]) for cell in told["cells"]] == [("no facts", "failed")]
     assert slept.rows() == before
     shown = slept("sleep", "--sweep", file)
-    for words in ("slow", "order: those that pass the gate first", "nothing was published; report: "):
+    for words in ("no facts", "order: those that pass the gate first", "nothing was published; report: "):
         assert words in shown.out
     assert slept("verify").code == 0
 
