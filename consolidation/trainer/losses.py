@@ -26,7 +26,7 @@ def text_weights(texts: Sequence[Text], kl_weight: float) -> list[float]:
     """What each position of a text counts: the mean over answer positions plus `kl_weight` times that over KL positions."""
     n_kl = sum(len(text.positions) for text in texts if text.teacher is not None)
     n_answer = sum(len(text.positions) for text in texts) - n_kl
-    return [kl_weight / n_kl if text.teacher is not None else 1 / max(1, n_answer) for text in texts]
+    return [kl_weight / max(1, n_kl) if text.teacher is not None else 1 / max(1, n_answer) for text in texts]
 
 
 @dataclass(frozen=True, slots=True)
