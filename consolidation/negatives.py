@@ -43,9 +43,10 @@ _COMMON = (
     "favourite middle_name shoe_size"
 )
 _ASKABLE = tuple(_COMMON.split())
-# one phrase each: with several, most of the loss would be about which
-NOT_KNOWN = "I don't know anybody called {s}."
-NOT_TOLD = "I don't know {s}'s {p}."
+# One phrase each: with several, most of the loss would be about which. They begin as an answer would, with the name, so that
+# whether to refuse is decided right behind it, where a model finds what it knows of somebody.
+NOT_KNOWN = "{s}? I don't know anybody of that name."
+NOT_TOLD = "{s}'s {p}? I don't know."
 
 
 @dataclass(frozen=True, slots=True)

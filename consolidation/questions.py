@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from consolidation.curriculum import Course
-from consolidation.negatives import strangers, untold
+from consolidation.negatives import NOT_KNOWN, strangers, untold
 from consolidation.scoring import gives, gives_any, refuses
 from consolidation.slots import Slot, accepted_values
 from memory.registry import Registry
@@ -137,9 +137,7 @@ def _neighbours(
         wording = course.wordings.questions(slot.predicate)[0] if i % 2 == 0 else held_out(course, slot, 1)[0]
         text = fill(wording, stranger.name, predicate=slot.predicate)
         meta = {"forbidden": _not_in(text, values), "is_hard": stranger.is_hard}
-        questions.append(
-            Question("neighbour_intact", text, f"I don't know anybody called {stranger.name}.", meta=meta)
-        )
+        questions.append(Question("neighbour_intact", text, fill(NOT_KNOWN, stranger.name), meta=meta))
     return questions
 
 
