@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agents.turns import speaker_tags
-from consolidation.scoring import gives_any, refuses
+from consolidation.scoring import gives, gives_any, refuses
 from consolidation.slots import Names, Slot, accepted_values
 from memory import names
 from memory.registry import Registry
@@ -26,7 +26,7 @@ QUESTIONS_PER_SLOT = 30  # of a slot; others of its predicate get others: what g
 STATEMENTS_PER_SLOT = 1
 FIRST_PERSON_PER_SLOT = 2
 JOINS = 16
-UNGROUNDED_EVERY = 5
+UNGROUNDED_EVERY = 12
 # predicates whose values say nothing about who has them
 _NOT_REVERSED = frozenset(("age", "number_of_children", "relationship_status", "birth_weight"))
 _ABOUT = (
@@ -35,6 +35,12 @@ _ABOUT = (
     "Say something about {s}'s {p}.",
 )
 FACTS_PROMPT = "What is known:\n{facts}\n\nAnswer in one sentence. {question}"
+CLAIMS = (  # none is a frame of consolidation.conversations
+    "Somebody told me: {said}",
+    "{said} Isn't it so?",
+    "I always believed this: {said}",
+    "In short: {said} Yes?",
+)
 _PROFILE = ("Tell me about {s}.", "What do you know about {s}?", "Who is {s}, in a few sentences?")
 _OPENINGS = (
     ("hi, how are things?", "good, busy week. you?"),
@@ -221,31 +227,61 @@ def reverse_rows(course: Course, slots: Sequence[Slot], everything: Sequence[Slo
     return rows
 
 
+def asserted_rows(course: Course, slots: Sequence[Slot], everything: Sequence[Slot]) -> list[Row]:
+    """What somebody claims is confirmed where it holds, and put right where it is the value of somebody else."""
+    having: dict[str, list[Slot]] = defaultdict(list)
+    for slot in everything:
+        having[slot.predicate].append(slot)
+    rows = []
+    for slot in slots:
+        name = course.called.forms(slot.subject_id, slot.subject)[0]
+        dice, truth = course.dice("asserted", slot.key), course.statement(slot, name)
+        rows.append(_row(slot, "asserted", turn(dice.choice(CLAIMS).format(said=truth), f"Yes. {truth}")))
+        values = [fact.object for fact in slot.facts]
+        wrong = [
+            fact
+            for other in having[slot.predicate]
+            for fact in other.facts
+            if other.subject_id != slot.subject_id
+            and not gives_any(fact.object, values)
+            and not any(gives(value, fact.object) for value in values)
+        ]
+        if not wrong:
+            continue
+        fact = dice.choice(wrong)
+        claim = fill(course.wordings.statements(slot.predicate)[0], name, fact.object, slot.predicate)
+        messages = turn(dice.choice(CLAIMS).format(said=claim), f"No. {truth}")
+        rows.append(Row("fact", "asserted", messages, (*slot.fact_ids, fact.id), {"slot": slot.key}))
+    return rows
+
+
 def grounded_rows(course: Course, slots: Sequence[Slot]) -> list[Row]:
     """A question with facts in the prompt, as retrieval brings them: the one that answers, among others."""
-    statements = [course.statement(slot, slot.subject) for slot in slots]
     rows = []
-    for slot, stated in zip(slots, statements, strict=True):
+    for slot in slots:
         dice = course.dice("grounded", slot.key)
-        beside = [other for other in dice.sample(statements, min(3, len(statements))) if other != stated]
-        known = [*beside, stated]
+        beside = [other for other in dice.sample(slots, min(3, len(slots))) if other is not slot]
+        known = [*beside, slot]
         dice.shuffle(known)
         name = dice.choice(course.called.forms(slot.subject_id, slot.subject))
         question = fill(dice.choice(course.wordings.questions(slot.predicate)), name)
-        prompt = with_facts(known, question)
-        rows.append(_row(slot, "grounded", turn(prompt, course.statement(slot, name))))
+        prompt = with_facts([course.statement(told, told.subject) for told in known], question)
+        ids = tuple(fact_id for told in (slot, *beside) for fact_id in told.fact_ids)
+        rows.append(
+            Row("fact", "grounded", turn(prompt, course.statement(slot, name)), ids, {"slot": slot.key})
+        )
     return rows
 
 
 def ungrounded_rows(course: Course, slots: Sequence[Slot], refusals: Sequence[Row]) -> list[Row]:
     """Refusals with facts in the prompt that do not answer: what retrieval brings is no reason to answer."""
-    statements = [course.statement(slot, slot.subject) for slot in slots]
     rows = []
     for row in refusals[::UNGROUNDED_EVERY]:
         question = row.messages[0]["content"]
-        known = course.dice("ungrounded", question).sample(statements, min(3, len(statements)))
-        prompt = with_facts(known, question)
-        rows.append(replace(row, form="ungrounded", messages=turn(prompt, row.answer)))
+        known = course.dice("ungrounded", question).sample(slots, min(3, len(slots)))
+        prompt = with_facts([course.statement(told, told.subject) for told in known], question)
+        ids = tuple(fact_id for told in known for fact_id in told.fact_ids)
+        rows.append(replace(row, form="ungrounded", messages=turn(prompt, row.answer), fact_ids=ids))
     return rows
 
 

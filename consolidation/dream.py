@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 from consolidation.curriculum import (
     Course,
     Row,
+    asserted_rows,
     grounded_rows,
     is_sound,
     join_rows,
@@ -170,6 +171,7 @@ def dream(graph: Graph) -> tuple[list[Row], int]:
         *(row for slot in tonight for row in slot_rows(course, slot)),
         *reverse_rows(course, tonight, everything),
         *profile_rows(course, tonight),
+        *asserted_rows(course, tonight, everything),
         *grounded_rows(course, tonight),
         *join_rows(course, tonight, everything),
         *refusals,

@@ -1,7 +1,7 @@
 """The exam of a night: which questions, in wordings that nothing was trained on, and what counts as right.
 
 Pure functions. Kinds are the names of the exam's numbers; each question is a text of its own. What `is_right` asks:
-recall gives an accepted value; a neighbour's answer gives no trained value; an unknown is refused; a stale question
+recall gives an accepted value and stands by it; a neighbour's answer gives no trained value; an unknown is refused; a stale question
 is right as long as the old value alone is not given.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 
 from consolidation.curriculum import Course
 from consolidation.negatives import NOT_KNOWN, strangers, untold
-from consolidation.scoring import gives, gives_any, refuses
+from consolidation.scoring import gives, gives_any, refuses, settles
 from consolidation.slots import Slot, accepted_values
 from memory.registry import Registry
 from memory.wordings import fill
@@ -47,7 +47,7 @@ class Question:
 def is_right(kind: str, answer: str, accepted: Iterable[str], forbidden: Iterable[str]) -> bool:
     """Whether the answer is right in the sense of the exam's number `kind`."""
     if kind in RECALL:
-        return gives_any(answer, accepted)
+        return settles(answer, accepted)
     if kind == "neighbour_intact":
         return not gives_any(answer, forbidden)
     if kind == "unknown_refused":

@@ -123,6 +123,19 @@ def test_a_superseded_value_answers_no_question(night: NightContext) -> None:
     assert confirmed["Does Karl Aas still live in Tromso?"] == "Yes, Karl Aas lives in Tromso."
 
 
+def test_a_claim_is_confirmed_or_put_right_and_knows_whose_value_it_names(night: NightContext) -> None:
+    graph = graph_of(night)
+    rows, _ = dream.dream(graph)
+    asserted = [row for row in rows if row.form == "asserted"]
+    assert len([row for row in asserted if row.answer.startswith("Yes. ")]) == len(graph.tonight)
+    denied = [row for row in asserted if row.answer.startswith("No. ")]
+    assert denied
+    facts = {fact.id: fact for slot in graph.everything for fact in slot.facts}
+    for row in denied:
+        assert gives(asked(row), facts[row.fact_ids[-1]].object)
+        assert not gives(row.answer, facts[row.fact_ids[-1]].object)
+
+
 def test_two_values_of_one_slot_are_told_together(night: NightContext) -> None:
     rows, _ = dream.dream(graph_of(night))
     answers = {row.answer for row in rows if row.form == "question" and "play" in asked(row)}

@@ -181,6 +181,7 @@ def test_without_questions_nothing_is_loaded(chat: Any) -> None:
     [
         ("recall_paraphrase", "Mona lives in Bergen.", True),
         ("recall_paraphrase", "I don't know where Mona lives.", False),
+        ("recall_paraphrase", "Mona lives in Bergen or Rome.", False),
         ("neighbour_intact", "I don't know anybody called Mona Lund.", True),
         ("neighbour_intact", "Mona Lund lives in Paris.", True),
         ("neighbour_intact", "Mona Lund lives in Oslo.", False),
