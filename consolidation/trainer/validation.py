@@ -8,11 +8,11 @@ from typing import Any
 
 from consolidation.trainer.engine import Engine, Text
 
-EVERY = 25  # steps
-MAX_TEXTS = 48
+EVERY = 40  # steps; each look costs about one
+MAX_TEXTS = 32
 PATIENCE = 3  # looks without a better loss
 _BETTER = 0.98  # a loss under this share of the best one counts as better
-_AT_ONCE = 24
+_AT_ONCE = 32
 
 
 class Validation:
