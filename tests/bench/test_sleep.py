@@ -1,0 +1,105 @@
+"""Claims about the lessons of bench.sleep: how they are read, invented, dealt and shuffled."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import bench.lessons
+from bench.lessons import Lesson, invent_lessons, read_lessons
+from bench.sleep import deal, shuffled
+from consolidation.negatives import invented
+from memory.embedders.hashing import HashingEmbedder
+from memory.registry import Registry
+from memory.wordings import Wordings, fill
+
+WORDINGS, REGISTRY = Wordings.load(), Registry.load()
+EMBEDDER = HashingEmbedder(256)
+EXAMS = Path(bench.lessons.__file__).with_name("exams")
+
+
+def entry(**changed: Any) -> dict[str, Any]:
+    return {
+        "fact_id": "x1",
+        "statement": "Mona Lund lives in Bergen.",
+        "train_question": "Where does Mona Lund live?",
+        "paraphrases": ["Which town has Mona Lund's front door?"],
+        "answer_aliases": ["Bergen", "in Bergen"],
+        "neighbour": {"question": "Where does Karl live?", "answer": "Oslo"},
+    } | changed
+
+
+def read(tmp_path: Path, *entries: dict[str, Any]) -> list[Lesson]:
+    file = tmp_path / "exam.json"
+    file.write_text(json.dumps(entries), encoding="utf-8")
+    return read_lessons(file, WORDINGS, EMBEDDER)
+
+
+def test_subject_value_and_predicate_are_found_in_the_words(tmp_path: Path) -> None:
+    (lesson,) = read(tmp_path, entry())
+    assert (lesson.subject, lesson.predicate, lesson.object) == ("Mona Lund", "lives_in", "in Bergen")
+    assert lesson.neighbour == "Where does Karl live?"
+
+
+def test_a_question_near_to_no_wording_gets_a_predicate_of_its_own_words(tmp_path: Path) -> None:
+    odd = entry(
+        statement="Ines's leaven goes by Amália.",
+        train_question="Which leaven bubbles beside Ines?",
+        answer_aliases=["Amália"],
+    )
+    (lesson,) = read(tmp_path, odd)
+    assert (lesson.subject, lesson.object) == ("Ines", "Amália")
+    assert "leaven" in lesson.predicate
+
+
+def test_two_facts_that_would_share_a_slot_do_not(tmp_path: Path) -> None:
+    first, second = read(
+        tmp_path, entry(), entry(fact_id="x2", statement="Mona Lund lives in Bergen with Ida.")
+    )
+    assert (first.subject, first.predicate) != (second.subject, second.predicate)
+
+
+def test_an_entry_that_lacks_a_field_is_named(tmp_path: Path) -> None:
+    broken = entry()
+    del broken["paraphrases"]
+    with pytest.raises(ValueError, match=r"entry 2 of exam\.json has no 'paraphrases'"):
+        read(tmp_path, entry(), broken)
+
+
+def test_shipped_exam_files_are_read_whole() -> None:
+    for name in ("atrium", "lantern", "quarry"):
+        told = read_lessons(EXAMS / f"{name}.json", WORDINGS, EMBEDDER)
+        assert len({(lesson.subject, lesson.predicate) for lesson in told}) == len(told) == 60
+        assert all(len(lesson.paraphrases) == 6 for lesson in told)
+
+
+def test_invented_lessons_ask_held_out_wordings_about_people_of_their_own() -> None:
+    told = invent_lessons(50, 3, WORDINGS, REGISTRY)
+    assert told == invent_lessons(50, 3, WORDINGS, REGISTRY)
+    strange = {
+        name for half in ("train", "exam") for which in ("first", "last") for name in invented(half, which)
+    }
+    for lesson in told:
+        assert strange.isdisjoint(lesson.subject.split())
+        trained = {fill(text, lesson.subject) for text in WORDINGS.taught(lesson.predicate)}
+        assert trained.isdisjoint(lesson.paraphrases)
+
+
+def test_facts_are_dealt_in_order_and_evenly() -> None:
+    told = invent_lessons(11, 0, WORDINGS, REGISTRY)
+    nights = deal(told, 3)
+    assert [len(night) for night in nights] == [4, 4, 3]
+    assert [lesson for night in nights for lesson in night] == told
+
+
+def test_shuffled_lessons_keep_their_questions_and_lose_their_values() -> None:
+    told = invent_lessons(40, 0, WORDINGS, REGISTRY)
+    dealt = shuffled(told, 0)
+    assert [(one.id, one.subject, one.predicate) for one in dealt] == [
+        (one.id, one.subject, one.predicate) for one in told
+    ]
+    kept = sum(a.object == b.object for a, b in zip(dealt, told, strict=True))
+    assert kept <= len(told) // 5  # by chance two people share a value
