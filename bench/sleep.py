@@ -162,7 +162,7 @@ class Life:
 
     def _ask_instead(self, context: NightContext, tonight: Sequence[Lesson]) -> None:
         """The lessons' own held-out questions in place of the product's, and their neighbours beside its strangers."""
-        earlier = [(lesson, text) for lesson in self.taught for text in lesson.paraphrases[:1]]
+        earlier = [(lesson, text) for lesson in self.taught for text in lesson.paraphrases]
         rng = random.Random(f"earlier {len(self.reports)}")
         asked = [
             *(("recall_paraphrase", lesson, text) for lesson in tonight for text in lesson.paraphrases),

@@ -50,7 +50,7 @@ from memory.wordings import Wordings, content_words
 
 NEGATIVES_PER_SLOT = 12
 MAX_NEGATIVES = 600
-REPLAY_PER_FACT = 8
+REPLAY_PER_FACT = 16
 MAX_REPLAY = 480
 TEACHER_WORDINGS = 4
 MIN_WORDINGS = 10  # of a slot, from which on one is held out for validation

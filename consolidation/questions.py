@@ -28,7 +28,7 @@ KINDS = (
     "stale_answered",
 )
 RECALL = frozenset(KINDS[:3])
-MAX_EARLIER = 40
+MAX_EARLIER = 60
 MAX_NEIGHBOURS = 48
 MAX_UNKNOWN = 36
 MAX_STALE = 20
@@ -112,17 +112,20 @@ def held_out(course: Course, slot: Slot, n: int) -> list[str]:
 
 
 def _earlier(course: Course, registry: Registry, earlier: Sequence[Slot]) -> list[Question]:
+    """One question about each of many slots, several about each of few: the gate needs enough to tell loss from chance."""
     chosen = sorted(earlier, key=lambda slot: course.dice("earlier", slot.key).random())[:MAX_EARLIER]
+    n_wordings = max(1, MAX_EARLIER // max(1, len(chosen)))
     return [
         _recall(
             course,
             registry,
             slot,
             "recall_earlier_nights",
-            held_out(course, slot, 1)[0],
+            wording,
             course.called.forms(slot.subject_id, slot.subject)[0],
         )
         for slot in chosen
+        for wording in held_out(course, slot, n_wordings)
     ]
 
 

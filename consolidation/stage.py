@@ -96,7 +96,7 @@ class TrainSettings:
     max_minutes: float = 4.5
     facts_per_step: int = 14
     negatives_per_step: int = 12
-    replay_per_step: int = 6
+    replay_per_step: int = 8
     style_per_step: int = 2  # windows of real conversation by people who agreed to be simulated
     kl_per_step: int = 2
     kl_weight: float = 1.0
