@@ -382,7 +382,9 @@ def test_the_second_night_replays_the_first_and_asks_about_it(chat: Any) -> None
     before = [row.messages for row in examples(first)]
     assert len(replayed) >= 9
     assert all(row.messages in before for row in replayed)
-    assert Counter(row.kind for row in examples(second, "exam"))["recall_earlier_nights"] == 3
+    earlier = [row for row in examples(second, "exam") if row.kind == "recall_earlier_nights"]
+    held_out = sum(len(Wordings.load().exam(predicate)) for _, predicate, _, _ in TOLD[:3])
+    assert len(earlier) == held_out  # few facts are asked in every wording
 
 
 def test_no_voice_is_replayed_after_consent_is_withdrawn(chat: Any) -> None:
