@@ -15,16 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from agents.runtime.spec import ModelSpec
-from bench.report import print_result
+from bench.report import now_and_then, print_result
 from consolidation.conversation_exam import ask_conversations
 from consolidation.errors import NightError
 from consolidation.recipe import Recipe, current_recipe
 from consolidation.runs import find_run, list_runs
-from consolidation.stage import Progress
 from service.settings import load_settings
 from service.wiring import Services
-
-_EVERY_S = 10.0
 
 
 def measure(services: Services, run: str | None, seed: int) -> dict[str, Any]:
@@ -59,21 +56,9 @@ def _numbers(
         services.registry,
         seed=seed,
         clock=services.clock,
-        progress=_printed(whose),
+        progress=now_and_then(whose),
     )
     return {**found["conversations"], "seconds": round(time.perf_counter() - started, 1)}
-
-
-def _printed(whose: str) -> Progress:
-    told = time.perf_counter()
-
-    def progress(done: int, total: int, note: str = "") -> None:
-        nonlocal told
-        if time.perf_counter() - told >= _EVERY_S or done == total:
-            told = time.perf_counter()
-            print(f"{whose}: {done} of {total}", flush=True)
-
-    return progress
 
 
 def main(argv: Sequence[str] | None = None) -> int:

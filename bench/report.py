@@ -1,7 +1,7 @@
 """The last line of a benchmark: its numbers, and what is needed to believe them.
 
 `print_result` adds `commit`, `seed`, `seconds` and `machine` to the numbers. It writes to standard output and
-does nothing else; progress is the benchmark's own affair.
+does nothing else; `now_and_then` is for progress, which goes to standard error.
 """
 
 from __future__ import annotations
@@ -10,12 +10,17 @@ import json
 import os
 import platform
 import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from consolidation.stage import Progress
 
 ROOT = Path(__file__).parent.parent
+_EVERY_S = 10.0
 
 
 def print_result(numbers: Mapping[str, Any], *, seed: int, started: float) -> None:
@@ -27,6 +32,19 @@ def print_result(numbers: Mapping[str, Any], *, seed: int, started: float) -> No
         "machine": machine(),
     }
     print(json.dumps({**numbers, **stamp}, ensure_ascii=False), flush=True)
+
+
+def now_and_then(what: str) -> Progress:
+    """A progress that writes a line to standard error every ten seconds, and one at the end."""
+    told = time.monotonic()
+
+    def show(done: int, total: int, note: str = "") -> None:
+        nonlocal told
+        if time.monotonic() - told >= _EVERY_S or done == total:
+            told = time.monotonic()
+            print(f"{what}: {done} of {total} {note}".rstrip(), file=sys.stderr, flush=True)
+
+    return show
 
 
 def commit() -> str | None:

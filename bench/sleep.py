@@ -30,11 +30,11 @@ from agents.constitutions import HabitWriter
 from agents.emotions import EmotionHead
 from agents.judges import RuleJudge
 from agents.runtime.lm import LanguageModel
-from agents.runtime.spec import ModelSpec
+from agents.runtime.spec import ModelSpec, resolve
 from bench.lessons import Lesson, invent_lessons, read_lessons
 from bench.nights import Silent
 from bench.plain_trainer import train_plainly
-from bench.report import print_result
+from bench.report import now_and_then, print_result
 from consolidation import dream, exam
 from consolidation.exam import Answered, Asked
 from consolidation.night import NightReport, run_night
@@ -111,7 +111,7 @@ class Life:
             self.settings,
             self._tools(),
             clock=self.clock,
-            progress=lambda stage: _quiet_progress(stage, len(self.reports) + 1),
+            progress=lambda stage: now_and_then(f"night {len(self.reports) + 1} {stage}"),
             stages={"dream": dreamt} | dict.fromkeys(_IDLE, _nothing),
         )
         self.seconds.append(time.perf_counter() - started)
@@ -258,18 +258,6 @@ def _nothing(context: NightContext, progress: Progress) -> StageResult:
     return StageResult()
 
 
-def _quiet_progress(stage: str, night: int) -> Progress:
-    """A line to standard error now and then."""
-    last = [0.0]
-
-    def show(done: int, total: int, note: str = "") -> None:
-        if time.monotonic() - last[0] > 20 or done == total:
-            last[0] = time.monotonic()
-            print(f"night {night} {stage} {done}/{total} {note}", file=sys.stderr, flush=True)
-
-    return show
-
-
 def load_base(cache: Path) -> LanguageModel:
     return LanguageModel.load(ModelSpec(cache_dir=cache))
 
@@ -288,9 +276,7 @@ def ask_all(model: LanguageModel, lessons: Sequence[Lesson]) -> dict[str, Any]:
         for lesson in lessons
         for i, text in enumerate(lesson.paraphrases)
     ]
-    answered = exam.ask(
-        model, asked, "weights", {}, exam.Counter(_quiet_progress("all facts", 0), len(asked))
-    )
+    answered = exam.ask(model, asked, "weights", {}, exam.Counter(now_and_then("all facts"), len(asked)))
     return _recall(answered)
 
 
@@ -354,7 +340,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         cache = options.cache or Path(temporary) / "cache"
         cache.mkdir(parents=True, exist_ok=True)
-        load_base(cache)  # what is dequantised once is no part of a night
+        resolve(ModelSpec(cache_dir=cache))  # what is dequantised once is no part of a night
         life = Life((options.home or Path(temporary)) / "ours", cache.resolve(), embedder, settings)
         for part in deal(lessons, options.nights):
             report = life.night(part)

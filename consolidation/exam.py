@@ -97,7 +97,7 @@ def run(context: NightContext, progress: Progress) -> StageResult:
     """
     from agents.runtime.lm import LanguageModel
 
-    questions = read_questions(context)
+    questions = questions_of(context.database, context.run_id)
     if not questions:
         return StageResult(counts={"questions": 0.0}, output={"exam": {}})
     total = sum(len(asked_of(condition, questions)) for condition in CONDITIONS)
@@ -148,10 +148,6 @@ def run(context: NightContext, progress: Progress) -> StageResult:
         counts={name: float(n) for name, n in counts.items()},
         output={"exam": numbers, "prompts": economy.as_json()},
     )
-
-
-def read_questions(context: NightContext) -> list[Asked]:
-    return questions_of(context.database, context.run_id)
 
 
 def questions_of(database: Database, run_id: str) -> list[Asked]:

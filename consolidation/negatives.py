@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -43,6 +44,7 @@ _COMMON = (
     "favourite middle_name shoe_size"
 )
 _ASKABLE = tuple(_COMMON.split())
+_CROSSED = 48  # people whose names are crossed: two thousand pairs, and a night needs some hundred and fifty
 # One phrase each: with several, most of the loss would be about which. They begin as an answer would, with the name, so that
 # whether to refuse is decided right behind it, where a model finds what it knows of somebody.
 NOT_KNOWN = "{s}? I don't know anybody of that name."
@@ -109,8 +111,8 @@ def _mixes(
 
 
 def _crossed(course: Course, people: Sequence[str]) -> list[Stranger]:
-    """The first name of one known person with the surname of another."""
-    full = [person for person in people if not names.is_single(person) and "'" not in person]
+    """The first name of one known person with the surname of another, of the first so many people."""
+    full = [person for person in people if not names.is_single(person) and "'" not in person][:_CROSSED]
     crossed = [
         Stranger(f"{course.called.first(one)} {other.split()[-1]}", one)
         for one in full
@@ -123,9 +125,12 @@ def _crossed(course: Course, people: Sequence[str]) -> list[Stranger]:
 
 def _woven(many: Sequence[Stranger], few: Sequence[Stranger]) -> list[Stranger]:
     """One of the few after every four of the many, as long as there are any."""
-    woven = list(many)
-    for place, stranger in enumerate(few[: len(many) // 4]):
-        woven.insert(5 * place + 4, stranger)
+    rest = iter(few)
+    woven: list[Stranger] = []
+    for place, stranger in enumerate(many, 1):
+        woven.append(stranger)
+        if place % 4 == 0:
+            woven += islice(rest, 1)
     return woven
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from consolidation.curriculum import FACTS_PROMPT
+from consolidation.curriculum import with_facts
 from consolidation.mastery import Mastered
 from consolidation.stage import NightContext
 from memory.facts import list_facts, sentence
@@ -82,8 +82,7 @@ def _prompt(found: Found, mastered: Mastered) -> str:
     if found.facts and mastered.covers(found.facts[0]):
         return found.question
     needed = [fact for fact in found.facts if not mastered.covers(fact)]
-    lines = "\n".join(f"- {sentence(fact)}" for fact in needed) or "- nothing"
-    return FACTS_PROMPT.format(facts=lines, question=found.question)
+    return with_facts([sentence(fact) for fact in needed], found.question)
 
 
 def n_tokens(model: LanguageModel, prompts: Iterable[str]) -> int:

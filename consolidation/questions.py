@@ -1,8 +1,8 @@
 """The exam of a night: which questions, in wordings that nothing was trained on, and what counts as right.
 
 Pure functions. Kinds are the names of the exam's numbers; each question is a text of its own. What `is_right` asks:
-recall gives an accepted value and stands by it; a neighbour's answer gives no trained value; an unknown is refused; a stale question
-is right as long as the old value alone is not given.
+recall gives an accepted value and stands by it; a neighbour's answer gives no trained value; an unknown is refused; a
+stale question is right as long as the old value alone is not given.
 """
 
 from __future__ import annotations

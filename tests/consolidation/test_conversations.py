@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from itertools import pairwise
 
 import pytest
@@ -29,9 +28,10 @@ from consolidation.curriculum import Course, Message, slot_rows
 from consolidation.scoring import gives_any
 from consolidation.slots import Names, Slot
 from memory.registry import Registry
-from memory.types import Fact, Person
+from memory.types import Person
 from memory.wordings import Wordings
 from simulator import session
+from tests.consolidation.known import fact
 
 REGISTRY = Registry.load()
 PEOPLE = ("Odd Myhre", "Silje Foss", "Tarik Benali", "Wanda Krol", "Yusuf Aydin")
@@ -43,35 +43,13 @@ TOLD = {
 }
 
 
-def fact(person: int, predicate: str, value: str) -> Fact:
-    return Fact(
-        id=f"{person}-{predicate}",
-        subject_id=f"p{person}",
-        subject=PEOPLE[person],
-        predicate=predicate,
-        object=value,
-        object_id=None,
-        valid_from=None,
-        valid_to=None,
-        recorded_at=datetime(2026, 1, 1, tzinfo=UTC),
-        retracted_at=None,
-        state="stored",
-        status="current",
-        confidence=0.9,
-        origin="observed",
-        rule="test",
-        asserted_by=None,
-        evidence=(),
-    )
-
-
 def slots() -> list[Slot]:
     """Five people with four facts each; the first one moved."""
     made = []
     for predicate, values in TOLD.items():
         for place, value in enumerate(values):
             old = ("Stavanger",) if (place, predicate) == (0, "lives_in") else ()
-            known = (fact(place, predicate, value),)
+            known = (fact(f"{place}-{predicate}", f"p{place}", PEOPLE[place], predicate, value),)
             made.append(Slot(f"p{place}", PEOPLE[place], predicate, known, old))
     return made
 

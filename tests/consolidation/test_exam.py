@@ -163,7 +163,7 @@ def test_a_vector_moves_the_weights_and_only_where_it_is_on(night: NightContext)
 
 
 def test_retrieval_puts_what_holds_into_the_prompt(night: NightContext) -> None:
-    questions = [q for q in exam.read_questions(night) if q.kind == "recall_paraphrase"]
+    questions = [q for q in exam.questions_of(night.database, night.run_id) if q.kind == "recall_paraphrase"]
     prompts = prompts_of(facts_for(night, {question.id: question.text for question in questions}))
     karl = next(q for q in questions if "Karl Aas" in q.text)
     assert "Karl Aas lives in Tromso." in prompts[karl.id]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, datetime
 
 import pytest
 
@@ -21,8 +20,9 @@ from consolidation.row_check import (
 from consolidation.rows import TrainingRow
 from consolidation.slots import Names, Slot
 from memory.registry import Registry
-from memory.types import Fact, Person
+from memory.types import Person
 from memory.wordings import Wordings, fill
+from tests.consolidation.known import fact
 
 REGISTRY = Registry.load()
 PEOPLE = {"p0": "Brita Lien", "p1": "Cosmo Vega", "p2": "Dunya Sahin"}
@@ -37,31 +37,14 @@ HELD = (
 )
 
 
-def fact(subject: str, predicate: str, value: str) -> Fact:
-    now = datetime(2026, 1, 1, tzinfo=UTC)
-    return Fact(
-        id=f"{subject}-{predicate}-{value}",
-        subject_id=subject,
-        subject=PEOPLE[subject],
-        predicate=predicate,
-        object=value,
-        object_id=None,
-        valid_from=None,
-        valid_to=None,
-        recorded_at=now,
-        retracted_at=None,
-        state="stored",
-        status="current",
-        confidence=0.9,
-        origin="observed",
-        rule="test",
-        asserted_by=None,
-        evidence=(),
-    )
-
-
 SLOTS = [
-    Slot(subject, PEOPLE[subject], predicate, tuple(fact(subject, predicate, v) for v in values), old)
+    Slot(
+        subject,
+        PEOPLE[subject],
+        predicate,
+        tuple(fact(f"{subject}-{predicate}-{v}", subject, PEOPLE[subject], predicate, v) for v in values),
+        old,
+    )
     for subject, predicate, values, old in HELD
 ]
 COURSE = Course(Wordings.load(), Names([Person(id_, name, (), True) for id_, name in PEOPLE.items()]), seed=0)
