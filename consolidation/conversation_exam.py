@@ -10,13 +10,12 @@ from typing import Any
 
 from sqlalchemy import select
 
-from agents.errors import BaseChanged
-from agents.runtime.spec import ModelSpec, resolve
+from agents.runtime.spec import ModelSpec
 from consolidation.conversations import make_conversations, numbers_of, run_conversations
 from consolidation.curriculum import Course
 from consolidation.errors import NoExam
-from consolidation.recipe import Recipe, recipe_adapters
-from consolidation.slots import Names, Slot, is_teachable, make_slots
+from consolidation.recipe import Recipe, check_base, recipe_adapters
+from consolidation.slots import Names, Slot, make_slots, now_and_before
 from consolidation.stage import Progress, no_progress
 from db.engine import Database
 from db.tables import Example
@@ -35,8 +34,7 @@ def slots_of_run(
     with database.reading() as session:
         trained = {fact_id for meta in session.scalars(query) for fact_id in meta.get("facts", ())}
     facts = list_facts(database, space_id, registry, statuses=ALL_STATUSES, clock=clock) if trained else []
-    current = [fact for fact in facts if fact.status == "current" and is_teachable(fact)]
-    past = [fact for fact in facts if fact.status in ("past", "retracted") and fact.origin != "simulated"]
+    current, past = now_and_before(facts)
     return [slot for slot in make_slots(current, past, registry) if not trained.isdisjoint(slot.fact_ids)]
 
 
@@ -62,9 +60,7 @@ def ask_conversations(
     if not slots:
         raise NoExam(run_id, "nothing that it trained holds any more; `slowwave runs` lists others")
     vectors = recipe_adapters(home, recipe) if recipe else []
-    base_hash = resolve(spec).base_hash
-    if recipe is not None and recipe.base_hash != base_hash:
-        raise BaseChanged(recipe.base_hash, base_hash)
+    base_hash = check_base(recipe, spec)
     course = Course(Wordings.load(), Names(list_people(database, space_id)), seed)
     conversations = make_conversations(course, registry, slots)
     progress(0, sum(len(conversation.asks) for conversation in conversations), "loading the model")

@@ -33,7 +33,7 @@ from consolidation.questions import Question, exam_questions
 from consolidation.recipe import current_recipe
 from consolidation.rehearsal import shares, traces
 from consolidation.scoring import gives_any
-from consolidation.slots import Names, Slot, is_teachable, make_slots
+from consolidation.slots import Names, Slot, make_slots, now_and_before
 from consolidation.stage import NightContext, Progress, StageResult
 from consolidation.voices import Voice, knowing_rows, window_rows
 from consolidation.waiting_rows import imported_rows, prompt_of
@@ -126,8 +126,7 @@ def read_graph(context: NightContext) -> tuple[Graph, tuple[str, ...]]:
     runs = tuple(entry.run_id for entry in recipe.entries if entry.run_id) if recipe else ()
     trained = _trained_facts(context, runs)
     taught = [fact for fact in facts if context.tools.leave_out.isdisjoint(kinds_of_fact(fact))]
-    current = [fact for fact in taught if fact.status == "current" and is_teachable(fact)]
-    past = [fact for fact in taught if fact.status in ("past", "retracted") and fact.origin != "simulated"]
+    current, past = now_and_before(taught)
     told = tuple(sorted({(fact.subject_id, fact.predicate) for fact in facts}))
     slots = make_slots([fact for fact in current if _is_wanted(fact, settings.min_salience)], past, registry)
     new = [slot for slot in slots if not trained.issuperset(slot.fact_ids)]

@@ -94,6 +94,14 @@ def is_teachable(fact: Fact) -> bool:
     )
 
 
+def now_and_before(facts: Iterable[Fact]) -> tuple[list[Fact], list[Fact]]:
+    """What can be taught as it holds, and what people said that holds no longer."""
+    shown = list(facts)
+    current = [fact for fact in shown if fact.status == "current" and is_teachable(fact)]
+    past = [fact for fact in shown if fact.status in ("past", "retracted") and fact.origin != "simulated"]
+    return current, past
+
+
 def is_too_long(subject: str, value: str) -> bool:
     """Whether a text about it would not fit the window of training, in whatever script it is written."""
     return (

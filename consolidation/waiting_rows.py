@@ -20,7 +20,7 @@ from sqlalchemy import select
 from consolidation.curriculum import Course, Row
 from consolidation.row_check import CONTRADICTS, FORM, HELD_OUT, PARTIAL, SOUND, UNKNOWN, RowCheck
 from consolidation.rows import BadRow, TrainingRow, as_json, row_of
-from consolidation.slots import Names, is_teachable, make_slots
+from consolidation.slots import Names, make_slots, now_and_before
 from db.engine import Database
 from db.tables import Example
 from memory.facts import ALL_STATUSES, list_facts
@@ -167,8 +167,7 @@ def what_waits(
     if rows:
         facts = list_facts(database, space_id, registry, statuses=ALL_STATUSES, clock=clock)
         shown = [fact for fact in facts if leave_out.isdisjoint(kinds_of_fact(fact))]
-        current = [fact for fact in shown if fact.status == "current" and is_teachable(fact)]
-        past = [f for f in shown if f.status in ("past", "retracted") and f.origin != "simulated"]
+        current, past = now_and_before(shown)
         course = Course(Wordings.load(), Names(list_people(database, space_id)), 0)
         told = {(fact.subject_id, fact.predicate) for fact in facts}
         check = RowCheck(course, registry, make_slots(current, past, registry), told)
