@@ -82,7 +82,9 @@ def recipe_of(database: Database, home: Path, run_id: str) -> Recipe:
     merged = stage_records(database, run_id).get("merge")
     recipe_id = merged.output.get("recipe_id") if merged else None
     if recipe_id is None:
-        raise NoExam(run_id, "it wrote no recipe; leave out --as-published to ask the weights that serve")
+        raise NoExam(
+            run_id, "it wrote no recipe of its own; `slowwave exam --again` asks the weights that serve"
+        )
     return load_recipe(home, servable(database, recipe_id).path)
 
 

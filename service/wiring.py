@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from agents.spending import Budget
     from consolidation.again import SecondExam
     from consolidation.night import NightReport, StageWatcher
+    from consolidation.runs import Run
     from consolidation.sweep_results import SweepReport
     from memory.exchange.network import View
     from memory.exchange.notes import Notebook
@@ -537,19 +538,49 @@ class Services:
 
         `night` is its id or a beginning of it; without it the newest that was examined.
         """
-        from agents.runtime.spec import ModelSpec
         from consolidation.again import ask_again, recipe_of
         from consolidation.recipe import current_recipe
         from consolidation.runs import examined
 
         run, _ = examined(self.database, self.space_id, night)
-        home, spec = self.settings.home, self.model_spec()
+        home = self.settings.home
         if not as_published:
             serving = current_recipe(self.database, self.space_id, home)
-            return ask_again(self.database, home, run.id, serving, spec, progress)
+            return ask_again(self.database, home, run.id, serving, self.model_spec(), progress)
         own = recipe_of(self.database, home, run.id)
-        spec = ModelSpec(spec.cache_dir, str(run.settings["base_model"]), run.settings["train"]["dtype"])
-        return ask_again(self.database, home, run.id, own, spec, progress)
+        return ask_again(self.database, home, run.id, own, self._model_spec_of(run), progress)
+
+    def exam_conversations(
+        self, night: str | None = None, *, progress: Progress = no_progress
+    ) -> dict[str, Any]:
+        """The four conversations about what a night trained, held with the night's own weights on its own base.
+
+        `night` as in `exam_again`; the shape is that of `consolidation.conversation_exam.ask_conversations`.
+        """
+        from consolidation.again import recipe_of
+        from consolidation.conversation_exam import ask_conversations
+        from consolidation.runs import examined
+
+        run, _ = examined(self.database, self.space_id, night)
+        home = self.settings.home
+        return ask_conversations(
+            self.database,
+            self.space_id,
+            home,
+            run.id,
+            recipe_of(self.database, home, run.id),
+            self._model_spec_of(run),
+            self.registry,
+            clock=self.clock,
+            progress=progress,
+        )
+
+    def _model_spec_of(self, run: Run) -> ModelSpec:
+        """The model that the night was trained on."""
+        from agents.runtime.spec import ModelSpec
+
+        settings = run.settings
+        return ModelSpec(self.cache_dir, str(settings["base_model"]), settings["train"]["dtype"])
 
     def open_session(self, person: str, *, as_person: str, **options: Any) -> Session:
         """A conversation with `person`'s persona, held by `as_person`; `options` as in SessionSettings."""

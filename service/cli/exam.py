@@ -1,4 +1,4 @@
-"""`exam`: what a night's exam found, and the same questions asked again."""
+"""`exam`: what a night's exam found, the same questions asked again, and what it taught asked in conversation."""
 
 from __future__ import annotations
 
@@ -12,18 +12,45 @@ from service.cli.output import Bars, State, print_json, print_table
 if TYPE_CHECKING:
     from consolidation.again import SecondExam
 
+# the tests of consolidation.conversations, as people read them
+CONVERSATIONS = {
+    "single": "single question",
+    "six_turns": "six turns",
+    "correction": "correction",
+    "extended": "a hundred turns",
+}
+KINDS_SAID = ("recall", "correction", "unknown")
+
 
 @click.command()
 @click.argument("run", required=False)
 @click.option("--again", is_flag=True, help="Ask its questions again of the weights that serve now.")
 @click.option("--as-published", is_flag=True, help="With --again: of the night's own weights.")
 @click.option("--failed", is_flag=True, help="With --again: list the questions whose mark has changed.")
+@click.option(
+    "--conversations",
+    is_flag=True,
+    help="Ask what it taught in four kinds of conversation, of the night's own weights.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
-def exam(state: State, run: str | None, again: bool, as_published: bool, failed: bool, as_json: bool) -> None:
+def exam(
+    state: State,
+    run: str | None,
+    again: bool,
+    as_published: bool,
+    failed: bool,
+    conversations: bool,
+    as_json: bool,
+) -> None:
     """Show the exam of a RUN (default: the newest that has one); a beginning of its id will do."""
     if (as_published or failed) and not again:
         raise click.UsageError("--as-published and --failed need --again")
+    if again and conversations:
+        raise click.UsageError("--again and --conversations are two exams; ask for one of them")
+    if conversations:
+        _converse(state, run, as_json=as_json)
+        return
     if again:
         _exam_again(state, run, as_published=as_published, failed=failed, as_json=as_json)
         return
@@ -81,6 +108,50 @@ def _print_changed(found: SecondExam) -> None:
         for item in found.changed
     ]
     print_table(["", "number", "question", "then", "now"], rows)
+
+
+def _converse(state: State, run: str | None, *, as_json: bool) -> None:
+    with state.services() as services, Bars() as bars:
+        found = services.exam_conversations(run, progress=bars.step("conversations"))
+        bars.finish("conversations")
+    if as_json:
+        print_json(found)
+        return
+    numbers = found["conversations"]
+    rows = [[name, *_conversation_cells(test, numbers[test])] for test, name in CONVERSATIONS.items()]
+    title = f"night {found['run']}, in conversation with its own weights"
+    print_table(["test", "right", *KINDS_SAID, ""], rows, title=title)
+    click.echo(f"recipe {found['recipe'][:12]}")
+
+
+def _conversation_cells(test: str, numbers: dict[str, Any] | None) -> list[str]:
+    """Right answers of one test, the same by what was said to the model, and what only this test has."""
+    if numbers is None:
+        return ["", *("" for _ in KINDS_SAID), "too few facts for it"]
+    by_kind = numbers["by_kind"]
+    return [
+        _of(numbers),
+        *(_of(by_kind[kind]) if kind in by_kind else "" for kind in KINDS_SAID),
+        _of_its_own(test, numbers),
+    ]
+
+
+def _of_its_own(test: str, numbers: dict[str, Any]) -> str:
+    if test == "six_turns":
+        return "by turn: " + ", ".join(_share(part) for part in numbers["by_turn"] if part is not None)
+    if test == "correction":
+        return f"took the wrong value over: {_share(numbers['caved'])}"
+    if test == "extended":
+        return f"first half {_share(numbers['first_half'])}, second {_share(numbers['second_half'])}"
+    return ""
+
+
+def _of(part: dict[str, Any]) -> str:
+    return f"{_share(part['right'])} of {part['n']}"
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.0f} %"
 
 
 def print_exam(exam: dict[str, Any]) -> None:

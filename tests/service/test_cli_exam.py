@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from consolidation import runs
+from consolidation.conversations import TESTS
 from consolidation.questions import KINDS
 from memory.ports import utc_now
+from service.cli.exam import CONVERSATIONS
 from service.settings import load_settings
 from service.wiring import Services
 
@@ -86,3 +88,34 @@ def test_a_night_goes_by_the_beginning_of_its_id(slept: Any) -> None:
 def test_what_only_a_second_exam_has_needs_it(slept: Any) -> None:
     assert slept("exam", "--failed").code == 2
     assert slept("exam", "--as-published").code == 2
+
+
+def test_what_a_night_taught_is_asked_in_conversation_and_nothing_is_written(slept: Any) -> None:
+    rows = slept.rows()
+    found = slept("exam", newest(slept)[:6], "--conversations", "--json").json
+    assert set(found) == {"run", "recipe", "base", "conversations"}
+    assert found["run"] == newest(slept)
+    assert len(found["recipe"]) == len(found["base"]) == 64
+    assert tuple(found["conversations"]) == TESTS
+    for numbers in found["conversations"].values():
+        assert numbers is None or 0 <= numbers["right"] <= 1
+    assert found["conversations"]["single"]["n"] >= 1
+    assert slept.rows() == rows
+
+
+def test_after_a_roll_back_the_nights_own_weights_still_converse(slept: Any) -> None:
+    slept("roll-back")
+    told = slept("exam", "--conversations")
+    assert told.code == 0, told.err
+    for name in CONVERSATIONS.values():
+        assert name in told.out
+    assert "% of" in told.out
+    assert newest(slept) in told.out
+    assert "conversations" in told.err  # the bar
+
+
+def test_conversations_are_an_exam_apart_from_a_second_one(slept: Any) -> None:
+    assert slept("exam", "--again", "--conversations").code == 2
+    assert "no night has the id zz" in slept("exam", "zz", "--conversations").refusal
+    shutil.rmtree(slept.home / "adapters")
+    assert "is missing: adapters/" in slept("exam", "--conversations").refusal
