@@ -19,7 +19,7 @@ from sqlalchemy import delete, select
 from agents.runtime.adapter import Adapter
 from agents.runtime.spec import ModelSpec
 from consolidation.mastery import Examined, mastered_with
-from consolidation.prompts import Economy, facts_for, n_tokens, prompts_of
+from consolidation.prompts import Economy, Graph, facts_for, n_tokens, prompts_of
 from consolidation.questions import KINDS, is_right
 from consolidation.recipe import current_recipe, recipe_adapters
 from consolidation.stage import NightContext, Progress, StageResult
@@ -109,7 +109,8 @@ def run(context: NightContext, progress: Progress) -> StageResult:
     )
     model = LanguageModel.load(spec)
     vectors = vectors_of(context)
-    found = facts_for(context, {question.id: question.text for question in asked_of("both", questions)})
+    texts = {question.id: question.text for question in asked_of("both", questions)}
+    found = facts_for(Graph.of(context), texts)
     prompts = prompts_of(found)
     counter = Counter(progress, total)
     base = general(model)

@@ -79,6 +79,13 @@ def serving_mastery(
     if merged is None or merged.output.get("recipe_id") != serving.recipe_id:
         return Mastered()
     recipe = load_recipe(home, servable(database, serving.recipe_id).path)
+    return mastery_of(database, space_id, recipe, registry, clock=clock)
+
+
+def mastery_of(
+    database: Database, space_id: str, recipe: Recipe | None, registry: Registry, *, clock: Clock = utc_now
+) -> Mastered:
+    """What the weights of a recipe have mastered by the exams of its nights, its own the last of them."""
     rows = examined_in(database, nights_of(recipe))
     facts = list_facts(database, space_id, registry, statuses=ALL_STATUSES, clock=clock)
     return judge(rows, facts, registry)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from consolidation.curriculum import with_facts
 from consolidation.mastery import Mastered
 from consolidation.stage import NightContext
+from db.engine import Database
 from memory.facts import list_facts, sentence
 from memory.index import Index
+from memory.ports import Clock, Embedder, utc_now
+from memory.registry import Registry
 from memory.types import Fact, FactStatus
 
 if TYPE_CHECKING:
@@ -18,6 +22,30 @@ if TYPE_CHECKING:
 
 N_RETRIEVED = 5
 _HOLDING: tuple[FactStatus, ...] = ("current",)
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """A space's facts and what it takes to search them. `embedder` opens one, and is called only for a search."""
+
+    database: Database
+    space_id: str
+    home: Path
+    registry: Registry
+    embedder: Callable[[], Embedder]
+    clock: Clock = utc_now
+
+    @classmethod
+    def of(cls, context: NightContext) -> Graph:
+        tools = context.tools
+        return cls(
+            context.database,
+            context.space_id,
+            context.home,
+            tools.registry,
+            lambda: tools.embedder,
+            context.clock,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +80,12 @@ class Economy:
         }
 
 
-def facts_for(context: NightContext, questions: Mapping[str, str]) -> dict[str, Found]:
+def facts_for(graph: Graph, questions: Mapping[str, str]) -> dict[str, Found]:
     """What is found for each question, by its id; only facts that hold now."""
-    registry = context.tools.registry
-    facts = list_facts(context.database, context.space_id, registry, statuses=_HOLDING, clock=context.clock)
+    registry = graph.registry
+    facts = list_facts(graph.database, graph.space_id, registry, statuses=_HOLDING, clock=graph.clock)
     holding = {fact.id: fact for fact in facts}
-    index = Index.open(context.database, context.space_id, context.home, context.tools.embedder, registry)
+    index = Index.open(graph.database, graph.space_id, graph.home, graph.embedder(), registry)
     try:
         index.refresh()
         found = {}

@@ -21,10 +21,11 @@ from typing import Any
 
 from agents.errors import AgentError
 from agents.runtime.spec import ModelSpec
-from consolidation import again, dream, exam, runs, train
+from consolidation import dream, exam, runs, train
 from consolidation.errors import NightError, NightStopped, NothingToTrain, SweepRuns
 from consolidation.exam import General
 from consolidation.grid import DREAMT, Cell, Grid
+from consolidation.mastery import CONDITION
 from consolidation.publish import earlier_recall, hold_against
 from consolidation.recipe import current_recipe
 from consolidation.report import curves_of
@@ -275,9 +276,10 @@ def _examine(context: NightContext, progress: Progress, generals: dict[ModelSpec
     model = LanguageModel.load(spec)
     if spec not in generals:
         generals[spec] = exam.general(model)
-    counter = exam.Counter(progress, len(exam.asked_of(again.CONDITION, questions)))
-    answered, drift = again.examine(model, generals[spec], exam.vectors_of(context), questions, counter)
-    return exam.numbers_of(answered, drift)
+    counter = exam.Counter(progress, len(exam.asked_of(CONDITION, questions)))
+    model.apply(exam.vectors_of(context))
+    answered = exam.ask(model, questions, CONDITION, {}, counter)
+    return exam.numbers_of(answered, exam.drift_from(model, generals[spec]))
 
 
 # ---- what stays

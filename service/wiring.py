@@ -532,23 +532,35 @@ class Services:
         return page_of(Night(self.database, self.space_id, self.settings.home, run_id), self.clock)
 
     def exam_again(
-        self, night: str | None = None, *, as_published: bool = False, progress: Progress = no_progress
+        self,
+        night: str | None = None,
+        *,
+        as_published: bool = False,
+        conditions: tuple[str, ...] = ("weights",),
+        progress: Progress = no_progress,
     ) -> SecondExam:
         """A night's exam once more, of the weights that serve, or of the night's own on its own base.
 
-        `night` is its id or a beginning of it; without it the newest that was examined.
+        `night` is its id or a beginning of it; without it the newest that was examined. `conditions` are those of the
+        exam that are asked.
         """
-        from consolidation.again import ask_again, recipe_of
+        from consolidation.again import Retake, ask_again, recipe_of
+        from consolidation.prompts import Graph
         from consolidation.recipe import current_recipe
         from consolidation.runs import examined
 
         run, _ = examined(self.database, self.space_id, night)
         home = self.settings.home
-        if not as_published:
-            serving = current_recipe(self.database, self.space_id, home)
-            return ask_again(self.database, home, run.id, serving, self.model_spec(), progress)
-        own = recipe_of(self.database, home, run.id)
-        return ask_again(self.database, home, run.id, own, self._model_spec_of(run), progress)
+        recipe = (
+            recipe_of(self.database, home, run.id)
+            if as_published
+            else current_recipe(self.database, self.space_id, home)
+        )
+        spec = self._model_spec_of(run) if as_published else self.model_spec()
+        graph = Graph(
+            self.database, self.space_id, home, self.registry, lambda: self.embedder, clock=self.clock
+        )
+        return ask_again(graph, Retake(run.id, recipe, spec, conditions), progress)
 
     def exam_conversations(
         self, night: str | None = None, *, progress: Progress = no_progress

@@ -22,10 +22,33 @@ CONVERSATIONS = {
 KINDS_SAID = ("recall", "correction", "unknown")
 
 
+class Conditions(click.ParamType[tuple[str, ...]]):
+    """Names of the exam's conditions with commas between them."""
+
+    name = "names"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, context: click.Context | None
+    ) -> tuple[str, ...]:
+        from consolidation.exam import CONDITIONS
+
+        wanted = tuple(part.strip() for part in str(value).split(","))
+        unknown = [name for name in wanted if name not in CONDITIONS]
+        if unknown:
+            known = ", ".join(CONDITIONS)
+            self.fail(f"{unknown[0]!r} is no condition of the exam; it has {known}", param, context)
+        return wanted
+
+
 @click.command()
 @click.argument("run", required=False)
 @click.option("--again", is_flag=True, help="Ask its questions again of the weights that serve now.")
 @click.option("--as-published", is_flag=True, help="With --again: of the night's own weights.")
+@click.option(
+    "--conditions",
+    type=Conditions(),
+    help="With --again: which of base, retrieval, weights, both to ask, with commas (default: weights).",
+)
 @click.option("--failed", is_flag=True, help="With --again: list the questions whose mark has changed.")
 @click.option(
     "--conversations",
@@ -39,20 +62,22 @@ def exam(
     run: str | None,
     again: bool,
     as_published: bool,
+    conditions: tuple[str, ...] | None,
     failed: bool,
     conversations: bool,
     as_json: bool,
 ) -> None:
     """Show the exam of a RUN (default: the newest that has one); a beginning of its id will do."""
-    if (as_published or failed) and not again:
-        raise click.UsageError("--as-published and --failed need --again")
+    if (as_published or failed or conditions) and not again:
+        raise click.UsageError("--as-published, --conditions and --failed need --again")
     if again and conversations:
         raise click.UsageError("--again and --conversations are two exams; ask for one of them")
     if conversations:
         _converse(state, run, as_json=as_json)
         return
     if again:
-        _exam_again(state, run, as_published=as_published, failed=failed, as_json=as_json)
+        asked = {"as_published": as_published, "conditions": conditions or ("weights",)}
+        _exam_again(state, run, asked, failed=failed, as_json=as_json)
         return
     from consolidation.runs import examined
 
@@ -64,33 +89,38 @@ def exam(
         print_exam(numbers)
 
 
-def _exam_again(state: State, run: str | None, *, as_published: bool, failed: bool, as_json: bool) -> None:
+def _exam_again(state: State, run: str | None, asked: dict[str, Any], *, failed: bool, as_json: bool) -> None:
+    """`asked`: of whom and under which conditions, as in `Services.exam_again`."""
     with state.services() as services, Bars() as bars:
-        found = services.exam_again(run, as_published=as_published, progress=bars.step("exam"))
+        found = services.exam_again(run, **asked, progress=bars.step("exam"))
         bars.finish("exam")
     if as_json:
         print_json(found.as_json())
         return
-    print_second_exam(found, whose="its own weights" if as_published else "the weights that serve")
+    print_second_exam(found, whose="its own weights" if asked["as_published"] else "the weights that serve")
     if failed:
         _print_changed(found)
 
 
 def print_second_exam(found: SecondExam, whose: str) -> None:
-    rows = [
-        [
-            name.replace("_", " "),
-            exam_cell(name, found.then),
-            exam_cell(name, found.now),
-            _change(name, found.then.get(name), found.now.get(name)),
+    """A table for each condition that was asked, and how many marks have changed under it."""
+    click.echo(f"night {found.run_id}, asked of {whose}")
+    for condition, compared in found.conditions.items():
+        rows = [
+            [
+                name.replace("_", " "),
+                exam_cell(name, compared.then),
+                exam_cell(name, compared.now),
+                _change(name, compared.then.get(name), compared.now.get(name)),
+            ]
+            for name in EXAM_NUMBERS
+            if compared.then.get(name) is not None or compared.now.get(name) is not None
         ]
-        for name in EXAM_NUMBERS
-        if found.then.get(name) is not None or found.now.get(name) is not None
-    ]
-    print_table(["exam", "then", "now", "change"], rows, title=f"night {found.run_id}, asked of {whose}")
-    lost = sum(not item.is_right for item in found.changed)
+        print_table([condition, "then", "now", "change"], rows)
+        lost = sum(not item.is_right for item in compared.changed)
+        click.echo(f"{condition}: {lost} answers lost, {len(compared.changed) - lost} gained")
     served = f"recipe {found.recipe[:12]}" if found.recipe else "the base model, without any night's weights"
-    click.echo(f"{served}: {lost} answers lost, {len(found.changed) - lost} gained")
+    click.echo(f"asked: {served}")
 
 
 def _change(name: str, then: float | None, now: float | None) -> str:
@@ -100,14 +130,22 @@ def _change(name: str, then: float | None, now: float | None) -> str:
 
 
 def _print_changed(found: SecondExam) -> None:
-    if not found.changed:
+    changed = [item for compared in found.conditions.values() for item in compared.changed]
+    if not changed:
         click.echo("no mark has changed")
         return
     rows = [
-        ["gained" if item.is_right else "lost", item.kind, item.question, item.then, item.now]
-        for item in found.changed
+        [
+            "gained" if item.is_right else "lost",
+            item.condition,
+            item.kind,
+            item.question,
+            item.then,
+            item.now,
+        ]
+        for item in changed
     ]
-    print_table(["", "number", "question", "then", "now"], rows)
+    print_table(["", "condition", "number", "question", "then", "now"], rows)
 
 
 def _converse(state: State, run: str | None, *, as_json: bool) -> None:

@@ -18,7 +18,7 @@ from agents.runtime.lm import LanguageModel
 from agents.runtime.spec import ModelSpec
 from consolidation import dream, exam
 from consolidation.exam import ASKED, CONDITIONS, Answered, Asked, Drift
-from consolidation.prompts import facts_for, prompts_of
+from consolidation.prompts import Graph, facts_for, prompts_of
 from consolidation.questions import KINDS, is_right
 from consolidation.stage import NightContext, NightSettings, no_progress
 from db.tables import ExamAnswer
@@ -164,7 +164,8 @@ def test_a_vector_moves_the_weights_and_only_where_it_is_on(night: NightContext)
 
 def test_retrieval_puts_what_holds_into_the_prompt(night: NightContext) -> None:
     questions = [q for q in exam.questions_of(night.database, night.run_id) if q.kind == "recall_paraphrase"]
-    prompts = prompts_of(facts_for(night, {question.id: question.text for question in questions}))
+    texts = {question.id: question.text for question in questions}
+    prompts = prompts_of(facts_for(Graph.of(night), texts))
     karl = next(q for q in questions if "Karl Aas" in q.text)
     assert "Karl Aas lives in Tromso." in prompts[karl.id]
     assert "Oslo" not in prompts[karl.id]

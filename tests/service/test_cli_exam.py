@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from consolidation import runs
 from consolidation.conversations import TESTS
 from consolidation.questions import KINDS
+from db.tables import ExamAnswer, Example
 from memory.ports import utc_now
 from service.cli.exam import CONVERSATIONS
 from service.settings import load_settings
@@ -29,12 +31,35 @@ def shares(numbers: dict[str, Any]) -> dict[str, Any]:
 def test_the_same_weights_answer_the_same_and_nothing_is_written(slept: Any) -> None:
     rows = slept.rows()
     again = slept("exam", newest(slept)[:6], "--again", "--json").json
-    assert set(again) == {"run", "recipe", "base", "then", "now", "changed"}
+    assert set(again) == {"run", "recipe", "base", "then", "now", "changed", "conditions"}
+    assert again["conditions"] == {"weights": {"then": again["then"], "now": again["now"]}}
     assert again["changed"] == []
     assert again["now"] == again["then"]
     assert shares(again["then"]) == shares(slept("exam", "--json").json["weights"])
     assert len(again["recipe"]) == 64
     assert slept.rows() == rows
+
+
+def test_every_condition_that_the_night_recorded_can_be_asked_again(slept: Any) -> None:
+    rows, then = slept.rows(), slept("exam", "--json").json
+    again = slept("exam", "--again", "--conditions", "both,base, weights,retrieval", "--json").json
+    assert tuple(again["conditions"]) == tuple(then)
+    for name, numbers in again["conditions"].items():
+        assert numbers["now"] == numbers["then"]
+        assert shares(numbers["then"]) == shares(then[name])
+    assert slept.rows() == rows
+
+
+def test_lost_answers_are_listed_with_their_condition(slept: Any) -> None:
+    with Services(load_settings()) as services, services.database.transaction() as session:
+        for answer in session.scalars(select(ExamAnswer).where(ExamAnswer.condition == "both")):
+            accepted = session.get_one(Example, answer.example_id).accepted
+            answer.answer = str(accepted[0]) if accepted else answer.answer
+    told = slept("exam", "--again", "--conditions", "both", "--failed").out
+    assert "answers lost, 0 gained" in told
+    assert "both: 0 answers lost" not in told
+    assert "recall_paraphrase" in told
+    assert "weights:" not in told
 
 
 def test_after_a_roll_back_the_base_is_asked_and_the_nights_own_weights_still_can_be(slept: Any) -> None:
@@ -88,6 +113,8 @@ def test_a_night_goes_by_the_beginning_of_its_id(slept: Any) -> None:
 def test_what_only_a_second_exam_has_needs_it(slept: Any) -> None:
     assert slept("exam", "--failed").code == 2
     assert slept("exam", "--as-published").code == 2
+    assert slept("exam", "--conditions", "both").code == 2
+    assert "'bothe' is no condition of the exam" in slept("exam", "--again", "--conditions", "bothe").err
 
 
 def test_what_a_night_taught_is_asked_in_conversation_and_nothing_is_written(slept: Any) -> None:
