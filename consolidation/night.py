@@ -240,13 +240,16 @@ def _close(night: _Night, status: str, reason: str | None) -> NightReport:
     with suppress(DatabaseError):  # a full disk: the run stays `running` and is reaped once there is room
         runs.finish(context.database, context.run_id, status, reason, clock=context.clock)
     log.info("night %s ended: %s", context.run_id, status)
-    report = recorded(context.database, context.home, context.run_id)
+    report = recorded(context.database, context.space_id, context.home, context.run_id)
     return replace(report, status=status, stages=tuple(night.outcomes), reason=reason)
 
 
-def recorded(database: Database, home: Path, run_id: str) -> NightReport:
-    """A night as it stands on record, over or not; `report_path` names the page whether or not its file is there."""
-    run, records = runs.get_run(database, run_id), runs.stage_records(database, run_id)
+def recorded(database: Database, space_id: str, home: Path, run_id: str) -> NightReport:
+    """A night as it stands on record, over or not; `report_path` names the page whether or not its file is there.
+
+    Raises UnknownRun.
+    """
+    run, records = runs.get_run(database, space_id, run_id), runs.stage_records(database, run_id)
     report = records["report"].output.get("report") if "report" in records else None
     exam = records["exam"].output.get("exam") if "exam" in records else None
     return NightReport(

@@ -80,12 +80,14 @@ def run(context: NightContext, progress: Progress) -> StageResult:
 def page_of(night: Night, clock: Clock) -> Path:
     """The night's page; made again from what is on record where its file is gone.
 
-    Raises StageFailed for a night that still runs, TaintedArtifact for one whose page held what was erased.
+    Raises UnknownRun for a night that the space does not have, StageFailed for one that still runs, TaintedArtifact for
+    one whose page held what was erased.
     """
+    run_row = get_run(night.database, night.space_id, night.run_id)
     path = night.folder / REPORT_FILE
     if path.is_file():
         return path
-    if get_run(night.database, night.run_id).status == "running":
+    if run_row.status == "running":
         raise StageFailed("report", f"night {night.run_id} is not over; its page is written at its end")
     for found in list_artifacts(night.database, night.space_id, run_id=night.run_id, kind="report"):
         servable(night.database, found.id)
@@ -116,8 +118,8 @@ def _write(night: Night, content: bytes, clock: Clock) -> tuple[str, str]:
 
 
 def gather(night: Night) -> NightPage:
-    """Everything the page shows, read from the record of the run and its folder."""
-    run_row = get_run(night.database, night.run_id)
+    """Everything the page shows, read from the record of the run and its folder. Raises UnknownRun."""
+    run_row = get_run(night.database, night.space_id, night.run_id)
     records = stage_records(night.database, night.run_id)
     published = records["publish"].output if "publish" in records else {}
     exam = records["exam"].output.get("exam") if "exam" in records else None
@@ -163,7 +165,7 @@ def curves_of(run_dir: Path) -> dict[str, list[tuple[float, float]]]:
 
 def published_exams(night: Night) -> dict[str, list[tuple[float, float]]]:
     """Shares that the weights alone reached, by the number of the published night, up to and with this one."""
-    until = get_run(night.database, night.run_id).started_at
+    until = get_run(night.database, night.space_id, night.run_id).started_at
     runs = [run for run in list_runs(night.database, night.space_id, limit=MAX_NIGHTS) if run.is_published]
     earlier = [run for run in reversed(runs) if run.started_at <= until]
     found: dict[str, list[tuple[float, float]]] = {}

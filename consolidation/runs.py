@@ -58,10 +58,11 @@ def running(database: Database, space_id: str) -> str | None:
     return next((run.id for run in list_runs(database, space_id) if run.status == "running"), None)
 
 
-def get_run(database: Database, run_id: str) -> Run:
+def get_run(database: Database, space_id: str, run_id: str) -> Run:
+    """The space's night of that id; one of another space is as unknown as one that never was. Raises UnknownRun."""
     with database.reading() as session:
         row = session.get(SleepRun, run_id)
-        if row is None:
+        if row is None or row.space_id != space_id:
             raise UnknownRun(run_id)
         return _run(row)
 

@@ -174,10 +174,10 @@ def runs(app: Given, limit: Annotated[int, Query(ge=1, le=1000)] = 50) -> list[d
 @router.get("/v1/runs/{run_id}")
 def run(app: Given, run_id: str) -> dict[str, Any]:
     """One night: its stages so far, its exam, and where it stands while it runs."""
-    from consolidation.runs import reap, stage_records
+    from consolidation.runs import get_run, reap, stage_records
 
     reap(app.services.database, app.services.space_id)
-    found = _run_of(app, run_id)
+    found = get_run(app.services.database, app.services.space_id, run_id)
     records = stage_records(app.services.database, run_id)
     doing = app.nights.doing
     return {
@@ -197,22 +197,14 @@ def run(app: Given, run_id: str) -> dict[str, Any]:
 @router.get("/v1/runs/{run_id}/report", response_class=FileResponse)
 def report(app: Given, run_id: str) -> FileResponse:
     """The night's report, one self-contained page; made again where its file is gone."""
-    _run_of(app, run_id)
+    from consolidation.runs import get_run
+
+    get_run(app.services.database, app.services.space_id, run_id)
     path = _report_path(app, run_id)
     if path is None:
         raise HTTPException(404, f"night {run_id} has no report yet")
     page = path if path.is_file() else app.services.night_page(run_id)
     return FileResponse(page, media_type="text/html")
-
-
-def _run_of(app: App, run_id: str) -> Any:
-    from consolidation.errors import UnknownRun
-    from consolidation.runs import list_runs
-
-    for found in list_runs(app.services.database, app.services.space_id, limit=1_000_000):
-        if found.id == run_id:
-            return found
-    raise UnknownRun(run_id)
 
 
 def _run_json(run: Any) -> dict[str, Any]:

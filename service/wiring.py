@@ -523,10 +523,13 @@ class Services:
         from consolidation.runs import find_run
 
         run = find_run(self.database, self.space_id, name)
-        return recorded(self.database, self.settings.home, run.id)
+        return recorded(self.database, self.space_id, self.settings.home, run.id)
 
     def night_page(self, run_id: str) -> Path:
-        """The night's HTML page, made again where its file is gone. Raises StageFailed, TaintedArtifact."""
+        """The night's HTML page, made again where its file is gone.
+
+        Raises UnknownRun, StageFailed, TaintedArtifact.
+        """
         from consolidation.report import Night, page_of
 
         return page_of(Night(self.database, self.space_id, self.settings.home, run_id), self.clock)

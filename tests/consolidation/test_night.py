@@ -68,7 +68,7 @@ def test_a_night_runs_every_stage_once_in_order(chat: Any) -> None:
     report = sleep(chat, steps)
     assert (report.status, tuple(steps.called)) == ("done", STAGES)
     assert [stage.name for stage in report.stages] == list(STAGES)
-    assert runs.get_run(chat.database, report.run_id).status == "done"
+    assert runs.get_run(chat.database, chat.space_id, report.run_id).status == "done"
 
 
 def test_the_night_that_runs_is_known_while_it_does(chat: Any) -> None:
@@ -107,7 +107,7 @@ def test_other_settings_close_the_stopped_night_and_begin_anew(chat: Any) -> Non
     first = sleep(chat, Steps({"dream": KeyboardInterrupt()}))
     second = sleep(chat, Steps(), NightSettings(seed=7))
     assert second.run_id != first.run_id
-    assert runs.get_run(chat.database, first.run_id).status == "failed"
+    assert runs.get_run(chat.database, chat.space_id, first.run_id).status == "failed"
 
 
 def test_a_stage_whose_inputs_changed_is_done_again(chat: Any) -> None:
@@ -147,7 +147,7 @@ def test_the_lease_of_a_dead_process_is_free_at_once(chat: Any) -> None:
 def test_reap_marks_a_run_that_nobody_works_on(chat: Any) -> None:
     runs.begin(chat.database, chat.space_id, "abandoned", NightSettings(), is_resumed=False, clock=utc_now)
     assert runs.reap(chat.database, chat.space_id) == ["abandoned"]
-    assert runs.get_run(chat.database, "abandoned").status == "interrupted"
+    assert runs.get_run(chat.database, chat.space_id, "abandoned").status == "interrupted"
 
 
 def test_reap_leaves_a_run_alone_whose_lease_is_held(chat: Any) -> None:

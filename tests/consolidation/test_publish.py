@@ -93,7 +93,7 @@ def test_a_passed_gate_moves_pointer_and_ledger_together_and_once(chat: Any) -> 
     serving = pointer(chat.database, chat.space_id)
     assert serving is not None
     assert serving.run_id == run_id
-    assert runs.get_run(chat.database, run_id).is_published
+    assert runs.get_run(chat.database, chat.space_id, run_id).is_published
     assert [row.kind for row in entries(chat.database, chat.space_id, 100)].count("pointer") == 1
     assert verify(chat.database, chat.space_id) == []
 

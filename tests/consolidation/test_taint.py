@@ -300,7 +300,7 @@ def test_rolling_back_passes_over_tainted_nights(chat: Any, night: Nights, facts
 def test_unfinished_nights_are_closed(chat: Any, facts: list[str]) -> None:
     context = chat.context()
     erase(chat, "fact", facts[0])
-    assert runs.get_run(chat.database, context.run_id).status == "failed"
+    assert runs.get_run(chat.database, chat.space_id, context.run_id).status == "failed"
     assert runs.resumable(chat.database, chat.space_id) is None
 
 

@@ -146,3 +146,9 @@ def test_conversations_are_an_exam_apart_from_a_second_one(slept: Any) -> None:
     assert "no night has the id zz" in slept("exam", "zz", "--conversations").refusal
     shutil.rmtree(slept.home / "adapters")
     assert "is missing: adapters/" in slept("exam", "--conversations").refusal
+
+
+def test_a_night_of_another_space_is_not_found(slept: Any) -> None:
+    run = newest(slept)
+    for arguments in (("exam",), ("exam", "--again"), ("exam", "--conversations"), ("sleep", "report")):
+        assert f"no night has the id {run}" in slept("--space", "other", *arguments, run).refusal

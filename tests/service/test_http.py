@@ -122,6 +122,16 @@ def test_runs_and_their_report(app: FastAPI, services: Services) -> None:
     assert "night" in answer.text
 
 
+def test_a_run_of_another_space_is_not_found(app: FastAPI, services: Services) -> None:
+    run_id = record_run(services, "runs/x/report.html")
+    with Services(Settings(home=services.settings.home, space="other")) as others:
+        elsewhere = create_app(others)
+        for path in (f"/v1/runs/{run_id}", f"/v1/runs/{run_id}/report"):
+            assert call(elsewhere, "GET", path).status_code == 404
+            told = call(elsewhere, "GET", path).json()
+            assert told["detail"].startswith(f"no night has the id {run_id};")
+
+
 def test_a_run_without_a_report_says_so(app: FastAPI, services: Services) -> None:
     run_id = record_run(services)
     assert call(app, "GET", f"/v1/runs/{run_id}").json()["report"] is None
