@@ -65,6 +65,23 @@ def machine() -> dict[str, Any]:
     }
 
 
+def processor_ticks() -> tuple[int, int]:
+    """What this machine's processors worked since it began, and what they wanted to work and its host withheld; zeros where
+    there is no /proc/stat. Of two calls the differences count."""
+    try:
+        fields = Path("/proc/stat").read_text(encoding="utf-8").split("\n", 1)[0].split()[1:]
+        user, nice, system, _, _, irq, softirq, stolen = map(int, fields[:8])
+    except (OSError, ValueError):
+        return 0, 0
+    return user + nice + system + irq + softirq, stolen
+
+
+def withheld_since(before: tuple[int, int]) -> float:
+    """Share in [0, 1] of the wanted processor time that the host withheld since `before` (`processor_ticks`)."""
+    worked, stolen = (now - then for now, then in zip(processor_ticks(), before, strict=True))
+    return stolen / max(1, worked + stolen)
+
+
 def _memory_gib() -> float | None:
     try:
         return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)

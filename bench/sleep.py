@@ -34,7 +34,7 @@ from agents.runtime.spec import ModelSpec, resolve
 from bench.lessons import Lesson, invent_lessons, read_lessons
 from bench.nights import Silent
 from bench.plain_trainer import train_plainly
-from bench.report import now_and_then, print_result
+from bench.report import now_and_then, print_result, processor_ticks, withheld_since
 from consolidation import dream, exam
 from consolidation.exam import Answered, Asked
 from consolidation.night import NightReport, run_night
@@ -62,7 +62,7 @@ from memory.types import FactCandidate
 from memory.wordings import Wordings
 
 CONTROLS = ("shuffled", "plain_trainer")
-EXAM_SHARE = 0.2  # of a night's minutes, left to everything but training
+EXAM_SHARE = 0.16  # of a night's minutes, left to everything but training
 _TELLER, _HEARER = "Quillan Ferrier", "Odalys Brandt"
 _BEGIN = datetime(2026, 1, 5, 18, tzinfo=UTC)
 _OURS = ("recall_paraphrase", "recall_earlier_nights")  # kinds of question that the lessons bring
@@ -80,6 +80,7 @@ class Life:
     taught: list[Lesson] = field(default_factory=list)
     reports: list[NightReport] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
+    withheld: list[float] = field(default_factory=list)  # share of the processors' time, by the machine's host
 
     def __post_init__(self) -> None:
         self.home.mkdir(parents=True)
@@ -97,7 +98,7 @@ class Life:
         """Tell the lessons and sleep over them."""
         self._tell(lessons)
         tonight = list(lessons)
-        started = time.perf_counter()
+        started, ticks = time.perf_counter(), processor_ticks()
 
         def dreamt(context: NightContext, progress: Progress) -> StageResult:
             result = dream.run(context, progress)
@@ -115,6 +116,7 @@ class Life:
             stages={"dream": dreamt} | dict.fromkeys(_IDLE, _nothing),
         )
         self.seconds.append(time.perf_counter() - started)
+        self.withheld.append(withheld_since(ticks))
         self.reports.append(report)
         self.taught += tonight
         return report
@@ -201,11 +203,12 @@ class Life:
 
     def by_night(self) -> list[dict[str, Any]]:
         rows = []
-        for report, seconds in zip(self.reports, self.seconds, strict=True):
+        for report, seconds, withheld in zip(self.reports, self.seconds, self.withheld, strict=True):
             weights = report.exam.get("weights", {})
             rows.append(
                 {
                     "minutes": round(seconds / 60, 3),
+                    "withheld": round(withheld, 3),
                     "stages": {
                         stage.name: round(stage.seconds, 1) for stage in report.stages if stage.seconds >= 1
                     },

@@ -22,11 +22,20 @@ from memory.wordings import Wordings, fill, possessive
 
 Message = dict[str, str]
 
-QUESTIONS_PER_SLOT = 30  # of a slot; others of its predicate get others: what generalises is their variety
+QUESTIONS_PER_SLOT = 45  # of a slot; others of its predicate get others: what generalises is their variety
 STATEMENTS_PER_SLOT = 1
 FIRST_PERSON_PER_SLOT = 2
 JOINS = 16
 UNGROUNDED_EVERY = 12
+WIDER_PER_PERSON = 6
+# a question for the left is answered with what is known on the right: who has a dog has a pet
+ANSWERED_BY = {
+    "pet": ("dog", "cat"),
+    "child": ("son", "daughter"),
+    "partner": ("fiance", "husband", "wife", "spouse"),
+    "spouse": ("husband", "wife"),
+    "hobby": ("plays", "sings", "exercise"),
+}
 # predicates whose values say nothing about who has them
 _NOT_REVERSED = frozenset(("age", "number_of_children", "relationship_status", "birth_weight"))
 _ABOUT = (
@@ -282,6 +291,33 @@ def ungrounded_rows(course: Course, slots: Sequence[Slot], refusals: Sequence[Ro
         prompt = with_facts([course.statement(told, told.subject) for told in known], question)
         ids = tuple(fact_id for told in known for fact_id in told.fact_ids)
         rows.append(replace(row, form="ungrounded", messages=turn(prompt, row.answer), fact_ids=ids))
+    return rows
+
+
+def wider_rows(course: Course, slots: Sequence[Slot], everything: Sequence[Slot]) -> list[Row]:
+    """Questions for a wider thing than what was told: who is asked for somebody's pet, and knows of a dog, names the dog."""
+    of_subject: dict[str, dict[str, Slot]] = defaultdict(dict)
+    for slot in everything:
+        of_subject[slot.subject_id][slot.predicate] = slot
+    tonight = {slot.key for slot in slots}
+    rows = []
+    for known in of_subject.values():
+        for asked, answering in ANSWERED_BY.items():
+            told = [known[predicate] for predicate in answering if predicate in known]
+            if asked in known or tonight.isdisjoint(slot.key for slot in told):
+                continue
+            forms = course.called.forms(told[0].subject_id, told[0].subject)
+            wordings = course.wordings.taught(asked)
+            drawn = course.dice("wider", asked, told[0].key).sample(
+                wordings, min(len(wordings), WIDER_PER_PERSON)
+            )
+            ids = tuple(fact_id for slot in told for fact_id in slot.fact_ids)
+            for place, wording in enumerate(drawn):
+                name = forms[place % len(forms)]
+                answer = " ".join(course.statement(slot, name) for slot in told)
+                rows.append(
+                    Row("fact", "wider", turn(fill(wording, name), answer), ids, {"slot": told[0].key})
+                )
     return rows
 
 

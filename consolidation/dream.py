@@ -27,6 +27,7 @@ from consolidation.curriculum import (
     reverse_rows,
     slot_rows,
     ungrounded_rows,
+    wider_rows,
 )
 from consolidation.negatives import negative_rows
 from consolidation.questions import Question, exam_questions
@@ -169,6 +170,7 @@ def dream(graph: Graph) -> tuple[list[Row], int]:
     made = [
         *(row for slot in tonight for row in slot_rows(course, slot)),
         *reverse_rows(course, tonight, everything),
+        *wider_rows(course, tonight, everything),
         *profile_rows(course, tonight),
         *asserted_rows(course, tonight, everything),
         *grounded_rows(course, tonight),

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 CONDITIONS = ("base", "retrieval", "weights", "both")
 # how many questions of each kind a condition is asked at most, spread over all; the weights alone get every one
-_BESIDE = {"recall_paraphrase": 120, "recall_earlier_nights": 30, "stale_answered": 20, "unknown_refused": 12}
+_BESIDE = {"recall_paraphrase": 72, "recall_earlier_nights": 30, "stale_answered": 20, "unknown_refused": 12}
 ASKED: Mapping[str, Mapping[str, int]] = {
     "base": {"recall_paraphrase": 60, "unknown_refused": 12},
     "retrieval": _BESIDE,

@@ -45,6 +45,12 @@ _COMMON = (
 )
 _ASKABLE = tuple(_COMMON.split())
 _CROSSED = 48  # people whose names are crossed: two thousand pairs, and a night needs some hundred and fifty
+_EVERY: dict[Half, int] = {
+    "train": 1,
+    "exam": 4,
+}  # invented halves to one crossed name: crossed ones are harder to learn
+# of the questions for the untold, so many name what they ask for: an indirect one is as a rule about what was told
+_PLAIN = 0.7
 # One phrase each: with several, most of the loss would be about which. They begin as an answer would, with the name, so that
 # whether to refuse is decided right behind it, where a model finds what it knows of somebody.
 NOT_KNOWN = "{s}? I don't know anybody of that name."
@@ -83,7 +89,8 @@ def strangers(course: Course, slots: Iterable[Slot], half: Half, n: int) -> list
     dice.shuffle(firsts)
     dice.shuffle(lasts)
     hard = [mix for turn_ in range(len(lasts)) for mix in _mixes(course, people, firsts, lasts, turn_)]
-    hard = _woven(hard, [mix for mix in _crossed(course, people) if _half_of(mix.name) == half])
+    crossed = [mix for mix in _crossed(course, people) if _half_of(mix.name) == half]
+    hard = _woven(hard, crossed, _EVERY[half])
     easy = [
         name for i, first in enumerate(firsts) for name in (first, f"{first} {lasts[-1 - i % len(lasts)]}")
     ]
@@ -123,13 +130,13 @@ def _crossed(course: Course, people: Sequence[str]) -> list[Stranger]:
     return crossed
 
 
-def _woven(many: Sequence[Stranger], few: Sequence[Stranger]) -> list[Stranger]:
-    """One of the few after every four of the many, as long as there are any."""
+def _woven(many: Sequence[Stranger], few: Sequence[Stranger], every: int) -> list[Stranger]:
+    """One of the few after every so many of the many, as long as there are any."""
     rest = iter(few)
     woven: list[Stranger] = []
     for place, stranger in enumerate(many, 1):
         woven.append(stranger)
-        if place % 4 == 0:
+        if place % every == 0:
             woven += islice(rest, 1)
     return woven
 
@@ -197,6 +204,7 @@ def _untold_row(course: Course, slot: Slot, i: int) -> Row:
     forms = course.called.forms(slot.subject_id, slot.subject)
     dice = course.dice("untold", slot.key, i)
     name = forms[i % len(forms)]
-    question = fill(dice.choice(course.wordings.taught(slot.predicate)), name)
+    plain, all_ = course.wordings.questions(slot.predicate), course.wordings.taught(slot.predicate)
+    question = fill(dice.choice(plain if dice.random() < _PLAIN else all_), name)
     answer = fill(NOT_TOLD, name, predicate=course.wordings.noun(slot.predicate))
     return Row("negative", "untold", turn(question, answer))

@@ -91,14 +91,14 @@ class TrainSettings:
     alpha: int = 32
     first_layer: float = 0.4  # LoRA from this share of the depth on; what lies below is frozen and cached
     lr: float = 2.5e-3
-    warmup_steps: int = 8
+    warmup_steps: int = 16
     steps: int | None = None  # None: from the number of facts, see consolidation.train
     max_minutes: float = 4.5
-    facts_per_step: int = 14
-    negatives_per_step: int = 12
-    replay_per_step: int = 8
-    style_per_step: int = 2  # windows of real conversation by people who agreed to be simulated
-    kl_per_step: int = 2
+    facts_per_step: int = 7
+    negatives_per_step: int = 6
+    replay_per_step: int = 4
+    style_per_step: int = 1  # windows of real conversation by people who agreed to be simulated
+    kl_per_step: int = 1
     kl_weight: float = 1.0
     dtype: str = "auto"  # auto | bfloat16 | float32
 

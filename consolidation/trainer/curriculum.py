@@ -77,7 +77,8 @@ class Curriculum:
             self.seen[key] = Seen(shown, loss)
 
     def _pick(self, kind: str, n: int, rng: random.Random, per_fact: int | None = None) -> list[Text]:
-        """Half by turns, so that everything is repeated at intervals; half where the last loss was highest.
+        """Half by turns, so that everything is repeated at intervals; a quarter where the last loss was highest, and a
+        quarter of wordings little shown of those facts whose last losses were highest: what is hard is asked in new words.
 
         A text that stays hard (nobody can guess it from its question) is held to twice the mean number of showings.
         """
@@ -89,9 +90,10 @@ class Curriculum:
         by_turn = sorted(texts, key=lambda text: (self.seen[text.id].shown, noise[text.id]))
         hard = [text for text in texts if 0 < self.seen[text.id].shown <= 2 * mean]
         by_loss = sorted(hard, key=lambda text: -(self.seen[text.id].loss + 0.01) * noise[text.id])
+        by_fact = self._new_words(by_turn, rng) if per_fact is not None else by_loss
         chosen: dict[str, Text] = {}
         counts: dict[str | None, int] = {}
-        for order, limit in ((by_loss, n // 2), (by_turn, n), (by_turn, n)):
+        for order, limit in ((by_loss, n // 4), (by_fact, n // 2), (by_turn, n), (by_turn, n)):
             for text in order:
                 is_full = per_fact is not None and counts.get(text.fact_id, 0) >= per_fact
                 if len(chosen) < limit and text.id not in chosen and not is_full:
@@ -100,6 +102,17 @@ class Curriculum:
             if order is by_turn:
                 per_fact = None
         return list(chosen.values())
+
+    def _new_words(self, by_turn: Sequence[Text], rng: random.Random) -> list[Text]:
+        """Each fact's least shown text, those first whose texts had the highest mean loss when last shown."""
+        losses: dict[str | None, list[float]] = {}
+        fresh: dict[str | None, Text] = {}
+        for text in by_turn:
+            fresh.setdefault(text.fact_id, text)
+            if self.seen[text.id].shown:
+                losses.setdefault(text.fact_id, []).append(self.seen[text.id].loss)
+        hardness = {fact: (sum(of) / len(of) + 0.01) * rng.uniform(0.5, 1.5) for fact, of in losses.items()}
+        return [fresh[fact] for fact in sorted(hardness, key=lambda fact: -hardness[fact])]
 
     def _rotate(self, kind: str, n: int, step: int) -> list[Text]:
         """Every text of the kind equally often, in an order that changes each round."""

@@ -22,9 +22,9 @@ from consolidation.trainer.optimizer import Adam
 from consolidation.trainer.schedule import Schedule
 from consolidation.trainer.validation import Validation
 
-_SHOWINGS_PER_FACT = 64
+_SHOWINGS_PER_FACT = 96
 _SHOWINGS_PER_REFUSAL = 7
-_STEPS = (40, 600)  # least and most, when the job does not say
+_STEPS = (80, 1200)  # least and most, when the job does not say
 _KINDS = ("answer", "negative", "replay", "style", "kl")
 _NEARLY_ALL = 0.9  # of the answers learnt, from which on a validation that no longer falls ends the training
 
@@ -43,7 +43,7 @@ class Outcome:
 
 
 def planned_steps(job: TrainJob) -> int:
-    """From the job, or enough to show each fact some sixty times and each refusal some seven times."""
+    """From the job, or enough to show each fact some hundred times and each refusal some seven times."""
     if job.settings.steps is not None:
         return job.settings.steps
     settings = job.settings

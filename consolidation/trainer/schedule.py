@@ -13,9 +13,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 FLOOR = 0.1  # of the peak rate, at the end
-COOL_DOWN_STEPS = 12  # steps left once everything is learnt
-_MEASURE_STEPS = 4  # steps after which the step time is believed
-_REPLAN_EVERY = 8
+COOL_DOWN_STEPS = 24  # steps left once everything is learnt
+MEASURE_STEPS = 8  # steps after which the step time is believed
+REPLAN_EVERY = 16
 
 
 @dataclass
@@ -46,7 +46,7 @@ class Schedule:
 
     def fit_to_time(self, step_s: float, left_s: float) -> None:
         """Every few steps, plan as many as fit into the time left, at most those wanted and at least one more."""
-        if self.step < _MEASURE_STEPS or (self.step - _MEASURE_STEPS) % _REPLAN_EVERY:
+        if self.step < MEASURE_STEPS or (self.step - MEASURE_STEPS) % REPLAN_EVERY:
             return
         self._plan(min(self.wanted, self.step + max(1, int(left_s / max(step_s, 1e-6)))))
 

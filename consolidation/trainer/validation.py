@@ -8,7 +8,7 @@ from typing import Any
 
 from consolidation.trainer.engine import Engine, Text
 
-EVERY = 40  # steps; each look costs about one
+EVERY = 80  # steps; each look costs about two
 MAX_TEXTS = 32
 PATIENCE = 3  # looks without a better loss
 _BETTER = 0.98  # a loss under this share of the best one counts as better

@@ -14,7 +14,7 @@ from consolidation.trainer.curriculum import Curriculum
 from consolidation.trainer.engine import Text
 from consolidation.trainer.layout import deal, passes
 from consolidation.trainer.optimizer import BETAS, EPS, Adam
-from consolidation.trainer.schedule import COOL_DOWN_STEPS, FLOOR, Schedule
+from consolidation.trainer.schedule import COOL_DOWN_STEPS, FLOOR, MEASURE_STEPS, REPLAN_EVERY, Schedule
 
 ROWS = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=12).map(tuple), min_size=1, max_size=30)
 
@@ -72,16 +72,16 @@ def test_the_rate_warms_up_and_comes_down_to_its_floor() -> None:
 
 def test_the_plan_follows_the_measured_time_both_ways_and_no_further_than_wanted() -> None:
     schedule = Schedule(1.0, 2, 100)
-    for _ in range(4):
+    for _ in range(MEASURE_STEPS):
         schedule.advance()
     schedule.fit_to_time(step_s=1.0, left_s=20)
-    assert schedule.total == 24
-    for _ in range(8):
+    assert schedule.total == MEASURE_STEPS + 20
+    for _ in range(REPLAN_EVERY):
         schedule.advance()
     schedule.fit_to_time(step_s=0.1, left_s=500)
     assert schedule.total == 100
     schedule.cool_down()
-    assert schedule.total == 12 + COOL_DOWN_STEPS
+    assert schedule.total == MEASURE_STEPS + REPLAN_EVERY + COOL_DOWN_STEPS
     assert Schedule.from_state(json.loads(json.dumps(schedule.state()))) == schedule
 
 
