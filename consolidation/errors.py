@@ -12,6 +12,9 @@ NightError
 ├── BrokenReadout     a readout file is damaged or was made with another model
 ├── BrokenRecipe      a recipe's file is missing, damaged, or names vectors that were changed
 ├── MissingVector     the files of a task vector are not there
+├── BadVector         a task vector that cannot be merged or made; carries which and why
+├── BadRule           no such rule of merging, or a density it cannot have (also a ValueError)
+├── BrokenTensors     a file of tensors is damaged or of a type that cannot be read
 ├── BadSweep          a file of recipes to try cannot be used; carries the file and the field
 ├── SweepRuns         another process works on the same sweep
 ├── BadExclusions     a table of what excludes what cannot be used; carries the file and the entry
@@ -108,6 +111,24 @@ class MissingVector(NightError):
             f"the task vector{night} is missing: {path}; put it back, or serve an earlier recipe with "
             "`slowwave roll-back`"
         )
+
+
+class BadVector(NightError):
+    """`name` is a hash or a folder's name."""
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(f"the task vector {name[:24]} cannot be used: {why}; leave it out or make it again")
+        self.name = name
+
+
+class BadRule(NightError, ValueError):
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+
+
+class BrokenTensors(NightError):
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(f"{name} cannot be read: {why}; copy or save it again")
 
 
 class BadSweep(NightError):
