@@ -100,6 +100,7 @@ class TrainSettings:
     style_per_step: int = 1  # windows of real conversation by people who agreed to be simulated
     kl_per_step: int = 1
     kl_weight: float = 1.0
+    kl_growth: float = 0.25  # of kl_weight, with each vector worn: what each may drift adds up
     dtype: str = "auto"  # auto | bfloat16 | float32
 
 

@@ -52,6 +52,11 @@ def planned_steps(job: TrainJob) -> int:
     return min(_STEPS[1], max(_STEPS[0], for_facts, for_refusals))
 
 
+def kl_weight(job: TrainJob) -> float:
+    """What the base's own text counts against the answers: the more vectors are worn, the more, for their drifts add up."""
+    return job.settings.kl_weight * (1 + job.settings.kl_growth * len(job.adapters))
+
+
 class Loop:
     """One run; `run` does it all, from the folder's checkpoint if there is one."""
 
@@ -108,7 +113,7 @@ class Loop:
         started = time.monotonic()
         schedule = self._schedule
         texts = self._curriculum.choose(schedule.step)
-        result = self._engine.step(texts, self._job.settings.kl_weight)
+        result = self._engine.step(texts, kl_weight(self._job))
         if not all(math.isfinite(loss) for loss in result.losses):
             raise TrainingDiverged(schedule.step)
         rate = schedule.rate()
