@@ -15,6 +15,13 @@ NightError
 ├── BadVector         a task vector that cannot be merged or made; carries which and why
 ├── BadRule           no such rule of merging, or a density it cannot have (also a ValueError)
 ├── BrokenTensors     a file of tensors is damaged or of a type that cannot be read
+├── UnknownRecipe     no recipe of the space, or more than one, goes by that name (also a LookupError)
+├── RecipeStays       a change of a recipe, or of what serves, that cannot be made; carries why
+├── GateBroken        a recipe that fails the exam's quick part; carries the largest coefficient that does not
+├── BadName           what cannot be the tag of a recipe or the label of a vector
+├── UnknownQuestion   no exam of the space has that question (also a LookupError)
+├── CannotExport      weights cannot be written for others as was asked for; carries why
+├── ExportExists      the folder that an export should become is there already
 ├── BadSweep          a file of recipes to try cannot be used; carries the file and the field
 ├── SweepRuns         another process works on the same sweep
 ├── BadExclusions     a table of what excludes what cannot be used; carries the file and the entry
@@ -24,10 +31,13 @@ NightError
     ├── TrainingStopped   it was asked to stop; its checkpoint is written
     ├── TrainingDiverged  a loss or gradient is not a number; the last checkpoint is kept
     ├── NothingToTrain    the job has no rows
+    ├── StateUnfit        an optimiser's saved state is damaged or of another training
     └── BackendUnfit      the back-end that was asked for cannot run here; carries why
 """
 
 from __future__ import annotations
+
+from pathlib import Path
 
 
 class NightError(Exception):
@@ -102,14 +112,15 @@ class BrokenRecipe(NightError):
         super().__init__(
             f"the recipe {name} cannot be used: {why}; `slowwave roll-back` serves an earlier one"
         )
+        self.why = why
 
 
 class MissingVector(NightError):
     def __init__(self, path: str, run_id: str | None) -> None:
         night = f" of night {run_id}" if run_id else ""
         super().__init__(
-            f"the task vector{night} is missing: {path}; put it back, or serve an earlier recipe with "
-            "`slowwave roll-back`"
+            f"the task vector{night} is missing: {path}; `slowwave recipe rebuild` brings back what the night's folder "
+            "still has; else put it back, or serve an earlier recipe with `slowwave roll-back`"
         )
 
 
@@ -129,6 +140,59 @@ class BadRule(NightError, ValueError):
 class BrokenTensors(NightError):
     def __init__(self, name: str, why: str) -> None:
         super().__init__(f"{name} cannot be read: {why}; copy or save it again")
+
+
+class CannotExport(NightError):
+    """Carries why, and what to do instead."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"the weights cannot be written: {why}")
+
+
+class ExportExists(NightError):
+    def __init__(self, folder: Path) -> None:
+        super().__init__(f"{folder} is there already; give the export another folder, or remove that one")
+
+
+class UnknownRecipe(NightError, LookupError):
+    def __init__(self, name: str, n_found: int) -> None:
+        many = "no recipe goes" if not n_found else f"{n_found} recipes go"
+        super().__init__(f"{many} by {name}; `slowwave recipe log --all` lists them with their tags and nights")
+
+
+class RecipeStays(NightError):
+    def __init__(self, why: str) -> None:
+        super().__init__(f"{why}; nothing was changed")
+
+
+class GateBroken(NightError):
+    """`largest`: the coefficient nearest to the wanted one that keeps the gate; None where none was looked for or found."""
+
+    def __init__(self, failed: str, wanted: float | None = None, largest: float | None = None) -> None:
+        super().__init__(f"the gate refused: {failed}; {_way_on(wanted, largest)}; nothing was changed")
+        self.largest = largest
+
+
+def _way_on(wanted: float | None, largest: float | None) -> str:
+    if wanted is None:
+        return "leave --examine out to do it all the same"
+    if largest is None:
+        return f"no coefficient on the way to {wanted:g} keeps it"
+    return f"the largest coefficient on the way to {wanted:g} that keeps it is {largest:g}"
+
+
+class BadName(NightError):
+    """`kind`: tag | label."""
+
+    def __init__(self, kind: str, name: str, why: str) -> None:
+        super().__init__(f"{name!r} cannot be a {kind}: {why}")
+
+
+class UnknownQuestion(NightError, LookupError):
+    def __init__(self) -> None:
+        super().__init__(
+            "no exam of this space has that question; give --question TEXT with --expect VALUE, as often as there are right answers"
+        )
 
 
 class BadSweep(NightError):
@@ -174,6 +238,13 @@ class TrainingDiverged(TrainingError):
 class NothingToTrain(TrainingError):
     def __init__(self) -> None:
         super().__init__("the curriculum is empty; there is nothing to train")
+
+
+class StateUnfit(TrainingError):
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(
+            f"the optimiser's state in {name} cannot be used: {why}; remove it and train from the start"
+        )
 
 
 class BackendUnfit(TrainingError):

@@ -53,8 +53,13 @@ class Check:
 
 def hold_against(gate: Gate, numbers: Mapping[str, Any], earlier_recall: float | None) -> list[Check]:
     """Every number of the gate. `earlier_recall` is what the published night before remembered, if there is one."""
+    taught = _at_least("recall_paraphrase", numbers, gate.min_recall_paraphrase)
+    return [taught, *side_effects(gate, numbers, earlier_recall)]
+
+
+def side_effects(gate: Gate, numbers: Mapping[str, Any], earlier_recall: float | None) -> list[Check]:
+    """The numbers of the gate about what was there before: the model's own ways, and what earlier nights taught."""
     checks = [
-        _at_least("recall_paraphrase", numbers, gate.min_recall_paraphrase),
         _at_most("ppl_change", numbers, gate.max_ppl_change),
         _at_most("kl_to_base", numbers, gate.max_kl_to_base),
     ]
@@ -163,16 +168,17 @@ def _move(context: NightContext) -> PointerRow:
 def roll_back(
     database: Database, space_id: str, to_run: str | None = None, *, clock: Clock = utc_now
 ) -> PointerRow:
-    """Point to an earlier published night again; without `to_run` to the one before the night that serves.
+    """Point to an earlier published night again; without `to_run` to the one before the night that serves, or to that
+    night's own recipe where one that was made from it by hand serves.
 
     Nights whose weights hold what was erased are passed over; behind the first night lies the plain base. Raises
     NothingPublished, UnknownRun for a night that never was published, or TaintedArtifact for one that was asked for by
     name and is tainted. No artifact is deleted.
     """
     serving = artifacts.pointer(database, space_id)
-    if serving is None or (serving.run_id is None and to_run is None):
+    if serving is None or (serving.recipe_id is None and to_run is None):
         raise NothingPublished
-    target = _published(database, space_id, to_run) if to_run else _before(database, space_id, serving.run_id)
+    target = _published(database, space_id, to_run) if to_run else _back_from(database, space_id, serving)
     published = stage_records(database, target)["publish"].output if target else {}
     recipe_id, readout_id = published.get("recipe_id"), published.get("readout_id")
     if recipe_id is not None:
@@ -197,6 +203,16 @@ def _published(database: Database, space_id: str, run_id: str) -> str:
         if run is None or run.space_id != space_id or not run.is_published:
             raise UnknownRun(run_id)
         return run.id
+
+
+def _back_from(database: Database, space_id: str, serving: PointerRow) -> str | None:
+    """The night that serves changed by hand, or else the published night before it."""
+    run_id = serving.run_id
+    if run_id is not None and "publish" in (records := stage_records(database, run_id)):
+        is_changed = records["publish"].output.get("recipe_id") != serving.recipe_id
+        if is_changed and _is_servable(database, run_id):
+            return run_id
+    return _before(database, space_id, run_id)
 
 
 def _before(database: Database, space_id: str, run_id: str | None) -> str | None:

@@ -1,16 +1,17 @@
 """Recipes: a persona's weights as a content-addressed list of task vectors on one base, merged by their sum.
 
 A recipe is canonical JSON in `home/recipes/<sha256>.json`; equal content is the same file, and the file's name is
-checked on reading. The sum is taken over full deltas in float32, in the order of the entries, so that a rebuild on
-the CPU gives the same bits. No torch in here.
+checked on reading. It names the recipe it was made from (`parent`), so that a hash stands for a history. Merging works
+on full deltas in float32, in the order of the entries, so that a rebuild on the CPU gives the same bits. No torch in here.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -21,12 +22,15 @@ import numpy.typing as npt
 from agents.errors import BaseChanged
 from agents.runtime.adapter import Adapter
 from agents.runtime.spec import ModelSpec, resolve
-from consolidation.errors import BrokenRecipe, MissingVector, UnknownEntry
+from consolidation.errors import BrokenRecipe, MissingVector, RecipeStays, UnknownEntry
 from db.engine import Database
 from memory.artifacts import pointer, servable
 
-FORMAT = "slowwave-recipe-1"
+FORMAT = "slowwave-recipe-2"
+FIRST_FORMAT = "slowwave-recipe-1"  # read and kept as it is: always the sum, and without a parent
+RULES = ("sum", "ties", "dare")  # of consolidation.merging
 FOLDER = "recipes"
+MIN_NAME = 4  # characters of a hash or an id that may stand for the whole
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -44,19 +48,29 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Entries oldest first. Without entries it is the plain base."""
+    """Entries oldest first. Without entries it is the plain base. `parent`: hash of the recipe it was made from.
+
+    `density` and `seed` belong to rules other than the sum.
+    """
 
     base_hash: str
     entries: tuple[Entry, ...] = ()
     rule: str = "sum"
+    density: float | None = None
+    seed: int | None = None
+    parent: str | None = None
+    format: str = FORMAT
 
     def as_json(self) -> dict[str, Any]:
-        return {
-            "format": FORMAT,
+        fields: dict[str, Any] = {
+            "format": self.format,
             "base_hash": self.base_hash,
             "rule": self.rule,
             "entries": [asdict(entry) for entry in self.entries],
         }
+        if self.format != FIRST_FORMAT:
+            fields |= {"density": self.density, "seed": self.seed, "parent": self.parent}
+        return fields
 
     def canonical(self) -> str:
         """The text that is hashed and stored: sorted keys, no spaces, coefficients as floats."""
@@ -72,8 +86,28 @@ class Recipe:
         return f"{FOLDER}/{self.sha256}.json"
 
 
-def add(recipe: Recipe, adapter: Adapter, *, path: str, run_id: str | None, label: str) -> Recipe:
-    """The recipe with one more vector, at coefficient 1. A vector that is in already is not added again.
+def changed(recipe: Recipe, entries: Sequence[Entry]) -> Recipe:
+    """The recipe with other entries, as a child of this one; the recipe itself where they are the same.
+
+    A first recipe has no parent: the plain base is nobody's making. Raises RecipeStays for a coefficient that is no number.
+    """
+    for entry in entries:
+        if not math.isfinite(entry.coefficient):
+            raise RecipeStays(f"{entry.coefficient} is no coefficient")
+    if tuple(entries) == recipe.entries:
+        return recipe
+    return replace(recipe, entries=tuple(entries), parent=_parent_of_next(recipe), format=FORMAT)
+
+
+def _parent_of_next(recipe: Recipe) -> str | None:
+    is_plain = not recipe.entries and recipe.parent is None
+    return None if is_plain else recipe.sha256
+
+
+def add(
+    recipe: Recipe, adapter: Adapter, *, path: str, run_id: str | None, label: str, coefficient: float = 1.0
+) -> Recipe:
+    """The recipe with one more vector, last. A vector that is in already is not added again.
 
     Raises BaseChanged for an adapter of another base.
     """
@@ -81,35 +115,60 @@ def add(recipe: Recipe, adapter: Adapter, *, path: str, run_id: str | None, labe
         raise BaseChanged(adapter.base_hash, recipe.base_hash)
     if any(entry.adapter_sha256 == adapter.sha256 and entry.run_id == run_id for entry in recipe.entries):
         return recipe
-    entry = Entry(adapter.sha256, path, 1.0, run_id, label)
-    return replace(recipe, entries=(*recipe.entries, entry))
+    entry = Entry(adapter.sha256, path, float(coefficient), run_id, label)
+    return changed(recipe, (*recipe.entries, entry))
 
 
 def scale(recipe: Recipe, entry: str | Entry, coefficient: float) -> Recipe:
     """The recipe with one vector at another coefficient."""
     place = _place(recipe, entry)
-    changed = replace(recipe.entries[place], coefficient=float(coefficient))
-    return replace(recipe, entries=(*recipe.entries[:place], changed, *recipe.entries[place + 1 :]))
+    scaled = replace(recipe.entries[place], coefficient=float(coefficient))
+    return changed(recipe, (*recipe.entries[:place], scaled, *recipe.entries[place + 1 :]))
 
 
 def revert(recipe: Recipe, entry: str | Entry) -> Recipe:
-    """The recipe without one vector; named by itself, its run, or the beginning of its hash."""
+    """The recipe without one vector; named as in `entry_of`."""
     place = _place(recipe, entry)
-    return replace(recipe, entries=(*recipe.entries[:place], *recipe.entries[place + 1 :]))
+    return changed(recipe, (*recipe.entries[:place], *recipe.entries[place + 1 :]))
+
+
+def without(recipe: Recipe, vectors: Collection[str]) -> Recipe:
+    """The recipe without the vectors of these hashes."""
+    return changed(recipe, [entry for entry in recipe.entries if entry.adapter_sha256 not in vectors])
+
+
+def with_rule(recipe: Recipe, rule: str, density: float | None = None, seed: int | None = None) -> Recipe:
+    """The recipe with its vectors merged otherwise; the sum has neither density nor seed. Raises BadRule."""
+    from consolidation.merging import Rule
+
+    Rule(rule, 1.0 if density is None else density, seed or 0)
+    if rule == "sum":
+        density = seed = None
+    new = replace(recipe, rule=rule, density=density, seed=seed)
+    return recipe if new == recipe else replace(new, parent=_parent_of_next(recipe), format=FORMAT)
+
+
+def entry_of(recipe: Recipe, name: str | Entry) -> Entry:
+    """The entry that goes by its label, its night, or the beginning of either's id or hash. Raises UnknownEntry."""
+    return recipe.entries[_place(recipe, name)]
 
 
 def _place(recipe: Recipe, entry: str | Entry) -> int:
     """Raises UnknownEntry unless exactly one entry is meant."""
-    found = [
-        place
-        for place, known in enumerate(recipe.entries)
-        if entry in (known, known.run_id)
-        or (isinstance(entry, str) and len(entry) >= 4 and known.adapter_sha256.startswith(entry))
-    ]
+    found = [place for place, known in enumerate(recipe.entries) if _is_named(known, entry)]
     if len(found) != 1:
         name = entry if isinstance(entry, str) else entry.adapter_sha256[:12]
         raise UnknownEntry(name, len(found))
     return found[0]
+
+
+def _is_named(known: Entry, name: str | Entry) -> bool:
+    if isinstance(name, Entry):
+        return name == known
+    is_beginning = len(name) >= MIN_NAME and (
+        known.adapter_sha256.startswith(name) or (known.run_id or "").startswith(name)
+    )
+    return is_beginning or name in (known.run_id, known.label)
 
 
 def save(home: Path, recipe: Recipe) -> Path:
@@ -141,7 +200,8 @@ def load_recipe(home: Path, name: str) -> Recipe:
 
 
 def _parse(fields: dict[str, Any]) -> Recipe:
-    if fields["format"] != FORMAT or fields["rule"] != "sum":
+    form, rule = fields["format"], fields["rule"]
+    if form not in (FORMAT, FIRST_FORMAT) or rule not in (RULES if form == FORMAT else RULES[:1]):
         raise ValueError("a recipe of another format or rule")
     entries = tuple(
         Entry(
@@ -153,18 +213,48 @@ def _parse(fields: dict[str, Any]) -> Recipe:
         )
         for entry in fields["entries"]
     )
-    return Recipe(str(fields["base_hash"]), entries, str(fields["rule"]))
+    rest = {} if form == FIRST_FORMAT else {name: fields[name] for name in ("density", "seed", "parent")}
+    return Recipe(str(fields["base_hash"]), entries, rule, format=form, **rest)
 
 
-def recipe_adapters(home: Path, recipe: Recipe) -> list[tuple[Adapter, float]]:
+def vectors_of(home: Path, recipe: Recipe) -> list[tuple[Adapter, float]]:
     """The vectors with their coefficients, in order, each checked against its recorded hash and base.
 
-    Raises MissingVector, BrokenAdapter or BaseChanged, and then none is used.
+    Raises MissingVector, BrokenAdapter, BrokenRecipe or BaseChanged, and then none is used.
     """
     return [(_adapter(home, recipe, entry), entry.coefficient) for entry in recipe.entries]
 
 
+def recipe_adapters(home: Path, recipe: Recipe) -> list[tuple[Adapter, float]]:
+    """What a model puts on, as a sum: the vectors themselves, or the one that another rule makes of them.
+
+    Raises what `vectors_of` does, and BadVector where the rule cannot merge them.
+    """
+    vectors = vectors_of(home, recipe)
+    if recipe.rule == "sum" or not vectors:
+        return vectors
+    modules = {name: _in_full(delta) for name, delta in by_rule(recipe, vectors)}
+    rank = max(a.shape[0] for a, _ in modules.values())
+    return [(Adapter(recipe.base_hash, rank, float(rank), modules, {"recipe": recipe.sha256}), 1.0)]
+
+
+def _in_full(delta: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Factors whose product is the delta bit for bit: it and a unit matrix, of the shorter side."""
+    n_out, n_in = delta.shape
+    unit = np.eye(min(n_out, n_in), dtype=np.float32)
+    return (unit, delta) if n_in <= n_out else (delta, unit)
+
+
+def by_rule(recipe: Recipe, vectors: Sequence[tuple[Adapter, float]]) -> Iterator[tuple[str, FloatArray]]:
+    """The vectors merged by a rule other than the sum, module by module. Raises BadVector, BadRule."""
+    from consolidation.merging import Rule, combine
+
+    density = 1.0 if recipe.density is None else recipe.density
+    return combine(vectors, Rule(recipe.rule, density, recipe.seed or 0))
+
+
 def _adapter(home: Path, recipe: Recipe, entry: Entry) -> Adapter:
+    """Raises MissingVector, BrokenAdapter, BaseChanged, BrokenRecipe."""
     folder = home / entry.path
     if not folder.is_dir():
         raise MissingVector(entry.path, entry.run_id)

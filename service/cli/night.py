@@ -1,4 +1,4 @@
-"""`runs`, `decisions`, `undo`, `recipe`, `roll-back`: the nights, what they decided, and which of them serves."""
+"""`runs`, `decisions`, `undo`, `roll-back`: the nights, what they decided, and which of them serves."""
 
 from __future__ import annotations
 
@@ -92,34 +92,6 @@ def undo(state: State, decision: str) -> None:
     click.echo(f"undone: {decision}")
 
 
-@click.group()
-def recipe() -> None:
-    """The version of the persona: which nights' weights it is made of."""
-
-
-@recipe.command("log")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.pass_obj
-def recipe_log(state: State, as_json: bool) -> None:
-    """The entries of the recipe that serves now, the newest first."""
-    from consolidation.recipe import current_recipe
-
-    with state.services() as services:
-        found = current_recipe(services.database, services.space_id, services.settings.home)
-    if as_json:
-        print_json(None if found is None else found.as_json())
-        return
-    if found is None:
-        click.echo("no recipe yet; run `slowwave sleep`")
-        return
-    click.echo(f"recipe {found.sha256[:12]} on base {found.base_hash[:12]}")
-    rows = [
-        [entry.adapter_sha256[:12], f"{entry.coefficient:g}", entry.run_id, entry.label]
-        for entry in reversed(found.entries)
-    ]
-    print_table(["vector", "coefficient", "night", "what"], rows)
-
-
 @click.command("roll-back")
 @click.option("--to", "to_run", metavar="RUN", help="The night to go back to (default: the one before).")
 @click.pass_obj
@@ -136,4 +108,4 @@ def roll_back(state: State, to_run: str | None) -> None:
     )
 
 
-COMMANDS = (runs, decisions, undo, recipe, roll_back)
+COMMANDS = (runs, decisions, undo, roll_back)

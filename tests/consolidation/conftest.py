@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from consolidation import runs
+from consolidation.recipe_serving import Place
 from consolidation.stage import NightContext, NightSettings, NightTools
 from db.engine import Database, open_database, sqlite_url
 from memory.embedders.hashing import HashingEmbedder
@@ -166,6 +168,17 @@ def export_lines(lines: Sequence[tuple[str, str]] = LINES) -> str:
         for place, (speaker, text) in enumerate(lines)
     )
     return "".join(f"{json.dumps(row)}\n" for row in rows)
+
+
+@pytest.fixture
+def place(tmp_path: Path, migrated: Path) -> Iterator[Place]:
+    """An empty space on disk, whose clock ticks."""
+    home = tmp_path / "home"
+    home.mkdir()
+    shutil.copy(migrated, home / "graph.db")
+    database = open_database(sqlite_url(home / "graph.db"))
+    yield Place(database, ensure_space(database, clock=at_noon), home, ticking)
+    database.close()
 
 
 @pytest.fixture

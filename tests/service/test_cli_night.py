@@ -73,9 +73,9 @@ def test_a_turn_as_json_holds_reply_facts_readouts_and_recipe(slept: Any) -> Non
 
 
 def test_a_night_can_be_taken_back(slept: Any) -> None:
-    assert len(slept("recipe", "log", "--json").json["entries"]) == 1
+    assert len(slept("recipe", "show", "--json").json["entries"]) == 1
     assert slept("roll-back").out == "serving the base model; no night is published\n"
-    assert slept("recipe", "log", "--json").json is None
+    assert slept("recipe", "log", "--json").json == []
     assert "no night has the id none" in slept("roll-back", "--to", "none").refusal
     run = slept("runs", "--json").json[0]["run"]
     assert slept("roll-back", "--to", run).out == f"serving night {run}\n"
@@ -221,7 +221,7 @@ def test_an_erased_person_is_in_no_file_and_no_weights_of_a_night(slept: Any) ->
     with Services(load_settings(slept.home)) as services:
         assert scan(services.database, slept.home, scanner).is_clean
     assert list((slept.home / "adapters").iterdir()) == list((slept.home / "runs").iterdir()) == []
-    assert slept("recipe", "log").out.startswith("no recipe yet")
+    assert slept("recipe", "log").out.startswith("no recipe serves")
     assert slept("verify").code == 0
 
 
@@ -237,5 +237,5 @@ def test_the_night_after_an_erasure_begins_from_what_is_left(slept: Any) -> None
 def test_a_night_that_taught_an_erased_fact_serves_no_more(slept: Any) -> None:
     (fact, *_) = slept("facts", "Ada", "--json").json
     assert slept("forget", "fact", fact["id"], "--yes", "--json").code in (0, 1)
-    assert slept("recipe", "log").out.startswith("no recipe yet")
+    assert slept("recipe", "log").out.startswith("no recipe serves")
     assert slept("verify").code == 0

@@ -111,7 +111,7 @@ def test_a_base_that_changed_under_the_adapters_is_refused_with_both_hashes(
     slept: Any, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slept("consent", "Ada", "--by", "Ada Lund")
-    base = slept("recipe", "log", "--json").json["base_hash"][:12]
+    base = slept("recipe", "show", "--json").json["base"][:12]
     monkeypatch.setenv("SLOWWAVE_NIGHT__BASE_MODEL", str(tiny_folder))
     rows = slept.rows()
     for command in (("sleep",), ("chat", "Ada", "--as", "Bo", "--once", "Hello?")):

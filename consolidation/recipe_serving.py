@@ -1,0 +1,266 @@
+"""What makes a recipe serve: the checks before it, its record, the pointer; and vectors that come from elsewhere.
+
+Nothing that is missing, damaged, tainted or of another base comes to serve. Pointer and ledger entry are one transaction,
+as in `publish`, and whoever changes what serves holds the lease that a night holds, so that neither works on what the
+other moves away.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors import safe_open
+from sqlalchemy import select
+
+from agents.errors import BaseChanged, BrokenAdapter, UnknownModule
+from agents.runtime.adapter import Adapter
+from agents.runtime.spec import ModelSpec, resolve
+from consolidation import lease
+from consolidation.errors import NightError, RecipeStays
+from consolidation.recipe import Entry, Recipe, check_base, recipe_adapters, save
+from consolidation.recipe_history import History, Version
+from consolidation.runs import get_run, stage_records
+from consolidation.trainer.job import JobFolder
+from db import tables
+from db.engine import Database
+from memory import artifacts
+from memory.artifacts import PointerRow
+from memory.errors import TaintedArtifact
+from memory.ports import Clock, utc_now
+
+REASON = "recipe"  # of the move, in the ledger
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Whose recipes: the store, the space in it, and the home folder with the files."""
+
+    database: Database
+    space_id: str
+    home: Path
+    clock: Clock = utc_now
+
+    def history(self) -> History:
+        return History.read(self.database, self.space_id, self.home)
+
+
+@contextmanager
+def alone(place: Place) -> Iterator[None]:
+    """Keep nights, erasures and other hands away for the length of the block. Raises LeaseHeld."""
+    holder = f"{lease.this_process()} recipe"
+    with lease.hold(place.database, place.space_id, holder, lost=threading.Event()):
+        yield
+
+
+def check(place: Place, recipe: Recipe, spec: ModelSpec) -> list[tuple[Adapter, float]]:
+    """The vectors that the model would put on.
+
+    Raises BaseChanged with both hashes, MissingVector, BrokenAdapter, BrokenRecipe, BadVector, or TaintedArtifact where
+    a vector holds what was erased.
+    """
+    check_base(recipe, spec)
+    tainted = tainted_vectors(place)
+    for entry in recipe.entries:
+        if entry.adapter_sha256 in tainted:
+            raise TaintedArtifact(tainted[entry.adapter_sha256])
+    return recipe_adapters(place.home, recipe)
+
+
+def tainted_vectors(place: Place) -> Mapping[str, str]:
+    """Hash -> artifact id of the space's task vectors that hold what was erased."""
+    rows = artifacts.list_artifacts(place.database, place.space_id, kind="adapter")
+    return {row.sha256: row.id for row in rows if row.tainted_at is not None}
+
+
+def record(place: Place, recipe: Recipe) -> Version:
+    """Write the recipe's file and put it on record as made by hand; one that is on record already stays as it is."""
+    known = place.history().versions.get(recipe.sha256)
+    if known is not None and known.recipe is not None:
+        return known
+    save(place.home, recipe)
+    if known is None:
+        meta = {"entries": len(recipe.entries), "base_hash": recipe.base_hash}
+        with place.database.transaction() as session:
+            artifacts.record_artifact(
+                session,
+                place.space_id,
+                run_id=None,
+                kind="recipe",
+                path=recipe.path,
+                sha256=recipe.sha256,
+                meta=meta,
+                clock=place.clock,
+            )
+    return place.history().versions[recipe.sha256]
+
+
+def serve(place: Place, version: Version | None) -> PointerRow:
+    """Let this recipe serve, None for the plain base; what serves already is left as it is.
+
+    The night that goes with it is the newest one of its line, which is how a roll-back and the next night's gate know
+    where they are. A recipe that a night wrote brings that night's readout back; else the readout stays.
+
+    Raises TaintedArtifact.
+    """
+    history, before = place.history(), artifacts.pointer(place.database, place.space_id)
+    recipe_id = version.artifact_id if version else None
+    if (before.recipe_id if before else None) == recipe_id:
+        return before or PointerRow(None, None, None, place.clock())
+    if recipe_id is not None:
+        artifacts.servable(place.database, recipe_id)
+    night = history.night_of(version)
+    readout_id = before.readout_id if before and version else None
+    if version is not None and version.run_id is not None:
+        readout_id = _readout_of(place, version.run_id) or readout_id
+    with place.database.transaction() as session:
+        return artifacts.move_pointer(
+            session,
+            place.space_id,
+            run_id=night.run_id if night else None,
+            recipe_id=recipe_id,
+            readout_id=readout_id,
+            reason=REASON,
+            clock=place.clock,
+        )
+
+
+def _readout_of(place: Place, run_id: str) -> str | None:
+    published = stage_records(place.database, run_id).get("publish")
+    readout_id = published.output.get("readout_id") if published else None
+    if readout_id is None or artifacts.get_artifact(place.database, readout_id).tainted_at is not None:
+        return None
+    return str(readout_id)
+
+
+def check_published(place: Place, version: Version | None) -> None:
+    """Raises RecipeStays for a recipe of a night whose gate refused it, or which never came so far."""
+    if version is None or version.run_id is None:
+        return
+    if not get_run(place.database, place.space_id, version.run_id).is_published:
+        raise RecipeStays(
+            f"night {version.run_id} did not pass its gate; --force lets its recipe serve all the same"
+        )
+
+
+def take_in(place: Place, folder: Path, spec: ModelSpec, label: str, *, trust_base: bool = False) -> Entry:
+    """A vector of a PEFT folder as an entry at coefficient 1: copied into home/adapters and put on record.
+
+    One that is on record keeps its night and its place. `trust_base`: a folder that does not say which base it is of is
+    of this one. Raises BrokenAdapter, BaseChanged, UnknownModule, RecipeStays where it does not fit, TaintedArtifact.
+    """
+    found = resolve(spec)
+    adapter = Adapter.load(folder)
+    if not adapter.base_hash and trust_base:
+        adapter = Adapter(found.base_hash, adapter.rank, adapter.alpha, adapter.modules, adapter.meta)
+    if not adapter.base_hash:
+        raise RecipeStays(
+            f"{folder} does not say which base it was trained on; give --trust-base if it is the one that is set"
+        )
+    if adapter.base_hash != found.base_hash:
+        raise BaseChanged(adapter.base_hash, found.base_hash)
+    if adapter.sha256 in (tainted := tainted_vectors(place)):
+        raise TaintedArtifact(tainted[adapter.sha256])
+    _check_fit(adapter, found.path, folder)
+    rows = artifacts.list_artifacts(place.database, place.space_id, kind="adapter")
+    known = next((row for row in rows if row.sha256 == adapter.sha256), None)
+    path = known.path if known else f"adapters/{adapter.sha256[:12]}"
+    if not (place.home / path).is_dir():
+        adapter.save(place.home / path)
+    if known is None:
+        meta = {"base_hash": adapter.base_hash, "rank": adapter.rank, "label": label}
+        with place.database.transaction() as session:
+            artifacts.record_artifact(
+                session,
+                place.space_id,
+                run_id=None,
+                kind="adapter",
+                path=path,
+                sha256=adapter.sha256,
+                meta=meta,
+                clock=place.clock,
+            )
+    return Entry(adapter.sha256, path, 1.0, known.run_id if known else None, label)
+
+
+def _check_fit(adapter: Adapter, base: Path, folder: Path) -> None:
+    """Raises UnknownModule, RecipeStays for other shapes, BrokenAdapter for numbers that are none."""
+    shapes = weight_shapes(base)
+    for name, (a, b) in sorted(adapter.modules.items()):
+        if name not in shapes:
+            raise UnknownModule(name)
+        if (b.shape[0], a.shape[1]) != shapes[name]:
+            raise RecipeStays(
+                f"the vector's {name} is {b.shape[0]} by {a.shape[1]}, the model's {shapes[name][0]} by {shapes[name][1]}"
+            )
+        if not (np.isfinite(a).all() and np.isfinite(b).all()):
+            raise BrokenAdapter(folder, f"{name} holds numbers that are not finite")
+
+
+def weight_shapes(base: Path) -> dict[str, tuple[int, int]]:
+    """Module -> (out, in) of a model's matrices, from the heads of its safetensors files."""
+    shapes: dict[str, tuple[int, int]] = {}
+    for file in sorted(base.glob("*.safetensors")):
+        with safe_open(file, "np") as tensors:
+            for name in tensors.keys():  # noqa: SIM118 (the handle is no mapping)
+                shape = tensors.get_slice(name).get_shape()
+                if len(shape) == 2 and name.endswith(".weight"):
+                    shapes[name.removesuffix(".weight")] = (shape[0], shape[1])
+    return shapes
+
+
+def erased_from(place: Place) -> Recipe:
+    """The recipe that served before the newest erasure took it away. Raises RecipeStays, BrokenRecipe."""
+    query = (
+        select(tables.LedgerEntry.payload)
+        .where(tables.LedgerEntry.space_id == place.space_id, tables.LedgerEntry.kind == "pointer")
+        .order_by(tables.LedgerEntry.seq.desc())
+    )
+    with place.database.reading() as session:
+        moves = [move for move in session.scalars(query) if move["reason"] == "erasure"]
+    before = (moves[0]["before"] or {}).get("recipe") if moves else None
+    found = next((v for v in place.history().versions.values() if v.artifact_id == before), None)
+    if found is None:
+        raise RecipeStays("no erasure has taken a recipe away")
+    return found.usable()
+
+
+def rebuild(place: Place, recipe: Recipe) -> tuple[list[str], list[str]]:
+    """Bring back vectors whose folders are missing or damaged from the folders of the nights that trained them.
+
+    Paths that were brought back, and paths that could not be: what they were made of is gone too, or must be.
+    """
+    done: list[str] = []
+    lost: list[str] = []
+    tainted = tainted_vectors(place)
+    for entry in recipe.entries:
+        if not is_there(place.home, recipe, entry):
+            is_back = entry.adapter_sha256 not in tainted and _bring_back(place.home, entry)
+            (done if is_back else lost).append(entry.path)
+    return done, lost
+
+
+def is_there(home: Path, recipe: Recipe, entry: Entry) -> bool:
+    """Whether the entry's vector can be read and is the one it names."""
+    try:
+        return bool(recipe_adapters(home, Recipe(recipe.base_hash, (entry,))))
+    except (NightError, BrokenAdapter, BaseChanged):
+        return False
+
+
+def _bring_back(home: Path, entry: Entry) -> bool:
+    if entry.run_id is None:
+        return False
+    kept = JobFolder(home / "runs" / entry.run_id / "train").adapter
+    try:
+        adapter = Adapter.load(kept)
+    except BrokenAdapter:
+        return False
+    if adapter.sha256 != entry.adapter_sha256:
+        return False
+    adapter.save(home / entry.path)
+    return True

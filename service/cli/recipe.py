@@ -1,0 +1,479 @@
+"""`recipe`: the version of the persona. Its history, what it is made of, and changes of it that can all be taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import click
+
+from service.cli.output import Bars, State, print_json, print_table
+
+if TYPE_CHECKING:
+    from consolidation.stage import Progress
+    from service.wiring import Services
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+_SHORT = 12  # digits of a hash that a table shows
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_weights = click.option(
+    "--weights", "with_weights", is_flag=True, help="Make the weights and measure them as well."
+)
+_NUMBERS = {"ignore_unknown_options": True}  # so that -0.5 is a number
+
+
+@click.group()
+def recipe() -> None:
+    """The version of the persona: a list of task vectors, each night's and each behaviour's, on one base.
+
+    RECIPE is `serving` (the default), a tag, a night, a hash or the beginning of one, or `base`; `^` behind it is the recipe
+    it was made from. ENTRY is a vector by its label, its night, or the beginning of its hash.
+    """
+
+
+# Showing
+
+
+@recipe.command()
+@click.argument("name", metavar="[RECIPE]", default="serving")
+@click.option(
+    "--all", "everything", is_flag=True, help="Every recipe of the space, whether it led here or not."
+)
+@click.option("--oneline", is_flag=True, help="One line each.")
+@click.option("-n", "limit", type=click.IntRange(min=1), help="At most so many.")
+@_json
+@click.pass_obj
+def log(state: State, name: str, everything: bool, oneline: bool, limit: int | None, as_json: bool) -> None:
+    """The history of a recipe, the newest first: what each step changed, when, and by which night."""
+    from service import recipe_entrance
+
+    with state.services() as services:
+        found = recipe_entrance.log(services, name, everything=everything)[:limit]
+    if as_json:
+        print_json(found)
+        return
+    if not found:
+        click.echo(
+            "no recipe serves; run `slowwave sleep`, or see earlier ones with `slowwave recipe log --all`"
+        )
+    for place, step in enumerate(found):
+        if oneline:
+            click.echo(f"{step['recipe'][:_SHORT]} {step['at'][:10]} {_marks(step)}{'; '.join(_said(step))}")
+            continue
+        if place:
+            click.echo()
+        _print_step(step)
+
+
+def _print_step(step: dict[str, Any]) -> None:
+    click.echo(f"recipe {step['recipe']} {_marks(step)}".rstrip())
+    click.echo(f"Date:   {step['at'][:16].replace('T', ' ')}")
+    click.echo(f"By:     {'night ' + step['night'] if step['night'] else 'hand'}")
+    click.echo()
+    for line in _said(step):
+        click.echo(f"    {line}")
+
+
+def _marks(step: dict[str, Any]) -> str:
+    marks = ["serving"] if step["serves"] else []
+    marks += [f"tag: {name}" for name in step["tags"]]
+    marks += ["holds what was erased"] if step["tainted"] else []
+    return f"({', '.join(marks)}) " if marks else ""
+
+
+def _said(found: dict[str, Any]) -> list[str]:
+    from service.recipe_json import says
+
+    if found.get("broken"):
+        return [f"cannot be read: {found['broken']}"]
+    return [says(change) for change in found["changes"]] or ["nothing is known to have changed"]
+
+
+@recipe.command()
+@click.argument("name", metavar="[RECIPE]", default="serving")
+@_weights
+@_json
+@click.pass_obj
+def show(state: State, name: str, with_weights: bool, as_json: bool) -> None:
+    """What a recipe is made of: its vectors with coefficients and norms."""
+    from service import recipe_entrance
+
+    with state.services() as services:
+        found = recipe_entrance.show(services, name, with_weights=with_weights)
+    if as_json:
+        print_json(found)
+        return
+    title = f"recipe {found['recipe'][:_SHORT]}" if found["recipe"] else "the plain base"
+    click.echo(f"{title} {_marks(found)}on base {found['base'][:_SHORT]}, merged by {_rule_of(found)}")
+    rows = [
+        [
+            entry["vector"][:_SHORT],
+            f"{entry['coefficient']:g}",
+            entry["broken"] or f"{entry['norm']:.3f}",
+            entry["rank"],
+            entry["night"] or "",
+            entry["label"],
+        ]
+        for entry in reversed(found["entries"])
+    ]
+    if rows:
+        print_table(["vector", "coefficient", "norm", "rank", "night", "what"], rows)
+    if with_weights:
+        weights = found["weights"]
+        click.echo(f"weights {weights['sha256'][:_SHORT]}, norm {weights['norm']:.3f}")
+
+
+def _rule_of(found: dict[str, Any]) -> str:
+    parts = [found["rule"]]
+    parts += [f"{name} {found[name]:g}" for name in ("density", "seed") if found[name] is not None]
+    return ", ".join(parts)
+
+
+@recipe.command()
+@click.argument("old", metavar="OLD")
+@click.argument("new", metavar="[NEW]", default="serving")
+@_weights
+@_json
+@click.pass_obj
+def diff(state: State, old: str, new: str, with_weights: bool, as_json: bool) -> None:
+    """What turns one recipe into another, by default into what serves."""
+    from service import recipe_entrance
+    from service.recipe_json import says
+
+    with state.services() as services:
+        found = recipe_entrance.diff(services, old, new, with_weights=with_weights)
+    if as_json:
+        print_json(found)
+        return
+    for change in found["changes"]:
+        click.echo(says(change))
+    if not found["changes"]:
+        click.echo("the same vectors, weighed the same")
+    if with_weights:
+        norm, relative = found["distance"]["norm"], found["distance"]["relative"]
+        click.echo(
+            f"apart by {norm:.3f}" + (f", {100 * relative:.1f} % of {old}" if relative is not None else "")
+        )
+
+
+# Changing
+
+
+def _how(command: _Command) -> _Command:
+    """The options of every change."""
+    options = (
+        click.option(
+            "--of", metavar="RECIPE", default="serving", help="The recipe to change (default: what serves)."
+        ),
+        click.option(
+            "--no-apply", is_flag=True, help="Only write the new recipe; what serves goes on serving."
+        ),
+        _examine,
+        _json,
+        click.pass_obj,
+    )
+    decorated: Any = command
+    for option in reversed(options):
+        decorated = option(decorated)
+    return cast(_Command, decorated)
+
+
+_examine = click.option(
+    "--examine", is_flag=True, help="Refuse it where the quick part of the exam breaks the gate."
+)
+_largest = click.option(
+    "--largest", is_flag=True, help="Take the largest coefficient that keeps the gate instead (examines)."
+)
+
+
+def _change(
+    state: State,
+    do: Callable[[Services, Any, Progress], dict[str, Any]],
+    given: dict[str, Any],
+    *,
+    largest: bool = False,
+) -> None:
+    """Make a change and tell what became of it; `given` are the options of `_how`."""
+    from service.recipe_entrance import How
+
+    how = How(given["of"], not given["no_apply"], given["examine"], largest)
+    with state.services() as services, Bars() as bars:
+        found = do(services, how, bars.step("exam"))
+        bars.finish("exam")
+    _print_result(found, as_json=given["as_json"])
+
+
+def _print_result(found: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print_json(found)
+        return
+    name = f"recipe {found['recipe'][:_SHORT]}" if found["recipe"] else "the plain base"
+    for line in _said(found) if found["changes"] else ():
+        click.echo(line)
+    if found["exam"]:
+        _print_exam(found["exam"])
+    if not found["serves"]:
+        click.echo(f"{name} is written; `slowwave recipe apply {found['recipe'][:_SHORT]}` lets it serve")
+        return
+    before = found["served_before"]
+    back = before[:_SHORT] if before else "base"
+    click.echo(f"{name} serves; `slowwave recipe apply {back}` takes that back")
+
+
+def _print_exam(exam: dict[str, Any]) -> None:
+    rows = [
+        [name.replace("_", " "), _number(name, exam["before"][name]), _number(name, exam["after"][name])]
+        for name in exam["before"]
+        if exam["after"][name] is not None
+    ]
+    print_table(["exam", "before", "after"], rows)
+
+
+def _number(name: str, value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.3f} nats" if name == "kl_to_base" else f"{100 * value:.1f} %"
+
+
+@recipe.command()
+@click.argument("name", metavar="RECIPE")
+@click.option("--force", is_flag=True, help="Also a recipe whose night did not pass its gate.")
+@_examine
+@_json
+@click.pass_obj
+def apply(state: State, name: str, force: bool, examine: bool, as_json: bool) -> None:
+    """Let a recipe serve, `base` for none; refused where a vector is missing, tainted or of another base."""
+    from service import recipe_entrance
+
+    with state.services() as services, Bars() as bars:
+        how = recipe_entrance.How(is_examined=examine)
+        found = recipe_entrance.apply(services, name, how, force=force, progress=bars.step("exam"))
+        bars.finish("exam")
+    _print_result(found, as_json=as_json)
+
+
+@recipe.command(context_settings=_NUMBERS)
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--label", help="What it teaches, in plain words and without names (default: the folder's name)."
+)
+@click.option("--coefficient", type=float, default=1.0, show_default=True)
+@click.option("--trust-base", is_flag=True, help="A folder that names no base is of the one that is set.")
+@_largest
+@_how
+def add(
+    state: State,
+    folder: Path,
+    label: str | None,
+    coefficient: float,
+    trust_base: bool,
+    largest: bool,
+    **given: Any,
+) -> None:
+    """Add the vector of a PEFT FOLDER; it is copied into the home folder."""
+    from service import recipe_entrance
+
+    def do(services: Services, how: Any, progress: Progress) -> dict[str, Any]:
+        options: dict[str, Any] = {"label": label, "coefficient": coefficient, "trust_base": trust_base}
+        return recipe_entrance.add(services, folder, how, progress=progress, **options)
+
+    _change(state, do, given, largest=largest)
+
+
+@recipe.command(context_settings=_NUMBERS)
+@click.argument("entry")
+@click.argument("coefficient", type=float)
+@_largest
+@_how
+def scale(state: State, entry: str, coefficient: float, largest: bool, **given: Any) -> None:
+    """Give the vector ENTRY another COEFFICIENT."""
+    from service import recipe_entrance
+
+    _change(
+        state,
+        lambda services, how, progress: recipe_entrance.scale(services, entry, coefficient, how, progress),
+        given,
+        largest=largest,
+    )
+
+
+@recipe.command()
+@click.argument("entry")
+@click.option(
+    "--by", type=click.FloatRange(0, min_open=True), default=0.2, show_default=True, help="How strongly."
+)
+@_largest
+@_how
+def negate(state: State, entry: str, by: float, largest: bool, **given: Any) -> None:
+    """Turn the vector ENTRY against what it was for."""
+    from service import recipe_entrance
+
+    _change(
+        state,
+        lambda services, how, progress: recipe_entrance.negate(
+            services, entry, how, by=by, progress=progress
+        ),
+        given,
+        largest=largest,
+    )
+
+
+@recipe.command()
+@click.argument("entries", metavar="ENTRY...", nargs=-1)
+@click.option(
+    "--erased", is_flag=True, help="What served before the newest erasure, without the erased vectors."
+)
+@_how
+def revert(state: State, entries: tuple[str, ...], erased: bool, **given: Any) -> None:
+    """Take nights or behaviours out."""
+    from service import recipe_entrance
+
+    if bool(entries) == erased:
+        raise click.UsageError("give either the ENTRY to take out, or --erased")
+
+    def do(services: Services, how: Any, progress: Progress) -> dict[str, Any]:
+        if erased:
+            return recipe_entrance.revert_erased(services, how, progress)
+        return recipe_entrance.revert(services, entries, how, progress)
+
+    _change(state, do, given)
+
+
+@recipe.command()
+@click.argument("name", metavar="RULE", type=click.Choice(["sum", "ties", "dare"]))
+@click.option("--density", type=float, help="The share of numbers that ties and dare keep of each vector.")
+@click.option("--seed", type=int, help="Of dare's lots.")
+@_how
+def rule(state: State, name: str, density: float | None, seed: int | None, **given: Any) -> None:
+    """Merge the vectors by another RULE."""
+    from service import recipe_entrance
+
+    def do(services: Services, how: Any, progress: Progress) -> dict[str, Any]:
+        return recipe_entrance.rule(services, name, how, density=density, seed=seed, progress=progress)
+
+    _change(state, do, given)
+
+
+@recipe.command()
+@click.argument("tag_name", metavar="[NAME]", required=False)
+@click.argument("name", metavar="[RECIPE]", default="serving")
+@click.option("--delete", is_flag=True, help="Take the name back; the recipe stays.")
+@_json
+@click.pass_obj
+def tag(state: State, tag_name: str | None, name: str, delete: bool, as_json: bool) -> None:
+    """Name a recipe; a name that another one has moves. Without NAME, list the tags."""
+    from service import recipe_entrance
+
+    if delete and tag_name is None:
+        raise click.UsageError("give the NAME to take back")
+    with state.services() as services:
+        if tag_name is None:
+            _print_tags(recipe_entrance.tags(services), as_json=as_json)
+            return
+        if delete:
+            found = recipe_entrance.untag(services, tag_name)
+        else:
+            found = recipe_entrance.tag(services, tag_name, name)
+    if as_json:
+        print_json(found)
+    else:
+        done = "is the tag of nothing any more" if delete else f"names recipe {found['recipe'][:_SHORT]}"
+        click.echo(f"{tag_name} {done}")
+
+
+def _print_tags(found: list[dict[str, Any]], *, as_json: bool) -> None:
+    if as_json:
+        print_json(found)
+    elif found:
+        rows = [
+            [one["tag"], one["recipe"][:_SHORT], one["at"][:10], one["night"] or "by hand"] for one in found
+        ]
+        print_table(["tag", "recipe", "date", "night"], rows)
+    else:
+        click.echo("no recipe has a tag")
+
+
+@recipe.command()
+@click.argument("name", metavar="[RECIPE]", default="serving")
+@_json
+@click.pass_obj
+def rebuild(state: State, name: str, as_json: bool) -> None:
+    """Bring back missing vectors from the folders of the nights that trained them."""
+    from service import recipe_entrance
+
+    with state.services() as services:
+        found = recipe_entrance.rebuild(services, name)
+    if as_json:
+        print_json(found)
+    else:
+        for path in found["rebuilt"]:
+            click.echo(f"brought back: {path}")
+        for path in found["lost"]:
+            click.echo(f"cannot be made again: {path}")
+        if not (found["rebuilt"] or found["lost"]):
+            click.echo("every vector is there")
+    if found["lost"]:
+        raise click.ClickException(
+            f"{len(found['lost'])} vectors cannot be made again; restore them from a backup"
+        )
+
+
+# Finding
+
+
+@recipe.command()
+@click.argument("example", metavar="[EXAMPLE]", required=False)
+@click.option("--question", metavar="TEXT", help="A question of an exam, or one of your own with --expect.")
+@click.option("--expect", metavar="VALUE", multiple=True, help="A right answer; as often as there are.")
+@click.option(
+    "--of", "name", metavar="RECIPE", default="serving", help="Whose history (default: what serves)."
+)
+@_json
+@click.pass_obj
+def bisect(
+    state: State, example: str | None, question: str | None, expect: tuple[str, ...], name: str, as_json: bool
+) -> None:
+    """Find the step after which the weights no longer answer a question: an exam's EXAMPLE by its id, or --question."""
+    from service import recipe_entrance
+
+    if (example is None) == (question is None):
+        raise click.UsageError("give either the id of an exam's EXAMPLE, or --question")
+    if expect and question is None:
+        raise click.UsageError("--expect goes with --question")
+    with state.services() as services, Bars() as bars:
+        options: dict[str, Any] = {"example": example, "question": question, "expect": expect, "recipe": name}
+        found = recipe_entrance.bisect(services, progress=bars.step("bisect"), **options)
+        bars.finish("bisect")
+    if as_json:
+        print_json(found)
+        return
+    _print_bisect(found)
+
+
+def _print_bisect(found: dict[str, Any]) -> None:
+    from service.recipe_json import says
+
+    rows = [[_name(one), "right" if one["right"] else "wrong", one["answer"]] for one in found["asked"]]
+    print_table(["asked", "", "answer"], rows)
+    if found["skipped"]:
+        click.echo(
+            f"{len(found['skipped'])} recipes were passed over: their vectors are gone or may not be used"
+        )
+    if not found["broken"]:
+        click.echo("nothing is broken: the newest recipe answers it")
+    elif found["bad"] is None:
+        click.echo("no recipe of the history answers it")
+    else:
+        click.echo(f"lost with {_name(found['bad'])}, after {_name(found['good'])}:")
+        for change in found["changes"]:
+            click.echo(f"    {says(change)}")
+
+
+def _name(one: dict[str, Any]) -> str:
+    if one["recipe"] is None:
+        return "the plain base"
+    return f"{one['recipe'][:_SHORT]} of {one['at'][:10]}"
+
+
+COMMANDS = (recipe,)

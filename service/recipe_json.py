@@ -1,0 +1,92 @@
+"""Recipes and what changed in them, as other programs get them (docs/json.md) and as people read them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from agents.errors import BaseChanged, BrokenAdapter
+from consolidation import recipe as recipes
+from consolidation.errors import MissingVector, NightError
+from consolidation.recipe import Entry, Recipe
+from consolidation.recipe_history import History, Step, Version
+from consolidation.recipe_serving import Place
+from consolidation.recipe_weights import norm
+
+if TYPE_CHECKING:
+    from consolidation.recipe_gate import Judged
+
+
+def result_json(
+    place: Place, version: Version | None, before: str | None, judged: Judged | None
+) -> dict[str, Any]:
+    history = place.history()
+    changed = history.step(version).changes if version else ()
+    return {
+        **version_json(history, version),
+        "served_before": before,
+        "changes": [change.as_json() for change in changed],
+        "exam": judged and judged.as_json(),
+    }
+
+
+def short_json(version: Version) -> dict[str, Any]:
+    return {"recipe": version.sha256, "night": version.run_id, "at": version.at.isoformat()}
+
+
+def version_json(history: History, version: Version | None) -> dict[str, Any]:
+    """The plain base has no hash."""
+    return {
+        "recipe": version and version.sha256,
+        "parent": history.parent(version) if version else None,
+        "night": version and version.run_id,
+        "at": version.at.isoformat() if version else None,
+        "tags": list(version.tags) if version else [],
+        "serves": history.serving == (version.sha256 if version else None),
+        "tainted": bool(version and version.is_tainted),
+    }
+
+
+def step_json(history: History, step: Step) -> dict[str, Any]:
+    version = step.version
+    return {
+        **version_json(history, version),
+        "broken": version.why,
+        "n": len(version.recipe.entries) if version.recipe else None,
+        "changes": [change.as_json() for change in step.changes],
+    }
+
+
+def entry_json(place: Place, recipe: Recipe, entry: Entry) -> dict[str, Any]:
+    """`broken` says why a vector cannot be read; then it has no norm."""
+    found: dict[str, Any] = {
+        "vector": entry.adapter_sha256,
+        "path": entry.path,
+        "coefficient": entry.coefficient,
+        "night": entry.run_id,
+        "label": entry.label,
+    }
+    try:
+        ((adapter, _),) = recipes.vectors_of(place.home, Recipe(recipe.base_hash, (entry,)))
+    except (NightError, BrokenAdapter, BaseChanged) as error:
+        why = "missing" if isinstance(error, MissingVector) else "damaged"
+        return {**found, "rank": None, "modules": None, "norm": None, "broken": why}
+    rank, modules = adapter.rank, len(adapter.modules)
+    return {**found, "rank": rank, "modules": modules, "norm": norm(adapter), "broken": None}
+
+
+def says(change: dict[str, Any]) -> str:
+    """A change, in its JSON, in words for people."""
+    kind, before, after = change["change"], change["before"], change["after"]
+    if kind == "moved":
+        return "put the vectors in another order"
+    if kind == "rule":
+        return f"merged by {after} instead of {before}"
+    if kind == "base":
+        return f"on base {after[:12]} instead of {before[:12]}"
+    whose = f" of night {change['night']}" if change["night"] else ""
+    what = f"{change['label']}{whose} (vector {change['vector'][:12]})"
+    if kind == "scaled":
+        return f"weighed {what} {after:g} instead of {before:g}"
+    if kind == "removed":
+        return f"took out {what}"
+    return f"added {what}" + ("" if after == 1 else f" at {after:g}")
