@@ -14,6 +14,7 @@ AgentError
 ├── BadHead                 a trained head that does not fit the embedder or its own manifest
 ├── BrokenAdapter           an adapter's files are missing, damaged or changed
 ├── BaseChanged             an adapter was trained on other base weights; carries both hashes
+├── UnfitForGguf            an adapter whose base or modules llama.cpp's format has no names for here
 └── UnknownModule           an adapter names a module that the model has not got (also a LookupError)
 """
 
@@ -135,6 +136,14 @@ class BaseChanged(AgentError):
         )
         self.adapter_hash = adapter_hash
         self.model_hash = model_hash
+
+
+class UnfitForGguf(AgentError):
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"the weights cannot be written for llama.cpp: {why}; export a checkpoint and let llama.cpp's "
+            "converter read that"
+        )
 
 
 class UnknownModule(AgentError, LookupError):

@@ -58,17 +58,23 @@ class Adapter:
         part = folder.with_name(f".{folder.name}.{os.getpid()}")
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
+        self.write(part)
+        shutil.rmtree(folder, ignore_errors=True)
+        part.rename(folder)
+
+    def write(self, folder: Path) -> None:
+        """The files alone, into a folder that is there."""
         tensors = {
             f"{_PREFIX}{name}.lora_{letter}.weight": np.ascontiguousarray(factor, dtype=np.float32)
             for name, factors in self.modules.items()
             for letter, factor in zip("AB", factors, strict=True)
         }
-        save_file(tensors, part / "adapter_model.safetensors", metadata={"format": "pt"})
-        (part / "adapter_config.json").write_text(json.dumps(self._peft_config(), indent=2), encoding="utf-8")
+        save_file(tensors, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+        (folder / "adapter_config.json").write_text(
+            json.dumps(self._peft_config(), indent=2), encoding="utf-8"
+        )
         notes = {"base_hash": self.base_hash, "sha256": self.sha256, "meta": dict(self.meta)}
-        (part / _NOTES).write_text(json.dumps(notes, indent=2), encoding="utf-8")
-        shutil.rmtree(folder, ignore_errors=True)
-        part.rename(folder)
+        (folder / _NOTES).write_text(json.dumps(notes, indent=2), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> Adapter:

@@ -13,6 +13,11 @@ from typing import Any
 
 Message = dict[str, str]
 
+_PLAIN_CHATML = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
 
 class Template:
     """How one tokenizer's model is spoken to. `sha256` names template and vocabulary size together."""
@@ -30,6 +35,11 @@ class Template:
             {self._end[0]} if self.is_chatml and len(self._end) == 1 else set()
         )
         self.stop_ids = frozenset(int(i) for i in ends if i is not None)
+
+    @property
+    def jinja(self) -> str:
+        """The template by which other programs speak to the model as it is spoken to here."""
+        return _PLAIN_CHATML if self.is_chatml else str(self._tokenizer.chat_template)
 
     def encode(self, text: str) -> list[int]:
         return list(self._tokenizer.encode(text, add_special_tokens=False))
