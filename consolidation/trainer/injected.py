@@ -34,7 +34,7 @@ class InjectedEngine:
         self._decoder = self._model.get_decoder()
         self._head = Head(self._model.get_output_embeddings().weight.detach(), keep=False)
         self._first = first_trained(language_model.n_layers, first_layer)
-        self._targets = self._linear_names(language_model)
+        self._targets = linear_names(language_model, self._first)
         shapes = []
         for name in self._targets:
             module = self._model.get_submodule(name)
@@ -46,7 +46,7 @@ class InjectedEngine:
 
     def final_hidden(self, rows: Sequence[Sequence[int]]) -> list[torch.Tensor]:
         with torch.no_grad():
-            return [self._hidden([row])[0] for row in rows]
+            return [hidden_states(self._decoder, [row])[0] for row in rows]
 
     def prepare(self, texts: Sequence[Text]) -> None:
         """Inject the adapter. Nothing is cached: rows of any length go through the whole model."""
@@ -66,31 +66,11 @@ class InjectedEngine:
 
     def step(self, texts: Sequence[Text], kl_weight: float) -> StepResult:
         self._load_factors()
-        hidden = self._hidden([text.ids for text in texts])
-        losses, gradient = self._loss(texts, hidden.detach(), kl_weight)
+        hidden = hidden_states(self._decoder, [text.ids for text in texts])
+        losses, gradient = padded_losses(self._head, texts, hidden.detach(), kl_weight)
         torch.autograd.backward(hidden, gradient)
         self._store_gradients()
         return StepResult(losses, sum(len(text.ids) for text in texts))
-
-    def _hidden(self, rows: Sequence[Sequence[int]]) -> torch.Tensor:
-        ids, mask = (tensor.to(self._device) for tensor in pad_right(rows, 0))
-        output: torch.Tensor = self._decoder(
-            input_ids=ids, attention_mask=mask, use_cache=False
-        ).last_hidden_state
-        return output
-
-    def _loss(
-        self, texts: Sequence[Text], hidden: torch.Tensor, kl_weight: float
-    ) -> tuple[list[float], torch.Tensor]:
-        """Mean loss per text, and the gradient of the step's loss with respect to the hidden states (B, T, D)."""
-        weights = text_weights(texts, kl_weight)
-        rows = torch.tensor([i for i, text in enumerate(texts) for _ in text.positions], device=hidden.device)
-        at = torch.tensor([p for text in texts for p in text.positions], device=hidden.device)
-        with torch.no_grad():
-            losses, values = self._head.losses(texts, weights, hidden[rows, at])
-            gradient = torch.zeros_like(hidden)
-            gradient[rows, at] = values.to(hidden.dtype)
-        return losses, gradient
 
     def _load_factors(self) -> None:
         with torch.no_grad():
@@ -106,11 +86,34 @@ class InjectedEngine:
                 group.a(self.gradient).copy_(a.grad)
                 group.bs(self.gradient)[0].copy_(b.grad)
 
-    def _linear_names(self, language_model: LanguageModel) -> list[str]:
-        """Every linear module in a block from the first trained one on."""
-        names = []
-        for name, module in language_model.model.named_modules():
-            found = _LAYER.search(name)
-            if isinstance(module, nn.Linear) and found and int(found.group(1)) >= self._first:
-                names.append(name)
-        return names
+
+def linear_names(language_model: LanguageModel, first: int) -> list[str]:
+    """Every linear module in a block from the first trained one on."""
+    names = []
+    for name, module in language_model.model.named_modules():
+        found = _LAYER.search(name)
+        if isinstance(module, nn.Linear) and found and int(found.group(1)) >= first:
+            names.append(name)
+    return names
+
+
+def hidden_states(decoder: nn.Module, rows: Sequence[Sequence[int]]) -> torch.Tensor:
+    """Final normed hidden states (B, T, D) of rows padded to the longest; with a graph where gradients are on."""
+    device = next(decoder.parameters()).device
+    ids, mask = (tensor.to(device) for tensor in pad_right(rows, 0))
+    output: torch.Tensor = decoder(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
+    return output
+
+
+@torch.no_grad()
+def padded_losses(
+    head: Head, texts: Sequence[Text], hidden: torch.Tensor, kl_weight: float
+) -> tuple[list[float], torch.Tensor]:
+    """Mean loss per text, and the gradient of the step's loss with respect to the hidden states (B, T, D)."""
+    weights = text_weights(texts, kl_weight)
+    rows = torch.tensor([i for i, text in enumerate(texts) for _ in text.positions], device=hidden.device)
+    at = torch.tensor([p for text in texts for p in text.positions], device=hidden.device)
+    losses, values = head.losses(texts, weights, hidden[rows, at])
+    gradient = torch.zeros_like(hidden)
+    gradient[rows, at] = values.to(hidden.dtype)
+    return losses, gradient
