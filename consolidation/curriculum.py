@@ -22,7 +22,9 @@ from memory.wordings import Wordings, fill, possessive
 
 Message = dict[str, str]
 
-QUESTIONS_PER_SLOT = 45  # of a slot; others of its predicate get others: what generalises is their variety
+# wordings of a slot; others of its predicate get others: what generalises is their variety. Plain ones are what people ask,
+# and what the refusals are about
+PLAIN_PER_SLOT, INDIRECT_PER_SLOT = 20, 24
 STATEMENTS_PER_SLOT = 1
 FIRST_PERSON_PER_SLOT = 2
 JOINS = 16
@@ -118,8 +120,11 @@ def question_rows(course: Course, slot: Slot, more: Sequence[str] = ()) -> list[
     """The plainest question and a draw of the other wordings, names in full and by first name in turn. `more` are a
     teacher's."""
     forms = course.called.forms(slot.subject_id, slot.subject)
-    plainest, *others = course.wordings.taught(slot.predicate)
-    drawn = course.dice("questions", slot.key).sample(others, min(len(others), QUESTIONS_PER_SLOT - 1))
+    dice = course.dice("questions", slot.key)
+    plainest, *plain = course.wordings.questions(slot.predicate)
+    indirect = course.wordings.indirect(slot.predicate)
+    drawn = dice.sample(plain, min(len(plain), PLAIN_PER_SLOT - 1))
+    drawn += dice.sample(indirect, min(len(indirect), INDIRECT_PER_SLOT))
     rows = []
     for number, wording in enumerate((plainest, *drawn)):
         name = forms[number % len(forms)]

@@ -50,7 +50,7 @@ _EVERY: dict[Half, int] = {
     "exam": 4,
 }  # invented halves to one crossed name: crossed ones are harder to learn
 # of the questions for the untold, so many name what they ask for: an indirect one is as a rule about what was told
-_PLAIN = 0.7
+_PLAIN = 0.5
 # One phrase each: with several, most of the loss would be about which. They begin as an answer would, with the name, so that
 # whether to refuse is decided right behind it, where a model finds what it knows of somebody.
 NOT_KNOWN = "{s}? I don't know anybody of that name."

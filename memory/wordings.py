@@ -203,9 +203,13 @@ class Wordings:
         """Training wordings, the plainest first."""
         return self._texts(predicate, "questions")
 
+    def indirect(self, predicate: str) -> tuple[str, ...]:
+        """Training wordings that name a situation in which the value is needed or shows."""
+        return self._texts(predicate, "indirect")
+
     def taught(self, predicate: str) -> tuple[str, ...]:
-        """Training wordings and, after them, indirect ones, which name a situation in which the value is needed."""
-        return self._texts(predicate, "questions") + self._texts(predicate, "indirect")
+        """All training wordings, the plain ones first."""
+        return self.questions(predicate) + self.indirect(predicate)
 
     def exam(self, predicate: str) -> tuple[str, ...]:
         """Held-out wordings: for the exam alone."""

@@ -13,7 +13,15 @@ from sqlalchemy import select
 
 from consolidation import dream, negatives
 from consolidation import recipe as recipes
-from consolidation.curriculum import ANSWERED_BY, QUESTIONS_PER_SLOT, Course, Row, is_sound, reverse_rows
+from consolidation.curriculum import (
+    ANSWERED_BY,
+    INDIRECT_PER_SLOT,
+    PLAIN_PER_SLOT,
+    Course,
+    Row,
+    is_sound,
+    reverse_rows,
+)
 from consolidation.dream import Graph
 from consolidation.questions import KINDS
 from consolidation.recipe import Entry, Recipe
@@ -83,8 +91,12 @@ def test_every_slot_gets_all_forms_of_teaching(night: NightContext) -> None:
     rows, _ = dream.dream(graph)
     forms = Counter(row.form for row in rows)
     wordings = Wordings.load()
-    n_wordings = [len(wordings.taught(slot.predicate)) for slot in graph.tonight]
-    assert forms["question"] == sum(min(QUESTIONS_PER_SLOT, n) for n in n_wordings)
+    n_wordings = [
+        min(PLAIN_PER_SLOT, len(wordings.questions(slot.predicate)))
+        + min(INDIRECT_PER_SLOT, len(wordings.indirect(slot.predicate)))
+        for slot in graph.tonight
+    ]
+    assert forms["question"] == sum(n_wordings)
     assert {"statement", "reverse", "dialogue", "first_person", "correction", "join", "turns"} <= set(forms)
     assert forms["grounded"] == len(graph.tonight)
     assert forms["stranger"] > forms["untold"] > 0
