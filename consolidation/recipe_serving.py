@@ -24,7 +24,7 @@ from consolidation import lease
 from consolidation.errors import NightError, RecipeStays
 from consolidation.recipe import Entry, Recipe, check_base, recipe_adapters, save
 from consolidation.recipe_history import History, Version
-from consolidation.runs import get_run, stage_records
+from consolidation.runs import get_run, new_run_id, stage_records
 from consolidation.trainer.job import JobFolder
 from db import tables
 from db.engine import Database
@@ -52,7 +52,7 @@ class Place:
 @contextmanager
 def alone(place: Place) -> Iterator[None]:
     """Keep nights, erasures and other hands away for the length of the block. Raises LeaseHeld."""
-    holder = f"{lease.this_process()} recipe"
+    holder = f"{lease.this_process()} recipe #{new_run_id()[:4]}"
     with lease.hold(place.database, place.space_id, holder, lost=threading.Event()):
         yield
 

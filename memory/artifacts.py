@@ -142,7 +142,8 @@ def move_pointer(
     reason: str = "publish",
     clock: Clock = utc_now,
 ) -> PointerRow:
-    """Point to these artifacts. The ledger entry keeps what was pointed to before. `reason`: publish | roll_back | erasure.
+    """Point to these artifacts. The ledger entry keeps what was pointed to before. `reason`: publish | roll_back |
+    erasure | recipe.
 
     Raises TaintedArtifact: an erasure may have come between the choice and the move.
     """

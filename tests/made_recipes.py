@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import datetime
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +22,13 @@ from memory.artifacts import move_pointer, record_artifact
 SHAPES = {"one": (16, 24), "two": (24, 16)}  # (out, in)
 
 
-def make_base(home: Path) -> ModelSpec:
-    """A folder with nothing of a model but matrices, which is all that a recipe asks of one."""
-    folder = home.parent / "base"
+def make_base(home: Path, *, ones: bool = False) -> ModelSpec:
+    """A folder with nothing of a model but matrices, which is all that a recipe asks of one; `ones` makes another."""
+    folder = home.parent / ("other-base" if ones else "base")
     folder.mkdir(exist_ok=True)
-    save_file(
-        {f"{name}.weight": np.zeros(shape, np.float32) for name, shape in SHAPES.items()},
-        folder / "model.safetensors",
-    )
+    made = np.ones if ones else np.zeros
+    matrices = {f"{name}.weight": made(shape, np.float32) for name, shape in SHAPES.items()}
+    save_file(matrices, folder / "model.safetensors")
     return ModelSpec(home / "cache", str(folder))
 
 
@@ -128,6 +126,3 @@ def linear_shapes(folder: Path) -> dict[str, tuple[int, int]]:
 
 def base_of(spec: ModelSpec) -> str:
     return resolve(spec).base_hash
-
-
-Clock = Callable[[], datetime]
