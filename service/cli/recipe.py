@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from service.cli.output import Bars, State, print_json, print_table
+from service.cli.weights_export import export
 
 if TYPE_CHECKING:
     from consolidation.stage import Progress
@@ -476,4 +477,5 @@ def _name(one: dict[str, Any]) -> str:
     return f"{one['recipe'][:_SHORT]} of {one['at'][:10]}"
 
 
+recipe.add_command(export)
 COMMANDS = (recipe,)
