@@ -98,8 +98,8 @@ class TrainSettings:
     negatives_per_step: int = 6
     replay_per_step: int = 4
     style_per_step: int = 1  # windows of real conversation by people who agreed to be simulated
-    kl_per_step: int = 1
-    kl_weight: float = 1.0
+    kl_per_step: int = 2
+    kl_weight: float = 2.0
     kl_growth: float = 0.25  # of kl_weight, with each vector worn: what each may drift adds up
     dtype: str = "auto"  # auto | bfloat16 | float32
 
