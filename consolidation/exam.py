@@ -21,7 +21,7 @@ from agents.runtime.spec import ModelSpec
 from consolidation.mastery import Examined, mastered_with
 from consolidation.prompts import Economy, Graph, facts_for, n_tokens, prompts_of
 from consolidation.questions import KINDS, is_right
-from consolidation.recipe import current_recipe, recipe_adapters
+from consolidation.recipe import Recipe, add, current_recipe, recipe_adapters
 from consolidation.stage import NightContext, Progress, StageResult
 from db.engine import Database
 from db.tables import ExamAnswer, Example
@@ -180,11 +180,14 @@ def asked_of(condition: str, questions: Sequence[Asked]) -> list[Asked]:
 
 
 def vectors_of(context: NightContext) -> list[tuple[Adapter, float]]:
-    """What the new recipe would put on: the serving recipe's vectors and tonight's."""
+    """What the new recipe would put on: the serving recipe's vectors and tonight's, merged as it says."""
     recipe = current_recipe(context.database, context.space_id, context.home)
-    vectors = recipe_adapters(context.home, recipe) if recipe else []
     trained = context.output("train").get("adapter")
-    return [*vectors, (Adapter.load(context.home / trained), 1.0)] if trained else vectors
+    if trained:
+        adapter = Adapter.load(context.home / trained)
+        recipe = recipe or Recipe(adapter.base_hash)
+        recipe = add(recipe, adapter, path=trained, run_id=context.run_id, label="tonight")
+    return recipe_adapters(context.home, recipe) if recipe else []
 
 
 class Counter:

@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, cast
@@ -23,6 +23,7 @@ from agents.errors import BaseChanged
 from agents.runtime.adapter import Adapter
 from agents.runtime.spec import ModelSpec, resolve
 from consolidation.errors import BrokenRecipe, MissingVector, RecipeStays, UnknownEntry
+from consolidation.vectors import DenseVector, is_dense, load_vector
 from db.engine import Database
 from memory.artifacts import pointer, servable
 
@@ -233,9 +234,8 @@ def recipe_adapters(home: Path, recipe: Recipe) -> list[tuple[Adapter, float]]:
     vectors = vectors_of(home, recipe)
     if recipe.rule == "sum" or not vectors:
         return vectors
-    modules = {name: _in_full(delta) for name, delta in by_rule(recipe, vectors)}
-    rank = max(a.shape[0] for a, _ in modules.values())
-    return [(Adapter(recipe.base_hash, rank, float(rank), modules, {"recipe": recipe.sha256}), 1.0)]
+    merged = _from_full(recipe.base_hash, by_rule(recipe, vectors), {"recipe": recipe.sha256})
+    return [(merged, 1.0)]
 
 
 def _in_full(delta: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -258,12 +258,40 @@ def _adapter(home: Path, recipe: Recipe, entry: Entry) -> Adapter:
     folder = home / entry.path
     if not folder.is_dir():
         raise MissingVector(entry.path, entry.run_id)
-    adapter = Adapter.load(folder)
-    if adapter.base_hash != recipe.base_hash:
-        raise BaseChanged(adapter.base_hash, recipe.base_hash)
-    if adapter.sha256 != entry.adapter_sha256:
+    vector = load_vector(folder)
+    if vector.base_hash != recipe.base_hash:
+        raise BaseChanged(vector.base_hash, recipe.base_hash)
+    if vector.sha256 != entry.adapter_sha256:
         raise BrokenRecipe(recipe.sha256[:12], f"the vector in {entry.path} is not the one it names")
-    return adapter
+    return as_adapter(vector)
+
+
+def as_adapter(vector: Adapter | DenseVector) -> Adapter:
+    """The same delta in factors, bit for bit; a dense vector is read into memory for it."""
+    if isinstance(vector, Adapter):
+        return vector
+    deltas_of = ((name, vector.delta(name)) for name in vector.modules)
+    return _from_full(vector.base_hash, deltas_of, {**vector.meta, "vector": vector.sha256})
+
+
+def _from_full(base_hash: str, weights: Iterable[tuple[str, FloatArray]], meta: Mapping[str, Any]) -> Adapter:
+    modules = {name: _in_full(delta) for name, delta in weights}
+    rank = max(a.shape[0] for a, _ in modules.values())
+    return Adapter(base_hash, rank, float(rank), modules, meta)
+
+
+def worn_folders(home: Path, recipe: Recipe, spare: Path) -> tuple[tuple[str, float], ...]:
+    """Folders of adapters with coefficients, whose sum is what the recipe puts on: the vectors' own, or, where these are
+    dense or merged by another rule than the sum, what is written into `spare`."""
+    own = [(home / entry.path, entry.coefficient) for entry in recipe.entries]
+    if recipe.rule == "sum" and not any(is_dense(folder) for folder, _ in own):
+        return tuple((str(folder), coefficient) for folder, coefficient in own)
+    worn = []
+    for place, (adapter, coefficient) in enumerate(recipe_adapters(home, recipe)):
+        folder = spare / str(place)
+        adapter.save(folder)
+        worn.append((str(folder), coefficient))
+    return tuple(worn)
 
 
 def deltas(adapters: Sequence[tuple[Adapter, float]]) -> Iterator[tuple[str, FloatArray]]:

@@ -7,6 +7,8 @@ other moves away.
 
 from __future__ import annotations
 
+import os
+import shutil
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,10 +24,11 @@ from agents.runtime.adapter import Adapter
 from agents.runtime.spec import ModelSpec, resolve
 from consolidation import lease
 from consolidation.errors import NightError, RecipeStays
-from consolidation.recipe import Entry, Recipe, check_base, recipe_adapters, save
+from consolidation.recipe import Entry, Recipe, as_adapter, check_base, recipe_adapters, save
 from consolidation.recipe_history import History, Version
 from consolidation.runs import get_run, new_run_id, stage_records
 from consolidation.trainer.job import JobFolder
+from consolidation.vectors import MANIFEST, DenseVector, extract_adapter, load_vector
 from db import tables
 from db.engine import Database
 from memory import artifacts
@@ -148,31 +151,27 @@ def check_published(place: Place, version: Version | None) -> None:
 
 
 def take_in(place: Place, folder: Path, spec: ModelSpec, label: str, *, trust_base: bool = False) -> Entry:
-    """A vector of a PEFT folder as an entry at coefficient 1: copied into home/adapters and put on record.
+    """The vector of a folder, ours or PEFT's, as an entry at coefficient 1: copied into home/adapters and put on record.
 
     One that is on record keeps its night and its place. `trust_base`: a folder that does not say which base it is of is
-    of this one. Raises BrokenAdapter, BaseChanged, UnknownModule, RecipeStays where it does not fit, TaintedArtifact.
+    of this one. Raises BrokenAdapter, BadVector, BaseChanged, UnknownModule, RecipeStays where it does not fit,
+    TaintedArtifact.
     """
     found = resolve(spec)
-    adapter = Adapter.load(folder)
-    if not adapter.base_hash and trust_base:
-        adapter = Adapter(found.base_hash, adapter.rank, adapter.alpha, adapter.modules, adapter.meta)
-    if not adapter.base_hash:
-        raise RecipeStays(
-            f"{folder} does not say which base it was trained on; give --trust-base if it is the one that is set"
-        )
-    if adapter.base_hash != found.base_hash:
-        raise BaseChanged(adapter.base_hash, found.base_hash)
-    if adapter.sha256 in (tainted := tainted_vectors(place)):
-        raise TaintedArtifact(tainted[adapter.sha256])
-    _check_fit(adapter, found.path, folder)
+    vector = _read(folder, found.base_hash, trust_base=trust_base)
+    if vector.base_hash != found.base_hash:
+        raise BaseChanged(vector.base_hash, found.base_hash)
+    if vector.sha256 in (tainted := tainted_vectors(place)):
+        raise TaintedArtifact(tainted[vector.sha256])
+    _check_fit(as_adapter(vector), found.path, folder)
     rows = artifacts.list_artifacts(place.database, place.space_id, kind="adapter")
-    known = next((row for row in rows if row.sha256 == adapter.sha256), None)
-    path = known.path if known else f"adapters/{adapter.sha256[:12]}"
+    known = next((row for row in rows if row.sha256 == vector.sha256), None)
+    path = known.path if known else f"adapters/{vector.sha256[:12]}"
     if not (place.home / path).is_dir():
-        adapter.save(place.home / path)
+        _copy(vector, place.home / path)
     if known is None:
-        meta = {"base_hash": adapter.base_hash, "rank": adapter.rank, "label": label}
+        rank = vector.rank if isinstance(vector, Adapter) else None
+        meta = {"base_hash": vector.base_hash, "rank": rank, "label": label}
         with place.database.transaction() as session:
             artifacts.record_artifact(
                 session,
@@ -180,11 +179,34 @@ def take_in(place: Place, folder: Path, spec: ModelSpec, label: str, *, trust_ba
                 run_id=None,
                 kind="adapter",
                 path=path,
-                sha256=adapter.sha256,
+                sha256=vector.sha256,
                 meta=meta,
                 clock=place.clock,
             )
-    return Entry(adapter.sha256, path, 1.0, known.run_id if known else None, label)
+    return Entry(vector.sha256, path, 1.0, known.run_id if known else None, label)
+
+
+def _read(folder: Path, base_hash: str, *, trust_base: bool) -> Adapter | DenseVector:
+    """A vector of ours by its manifest, or a PEFT folder of others' making, which names no base."""
+    vector = load_vector(folder) if (folder / MANIFEST).is_file() else None
+    if vector is not None and vector.base_hash:
+        return vector
+    if not trust_base:
+        raise RecipeStays(
+            f"{folder} does not say which base it was trained on; give --trust-base if it is the one that is set"
+        )
+    return extract_adapter(folder, base_hash)
+
+
+def _copy(vector: Adapter | DenseVector, folder: Path) -> None:
+    """Whole or not at all."""
+    if isinstance(vector, Adapter):
+        vector.save(folder)
+        return
+    part = folder.with_name(f".{folder.name}.{os.getpid()}")
+    shutil.rmtree(part, ignore_errors=True)
+    shutil.copytree(vector.folder, part)
+    part.rename(folder)
 
 
 def _check_fit(adapter: Adapter, base: Path, folder: Path) -> None:

@@ -49,7 +49,7 @@ class Origin:
     run_id: str | None = None
 
     def as_meta(self, source: str) -> dict[str, Any]:
-        """`source`: adapter | checkpoint."""
+        """`source`: night | adapter | checkpoint."""
         return {"source": source, **asdict(self)}
 
 
@@ -263,12 +263,17 @@ def _hashed(
 # ---- from disk
 
 
+def is_dense(folder: Path) -> bool:
+    """Whether the folder holds full deltas and not factors."""
+    return (folder / _DELTA).is_file()
+
+
 def load_vector(folder: Path) -> Adapter | DenseVector:
     """The vector in a folder that `extract_checkpoint` or `Adapter.save` wrote. Its content is held against its hash.
 
     Raises BrokenAdapter when files are missing, damaged or changed.
     """
-    if not (folder / _DELTA).is_file():
+    if not is_dense(folder):
         return Adapter.load(folder)
     try:
         vector = _open(folder)

@@ -9,11 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
+from agents.runtime.adapter import Adapter
+from agents.runtime.spec import ModelFolder
 from consolidation import recipe as recipes
-from consolidation.recipe import Recipe
+from consolidation.recipe import Entry, Recipe
 from consolidation.recipe_weights import distance, norm, rebuilt, rebuilt_sha256, size
-from tests.made_recipes import make_vector
+from consolidation.vectors import extract_checkpoint
+from tests.made_recipes import SHAPES, make_vector
 
 BASE = "b" * 64
 ROOT = Path(__file__).parents[2]
@@ -107,3 +111,38 @@ def test_modules_of_one_side_alone_count_whole() -> None:
     ones = np.ones((2, 2), np.float32)
     assert distance(iter([("a", ones)]), iter([("b", ones), ("c", ones)])) == pytest.approx((12**0.5, 8**0.5))
     assert distance(iter(()), iter(())) == (0.0, 0.0)
+
+
+def test_a_dense_vector_is_put_on_bit_for_bit(tmp_path: Path) -> None:
+    """A vector of a whole checkpoint, beside one in factors, by the sum and by another rule."""
+    base, tuned = (write_matrices(tmp_path / name, seed) for seed, name in enumerate(("base", "tuned")))
+    dense = extract_checkpoint(ModelFolder(base, BASE), tuned, tmp_path / "adapters/dense")
+    vector = make_vector(BASE, 1)
+    vector.save(tmp_path / "adapters/1")
+    entries = (
+        Entry(dense.sha256, "adapters/dense", 0.5, None, "whole"),
+        Entry(vector.sha256, "adapters/1", 1.0, None, "factors"),
+    )
+    recipe = Recipe(BASE, entries)
+    for name, delta in rebuilt(tmp_path, recipe):
+        assert delta.tobytes() == (np.float32(0.5) * dense.delta(name) + vector.delta(name)).tobytes()
+    for made in (recipe, recipes.with_rule(recipe, "ties", 0.5)):
+        worn = recipes.worn_folders(tmp_path, made, tmp_path / made.rule)
+        loaded = [(Adapter.load(Path(folder)), coefficient) for folder, coefficient in worn]
+        assert dict(recipes.deltas(loaded)).keys() == {"one", "two"}
+        for (name, delta), (_, again) in zip(recipes.deltas(loaded), rebuilt(tmp_path, made), strict=True):
+            assert delta.tobytes() == again.tobytes(), name
+
+
+def write_matrices(folder: Path, seed: int) -> Path:
+    folder.mkdir()
+    dice = np.random.default_rng(seed)
+    tensors = {f"{name}.weight": dice.normal(size=shape).astype(np.float32) for name, shape in SHAPES.items()}
+    save_file(tensors, folder / "model.safetensors")
+    return folder
+
+
+def test_folders_of_a_plain_sum_are_the_vectors_own(tmp_path: Path, recipe: Recipe) -> None:
+    worn = recipes.worn_folders(tmp_path, recipe, tmp_path / "spare")
+    assert worn == tuple((str(tmp_path / entry.path), entry.coefficient) for entry in recipe.entries)
+    assert not (tmp_path / "spare").exists()
