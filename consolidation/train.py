@@ -11,6 +11,7 @@ import errno
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from sqlalchemy import select
 
 from agents.runtime.adapter import Adapter
 from consolidation.errors import NightStopped, StageFailed
-from consolidation.recipe import current_recipe
+from consolidation.recipe import current_recipe, worn_folders
 from consolidation.stage import NightContext, Progress, StageResult
 from consolidation.trainer.job import EXIT_FULL, JobFolder, Row, TrainJob, read_json
 from db.tables import Example
@@ -84,11 +85,10 @@ def training_rows(context: NightContext) -> list[Row]:
 def _write_job(context: NightContext, folder: JobFolder, rows: list[Row]) -> None:
     """Leave a job that is the same alone: its checkpoint goes on. Another one starts anew."""
     recipe = current_recipe(context.database, context.space_id, context.home)
-    entries = recipe.entries if recipe is not None else ()
     job = TrainJob(
         base_model=context.settings.base_model,
         cache_dir=str(context.home / "cache"),
-        adapters=tuple((str(context.home / entry.path), entry.coefficient) for entry in entries),
+        adapters=worn_folders(context.home, recipe, folder.so_far) if recipe is not None else (),
         settings=context.settings.train,
         seed=context.settings.seed,
         n_facts=len({row.fact_id for row in rows if row.kind not in ("negative", "replay") and row.fact_id}),
@@ -188,6 +188,7 @@ def _keep(context: NightContext, folder: JobFolder, result: dict[str, Any]) -> t
     path = f"adapters/{adapter.sha256[:12]}"
     if not (context.home / path / "adapter_model.safetensors").is_file():
         adapter.save(context.home / path)
+    shutil.rmtree(folder.so_far, ignore_errors=True)  # other nights' weights, which an erasure looks for elsewhere
     meta = {
         "base_hash": adapter.base_hash,
         "rank": adapter.rank,

@@ -56,6 +56,7 @@ class JobFolder:
         self.metrics = path / "metrics.jsonl"
         self.checkpoint = path / "checkpoint.safetensors"
         self.adapter = path / "adapter"
+        self.so_far = path / "so_far"  # what the recipe puts on, where that is not its vectors as they are
         self.result = path / "result.json"
         self.error = path / "error.json"
         self.lock = path / "lock"

@@ -46,7 +46,7 @@ def to_remove(
     home: Path, space_id: str, runs: Collection[str], paths: Iterable[str], kept: Collection[str]
 ) -> list[Path]:
     """Folders and files that go: the nights', the tainted artifacts', the space's index and the rows that wait for its
-    nights, all cached answers, and the copies that unfinished sweeps work on, where they exist.
+    nights, all cached answers, and the copies that unfinished sweeps and trainings work on, where they exist.
 
     `kept` are paths that an untainted artifact uses as well.
     """
@@ -57,6 +57,7 @@ def to_remove(
     wanted += sorted(_unrecorded(home / "adapters", runs, {home / path for path in kept}))
     wanted += [home / "index" / space_id, home / IMPORTED / f"{space_id}.jsonl", home / ANSWERS]
     wanted += sorted((home / SWEEPS).glob("*/*work*"))
+    wanted += sorted((home / "runs").glob("*/train/so_far"))  # copies of other nights' weights (consolidation.train)
     return [path for path in dict.fromkeys(wanted) if path.exists() and _is_inside(home, path)]
 
 
