@@ -188,7 +188,7 @@ def _keep(context: NightContext, folder: JobFolder, result: dict[str, Any]) -> t
     path = f"adapters/{adapter.sha256[:12]}"
     if not (context.home / path / "adapter_model.safetensors").is_file():
         adapter.save(context.home / path)
-    shutil.rmtree(folder.so_far, ignore_errors=True)  # other nights' weights, which an erasure looks for elsewhere
+    shutil.rmtree(folder.so_far, ignore_errors=True)  # it holds the weights of other nights
     meta = {
         "base_hash": adapter.base_hash,
         "rank": adapter.rank,

@@ -57,7 +57,7 @@ def to_remove(
     wanted += sorted(_unrecorded(home / "adapters", runs, {home / path for path in kept}))
     wanted += [home / "index" / space_id, home / IMPORTED / f"{space_id}.jsonl", home / ANSWERS]
     wanted += sorted((home / SWEEPS).glob("*/*work*"))
-    wanted += sorted((home / "runs").glob("*/train/so_far"))  # copies of other nights' weights (consolidation.train)
+    wanted += sorted((home / "runs").glob("*/train/so_far"))  # weights of other nights
     return [path for path in dict.fromkeys(wanted) if path.exists() and _is_inside(home, path)]
 
 

@@ -16,7 +16,9 @@ from agents.runtime.spec import ModelFolder
 from consolidation import recipe as recipes
 from consolidation.recipe import Entry, Recipe
 from consolidation.recipe_weights import distance, norm, rebuilt, rebuilt_sha256, size
+from consolidation.trainer.job import JobFolder
 from consolidation.vectors import extract_checkpoint
+from memory.erasure.files import to_remove
 from tests.made_recipes import SHAPES, make_vector
 
 BASE = "b" * 64
@@ -146,3 +148,12 @@ def test_folders_of_a_plain_sum_are_the_vectors_own(tmp_path: Path, recipe: Reci
     worn = recipes.worn_folders(tmp_path, recipe, tmp_path / "spare")
     assert worn == tuple((str(tmp_path / entry.path), entry.coefficient) for entry in recipe.entries)
     assert not (tmp_path / "spare").exists()
+
+
+def test_an_erasure_takes_what_was_written_for_a_training_on_top_of_a_merged_recipe(
+    tmp_path: Path, recipe: Recipe
+) -> None:
+    so_far = JobFolder(tmp_path / "runs" / "aaaa9" / "train").so_far
+    ((folder, _),) = recipes.worn_folders(tmp_path, recipes.with_rule(recipe, "ties", 0.3), so_far)
+    assert Path(folder).is_relative_to(so_far)
+    assert so_far in to_remove(tmp_path, "space", (), (), ())
