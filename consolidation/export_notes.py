@@ -17,6 +17,12 @@ delete it and export anew.
 
 """
 
+_PLAIN_TITLE = """# The plain base of a persona
+
+No task vector is in these weights: nothing that anybody said here was trained into them.
+
+"""
+
 _CHECKPOINT = """
 ## Loading
 
@@ -30,7 +36,8 @@ The folder is a model by itself.
 _PEFT = """
 ## Loading
 
-BASE is the model with the hash above; `slowwave recipe export base --format checkpoint --out BASE` writes it.
+Paths are those within this folder. BASE is the model with the hash above, which
+`slowwave recipe export base --format checkpoint --out BASE` writes.
 
     peft: PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained("BASE"), "{first}")
     vLLM: vllm serve BASE --enable-lora --max-lora-rank {vllm_rank} --chat-template chat_template.jinja \\
@@ -47,8 +54,7 @@ BASE.gguf is the model with the hash above, as llama.cpp reads it: the file itse
 """
 
 _EACH = """
-Each task vector is an adapter of its own, its coefficient included, in the order in which the recipe lists them.
-"""
+Each task vector is an adapter of its own, its coefficient included, in the order in which the recipe lists them. """
 
 
 def readme(export: Export) -> str:
@@ -67,7 +73,8 @@ def readme(export: Export) -> str:
     if export.rank is not None:
         rows += [("rank", str(export.rank)), ("share of the change cut off", _share(export))]
     table = "| | |\n|---|---|\n" + "".join(f"| {name} | {value} |\n" for name, value in rows)
-    return _TITLE + table + _how(export)
+    title = _TITLE if export.recipe.entries else _PLAIN_TITLE
+    return title + table + _how(export)
 
 
 def _share(export: Export) -> str:
@@ -81,12 +88,10 @@ def _how(export: Export) -> str:
     each = _EACH if export.adapters[0].entry is not None else ""
     if export.format == "gguf":
         several = (
-            " Their sum is the recipe; `--lora-scaled FILE:SCALE` turns one up or down.\n" if each else ""
+            "Their sum is the recipe; `--lora-scaled FILE:SCALE` turns one up or down.\n" if each else ""
         )
         return _GGUF.format(files=",".join(paths)) + each + several
-    several = (
-        " vLLM serves one of them at a time; their sum is the export without `--each`.\n" if each else ""
-    )
+    several = "vLLM serves one of them at a time; their sum is the export without `--each`.\n" if each else ""
     rank = vllm_rank(export.rank or 0)
     modules = " ".join(f"{'persona' if path == '.' else path}={path}" for path in paths)
     text = _PEFT.format(first=paths[0], modules=modules, vllm_rank=rank or VLLM_RANKS[-1])

@@ -67,6 +67,6 @@ def _print(found: dict[str, Any]) -> None:
     if found["residual"] > 1e-6:
         lost = "cut off" if found["rank"] else "lost to rounding"
         click.echo(f"  {found['residual']:.2g} of the change to the weights was {lost}")
-    click.echo(
-        "  it holds what people said; README.md tells how to load it, and an erasure does not reach it"
-    )
+    if found["vectors"]:
+        click.echo("  it holds what people said, and an erasure does not reach it; keep it to yourself")
+    click.echo("  README.md tells how to load it")

@@ -274,6 +274,7 @@ def test_the_plain_base_is_a_checkpoint_and_no_adapter(
 ) -> None:
     export = export_recipe(place, spec, tmp_path / "out", Wish("checkpoint"))
     assert export.recipe == Recipe(lm.base_hash)
+    assert "**Private.**" not in (tmp_path / "out/README.md").read_text()
     found, base = load_file(tmp_path / "out/model.safetensors"), load_file(tiny_folder / "model.safetensors")
     assert found.keys() == base.keys()
     assert all(np.array_equal(found[name], base[name]) for name in base)
