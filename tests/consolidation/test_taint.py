@@ -17,6 +17,7 @@ from consolidation import runs
 from consolidation.current import current_readout
 from consolidation.publish import roll_back
 from consolidation.recipe import Recipe, current_recipe
+from consolidation.recipe_serving import Place, erased_from, record, serve, tainted_vectors
 from consolidation.stage import StageResult
 from db.tables import ExamAnswer, Example, Pointer, SleepRun
 from memory import artifacts, erasure, ledger
@@ -295,6 +296,19 @@ def test_rolling_back_passes_over_tainted_nights(chat: Any, night: Nights, facts
     assert serving(chat).run_id == clean.run_id
     assert roll_back(chat.database, chat.space_id).run_id is None
     assert roll_back(chat.database, chat.space_id, clean.run_id).recipe_id == clean.recipe
+
+
+def test_what_an_erasure_left_of_the_weights_can_serve(chat: Any, night: Nights, facts: list[str]) -> None:
+    night([facts[0]])
+    second = night([facts[1]])
+    erase(chat, "fact", facts[0])
+    place = Place(chat.database, chat.space_id, chat.home)
+    assert current_recipe(chat.database, chat.space_id, chat.home) is None
+    left = recipes.without(erased_from(place), tainted_vectors(place))
+    assert [entry.run_id for entry in left.entries] == [second.run_id]
+    serve(place, record(place, left))
+    assert current_recipe(chat.database, chat.space_id, chat.home) == left
+    assert ledger.verify(chat.database, chat.space_id) == []
 
 
 def test_unfinished_nights_are_closed(chat: Any, facts: list[str]) -> None:

@@ -203,11 +203,8 @@ def test_bisect_says_where_nothing_is_broken_or_never_was_right(recipe: Any) -> 
     assert "no exam of this space has that question" in recipe("bisect", "none").refusal
 
 
-def test_a_change_that_breaks_the_gate_is_refused_or_held_back_to_what_keeps_it(recipe: Any) -> None:
+def test_a_coefficient_that_breaks_the_gate_is_held_back_to_the_largest_that_does_not(recipe: Any) -> None:
     assert recipe("apply", "aaaa2").code == 0
-    rows = recipe.program.rows()
-    assert "the gate refused: kl_to_base " in recipe("apply", "aaaa4", "--examine").refusal
-    assert recipe.program.rows() == rows
     done = recipe("scale", "aaaa1", "400", "--largest", "--json").json
     assert done["exam"]["passed"] is True
     assert 1 <= entries(recipe)[0][1] < 400
