@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from consolidation.recipe_gate import Judged, QuickExam
     from service.wiring import Services
 
-NEGATION = 0.2  # how far a vector is turned round unless told otherwise; more costs fluency soon
-
 
 @dataclass(frozen=True, slots=True)
 class How:
@@ -171,7 +169,7 @@ def scale(
 
 
 def negate(
-    services: Services, entry: str, how: How, *, by: float = NEGATION, progress: Progress = no_progress
+    services: Services, entry: str, how: How, *, by: float, progress: Progress = no_progress
 ) -> dict[str, Any]:
     """Turn a vector round: it stands against what it was for, `by` as strongly. Raises UnknownEntry, RecipeStays."""
     return _edit(services, _Edit(_scaled(entry), -abs(by)), how, progress)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _SHORT = 12  # digits of a hash that a table shows
+_NEGATION = 0.2  # how far a vector is turned round unless told otherwise; more costs fluency soon
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _weights = click.option(
     "--weights", "with_weights", is_flag=True, help="Make the weights and measure them as well."
@@ -302,7 +303,11 @@ def scale(state: State, entry: str, coefficient: float, largest: bool, **given: 
 @recipe.command()
 @click.argument("entry")
 @click.option(
-    "--by", type=click.FloatRange(0, min_open=True), default=0.2, show_default=True, help="How strongly."
+    "--by",
+    type=click.FloatRange(0, min_open=True),
+    default=_NEGATION,
+    show_default=True,
+    help="How strongly.",
 )
 @_largest
 @_how
