@@ -17,7 +17,7 @@ from consolidation import recipe_history, recipe_serving
 from consolidation import recipe_weights as weights
 from consolidation.errors import GateBroken, RecipeStays
 from consolidation.recipe import Entry, Recipe
-from consolidation.recipe_history import SERVING, History, Version, changes
+from consolidation.recipe_history import SERVING, Version, changes
 from consolidation.recipe_serving import Place
 from consolidation.stage import Progress, no_progress
 from service import recipe_json as shapes
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class How:
-    """How a change is made. `of`: the recipe that is changed. `largest`: where the wanted coefficient breaks the gate,
+    """How a change is made. `of`: the recipe that is changed. `takes_largest`: where the wanted coefficient breaks the gate,
     take the largest that does not; it examines as well."""
 
     of: str = SERVING
