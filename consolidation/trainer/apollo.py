@@ -32,6 +32,7 @@ from consolidation.trainer.lora import LoraFactors
 from consolidation.trainer.optimizer import BETAS, EPS
 
 Matrices = Mapping[str, torch.Tensor]
+_LEAST_SQUARE = 1e-30  # a smaller mean square is no gradient: its share in the second moment would vanish
 _STATE = ("first", "second", "norm")  # the tensors of a matrix
 
 
@@ -117,22 +118,22 @@ class Apollo:
         """Take a gradient into the moments and move no weight. Before the first update only.
 
         What was primed gets the size of the first gradient of `update`, matrix by matrix: a loss of another scale may prime. A
-        matrix without gradient (LoRA's A while B is zero) stays cold.
+        matrix without gradient (LoRA's A while B is zero) stays cold. Gradients that are not finite are passed over.
         """
         if self.step:
             raise ValueError("moments are primed before the first update")
+        if not math.isfinite(self._norm(gradients)):
+            return
         for name, moments in self.moments.items():
             low = self._project(name, _wide(gradients[name]).float())
-            if bool(low.any()):
+            if float(low.square().mean()) > _LEAST_SQUARE:
                 moments.advance(low)
                 moments.is_primed = True
 
     @torch.no_grad()
     def update(self, gradients: Matrices, lr: float) -> float:
         """One step in place; returns the norm of all gradients. Where that is not finite nothing changes."""
-        norm = float(
-            torch.stack([torch.linalg.vector_norm(gradients[name]) for name in self._weights]).norm()
-        )
+        norm = self._norm(gradients)
         if not math.isfinite(norm):
             return norm
         for name, weight in self._weights.items():
@@ -143,6 +144,10 @@ class Apollo:
             wide.add_(change, alpha=-lr * self.settings.alpha(wide.shape[0]))
         self.step += 1
         return norm
+
+    def _norm(self, gradients: Matrices) -> float:
+        norms = [torch.linalg.vector_norm(gradients[name].float()) for name in self._weights]
+        return float(torch.stack(norms).norm())
 
     def _scaled(self, name: str, gradient: torch.Tensor) -> torch.Tensor:
         """G diag(s), limited in its growth."""

@@ -274,6 +274,16 @@ def test_a_gradient_that_is_no_number_changes_nothing(bad: float) -> None:
     assert all(not moments.count for moments in apollo.moments.values())
 
 
+@pytest.mark.parametrize("size", [math.nan, 0.0, 1e-25])
+def test_what_is_no_gradient_primes_nothing(size: float) -> None:
+    ours, cold = weights(), weights()
+    one, other = Apollo(ours, FREE, 0), Apollo(cold, FREE, 0)
+    one.prime({name: size * g for name, g in next(gradients(1)).items()})
+    for apollo in (one, other):
+        apollo.update(next(gradients(1, seed=2)), 0.01)
+    assert all(torch.equal(ours[name], cold[name]) for name in SHAPES)
+
+
 def test_the_state_is_two_rows_per_rank_and_column() -> None:
     apollo = Apollo({"w": torch.zeros(64, 48)}, ApolloSettings(rank=5), 0)
     mini = Apollo({"w": torch.zeros(64, 48)}, MINI, 0)
