@@ -27,7 +27,9 @@ from consolidation.errors import NightStopped, StageFailed
 from consolidation.recipe import current_recipe, worn_folders
 from consolidation.stage import NightContext, Progress, StageResult
 from consolidation.trainer.job import EXIT_FULL, JobFolder, Row, TrainJob, read_json
+from consolidation.vectors import Origin, hash_rows
 from db.tables import Example
+from memory import vector_nodes
 from memory.artifacts import record_artifact
 
 _POLL_S = 0.25
@@ -93,7 +95,7 @@ def _write_job(context: NightContext, folder: JobFolder, rows: list[Row]) -> Non
         seed=context.settings.seed,
         n_facts=len({row.fact_id for row in rows if row.kind not in ("negative", "replay") and row.fact_id}),
         n_refusals=sum(row.kind == "negative" for row in rows),
-        meta={"run_id": context.run_id},
+        meta=Origin(hash_rows(rows), recipe.sha256 if recipe else None, context.run_id).as_meta("night"),
     )
     if folder.job_file.is_file():
         try:
@@ -196,6 +198,16 @@ def _keep(context: NightContext, folder: JobFolder, result: dict[str, Any]) -> t
         "settings": asdict(context.settings.train),
     }
     with context.database.transaction() as session:
+        people, patterns = vector_nodes.taught_by(session, context.run_id)
+        vector_nodes.connect(
+            session,
+            context.space_id,
+            adapter.sha256,
+            run_id=context.run_id,
+            people=people,
+            patterns=patterns,
+            clock=context.clock,
+        )
         artifact_id = record_artifact(
             session,
             context.space_id,

@@ -204,7 +204,7 @@ class Conversation(Base):
 
 
 class Node(Base):
-    """A thing in the graph. kind: person | place | organisation | thing | topic | pattern | digest."""
+    """A thing in the graph. kind: person | place | organisation | thing | topic | pattern | digest | vector | night."""
 
     __tablename__ = "node"
     __table_args__ = (UniqueConstraint("space_id", "kind", "name_key"),)

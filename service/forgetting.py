@@ -115,10 +115,10 @@ def _has_index(folder: Path) -> bool:
 
 def _hash_of_adapter(path: Path) -> str:
     from agents.errors import BrokenAdapter
-    from agents.runtime.adapter import Adapter
+    from consolidation.vectors import load_vector
 
     try:
-        return Adapter.load(path).sha256
+        return load_vector(path).sha256
     except BrokenAdapter as error:
         raise ValueError(str(error)) from error
 

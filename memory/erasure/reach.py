@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from db import tables
-from memory import families
+from memory import families, vector_nodes
 from memory.erasure.mentions import Forms, forms_of
 from memory.erasure.repeats import Place, repeated
 from memory.erasure.rewordings import Rewordings, rewordings
@@ -346,8 +346,15 @@ def _orphans(session: Session, space_id: str, reach: Reach) -> None:
     for column in (tables.Principle.person_id, tables.Consent.person_id, tables.Node.merged_into):
         kept |= _referring(session, column, column, touched, ())
     kept |= _looked_at(session, touched, reach.episodes)
+    of_weights = set(
+        session.scalars(
+            select(tables.Node.id).where(
+                tables.Node.space_id == space_id, tables.Node.kind.in_(vector_nodes.OF_WEIGHTS)
+            )
+        )
+    )
     for near, far in ((tables.Edge.src_id, tables.Edge.dst_id), (tables.Edge.dst_id, tables.Edge.src_id)):
-        kept |= _referring(session, near, far, touched, reach.nodes | touched)
+        kept |= _referring(session, near, far, touched, reach.nodes | touched | of_weights)
     reach.nodes |= touched - kept
 
 

@@ -1,7 +1,7 @@
 """What the nights made of the erased: which artifacts hold it, and what serves instead.
 
-An adapter is tainted when its night trained on an erased fact, on a text that quotes or names, or replayed one; a
-recipe when one of its vectors is; a readout when its weights are, or when an erased message was among its examples.
+An adapter is tainted when its night trained on an erased fact, on a text that quotes or names, or replayed one, or when
+the graph has it as trained from an erased person or pattern; a recipe when one of its vectors is; a readout when its weights are, or when an erased message was among its examples.
 Reports and curricula of such nights, and of those that decided about erased facts, are tainted as a whole.
 """
 
@@ -18,7 +18,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from db import tables
-from memory import artifacts
+from memory import artifacts, vector_nodes
 from memory.erasure.reach import Reach, chunked
 from memory.erasure.words import Scrub
 from memory.ports import Clock
@@ -101,8 +101,9 @@ def _look_at_artifacts(session: Session, space_id: str, home: Path, reach: Reach
     ).all()
     vectors: set[str] = set()
     recipes: set[str] = set()
+    about = vector_nodes.trained_on(session, space_id, reach.nodes)
     for row in rows:
-        if row.kind == "adapter" and row.run_id in tainted.trained:
+        if row.kind == "adapter" and (row.run_id in tainted.trained or row.sha256 in about):
             vectors.add(row.sha256)
             tainted.artifacts[row.id] = row.path
     for row in rows:

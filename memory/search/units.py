@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from db.tables import Conversation, Edge, Episode, Evidence, Fact, Node
 from memory.perspective import HEARD
+from memory.vector_nodes import OF_WEIGHTS
 from memory.wordings import Wordings, fill
 
 CHUNK = 500  # ids per query; SQLite bounds the number of parameters
@@ -138,7 +139,9 @@ _SAID = (
     .join(Node, Node.id == Episode.speaker_id)
     .where(Episode.id.in_(_IDS))
 )
-_NODE = select(Node.id, Node.name, Node.merged_into, Node.space_id).where(Node.id.in_(_IDS))
+_NODE = select(Node.id, Node.name, Node.merged_into, Node.space_id).where(
+    Node.id.in_(_IDS), Node.kind.not_in(OF_WEIGHTS)
+)
 _EDGE = select(Edge.src_id, Edge.dst_id, Edge.weight).where(Edge.src_id.in_(_IDS))
 _FACT = (
     select(
