@@ -80,7 +80,9 @@ class Life:
     taught: list[Lesson] = field(default_factory=list)
     reports: list[NightReport] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
-    withheld: list[float] = field(default_factory=list)  # share of the processors' time, by the machine's host
+    withheld: list[float] = field(
+        default_factory=list
+    )  # share of the processors' time, by the machine's host
 
     def __post_init__(self) -> None:
         self.home.mkdir(parents=True)

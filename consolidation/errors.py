@@ -157,7 +157,9 @@ class ExportExists(NightError):
 class UnknownRecipe(NightError, LookupError):
     def __init__(self, name: str, n_found: int) -> None:
         many = "no recipe goes" if not n_found else f"{n_found} recipes go"
-        super().__init__(f"{many} by {name}; `slowwave recipe log --all` lists them with their tags and nights")
+        super().__init__(
+            f"{many} by {name}; `slowwave recipe log --all` lists them with their tags and nights"
+        )
 
 
 class RecipeStays(NightError):
