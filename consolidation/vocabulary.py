@@ -11,7 +11,8 @@ from memory.wordings import Wordings, content_words
 
 _ANSWERS = ("statements", "first_person", "now", "still")
 _QUESTIONS = (*_ANSWERS, "taught", "you_questions", "reverse")
-_NEAREST = 0.6  # share of the best predicate's score from which on a text can be about another one
+_ONCE = 1.0  # times: a word of so many of a predicate's texts counts half
+_NEAREST = 0.5  # share of the best predicate's score from which on a text can be about another one
 
 
 class Vocabulary:
@@ -20,6 +21,7 @@ class Vocabulary:
     def __init__(self, wordings: Wordings, more: Collection[str]) -> None:
         every = sorted({*wordings.names(), *more})
         self._asking = {name: _words_of(wordings, name, _QUESTIONS) for name in every}
+        self._often = {name: _often(wordings, name) for name in every}
         self._answering = {name: _words_of(wordings, name, _ANSWERS) for name in every}
         n = len(self._asking)
         counts = Counter(word for words in self._asking.values() for word in words)
@@ -28,8 +30,11 @@ class Vocabulary:
     def nearest(self, words: Collection[str]) -> frozenset[str]:
         """The predicates that the words speak of best; none where they speak of nothing in particular."""
         scores = {
-            predicate: sum(self._weight[word] for word in own.intersection(words))
+            predicate: sum(
+                self._weight[word] * often[word] / (often[word] + _ONCE) for word in own.intersection(words)
+            )
             for predicate, own in self._asking.items()
+            for often in (self._often[predicate],)
         }
         best = max(scores.values(), default=0.0)
         least = max(_NEAREST * best, 1e-9)
@@ -46,6 +51,15 @@ class Vocabulary:
 def _words_of(wordings: Wordings, predicate: str, fields: tuple[str, ...]) -> frozenset[str]:
     texts = [text for field in fields for text in getattr(wordings, field)(predicate)]
     return content_words(" ".join([*texts, wordings.noun(predicate)])) | wordings.head(predicate)
+
+
+@lru_cache(maxsize=512)
+def _often(wordings: Wordings, name: str) -> Counter[str]:
+    """In how many of the predicate's texts each of its words stands."""
+    texts = [text for field in _QUESTIONS for text in getattr(wordings, field)(name)]
+    often = Counter(word for text in texts for word in content_words(text))
+    often.update(dict.fromkeys(wordings.head(name) | content_words(wordings.noun(name)), len(texts)))
+    return often
 
 
 @lru_cache(maxsize=512)
