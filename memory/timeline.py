@@ -100,9 +100,10 @@ class _Slot:
         if target.start is not None and (by.start is None or target.start < by.start):
             by.start = target.start  # the right value held from when the wrong one was thought to
         by.said, by.day = min(by.said, target.said), min(by.day, target.day)
-        by.was_over = by.was_over or target.was_over
         if by.is_open and by.start is not None and is_before(by.start, target.stated_end):
             by.stated_end = by.end = target.stated_end  # and until when
+        # a value that never held, begun and over on one day, leaves no end to the right one
+        by.was_over = by.was_over or (target.was_over and by.stated_end is not None)
         self._is_closed = False
         if not target.is_retracted:
             target.is_retracted, target.withdrawn_by = True, by.first

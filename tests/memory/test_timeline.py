@@ -75,6 +75,11 @@ def test_a_named_correction_withdraws_what_it_names() -> None:
     assert withdrawn == {"Porto"}
 
 
+def test_what_corrects_a_value_that_never_held_ends_the_one_before_it() -> None:
+    claims = [said("Lisbon", 0), said("Faro", 1, valid_to=day(1)), said("Braga", 2, change="correct")]
+    assert intervals(*claims) == {"Lisbon": (0, 1), "Braga": (1, None)}
+
+
 def test_an_unnamed_correction_withdraws_the_value_said_last_before_it() -> None:
     claims = [said("Porto", 1), said("Faro", 2), said("Braga", 8, change="correct")]
     assert [run.object for run in resolve(claims, REGISTRY) if run.is_retracted] == ["Faro"]
