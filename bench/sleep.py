@@ -62,7 +62,7 @@ from memory.types import FactCandidate
 from memory.wordings import Wordings
 
 CONTROLS = ("shuffled", "plain_trainer")
-EXAM_SHARE = 0.16  # of a night's minutes, left to everything but training
+EXAM_SHARE = 0.14  # of a night's minutes, left to everything but training
 _TELLER, _HEARER = "Quillan Ferrier", "Odalys Brandt"
 _BEGIN = datetime(2026, 1, 5, 18, tzinfo=UTC)
 _OURS = ("recall_paraphrase", "recall_earlier_nights")  # kinds of question that the lessons bring

@@ -1,7 +1,10 @@
-"""Drawings for the report as inline SVG: a line over steps, bars of shares. Colours come from the page's CSS."""
+"""Drawings as SVG for pages and for files of their own: lines over steps, bars of shares, heat maps of what stands between
+each two. In a page the colours come from its CSS, where they are variables with the names in `LIGHT`.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 
@@ -9,15 +12,43 @@ WIDTH, HEIGHT = 640, 220
 LEFT, RIGHT, TOP, BOTTOM = 48, 12, 12, 28
 MAX_POINTS = 400
 MAX_DOTS = 40
-
+LIGHT = {
+    "ink": "#1d2530",
+    "soft": "#5b6675",
+    "paper": "#fbfbf9",
+    "card": "#fff",
+    "rule": "#dfe2e6",
+    "blue": "#2f6db5",
+    "good": "#237a4b",
+    "bad": "#b3372f",
+}
+STYLE = """\
+svg text { fill: var(--soft); font: 11px system-ui, sans-serif; }
+svg .title { fill: var(--ink); font-size: 13px; }
+.line { fill: none; stroke: var(--blue); stroke-width: 1.8; }
+.line1 { stroke: var(--bad); stroke-dasharray: 5 3; } .line2 { stroke: var(--good); stroke-dasharray: 2 3; }
+.line3 { stroke: var(--soft); stroke-dasharray: 8 3 2 3; } .line4 { stroke: var(--ink); stroke-dasharray: 1 2; }
+.line5 { stroke: var(--blue); stroke-dasharray: 9 4; }
+.dot { fill: var(--card); } .paper { fill: var(--card); }
+.bar { fill: var(--blue); } .grid { stroke: var(--rule); } .mark { stroke: var(--bad); stroke-dasharray: 3 3; }
+.heat { fill: var(--blue); } .against { fill: var(--bad); } svg .cell { fill: var(--ink); }"""
+_VIEW = re.compile(r'viewBox="0 0 ([\d.]+) ([\d.]+)"')
+_CELL = (44, 24)  # width and height in a heat map
+_SHORT_HEAD = 4  # characters that stand over a column as they are
 
 Points = Sequence[tuple[float, float]]
 
 
 def line_chart(
-    series: Mapping[str, Points], label: str, *, unit: str = "step", top: float | None = None, least: int = 2
+    series: Mapping[str, Points],
+    label: str,
+    *,
+    unit: str = "step",
+    top: float | None = None,
+    bottom: float = 0.0,
+    least: int = 2,
 ) -> str:
-    """One line per name, y over x from zero up (to `top`); a series of fewer than `least` points is left out.
+    """One line per name, y over x from `bottom` up (to `top`); a series of fewer than `least` points is left out.
 
     Empty where there is nothing to draw. `label` names the y axis, `unit` what x counts.
     """
@@ -29,10 +60,13 @@ def line_chart(
     x_high = max(*(x for x, _ in everything), x_low + 1e-9)
     y_high = top or max(y for _, y in everything) or 1.0
     lines = "".join(
-        _line(points, (x_low, x_high, y_high), index, name)
+        _line(points, (x_low, x_high, bottom, y_high), index, name)
         for index, (name, points) in enumerate(drawn.items())
     )
-    ticks = "".join(_y_tick(y_high * share, y_high) for share in (0, 0.25, 0.5, 0.75, 1))
+    marked = [y_high * share for share in (0, 0.25, 0.5, 0.75, 1)]
+    if bottom < -y_high / 8:  # else it would be written over the zero
+        marked.append(bottom)
+    ticks = "".join(_y_tick(value, bottom, y_high) for value in marked)
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)} by {escape(unit)}">'
         f'{ticks}{lines}<text x="{LEFT}" y="{HEIGHT - 8}">{escape(unit)} {x_low:g}</text>'
@@ -41,11 +75,11 @@ def line_chart(
     )
 
 
-def _line(points: Points, scale: tuple[float, float, float], index: int, name: str) -> str:
+def _line(points: Points, scale: tuple[float, float, float, float], index: int, name: str) -> str:
     """The line, a dot on each point where there are few, and its name at the right with a sample of its dashes."""
-    x_low, x_high, y_high = scale
+    x_low, x_high, y_low, y_high = scale
     places = [
-        (_scale(x, x_low, x_high, LEFT, WIDTH - RIGHT), _scale(y, 0, y_high, HEIGHT - BOTTOM, TOP))
+        (_scale(x, x_low, x_high, LEFT, WIDTH - RIGHT), _scale(y, y_low, y_high, HEIGHT - BOTTOM, TOP))
         for x, y in points
     ]
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
@@ -103,16 +137,74 @@ def time_chart(seconds: Mapping[str, float]) -> str:
     )
 
 
-def heat_table(names: Sequence[str], matrix: Sequence[Sequence[float]]) -> str:
-    """A square matrix of cosines as a table; the stronger, the more colour. Sign is told by the number."""
-    head = "".join(f'<th class="tilt">{escape(name)}</th>' for name in names)
-    body = "".join(
-        f"<tr><th>{escape(name)}</th>"
-        + "".join(f'<td class="heat" style="--v:{abs(value):.2f}">{value:.2f}</td>' for value in row)
-        + "</tr>"
-        for name, row in zip(names, matrix, strict=True)
+def heat_map(
+    names: Sequence[str],
+    matrix: Sequence[Sequence[float | None]],
+    *,
+    heads: Sequence[str] | None = None,
+    middle: float = 0.0,
+    reach: float = 1.0,
+) -> str:
+    """A square matrix, each number in its field: blue above `middle`, red below, in full colour `reach` away from it.
+
+    A negative `reach` turns the colours round; None leaves a field empty. `heads` name the columns more shortly.
+    """
+    heads = names if heads is None else heads
+    width, height = _CELL
+    left = min(360, 16 + 6 * max(map(len, names), default=0))
+    longest = max(map(len, heads), default=0)
+    is_upright = longest <= _SHORT_HEAD
+    top = 20 if is_upright else min(150, 12 + 6 * longest)
+    parts = [_head(left + place * width, top - 6, head, is_upright) for place, head in enumerate(heads)]
+    for row, (name, values) in enumerate(zip(names, matrix, strict=True)):
+        y = top + row * height
+        parts.append(f'<text x="{left - 8}" y="{y + 16}" text-anchor="end">{escape(name)}</text>')
+        parts += [
+            _field(left + column * width, y, value, (value - middle) / reach)
+            for column, value in enumerate(values)
+            if value is not None
+        ]
+    size = (left + len(heads) * width + RIGHT, top + len(names) * height + 8)
+    return (
+        f'<svg viewBox="0 0 {size[0]} {size[1]}" role="img" style="width:{size[0]}px;max-width:none">'
+        f"{''.join(parts)}</svg>"
     )
-    return f'<div class="wide"><table><tr><th></th>{head}</tr>{body}</table></div>'
+
+
+def _head(x: float, y: float, text: str, is_upright: bool) -> str:
+    """The name of the column that begins at x, at the right of it or upwards from y."""
+    if is_upright:
+        return f'<text x="{x + _CELL[0] - 6:g}" y="{y:g}" text-anchor="end">{escape(text)}</text>'
+    turned = f"translate({x + _CELL[0] / 2 + 4:g} {y:g}) rotate(-90)"
+    return f'<text transform="{turned}">{escape(text)}</text>'
+
+
+def _field(x: float, y: float, value: float, strength: float) -> str:
+    width, height = _CELL
+    colour = "heat" if strength >= 0 else "against"
+    return (
+        f'<rect class="{colour}" x="{x:g}" y="{y:g}" width="{width - 2}" height="{height - 2}" '
+        f'fill-opacity="{0.6 * min(1.0, abs(strength)):.2f}"/>'
+        f'<text class="cell" x="{x + width - 6:g}" y="{y + 15:g}" text-anchor="end">{round(value, 2) + 0.0:.2f}</text>'
+    )
+
+
+def svg_file(drawings: Sequence[tuple[str, str]]) -> str:
+    """Drawings below each other, each under its title, as an SVG that needs nothing beside it."""
+    parts, y, widest = [], 8.0, float(WIDTH)
+    for title, drawing in drawings:
+        matched = _VIEW.search(drawing)
+        if matched is None:
+            raise ValueError(f"{title} is no drawing of this module")
+        width, height = float(matched[1]), float(matched[2])
+        parts.append(f'<text class="title" x="12" y="{y + 16:g}">{escape(title)}</text>')
+        parts.append(f'<svg x="0" y="{y + 24:g}" width="{width:g}" height="{height:g}">{drawing}</svg>')
+        y, widest = y + 24 + height + 16, max(widest, width)
+    style = re.sub(r"var\(--(\w+)\)", lambda found: LIGHT[found[1]], STYLE)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {widest:g} {y:g}" width="{widest:g}" height="{y:g}">'
+        f'<style>{style}</style><rect class="paper" width="{widest:g}" height="{y:g}"/>{"".join(parts)}</svg>\n'
+    )
 
 
 def _scale(value: float, low: float, high: float, to_low: float, to_high: float) -> float:
@@ -124,8 +216,8 @@ def _thin(points: Points) -> Points:
     return [*points[:-1:step], points[-1]]
 
 
-def _y_tick(value: float, y_high: float) -> str:
-    y = _scale(value, 0, y_high, HEIGHT - BOTTOM, TOP)
+def _y_tick(value: float, y_low: float, y_high: float) -> str:
+    y = _scale(value, y_low, y_high, HEIGHT - BOTTOM, TOP)
     return (
         f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
         f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:.2g}</text>'

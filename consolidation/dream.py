@@ -159,13 +159,13 @@ def _trained_facts(context: NightContext, runs: Sequence[str]) -> set[str]:
         return {fact_id for meta in session.scalars(query) for fact_id in meta.get("facts", ())}
 
 
-def dream(graph: Graph) -> tuple[list[Row], int]:
+def dream(graph: Graph, max_refusals: int = MAX_NEGATIVES) -> tuple[list[Row], int]:
     """Sound texts about tonight's slots, each question once, and how many were dropped by the check."""
     course, tonight = graph.course, graph.tonight
     if not tonight:
         return [], 0
     everything = graph.everything
-    n_negatives = min(MAX_NEGATIVES, NEGATIVES_PER_SLOT * len(tonight) + len(graph.earlier))
+    n_negatives = min(max_refusals, NEGATIVES_PER_SLOT * len(tonight) + len(graph.earlier))
     refusals = negative_rows(course, tonight, everything, graph.told, n_negatives)
     made = [
         *(row for slot in tonight for row in slot_rows(course, slot)),

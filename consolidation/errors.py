@@ -13,6 +13,8 @@ NightError
 ├── BrokenRecipe      a recipe's file is missing, damaged, or names vectors that were changed
 ├── MissingVector     the files of a task vector are not there
 ├── BadVector         a task vector that cannot be merged or made; carries which and why
+├── BadBehaviour      a behaviour that cannot be trained or measured as it is given; carries which and why
+├── UnknownBehaviour  no behaviour of that name is shipped or was trained (also a LookupError)
 ├── BadRule           no such rule of merging, or a density it cannot have (also a ValueError)
 ├── BrokenTensors     a file of tensors is damaged or of a type that cannot be read
 ├── UnknownRecipe     no recipe of the space, or more than one, goes by that name (also a LookupError)
@@ -29,6 +31,7 @@ NightError
 ├── UnknownEntry      no entry of the recipe, or more than one, goes by that name (also a LookupError)
 └── TrainingError     the training child could not do its job
     ├── TrainingStopped   it was asked to stop; its checkpoint is written
+    ├── TrainingFailed    the child ended without a result; carries why
     ├── TrainingDiverged  a loss or gradient is not a number; the last checkpoint is kept
     ├── NothingToTrain    the job has no rows
     ├── StateUnfit        an optimiser's saved state is damaged or of another training
@@ -132,6 +135,22 @@ class BadVector(NightError):
         self.name = name
 
 
+class BadBehaviour(NightError):
+    """`name` is the behaviour's."""
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(f"the behaviour {name} cannot be used: {why}")
+        self.name = name
+
+
+class UnknownBehaviour(NightError, LookupError):
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"no behaviour is called {name}; `slowwave behaviour list` names them, and "
+            f"`slowwave behaviour train {name} --examples FILE` makes one"
+        )
+
+
 class BadRule(NightError, ValueError):
     def __init__(self, why: str) -> None:
         super().__init__(why)
@@ -226,6 +245,10 @@ class TrainingStopped(TrainingError):
     def __init__(self, step: int) -> None:
         super().__init__(f"training was stopped after step {step}; the next start goes on from there")
         self.step = step
+
+
+class TrainingFailed(TrainingError):
+    """The message is what the child said, or what is known of its end."""
 
 
 class TrainingDiverged(TrainingError):

@@ -19,9 +19,10 @@ from sqlalchemy import delete, select
 from agents.runtime.adapter import Adapter
 from agents.runtime.spec import ModelSpec
 from consolidation.mastery import Examined, mastered_with
+from consolidation.primer import recipe_to_extend
 from consolidation.prompts import Economy, Graph, facts_for, n_tokens, prompts_of
 from consolidation.questions import KINDS, is_right
-from consolidation.recipe import Recipe, add, current_recipe, recipe_adapters
+from consolidation.recipe import Recipe, add, recipe_adapters
 from consolidation.stage import NightContext, Progress, StageResult
 from db.engine import Database
 from db.tables import ExamAnswer, Example
@@ -155,33 +156,39 @@ def questions_of(database: Database, run_id: str) -> list[Asked]:
     """A night's questions in their order; those that an erasure took are not among them."""
     query = select(Example).where(Example.run_id == run_id, Example.split == "exam").order_by(Example.id)
     with database.reading() as session:
-        return [
-            Asked(
-                id=row.id,
-                kind=row.kind,
-                text=str(row.messages[0]["content"]),
-                is_long=len(str(row.messages[-1]["content"]).split()) >= _LONG_EXPECTED,
-                accepted=tuple(row.accepted),
-                forbidden=tuple(row.meta.get("forbidden", ())),
-                fact_ids=tuple(row.meta.get("facts", ())),
-            )
-            for row in session.scalars(query)
-        ]
+        return [asked_from(row) for row in session.scalars(query)]
+
+
+def asked_from(row: Example) -> Asked:
+    """The question that an example of the exam holds."""
+    return Asked(
+        id=row.id,
+        kind=row.kind,
+        text=str(row.messages[0]["content"]),
+        is_long=len(str(row.messages[-1]["content"]).split()) >= _LONG_EXPECTED,
+        accepted=tuple(row.accepted),
+        forbidden=tuple(row.meta.get("forbidden", ())),
+        fact_ids=tuple(row.meta.get("facts", ())),
+    )
+
+
+def spread(questions: Sequence[Asked], n: int) -> list[Asked]:
+    """At most `n` of them in their order, spread evenly."""
+    n = min(n, len(questions))
+    return [questions[i * len(questions) // n] for i in range(n)]
 
 
 def asked_of(condition: str, questions: Sequence[Asked]) -> list[Asked]:
     """The questions that the condition is asked, spread evenly over those of their kind."""
     chosen: list[Asked] = []
     for kind, limit in ASKED[condition].items():
-        of_kind = [question for question in questions if question.kind == kind]
-        n = min(limit, len(of_kind))
-        chosen += [of_kind[i * len(of_kind) // n] for i in range(n)]
+        chosen += spread([question for question in questions if question.kind == kind], limit)
     return chosen
 
 
 def vectors_of(context: NightContext) -> list[tuple[Adapter, float]]:
-    """What the new recipe would put on: the serving recipe's vectors and tonight's, merged as it says."""
-    recipe = current_recipe(context.database, context.space_id, context.home)
+    """What the new recipe would put on: the vectors that tonight's was trained on and tonight's, merged as it says."""
+    recipe = recipe_to_extend(context)
     trained = context.output("train").get("adapter")
     if trained:
         adapter = Adapter.load(context.home / trained)

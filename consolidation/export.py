@@ -22,9 +22,8 @@ from consolidation.factors import FloatArray, cut, side_by_side
 from consolidation.merging import check as check_vectors
 from consolidation.recipe import Entry, Recipe, deltas
 from consolidation.recipe_history import SERVING, Version
-from consolidation.recipe_serving import Place, check
+from consolidation.recipe_serving import Place, check, refuse_tainted
 from consolidation.stage import Progress, no_progress
-from memory.artifacts import servable
 
 FORMATS = ("peft", "checkpoint", "gguf")
 
@@ -92,20 +91,15 @@ def export_recipe(
     BrokenRecipe, BadVector, UnfitForGguf; then nothing is left of the folder.
     """
     version = place.history().find(name)
-    _refuse_tainted(place, version)
+    refuse_tainted(place, version)
     source = _source(place, spec, version)
     if wish.format != "checkpoint":
         _check_wish(source, wish)
     with whole_folder(folder) as part:
         export = _write(source, folder, part, wish, progress)
         (part / "README.md").write_text(readme(export), encoding="utf-8")
-        _refuse_tainted(place, version)  # an erasure may have come meanwhile
+        refuse_tainted(place, version)  # an erasure may have come meanwhile
     return export
-
-
-def _refuse_tainted(place: Place, version: Version | None) -> None:
-    if version is not None:
-        servable(place.database, version.artifact_id)
 
 
 def _source(place: Place, spec: ModelSpec, version: Version | None) -> _Source:
@@ -188,9 +182,8 @@ def _write_adapters(
         if wish.max_rank is not None:
             adapter, gone, total = cut(adapter, wish.max_rank)
             lost, whole = lost + gone, whole + total
-        name = (
-            f"{i + 1:03d}-{entry.adapter_sha256[:12]}" if entry else ""
-        )  # not its label: that can hold a name
+        # not its label: that can hold a name
+        name = f"{i + 1:03d}-{entry.adapter_sha256[:12]}" if entry else ""
         write = _write_gguf if wish.format == "gguf" else _write_peft
         written.append(Written(write(part, name, adapter, source.base), adapter.rank, entry))
     progress(len(entries), len(entries))

@@ -26,18 +26,21 @@ def side_by_side(adapters: Sequence[tuple[Adapter, float]], meta: Mapping[str, A
     if not adapters:
         raise ValueError("nothing to lay side by side")
     names = sorted({name for adapter, _ in adapters for name in adapter.modules})
-    joined = {name: _joined([part for part in adapters if name in part[0].modules], name) for name in names}
+    joined = {name: joined_factors(adapters, name) for name in names}
     rank = max(a.shape[0] for a, _ in joined.values())
-    modules = {name: (_filled(a, rank, 0), _filled(b, rank, 1)) for name, (a, b) in joined.items()}
+    modules = {name: (filled(a, rank, 0), filled(b, rank, 1)) for name, (a, b) in joined.items()}
     return Adapter(adapters[0][0].base_hash, rank, float(rank), modules, meta)
 
 
-def _joined(parts: Sequence[tuple[Adapter, float]], name: str) -> tuple[FloatArray, FloatArray]:
+def joined_factors(adapters: Sequence[tuple[Adapter, float]], name: str) -> tuple[FloatArray, FloatArray]:
+    """A and B of one module, of all adapters that have it; coefficients and scales are in A."""
+    parts = [(adapter, c) for adapter, c in adapters if name in adapter.modules]
     scaled = [np.float32(c * adapter.alpha / adapter.rank) * adapter.modules[name][0] for adapter, c in parts]
     return np.concatenate(scaled), np.concatenate([adapter.modules[name][1] for adapter, _ in parts], axis=1)
 
 
-def _filled(factor: FloatArray, rank: int, axis: int) -> FloatArray:
+def filled(factor: FloatArray, rank: int, axis: int) -> FloatArray:
+    """The factor with zeros behind it up to that rank along `axis`."""
     missing = [(0, 0), (0, 0)]
     missing[axis] = (0, rank - factor.shape[axis])
     return np.pad(factor, missing)
@@ -51,7 +54,7 @@ def cut(adapter: Adapter, rank: int) -> tuple[Adapter, float, float]:
         return (
             adapter,
             0.0,
-            sum(_square_norm(*factors, adapter.alpha / adapter.rank) for factors in adapter.modules.values()),
+            sum(square_norm(*factors, adapter.alpha / adapter.rank) for factors in adapter.modules.values()),
         )
     modules, gone, whole = {}, 0.0, 0.0
     for name, (a, b) in adapter.modules.items():
@@ -59,15 +62,15 @@ def cut(adapter: Adapter, rank: int) -> tuple[Adapter, float, float]:
         root = np.sqrt(values[:rank])
         cut_a, cut_b = root[:, None] * right[:rank], left[:, :rank] * root
         modules[name] = (
-            _filled(cut_a.astype(np.float32), rank, 0),
-            _filled(cut_b.astype(np.float32), rank, 1),
+            filled(cut_a.astype(np.float32), rank, 0),
+            filled(cut_b.astype(np.float32), rank, 1),
         )
         gone += float(np.square(values[rank:]).sum())
         whole += float(np.square(values).sum())
     return Adapter(adapter.base_hash, rank, float(rank), modules, adapter.meta), gone, whole
 
 
-def _square_norm(a: FloatArray, b: FloatArray, scale: float) -> float:
+def square_norm(a: FloatArray, b: FloatArray, scale: float) -> float:
     """Squared Frobenius norm of scale * B A, from the factors' own products."""
     a, b = a.astype(np.float64), b.astype(np.float64)
     return float(scale**2 * ((b.T @ b) * (a @ a.T)).sum())

@@ -29,7 +29,7 @@ DREAMT = (
     "min_salience",
     "exam_wordings",
 )  # cells that differ in these dream apart
-_SWEPT = frozenset((*DREAMT, "seed"))
+_SWEPT = frozenset((*DREAMT, "seed", "primer"))
 _SWEPT_TABLES = ("train.", "gate.")
 _CHOICES = {
     "train.backend": ("auto", "peft", "unsloth"),

@@ -1,4 +1,4 @@
-"""Stage `merge`: add tonight's task vector to a copy of the serving recipe, and write the new recipe.
+"""Stage `merge`: add tonight's task vector to a copy of the recipe that it was trained on, and write the new recipe.
 
 Nothing serves yet: `publish` moves the pointer. Runs again to the same file and the same artifact.
 """
@@ -9,6 +9,7 @@ from agents.runtime.adapter import Adapter
 from agents.runtime.spec import ModelSpec, resolve
 from consolidation import recipe as recipes
 from consolidation.errors import StageFailed
+from consolidation.primer import recipe_to_extend
 from consolidation.recipe import Recipe
 from consolidation.stage import NightContext, Progress, StageResult
 from memory.artifacts import get_artifact, record_artifact
@@ -19,8 +20,7 @@ MAX_RESIDUAL = 1e-5  # float32 rounding leaves about 1e-7
 def run(context: NightContext, progress: Progress) -> StageResult:
     """Output: recipe (path), recipe_id (artifact, None when nothing was trained), recipe_sha256, residual."""
     trained = context.output("train")
-    so_far = recipes.current_recipe(context.database, context.space_id, context.home)
-    so_far = so_far or Recipe(_base_hash(context))
+    so_far = recipe_to_extend(context) or Recipe(_base_hash(context))
     progress(0, 2)
     if not trained.get("adapter"):
         recipes.save(context.home, so_far)

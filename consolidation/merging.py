@@ -82,7 +82,7 @@ def combine(vectors: Sequence[tuple[Vector, float]], rule: Rule) -> Iterator[tup
     check(vectors)
     weighed = [(vector, coefficient) for vector, coefficient in vectors if coefficient]
     controller = ThreadpoolController()
-    with ThreadPoolExecutor(_n_workers()) as pool:
+    with ThreadPoolExecutor(n_workers()) as pool:
         for name in sorted({name for vector, _ in weighed for name in vector.modules}):
             with controller.limit(limits=1, user_api="blas"):
                 merged = _merged(name, weighed, rule, pool)
@@ -106,15 +106,16 @@ def check(vectors: Sequence[tuple[Vector, float]]) -> None:
                 raise BadVector(vector.sha256, f"{name} is {b.shape} by {a.shape}, where {shape} is expected")
 
 
-def _n_workers() -> int:
+def n_workers() -> int:
+    """How many stretches are worked on at once."""
     n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(MOST_WORKERS, n_cores)
 
 
 def _merged(name: str, vectors: Sequence[tuple[Vector, float]], rule: Rule, pool: Executor) -> FloatArray:
-    chosen = [(vector, _weighed(vector, name, c)) for vector, c in vectors if name in vector.modules]
+    chosen = [(vector, weighed_part(vector, name, c)) for vector, c in vectors if name in vector.modules]
     parts = [part for _, part in chosen]
-    _check_sizes(name, chosen, rule)
+    check_parts(name, chosen, rule)
     merged = np.empty(parts[0].shape, dtype=np.float32)
     if rule.name == "ties":
         limits = list(pool.map(lambda part: limit_of(part, rule.density), parts))
@@ -126,7 +127,8 @@ def _merged(name: str, vectors: Sequence[tuple[Vector, float]], rule: Rule, pool
     return merged
 
 
-def _check_sizes(name: str, chosen: Sequence[tuple[Vector, Weighed]], rule: Rule) -> None:
+def check_parts(name: str, chosen: Sequence[tuple[Vector, Weighed]], rule: Rule) -> None:
+    """Raises BadVector for parts of one module whose shapes differ, or numbers that are or would become too large."""
     room = _LARGEST * (rule.density if rule.name == "dare" else 1.0)
     for vector, part in chosen:
         if part.shape != chosen[0][1].shape:
@@ -138,7 +140,8 @@ def _check_sizes(name: str, chosen: Sequence[tuple[Vector, Weighed]], rule: Rule
             raise BadVector(vector.sha256, f"{name} grows beyond what float32 holds; lower its coefficient")
 
 
-def _weighed(vector: Vector, name: str, coefficient: float) -> Weighed:
+def weighed_part(vector: Vector, name: str, coefficient: float) -> Weighed:
+    """One module of the vector, times the coefficient; a dense one is read into memory."""
     if isinstance(vector, Adapter):
         a, b = vector.modules[name]
         return WeighedFactors(a, b, vector.alpha / vector.rank, coefficient)

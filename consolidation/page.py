@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
-from pathlib import Path
-from string import Template
 from typing import Any
 
-from consolidation.charts import Points, bar_chart, heat_table, line_chart, time_chart
+from consolidation.charts import Points, bar_chart, heat_map, line_chart, time_chart
+from consolidation.html_page import html_page, html_table
 from consolidation.stage import EXAM_NUMBERS
+from consolidation.vectors_picture import Seen, section
 from memory.types import Principle
 
-TEMPLATE = Path(__file__).with_name("report_template.html")
 CONDITIONS = ("base", "retrieval", "weights", "both")
 MAX_DECISIONS = 400
 MAX_EXAMPLES = 8
@@ -61,6 +60,7 @@ class NightPage:
     nights: Mapping[str, Points] = field(
         default_factory=dict
     )  # number of the exam -> share by published night
+    vectors: Seen | None = None  # of the night's recipe, the newest compared with each other
     readout: dict[str, Any] = field(default_factory=dict)  # concepts, auroc, cross_talk, layers, left_out
     constitutions: Sequence[tuple[str, Sequence[Principle]]] = ()
 
@@ -75,14 +75,14 @@ def render(page: NightPage) -> str:
         _nights,
         _questions,
         _training,
+        _vectors,
         _decisions,
         _readout,
         _constitutions,
         _stages,
     )
     body = "\n".join(part(page) for part in parts)
-    template = Template(TEMPLATE.read_text(encoding="utf-8"))
-    return template.substitute(title=escape(f"Night {page.run_id}"), body=body)
+    return html_page(f"Night {page.run_id}", body)
 
 
 def _head(page: NightPage) -> str:
@@ -202,6 +202,10 @@ def _training(page: NightPage) -> str:
     return f"<h2>Training</h2>{shown}" if shown else ""
 
 
+def _vectors(page: NightPage) -> str:
+    return section(page.vectors) if page.vectors else ""
+
+
 def _decisions(page: NightPage) -> str:
     if not page.decisions:
         return "<h2>Decisions</h2><p class='soft'>Nothing new to decide.</p>"
@@ -233,7 +237,7 @@ def _readout(page: NightPage) -> str:
         f"<h2>Readouts</h2><p class='soft'>Held-out AUROC per emotion, mean over layers {layers}; "
         f"the dashed line is chance.</p>{bar_chart(readout['auroc'], mark=0.5)}{note}"
         f"<details><summary>Cross-talk (cosines of the directions)</summary>"
-        f"{heat_table(list(readout['auroc']), readout['cross_talk'])}</details>"
+        f"<div class='wide'>{heat_map(list(readout['auroc']), readout['cross_talk'])}</div></details>"
     )
 
 
@@ -262,27 +266,6 @@ def _stages(page: NightPage) -> str:
         + html_table(("stage", "seconds", "counts"), rows, numeric=(1,))
         + f"<details><summary>Settings</summary><pre>{settings}</pre></details>"
     )
-
-
-def html_table(
-    head: Sequence[str],
-    rows: Iterable[Sequence[str]],
-    *,
-    numeric: Iterable[int] = (),
-    words: Iterable[int] = (),
-) -> str:
-    """Cells are HTML already; columns in `numeric` stand to the right, those in `words` keep their line breaks."""
-    kinds = dict.fromkeys(numeric, "n") | dict.fromkeys(words, "words")
-    top = "".join(f"<th{_class(kinds, i)}>{escape(text)}</th>" for i, text in enumerate(head))
-    body = "".join(
-        "<tr>" + "".join(f"<td{_class(kinds, i)}>{cell}</td>" for i, cell in enumerate(row)) + "</tr>"
-        for row in rows
-    )
-    return f'<div class="wide"><table><tr>{top}</tr>{body}</table></div>'
-
-
-def _class(kinds: dict[int, str], index: int) -> str:
-    return f' class="{kinds[index]}"' if index in kinds else ""
 
 
 def _number(value: float | None) -> str:

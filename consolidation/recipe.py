@@ -23,13 +23,14 @@ from agents.errors import BaseChanged
 from agents.runtime.adapter import Adapter
 from agents.runtime.spec import ModelSpec, resolve
 from consolidation.errors import BrokenRecipe, MissingVector, RecipeStays, UnknownEntry
+from consolidation.factors import joined_factors
+from consolidation.merging import RULES, Rule, combine
 from consolidation.vectors import DenseVector, is_dense, load_vector
 from db.engine import Database
 from memory.artifacts import pointer, servable
 
 FORMAT = "slowwave-recipe-2"
 FIRST_FORMAT = "slowwave-recipe-1"  # read and kept as it is: always the sum, and without a parent
-RULES = ("sum", "ties", "dare")  # of consolidation.merging
 FOLDER = "recipes"
 MIN_NAME = 4  # characters of a hash or an id that may stand for the whole
 
@@ -140,8 +141,6 @@ def without(recipe: Recipe, vectors: Collection[str]) -> Recipe:
 
 def with_rule(recipe: Recipe, rule: str, density: float | None = None, seed: int | None = None) -> Recipe:
     """The recipe with its vectors merged otherwise; the sum has neither density nor seed. Raises BadRule."""
-    from consolidation.merging import Rule
-
     Rule(rule, 1.0 if density is None else density, seed or 0)
     if rule == "sum":
         density = seed = None
@@ -223,7 +222,7 @@ def vectors_of(home: Path, recipe: Recipe) -> list[tuple[Adapter, float]]:
 
     Raises MissingVector, BrokenAdapter, BrokenRecipe or BaseChanged, and then none is used.
     """
-    return [(_adapter(home, recipe, entry), entry.coefficient) for entry in recipe.entries]
+    return [(as_adapter(vector_of(home, recipe, entry)), entry.coefficient) for entry in recipe.entries]
 
 
 def recipe_adapters(home: Path, recipe: Recipe) -> list[tuple[Adapter, float]]:
@@ -247,14 +246,15 @@ def _in_full(delta: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 def by_rule(recipe: Recipe, vectors: Sequence[tuple[Adapter, float]]) -> Iterator[tuple[str, FloatArray]]:
     """The vectors merged by a rule other than the sum, module by module. Raises BadVector, BadRule."""
-    from consolidation.merging import Rule, combine
-
     density = 1.0 if recipe.density is None else recipe.density
     return combine(vectors, Rule(recipe.rule, density, recipe.seed or 0))
 
 
-def _adapter(home: Path, recipe: Recipe, entry: Entry) -> Adapter:
-    """Raises MissingVector, BrokenAdapter, BaseChanged, BrokenRecipe."""
+def vector_of(home: Path, recipe: Recipe, entry: Entry) -> Adapter | DenseVector:
+    """The entry's vector as it is kept, checked against its recorded hash and base.
+
+    Raises MissingVector, BrokenAdapter, BaseChanged, BrokenRecipe.
+    """
     folder = home / entry.path
     if not folder.is_dir():
         raise MissingVector(entry.path, entry.run_id)
@@ -263,7 +263,7 @@ def _adapter(home: Path, recipe: Recipe, entry: Entry) -> Adapter:
         raise BaseChanged(vector.base_hash, recipe.base_hash)
     if vector.sha256 != entry.adapter_sha256:
         raise BrokenRecipe(recipe.sha256[:12], f"the vector in {entry.path} is not the one it names")
-    return as_adapter(vector)
+    return vector
 
 
 def as_adapter(vector: Adapter | DenseVector) -> Adapter:
@@ -308,15 +308,11 @@ def deltas(adapters: Sequence[tuple[Adapter, float]]) -> Iterator[tuple[str, Flo
 def residual(adapters: Sequence[tuple[Adapter, float]]) -> float:
     """How far the factored sum is from the dense one: the Frobenius norm of the difference over the dense norm.
 
-    Factored: the factors of all vectors side by side, [B1 .. Bn] [c1 A1; ..; cn An] (peft's `cat`), one product.
+    Factored: the factors of all vectors side by side (peft's `cat`), one product.
     """
     apart = whole = 0.0
     for name, dense in deltas(adapters):
-        parts = [(adapter, c) for adapter, c in adapters if name in adapter.modules]
-        b = np.concatenate([adapter.modules[name][1] for adapter, _ in parts], axis=1)
-        a = np.concatenate(
-            [np.float32(c * adapter.alpha / adapter.rank) * adapter.modules[name][0] for adapter, c in parts]
-        )
+        a, b = joined_factors(adapters, name)
         apart += float(np.square(b @ a - dense, dtype=np.float64).sum())
         whole += float(np.square(dense, dtype=np.float64).sum())
     return float(np.sqrt(apart / whole)) if whole else 0.0

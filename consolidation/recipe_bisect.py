@@ -14,13 +14,12 @@ from sqlalchemy import select
 
 from agents.runtime.spec import ModelSpec
 from consolidation.errors import UnknownQuestion
-from consolidation.exam import LONG_ANSWER, Asked, marked
+from consolidation.exam import LONG_ANSWER, Asked, asked_from, marked
 from consolidation.recipe import Entry, Recipe, check_base, recipe_adapters
 from consolidation.recipe_history import Change, History, Version, changes
-from consolidation.recipe_serving import Place, is_there
+from consolidation.recipe_serving import Place, is_there, refuse_tainted
 from consolidation.stage import Progress
 from db.tables import Example
-from memory.artifacts import servable
 
 if TYPE_CHECKING:
     from agents.runtime.lm import LanguageModel
@@ -123,15 +122,7 @@ def stored_question(place: Place, *, example: str | None = None, text: str | Non
         ]
         if not rows:
             raise UnknownQuestion
-        row = rows[-1]
-        return Asked(
-            id=row.id,
-            kind=row.kind,
-            text=str(row.messages[0]["content"]),
-            is_long=True,
-            accepted=tuple(row.accepted),
-            forbidden=tuple(row.meta.get("forbidden", ())),
-        )
+        return asked_from(rows[-1])
 
 
 def _plain(text: str) -> str:
@@ -181,7 +172,7 @@ def bisect(
     Raises BaseChanged, and what asking the newest raises: BrokenRecipe, MissingVector, TaintedArtifact.
     """
     if newest is not None:
-        servable(place.database, newest.artifact_id)
+        refuse_tainted(place, newest)
         check_base(newest.usable(), spec)
         recipe_adapters(place.home, newest.usable())
     line = history.line(newest)

@@ -131,9 +131,7 @@ def questions_for(database: Database, before: Recipe, after: Recipe, n: int = N_
     others: list[Asked] = []
     for run_id in nights:
         of_night = [item for item in exam.questions_of(database, run_id) if item.kind == KIND]
-        n_asked = min(share, len(of_night))
-        chosen = [of_night[i * len(of_night) // n_asked] for i in range(n_asked)]
-        (kept if run_id in same else others).extend(chosen)
+        (kept if run_id in same else others).extend(exam.spread(of_night, share))
     return Questions(tuple(kept), tuple(others))
 
 

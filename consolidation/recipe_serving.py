@@ -74,6 +74,12 @@ def check(place: Place, recipe: Recipe, spec: ModelSpec) -> list[tuple[Adapter, 
     return recipe_adapters(place.home, recipe)
 
 
+def refuse_tainted(place: Place, version: Version | None) -> None:
+    """Raises TaintedArtifact; None, the plain base, holds nothing of anybody."""
+    if version is not None:
+        artifacts.servable(place.database, version.artifact_id)
+
+
 def tainted_vectors(place: Place) -> Mapping[str, str]:
     """Hash -> artifact id of the space's task vectors that hold what was erased."""
     rows = artifacts.list_artifacts(place.database, place.space_id, kind="adapter")

@@ -6,6 +6,7 @@ A module at a time, so that what is in memory is the vectors and two modules. No
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator
 from heapq import merge
 from itertools import groupby
@@ -15,7 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from agents.runtime.adapter import Adapter
+from consolidation.factors import square_norm
 from consolidation.recipe import FloatArray, Recipe, by_rule, deltas, vectors_of
+from consolidation.vectors import hashed
 
 Weights = Iterator[tuple[str, FloatArray]]
 
@@ -32,19 +35,16 @@ def rebuilt(home: Path, recipe: Recipe) -> Weights:
 def rebuilt_sha256(home: Path, recipe: Recipe) -> str:
     """Hash of all that `rebuilt` gives: names, shapes and numbers."""
     digest = hashlib.sha256(recipe.base_hash.encode())
-    for name, delta in rebuilt(home, recipe):
-        digest.update(f"{name}{delta.shape}".encode())
-        digest.update(np.ascontiguousarray(delta, dtype="<f4").tobytes())
+    for _ in hashed(digest, rebuilt(home, recipe)):
+        pass
     return digest.hexdigest()
 
 
 def norm(vector: Adapter) -> float:
     """Frobenius norm of all its deltas together, from products of the factors alone."""
-    total = 0.0
-    for a, b in vector.modules.values():
-        wide_a, wide_b = a.astype(np.float64), b.astype(np.float64)
-        total += float(((wide_b.T @ wide_b) * (wide_a @ wide_a.T)).sum())
-    return abs(vector.alpha / vector.rank) * float(np.sqrt(max(total, 0.0)))
+    scale = vector.alpha / vector.rank
+    total = sum(square_norm(a, b, scale) for a, b in vector.modules.values())
+    return math.sqrt(max(total, 0.0))
 
 
 def size(weights: Weights) -> float:

@@ -11,12 +11,15 @@ from typing import Any
 import numpy as np
 from sqlalchemy import select
 
-from consolidation.errors import StageFailed
+from agents.errors import BaseChanged, BrokenAdapter
+from consolidation.errors import NightError, StageFailed
 from consolidation.page import DecisionLine, ExamLine, NightPage, render
 from consolidation.readouts import read_readout
+from consolidation.recipe import load_recipe
 from consolidation.runs import get_run, list_runs, stage_records
 from consolidation.slots import is_too_long
 from consolidation.stage import NightContext, Progress, StageResult
+from consolidation.vectors_picture import MOST_SHOWN, Seen, compared
 from db.engine import Database
 from db.tables import Decision, ExamAnswer, Example, Fact, Node, Space
 from memory import constitutions
@@ -142,6 +145,7 @@ def gather(night: Night) -> NightPage:
         rate=curves.get("lr", ()),
         learnt=curves.get("learned", ()),
         nights=published_exams(night),
+        vectors=_vectors(night, records["merge"].output.get("recipe") if "merge" in records else None),
         readout=_readout(night, records["readout"].output.get("readout") if "readout" in records else None),
         constitutions=_constitutions(night),
     )
@@ -241,6 +245,14 @@ def _questions(night: Night) -> list[ExamLine]:
 def _last_question(messages: list[Any]) -> str:
     asked = [message["content"] for message in messages if message.get("role") == "user"]
     return str(asked[-1]) if asked else ""
+
+
+def _vectors(night: Night, path: str | None) -> Seen | None:
+    """None where the recipe or one of its vectors is gone, as after an erasure."""
+    try:
+        return compared(night.home, load_recipe(night.home, path), MOST_SHOWN) if path else None
+    except (NightError, BrokenAdapter, BaseChanged):
+        return None
 
 
 def _readout(night: Night, path: str | None) -> dict[str, Any]:

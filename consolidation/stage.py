@@ -99,6 +99,7 @@ class TrainSettings:
     replay_per_step: int = 4
     style_per_step: int = 1  # windows of real conversation by people who agreed to be simulated
     kl_per_step: int = 2
+    kl_texts: int = 96  # of the base's own that one night looks at: a teacher is computed once for each
     kl_weight: float = 2.0
     kl_growth: float = 0.25  # of kl_weight, with each vector worn: what each may drift adds up
     dtype: str = "auto"  # auto | bfloat16 | float32
@@ -133,6 +134,7 @@ class NightSettings:
     exam_wordings: int = 2  # held-out wordings asked per fact
     salience: SalienceWeights = field(default_factory=SalienceWeights)
     train: TrainSettings = field(default_factory=TrainSettings)
+    primer: bool = True  # begin a first recipe with the base's primer, see consolidation.primer
     gate: Gate = field(default_factory=Gate)
     readout_layers: tuple[int, ...] = ()  # () chooses by held-out AUROC
     readout_min_examples: int = 12

@@ -7,12 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from html import escape
 from pathlib import Path
-from string import Template
 from typing import Any
 
 from consolidation.charts import Points, bar_chart, line_chart
 from consolidation.grid import SCORE
-from consolidation.page import TEMPLATE, html_table
+from consolidation.html_page import html_page, html_table
 from consolidation.stage import EXAM_NUMBERS
 
 SCORED = ("recall_paraphrase", "recall_earlier_nights", "neighbour_intact", "unknown_refused")
@@ -118,8 +117,7 @@ def render_sweep(report: SweepReport, curves: Mapping[str, Points]) -> str:
             parts.append(f"<h2>{escape(number.replace('_', ' '))}</h2>{bar_chart(shares)}")
     if drawing := line_chart(drawn, "loss of answers (nats per token)"):
         parts.append(f"<h2>Training</h2>{drawing}")
-    template = Template(TEMPLATE.read_text(encoding="utf-8"))
-    return template.substitute(title=escape(f"Sweep {report.sweep_id}"), body="\n".join(parts))
+    return html_page(f"Sweep {report.sweep_id}", "\n".join(parts))
 
 
 def _table(report: SweepReport) -> str:

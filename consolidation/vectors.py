@@ -26,6 +26,7 @@ from agents.errors import BrokenAdapter
 from agents.runtime.adapter import Adapter
 from agents.runtime.spec import ModelFolder
 from consolidation.errors import BadVector, BrokenTensors
+from consolidation.factors import filled
 from consolidation.low_rank import factored
 from consolidation.stage import Progress, no_progress
 from consolidation.tensor_files import StoredTensor, list_tensors, write_tensors
@@ -49,7 +50,7 @@ class Origin:
     run_id: str | None = None
 
     def as_meta(self, source: str) -> dict[str, Any]:
-        """`source`: night | adapter | checkpoint."""
+        """`source`: night | behaviour | adapter | checkpoint."""
         return {"source": source, **asdict(self)}
 
 
@@ -126,8 +127,8 @@ def _with_one_scale(
         return Adapter(base_hash, rank, rank * scales[next(iter(factors))], factors, meta)
     modules = {
         name: (
-            np.pad(a, [(0, rank - len(a)), (0, 0)]),
-            np.pad((b.astype(np.float64) * scales[name]).astype(np.float32), [(0, 0), (0, rank - len(a))]),
+            filled(a, rank, 0),
+            filled((b.astype(np.float64) * scales[name]).astype(np.float32), rank, 1),
         )
         for name, (a, b) in factors.items()
     }
@@ -172,7 +173,7 @@ def extract_checkpoint(
     part.mkdir(parents=True)
     shapes = {name: tensor.shape for name, (_, tensor) in change.modules.items()}
     digest = _digest(base.base_hash)
-    write_tensors(part / _DELTA, shapes, _hashed(digest, change.deltas()), {"format": FORMAT})
+    write_tensors(part / _DELTA, shapes, hashed(digest, change.deltas()), {"format": FORMAT})
     notes = {"format": FORMAT, "base_hash": base.base_hash, "sha256": digest.hexdigest(), "meta": meta}
     (part / MANIFEST).write_text(json.dumps(notes, indent=2), encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
@@ -250,7 +251,7 @@ def _digest(base_hash: str) -> hashlib._Hash:
     return hashlib.sha256(json.dumps([FORMAT, base_hash]).encode())
 
 
-def _hashed(
+def hashed(
     digest: hashlib._Hash, deltas: Iterable[tuple[str, FloatArray]]
 ) -> Iterator[tuple[str, FloatArray]]:
     """The deltas as they come, each made part of the digest."""
@@ -278,7 +279,7 @@ def load_vector(folder: Path) -> Adapter | DenseVector:
     try:
         vector = _open(folder)
         digest = _digest(vector.base_hash)
-        for _ in _hashed(digest, ((name, vector.delta(name)) for name in vector.modules)):
+        for _ in hashed(digest, ((name, vector.delta(name)) for name in vector.modules)):
             pass
     except (OSError, ValueError, KeyError, TypeError, BrokenTensors) as error:
         raise BrokenAdapter(folder, f"{type(error).__name__} while reading it") from error

@@ -61,7 +61,7 @@ def window_rows(
     hidden = pasted(episodes) | set(hidden)
     rows: list[Row] = []
     for stretch in reversed(stretches(episodes)):
-        for start, end in reversed(list(_replies(stretch, voice.person))):
+        for start, end in reversed(list(replies(stretch, voice.person))):
             row = _window(course, voice, stretch, start, end, hidden)
             if row is not None:
                 rows.append(row)
@@ -70,7 +70,7 @@ def window_rows(
     return rows
 
 
-def _replies(stretch: Sequence[Episode], person: str) -> Iterable[tuple[int, int]]:
+def replies(stretch: Sequence[Episode], person: str) -> Iterable[tuple[int, int]]:
     """[start, end) of each run of that person's messages that follows somebody else's."""
     start = 1
     while start < len(stretch):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from consolidation.recipe_serving import Place
 from consolidation.stage import Progress
 
 if TYPE_CHECKING:
@@ -17,8 +16,9 @@ def export(services: Services, name: str, folder: Path, wish: Wish, progress: Pr
     """Write the recipe of that name into `folder`; raises what `consolidation.export.export_recipe` does."""
     from consolidation.export import export_recipe
 
-    place = Place(services.database, services.space_id, services.settings.home, services.clock)
-    return _json(export_recipe(place, services.model_spec(), folder, wish, name=name, progress=progress))
+    return _json(
+        export_recipe(services.place(), services.model_spec(), folder, wish, name=name, progress=progress)
+    )
 
 
 def _json(export: Export) -> dict[str, Any]:

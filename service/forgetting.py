@@ -1,8 +1,12 @@
-"""Erasing and proving with an opened space: names become ids, the lease is freed of the dead, the index is made again."""
+"""Erasing and proving with an opened space: names become ids, the lease is freed of the dead, the index is made again,
+and weights without what was erased serve.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +15,10 @@ from memory import erasure
 from memory.erasure import Outcome, Plan, Reason, Target, TargetKind, Wish
 from memory.erasure.residue import Progress
 from memory.erasure.run import Watch, unwatched
-from memory.errors import ModelMissing
+from memory.errors import ModelMissing, PlanChanged
 
 if TYPE_CHECKING:
+    from consolidation.erased_weights import Ground
     from memory.verify import Report
     from service.wiring import Services
 
@@ -35,30 +40,60 @@ def erase(
     *,
     expected: str | None = None,
     reason: Reason = "request",
+    leave_weights: bool = False,
     watch: Watch = unwatched,
 ) -> Outcome:
-    """Erase, and finish what was cut off before. Raises PlanChanged and LeaseHeld with nothing changed."""
+    """Erase, and finish what was cut off before. Raises PlanChanged and LeaseHeld with nothing changed.
+
+    Weights are made again without what went, examined and tested, unless they are to be left as the erasure leaves them:
+    then what serves is untainted all the same, and the certificate says nothing of it.
+    """
     finish(services, watch=watch)
+    wish = _wish(services, watch, expected, reason)
+    if not leave_weights:
+        wish = _with_weights(services, wanted, wish, watch)
     return erasure.erase(
         services.database,
         services.space_id,
         services.settings.home,
         wanted,
         services.registry,
-        _wish(services, watch, expected, reason),
+        wish,
         clock=services.clock,
         watch=watch,
     )
 
 
+def _with_weights(services: Services, wanted: Target, wish: Wish, watch: Watch) -> Wish:
+    """The wish with a witness of what serves, who is asked before anything is erased: exactly what was planned then may go."""
+    from consolidation.erased_weights import NO_WEIGHTS, Witness, has_weights, settle, witness
+
+    ground = _ground(services)
+    if not has_weights(ground.place):
+        return replace(wish, weights=partial(settle, ground, Witness(why=NO_WEIGHTS)))
+    shown = plan(services, wanted)
+    if wish.expected is not None and not shown.goes_by(wish.expected):
+        raise PlanChanged
+    seen = witness(ground, shown, watch("weights"))
+    return replace(wish, expected=shown.sha256, weights=partial(settle, ground, seen))
+
+
+def _ground(services: Services) -> Ground:
+    from consolidation.erased_weights import Ground
+
+    return Ground(services.place(), services.model_spec(), services.settings.night.gate, services.registry)
+
+
 def finish(services: Services, names: Iterable[str] = (), *, watch: Watch = unwatched) -> list[Outcome]:
     """Finish erasures that were cut off; `names` are looked for afterwards."""
+    from consolidation.erased_weights import settle
+
     free_if_dead(services.database, services.space_id)
     return erasure.resume(
         services.database,
         services.space_id,
         services.settings.home,
-        _wish(services, watch),
+        replace(_wish(services, watch), weights=partial(settle, _ground(services), None)),
         names=names,
         clock=services.clock,
         watch=watch,

@@ -25,6 +25,7 @@ class Erasure(BaseModel):
     with_messages: bool = False
     plan: Annotated[str | None, Field(min_length=12, max_length=64, pattern="^[0-9a-f]+$")] = None
     reason: Reason = "request"
+    leave_weights: bool = False
 
 
 class Resumption(BaseModel):
@@ -47,7 +48,13 @@ def forget(app: Given, wanted: Erasure) -> dict[str, Any]:
         if wanted.plan is None:
             return forgetting.plan(app.services, target).as_json()
         app.talks.end()  # a conversation in memory may hold what goes
-        return forgetting.erase(app.services, target, expected=wanted.plan, reason=wanted.reason).as_json()
+        return forgetting.erase(
+            app.services,
+            target,
+            expected=wanted.plan,
+            reason=wanted.reason,
+            leave_weights=wanted.leave_weights,
+        ).as_json()
 
 
 @router.post("/v1/forget/resume")

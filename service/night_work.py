@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from agents.runtime.spec import ModelSpec
     from consolidation.again import SecondExam
     from consolidation.night import NightReport, StageWatcher
+    from consolidation.recipe_serving import Place
     from consolidation.runs import Run
     from consolidation.sweep_results import SweepReport
 
@@ -80,6 +81,12 @@ class NightWork(Components):
 
         run = find_run(self.database, self.space_id, name)
         return recorded(self.database, self.space_id, self.settings.home, run.id)
+
+    def place(self) -> Place:
+        """Whose recipes these are, for `consolidation.recipe_serving`."""
+        from consolidation.recipe_serving import Place
+
+        return Place(self.database, self.space_id, self.settings.home, self.clock)
 
     def night_page(self, run_id: str) -> Path:
         """The night's HTML page, made again where its file is gone.

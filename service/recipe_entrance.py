@@ -17,7 +17,7 @@ from consolidation import recipe_history, recipe_serving
 from consolidation import recipe_weights as weights
 from consolidation.errors import GateBroken, RecipeStays
 from consolidation.recipe import Entry, Recipe
-from consolidation.recipe_history import SERVING, Version, changes
+from consolidation.recipe_history import SERVING, changes
 from consolidation.recipe_serving import Place
 from consolidation.stage import Progress, no_progress
 from service import recipe_json as shapes
@@ -44,14 +44,14 @@ class How:
 
 def log(services: Services, name: str = SERVING, *, everything: bool = False) -> list[dict[str, Any]]:
     """The recipe and those it was made from, the newest first; or every recipe of the space."""
-    history = _place(services).history()
+    history = services.place().history()
     versions = list(history.versions.values())[::-1] if everything else history.line(history.find(name))
     return [shapes.step_json(history, history.step(version)) for version in versions]
 
 
 def show(services: Services, name: str = SERVING, *, with_weights: bool = False) -> dict[str, Any]:
     """One recipe with its entries and their norms; `with_weights` makes them, for the norm of the whole and its hash."""
-    place = _place(services)
+    place = services.place()
     history = place.history()
     version = history.find(name)
     recipe = history.recipe(name, _base_hash(services)) if version is None else version.usable()
@@ -73,7 +73,7 @@ def show(services: Services, name: str = SERVING, *, with_weights: bool = False)
 
 def diff(services: Services, old: str, new: str = SERVING, *, with_weights: bool = False) -> dict[str, Any]:
     """What turns one recipe into the other; `with_weights` measures how far apart their weights are."""
-    place = _place(services)
+    place = services.place()
     history = place.history()
     versions = history.find(old), history.find(new)
     known = [version.usable() for version in versions if version is not None]
@@ -96,7 +96,7 @@ def diff(services: Services, old: str, new: str = SERVING, *, with_weights: bool
 
 def tags(services: Services) -> list[dict[str, Any]]:
     """Every tag with its recipe, by name."""
-    versions = _place(services).history().versions.values()
+    versions = services.place().history().versions.values()
     rows = [(name, version) for version in versions for name in version.tags]
     return [
         {"tag": name, **shapes.short_json(version)} for name, version in sorted(rows, key=lambda row: row[0])
@@ -110,13 +110,13 @@ def apply(
     services: Services, name: str, how: How, *, force: bool = False, progress: Progress
 ) -> dict[str, Any]:
     """Let a recipe of the history serve. Raises UnknownRecipe, TaintedArtifact, RecipeStays, and what `check` does."""
-    place, spec = _place(services), services.model_spec()
+    place, spec = services.place(), services.model_spec()
     with recipe_serving.alone(place):
         history = place.history()
         version = history.find(name)
         if not force:
             recipe_serving.check_published(place, version)
-        _refuse_tainted(place, version)
+        recipe_serving.refuse_tainted(place, version)
         recipe = history.recipe(name, recipes.check_base(None, spec))
         worn = recipe_serving.check(place, recipe, spec)
         judged = None
@@ -143,7 +143,7 @@ def add(
 
     Raises RecipeStays where it is in already, BaseChanged, UnknownModule, BrokenAdapter, TaintedArtifact.
     """
-    place, spec = _place(services), services.model_spec()
+    place, spec = services.place(), services.model_spec()
     name = recipe_history.check_label(folder.name if label is None else label)
 
     def build(recipe: Recipe, weight: float | None) -> Recipe:
@@ -192,7 +192,7 @@ def revert_erased(services: Services, how: How, progress: Progress = no_progress
 
     Raises RecipeStays where no erasure took a recipe away.
     """
-    place = _place(services)
+    place = services.place()
 
     def build(_: Recipe, __: float | None) -> Recipe:
         before = recipe_serving.erased_from(place)
@@ -220,7 +220,7 @@ def rule(
 
 def tag(services: Services, name: str, recipe: str = SERVING) -> dict[str, Any]:
     """Name a recipe; a name that another one has moves. Raises BadTag, UnknownRecipe."""
-    place = _place(services)
+    place = services.place()
     version = recipe_history.tag(
         place.database, place.space_id, place.home, name, recipe, clock=services.clock
     )
@@ -229,16 +229,16 @@ def tag(services: Services, name: str, recipe: str = SERVING) -> dict[str, Any]:
 
 def untag(services: Services, name: str) -> dict[str, Any]:
     """Take a name back. Raises BadTag."""
-    place = _place(services)
+    place = services.place()
     version = recipe_history.untag(place.database, place.space_id, place.home, name, clock=services.clock)
     return {"tag": name, **shapes.short_json(version)}
 
 
 def rebuild(services: Services, name: str = SERVING) -> dict[str, Any]:
     """Bring back a recipe's missing vectors from the folders of their nights."""
-    place = _place(services)
+    place = services.place()
     version = place.history().find(name)
-    _refuse_tainted(place, version)
+    recipe_serving.refuse_tainted(place, version)
     with recipe_serving.alone(place):
         done, lost = recipe_serving.rebuild(place, version.usable()) if version else ([], [])
     return {"recipe": version and version.sha256, "rebuilt": done, "lost": lost}
@@ -263,7 +263,7 @@ def bisect(
     from consolidation.recipe_bisect import bisect as search
     from consolidation.recipe_bisect import own_question, stored_question
 
-    place = _place(services)
+    place = services.place()
     if question is not None and expect:
         asked = own_question(question, expect)
     else:
@@ -291,7 +291,7 @@ def _scaled(entry: str) -> Callable[[Recipe, float | None], Recipe]:
 
 
 def _edit(services: Services, edit: _Edit, how: How, progress: Progress) -> dict[str, Any]:
-    place, spec = _place(services), services.model_spec()
+    place, spec = services.place(), services.model_spec()
     with recipe_serving.alone(place):
         history = place.history()
         before = history.recipe(how.of, recipes.check_base(None, spec))
@@ -303,7 +303,7 @@ def _edit(services: Services, edit: _Edit, how: How, progress: Progress) -> dict
         if how.is_examined or how.takes_largest:
             after, judged = _held(services, place, spec, edit, how, before, after, worn, progress)
         version = recipe_serving.record(place, after)
-        _refuse_tainted(place, version)
+        recipe_serving.refuse_tainted(place, version)
         if how.is_applied:
             recipe_serving.serve(place, version)
     return shapes.result_json(place, version, history.serving, judged)
@@ -354,17 +354,6 @@ def _examine(
     worn = recipe_serving.check(place, serving, spec)
     gate = services.settings.night.gate
     return open_exam(place.database, spec, serving, after, worn, gate, progress)
-
-
-def _refuse_tainted(place: Place, version: Version | None) -> None:
-    from memory.artifacts import servable
-
-    if version is not None:
-        servable(place.database, version.artifact_id)
-
-
-def _place(services: Services) -> Place:
-    return Place(services.database, services.space_id, services.settings.home, services.clock)
 
 
 def _base_hash(services: Services) -> str:

@@ -13,7 +13,13 @@ from consolidation.recipe_serving import Place
 from consolidation.recipe_weights import norm
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from consolidation.exam import Drift
+    from consolidation.interference import Interference, Pairs
     from consolidation.recipe_gate import Judged
+    from consolidation.vector_exam import Examined
+    from consolidation.vectors_picture import Seen
 
 
 def result_json(
@@ -72,6 +78,43 @@ def entry_json(place: Place, recipe: Recipe, entry: Entry) -> dict[str, Any]:
         return {**found, "rank": None, "modules": None, "norm": None, "broken": why}
     rank, modules = adapter.rank, len(adapter.modules)
     return {**found, "rank": rank, "modules": modules, "norm": norm(adapter), "broken": None}
+
+
+def verified_json(
+    recipe: Recipe, seen: Seen, exams: Sequence[Examined], together: Drift | None
+) -> dict[str, Any]:
+    """The vectors in the recipe's order, and each two of them, those with the largest cosine first."""
+    found = seen.found
+    vectors = [
+        {
+            "vector": entry.adapter_sha256,
+            "coefficient": entry.coefficient,
+            "night": entry.run_id,
+            "label": entry.label,
+            "weighed_norm": float(found.whole.norms[number]),
+            "exam": exams[number].as_json() if exams else None,
+        }
+        for number, entry in enumerate(recipe.entries)
+    ]
+    return {
+        "density": found.density,
+        "vectors": vectors,
+        "together": together and {"ppl_change": together.ppl_change, "kl_to_base": together.kl_to_base},
+        "pairs": [_pair_json(found, *pair) for pair in found.pairs()],
+    }
+
+
+def _pair_json(found: Interference, one: int, other: int) -> dict[str, Any]:
+    def of(pairs: Pairs) -> dict[str, Any]:
+        return {"cosine": pairs.cosine(one, other), "conflicts": pairs.conflicts(one, other)}
+
+    return {
+        "places": [one + 1, other + 1],
+        **of(found.whole),
+        "n_both": int(found.whole.n_both[one, other]),
+        "blocks": {str(block): of(pairs) for block, pairs in found.blocks.items()},
+        "kinds": {kind: of(pairs) for kind, pairs in found.kinds.items()},
+    }
 
 
 def says(change: dict[str, Any]) -> str:

@@ -81,7 +81,8 @@ def publish_night(
                 clock=place.clock,
             )
     served = made["recipe"] if is_published else None
-    for stage, output in (("merge", {"recipe_id": made["recipe"]}), ("publish", {"recipe_id": served})):
+    merged = {"recipe": recipe.path, "recipe_id": made["recipe"]}
+    for stage, output in (("merge", merged), ("publish", {"recipe_id": served})):
         end(place, run_id, stage, output)
     return recipe
 

@@ -24,7 +24,7 @@ from safetensors.numpy import load_file, save_file
 from agents.errors import BrokenAdapter
 
 FloatArray = npt.NDArray[np.float32]
-_PREFIX = "base_model.model."
+PREFIX = "base_model.model."
 _NOTES = "slowwave.json"
 
 
@@ -65,7 +65,7 @@ class Adapter:
     def write(self, folder: Path) -> None:
         """The files alone, into a folder that is there."""
         tensors = {
-            f"{_PREFIX}{name}.lora_{letter}.weight": np.ascontiguousarray(factor, dtype=np.float32)
+            f"{PREFIX}{name}.lora_{letter}.weight": np.ascontiguousarray(factor, dtype=np.float32)
             for name, factors in self.modules.items()
             for letter, factor in zip("AB", factors, strict=True)
         }
@@ -116,11 +116,11 @@ class Adapter:
 
 def _pair(tensors: Mapping[str, FloatArray]) -> dict[str, tuple[FloatArray, FloatArray]]:
     suffix = ".lora_A.weight"
-    names = sorted(key.removeprefix(_PREFIX).removesuffix(suffix) for key in tensors if key.endswith(suffix))
+    names = sorted(key.removeprefix(PREFIX).removesuffix(suffix) for key in tensors if key.endswith(suffix))
     return {
         name: (
-            tensors[f"{_PREFIX}{name}.lora_A.weight"].astype(np.float32),
-            tensors[f"{_PREFIX}{name}.lora_B.weight"].astype(np.float32),
+            tensors[f"{PREFIX}{name}.lora_A.weight"].astype(np.float32),
+            tensors[f"{PREFIX}{name}.lora_B.weight"].astype(np.float32),
         )
         for name in names
     }

@@ -204,6 +204,20 @@ class LanguageModel:
         """log p(ids[t] | ids[:t]) in nats for t >= 1, shape (T - 1,)."""
         return self._row_logprobs([list(ids)])[0]
 
+    def rows_logprobs(self, rows: Sequence[Sequence[int]], batch_size: int = 32) -> list[FloatArray]:
+        """`token_logprobs` of each row, in their order. Rows of like length are scored together."""
+        order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
+        batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
+        scored = in_parallel(
+            lambda batch: self._row_logprobs([rows[i] for i in batch]), batches, self.workers
+        )
+        by_row = {
+            i: found
+            for batch, part in zip(batches, scored, strict=True)
+            for i, found in zip(batch, part, strict=True)
+        }
+        return [by_row[i] for i in range(len(rows))]
+
     def perplexity(self, texts: Sequence[str], batch_size: int = 8) -> float:
         """exp of the mean negative log-probability per token over all texts, raw (no template), first tokens apart."""
         rows = [row for text in texts if len(row := self.template.encode(text)) > 1]

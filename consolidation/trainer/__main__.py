@@ -35,7 +35,7 @@ from consolidation.trainer.job import (
     write_atomically,
 )
 from consolidation.trainer.loop import Loop
-from consolidation.trainer.replay import cache_file, load_replay, write_replay
+from consolidation.trainer.replay import cache_file, load_replay, some, write_replay
 from consolidation.trainer.texts import make_texts
 from db.engine import is_disk_full
 from memory.errors import GraphError
@@ -139,7 +139,7 @@ def _replay(job: TrainJob, language_model: LanguageModel, stop: Callable[[], boo
     if texts is None:
         _check(stop)
         texts = write_replay(language_model, engine, file)
-    return texts
+    return some(texts, f"general {job.seed} {len(job.adapters)}", job.settings.kl_texts)
 
 
 def _check(stop: Callable[[], bool]) -> None:

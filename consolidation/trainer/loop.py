@@ -22,8 +22,9 @@ from consolidation.trainer.optimizer import Adam
 from consolidation.trainer.schedule import Schedule
 from consolidation.trainer.validation import Validation
 
-_SHOWINGS_PER_FACT = 96
-_SHOWINGS_PER_REFUSAL = 7
+# on the plain base, and on what a primer or an earlier night has taught to read questions
+_SHOWINGS_PER_FACT = (96, 56)
+_SHOWINGS_PER_REFUSAL = (7, 4)
 _STEPS = (80, 1200)  # least and most, when the job does not say
 _KINDS = ("answer", "negative", "replay", "style", "kl")
 _NEARLY_ALL = 0.9  # of the answers learnt, from which on a validation that no longer falls ends the training
@@ -43,12 +44,15 @@ class Outcome:
 
 
 def planned_steps(job: TrainJob) -> int:
-    """From the job, or enough to show each fact some hundred times and each refusal some seven times."""
+    """From the job, or enough to show each fact some hundred times and each refusal some seven times on the plain base,
+    about half as often on what has vectors."""
     if job.settings.steps is not None:
         return job.settings.steps
     settings = job.settings
-    for_facts = math.ceil(job.n_facts * _SHOWINGS_PER_FACT / settings.facts_per_step)
-    for_refusals = math.ceil(job.n_refusals * _SHOWINGS_PER_REFUSAL / max(1, settings.negatives_per_step))
+    has_vectors = bool(job.adapters)
+    for_facts = math.ceil(job.n_facts * _SHOWINGS_PER_FACT[has_vectors] / settings.facts_per_step)
+    refusals = job.n_refusals * _SHOWINGS_PER_REFUSAL[has_vectors]
+    for_refusals = math.ceil(refusals / max(1, settings.negatives_per_step))
     return min(_STEPS[1], max(_STEPS[0], for_facts, for_refusals))
 
 

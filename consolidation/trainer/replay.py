@@ -1,8 +1,9 @@
 """The base model's own general text, held against forgetting: what it wrote and what it thought at each position.
 
-Prompts are ours (general_prompts.json). Replies are drawn from the base once; those of the embedded model are shipped
-(general_replies.json: `draw_replies` with seed 0, bfloat16) because drawing takes half a minute. They are kept in the cache
-with the base's final hidden states, so that training needs no teacher pass. The cache is keyed by all it depends on.
+Prompts are ours (general_prompts.json), and more are what the base itself puts into a user's mouth (talks). Both sides
+are drawn from the base once; those of the embedded model are shipped (general_replies.json: `draw_replies` and
+`draw_talks` with seed 0, bfloat16) because drawing takes minutes. They are kept in the cache with the base's final hidden
+states, so that training needs no teacher pass. The cache is keyed by all it depends on.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+import random
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -23,8 +25,11 @@ from consolidation.trainer.engine import Engine, Text
 PROMPTS = Path(__file__).with_name("general_prompts.json")
 SHIPPED = Path(__file__).with_name("general_replies.json")
 REPLY_TOKENS = 64
+N_TALKS = 48  # drawn for a base that none are shipped for
+_ASKED_TOKENS = 40
+_ASKING_TEMPERATURE = 1.0  # at less, half of what it asks is the same
 _TEMPERATURE = 0.8
-_VERSION = 2
+_VERSION = 3
 
 
 def cache_file(language_model: LanguageModel, engine_name: str, cache_dir: Path) -> Path:
@@ -50,6 +55,11 @@ def load_replay(file: Path, device: torch.device) -> list[Text] | None:
     return texts
 
 
+def some(texts: Sequence[Text], seed: str, n: int) -> list[Text]:
+    """So many of them, others for another seed: what one night does not look at, the next one does."""
+    return list(texts) if len(texts) <= n else random.Random(seed).sample(list(texts), n)
+
+
 def draw_replies(
     language_model: LanguageModel, starts: Sequence[Sequence[int]], seed: int = 0
 ) -> list[list[int]]:
@@ -57,22 +67,48 @@ def draw_replies(
     return language_model.continue_ids(starts, REPLY_TOKENS, temperature=_TEMPERATURE, seed=seed)
 
 
-def _shipped_replies(language_model: LanguageModel) -> list[list[int]] | None:
-    """The replies that come with the package, if they are this base's."""
+def draw_talks(language_model: LanguageModel, n: int, seed: int = 0) -> list[tuple[str, str]]:
+    """At most `n` different things that the base has a user say, given nothing but the head of a user's turn (after
+    Xu et al. 2024, arXiv:2406.08464), and its own replies, as texts."""
+    asked = language_model.continue_ids(
+        [language_model.template.user_header()] * n,
+        _ASKED_TOKENS,
+        temperature=_ASKING_TEMPERATURE,
+        seed=seed,
+    )
+    prompts = list(dict.fromkeys(text for ids in asked if (text := language_model.decode(ids).strip())))
+    starts = [language_model.chat_ids([{"role": "user", "content": text}]) for text in prompts]
+    replies = draw_replies(language_model, starts, seed)
+    return [(prompt, language_model.decode(ids)) for prompt, ids in zip(prompts, replies, strict=True)]
+
+
+def _talks(
+    language_model: LanguageModel, prompts: Mapping[str, Sequence[str]]
+) -> list[tuple[list[int], list[int]]]:
+    """Beginnings and how the base goes on: shipped where they are this base's, else drawn now."""
+    template = language_model.template
+
+    def asked(text: str) -> list[int]:
+        return language_model.chat_ids([{"role": "user", "content": text}])
+
+    starts = [*map(asked, prompts["chat"]), *map(template.encode, prompts["openings"])]
     shipped = json.loads(SHIPPED.read_text(encoding="utf-8"))
-    if shipped["base_hash"] != language_model.base_hash:
-        return None
-    return [language_model.template.encode(text) for text in [*shipped["chat"], *shipped["openings"]]]
+    if shipped["base_hash"] == language_model.base_hash:
+        replies = [template.encode(text) for text in [*shipped["chat"], *shipped["openings"]]]
+        talks = shipped["talks"]
+    else:
+        replies = draw_replies(language_model, starts)
+        talks = draw_talks(language_model, N_TALKS)
+    return [
+        *zip(starts, replies, strict=True),
+        *((asked(prompt), template.encode(reply)) for prompt, reply in talks),
+    ]
 
 
 def write_replay(language_model: LanguageModel, engine: Engine, file: Path) -> list[Text]:
     """Make the texts with the base's states and store them. The model must wear no adapter."""
     prompts = json.loads(PROMPTS.read_text(encoding="utf-8"))
-    template = language_model.template
-    starts = [language_model.chat_ids([{"role": "user", "content": text}]) for text in prompts["chat"]]
-    starts += [template.encode(text) for text in prompts["openings"]]
-    replies = _shipped_replies(language_model) or draw_replies(language_model, starts)
-    rows = [(start, start + reply) for start, reply in zip(starts, replies, strict=True) if reply]
+    rows = [(start, start + reply) for start, reply in _talks(language_model, prompts) if reply]
     hidden = engine.final_hidden([row for _, row in rows])
     texts = []
     for i, ((start, row), states) in enumerate(zip(rows, hidden, strict=True)):

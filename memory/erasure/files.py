@@ -18,6 +18,7 @@ RECIPES = (
 )
 SWEEPS = "sweeps"  # each holds a copy of a space while it is not finished (consolidation.sweep)
 ANSWERS = "answers"  # of back-ends; each may hold words of any message (agents.answers)
+BEHAVIOURS = "behaviours"  # unfinished trainings with their examples (consolidation.behaviour_training)
 IMPORTED = "curriculum"  # training rows that wait for a night (consolidation.waiting_rows): anybody's words
 _KINDS = {
     "index": "index",
@@ -26,6 +27,7 @@ _KINDS = {
     "cache": "base model",
     "runs": "night",
     "adapters": "adapter",
+    BEHAVIOURS: "behaviour",
     "readouts": "readout",
     SWEEPS: "sweep",
     RECIPES: "recipe",
@@ -33,7 +35,7 @@ _KINDS = {
 
 
 def kind_of(home: Path, path: Path) -> str:
-    """database | index | cached answers | imported rows | base model | night | adapter | readout | recipe | sweep | settings | other"""
+    """database | index | cached answers | imported rows | base model | night | adapter | readout | recipe | sweep | behaviour | settings | other"""
     top = path.relative_to(home).parts[0]
     if len(path.relative_to(home).parts) == 1:
         if path.name.split("-")[0] == "graph.db":
@@ -46,7 +48,8 @@ def to_remove(
     home: Path, space_id: str, runs: Collection[str], paths: Iterable[str], kept: Collection[str]
 ) -> list[Path]:
     """Folders and files that go: the nights', the tainted artifacts', the space's index and the rows that wait for its
-    nights, all cached answers, and the copies that unfinished sweeps and trainings work on, where they exist.
+    nights, its unfinished training of a behaviour, all cached answers, and the copies that unfinished
+    sweeps and trainings work on, where they exist.
 
     `kept` are paths that an untainted artifact uses as well.
     """
@@ -56,6 +59,7 @@ def to_remove(
     ]
     wanted += sorted(_unrecorded(home / "adapters", runs, {home / path for path in kept}))
     wanted += [home / "index" / space_id, home / IMPORTED / f"{space_id}.jsonl", home / ANSWERS]
+    wanted.append(home / BEHAVIOURS / space_id)
     wanted += sorted((home / SWEEPS).glob("*/*work*"))
     wanted += sorted((home / "runs").glob("*/train/so_far"))  # weights of other nights
     return [path for path in dict.fromkeys(wanted) if path.exists() and _is_inside(home, path)]

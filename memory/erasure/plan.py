@@ -25,6 +25,7 @@ from memory.erasure.taint import Tainted
 from memory.erasure.words import Scrub
 
 Key = tuple[str, ...]
+HASH_DIGITS = 12  # of a plan's hash that are enough
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,14 @@ class Plan:
             "named": self.named,
             "left_out": list(self.left_out),
         }
+
+    def goes_by(self, sha256: str) -> bool:
+        """Whether that is its hash, or the first digits of it, enough of them."""
+        return len(sha256) >= HASH_DIGITS and self.sha256.startswith(sha256)
+
+    def ids(self, kind: str, act: str) -> frozenset[str]:
+        """Ids of one kind of thing to which this happens."""
+        return frozenset(i for line in self.lines if (line.kind, line.act) == (kind, act) for i in line.ids)
 
     def as_json(self) -> dict[str, Any]:
         return {**self._body(), "plan": self.sha256}

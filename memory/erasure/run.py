@@ -3,6 +3,7 @@
 One transaction deletes, redacts, states again, taints, moves the pointer and writes the ledger's "begun". After it,
 files go, the store is rewritten, the indexes are made again, and everything is searched for what was erased; each of
 these can be repeated. Then the ledger gets its "done". `resume` does the second half again from the ids in "begun".
+What becomes of weights is `Wish.weights`, given by who knows models; what it returns stands in the certificate.
 """
 
 from __future__ import annotations
@@ -34,11 +35,13 @@ from memory.registry import Registry
 _T = TypeVar("_T")
 Reason = Literal["request", "consent", "mistake", "retention", "law", "other"]
 REASONS: tuple[Reason, ...] = get_args(Reason)
-HASH_DIGITS = 12  # of a plan's hash that are enough
 LEASE_S = 900.0  # a killed erasure keeps others out for no longer
 # A night and an erasure of one space keep each other out by the same lease; an import, where it holds one, too.
 _LEASES = ("sleep:{}", "import:{}")
-Watch = Callable[[str], Progress]  # the progress of a named step: plan | rows | files | store | index | scan
+Watch = Callable[
+    [str], Progress
+]  # the progress of a named step: plan | rows | files | store | index | weights | scan
+Begun = Mapping[str, Any]  # what the ledger says of an erasure that has begun
 
 
 def unwatched(step: str) -> Progress:
@@ -57,6 +60,8 @@ class Wish:
     reason: Reason = "request"
     holder: str = field(default_factory=lambda: f"{os.getpid()}@{socket.gethostname()}")
     reindex: Callable[[], int] | None = None  # makes the search index again; the number of its units
+    # lets weights serve that hold nothing of what went; numbers and hashes of them
+    weights: Callable[[Begun, Progress], Mapping[str, Any]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +111,7 @@ def erase(
         with database.transaction() as session:
             store.overwrite_deleted(session)
             draft = plan.draft(session, space_id, home, target)
-            if wish.expected is not None and not _is_shown(draft.plan, wish.expected):
+            if wish.expected is not None and not draft.plan.goes_by(wish.expected):
                 raise PlanChanged
             erasure_id = new_id()
             changed = store_rows.apply(session, space_id, draft, registry, clock)
@@ -154,10 +159,6 @@ def resume(
         _release(database, space_id, wish.holder)
 
 
-def _is_shown(made: Plan, expected: str) -> bool:
-    return len(expected) >= HASH_DIGITS and made.sha256.startswith(expected)
-
-
 def _begun(draft: Draft, wish: Wish) -> dict[str, Any]:
     target = draft.plan.target
     return {
@@ -192,6 +193,7 @@ class _Work:
         compacted = self._step("store", lambda: store.compact(self.database))
         reindex = self.wish.reindex
         n_units = self._step("index", reindex) if reindex is not None else None
+        weights = self._weights(begun.begun)
         _hold(self.database, self.space_id, self.wish.holder)
         backups = files.backups_that_hold(self.home)
         seen = residue.scan(
@@ -209,12 +211,26 @@ class _Work:
             "files_removed": n_files,
             "store": compacted,
             "index_units": n_units,
+            "weights": weights,
             "scan": _scan_json(seen, is_complete=sought.n_shared is not None),
             "backups": [{"sha256": item.sha256, "made_at": item.made_at.isoformat()} for item in backups],
         }
         with self.database.transaction() as session:
             proof.finish(session, self.space_id, erasure_id, payload, self.clock)
         return Outcome(proof.certificate(self.database, self.space_id, begun.seq), seen)
+
+    def _weights(self, begun: Begun) -> Mapping[str, Any] | None:
+        """It may take minutes: the lease is renewed whenever it shows progress."""
+        if self.wish.weights is None:
+            return None
+        shown = self.watch("weights")
+
+        def renewing(done: int, total: int, note: str = "") -> None:
+            _hold(self.database, self.space_id, self.wish.holder)
+            shown(done, total, note)
+
+        _hold(self.database, self.space_id, self.wish.holder)
+        return self.wish.weights(begun, renewing)
 
     def _step(self, name: str, do: Callable[[], _T]) -> _T:
         _hold(self.database, self.space_id, self.wish.holder)

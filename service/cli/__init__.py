@@ -14,6 +14,7 @@ import click
 from db.engine import is_disk_full
 from service.cli import (
     ask,
+    behaviour,
     constitution,
     curriculum,
     digests,
@@ -70,6 +71,7 @@ for module in (
     sleep,
     night,
     recipe,
+    behaviour,
     curriculum,
     exam,
     review,

@@ -45,6 +45,11 @@ def _how(command: _Command) -> _Command:
             show_default=True,
             help="Kept in the certificate.",
         ),
+        click.option(
+            "--leave-weights",
+            is_flag=True,
+            help="Serve an earlier recipe or the plain base; do not make the weights again, and do not test them.",
+        ),
         click.option("--json", "as_json", is_flag=True, help="Print JSON, with every id."),
         click.pass_obj,
     )
@@ -111,7 +116,12 @@ def _run(state: State, kind: TargetKind, reference: str, how: dict[str, Any], **
             return
         with Bars() as bars:
             outcome = forgetting.erase(
-                services, wanted, expected=how["plan"], reason=how["reason"], watch=bars.step
+                services,
+                wanted,
+                expected=how["plan"],
+                reason=how["reason"],
+                leave_weights=how["leave_weights"],
+                watch=bars.step,
             )
             if not outcome.scan.is_clean:
                 bars.erase()
@@ -151,6 +161,7 @@ def _print_outcome(outcome: Outcome, *, as_json: bool) -> None:
         counted = ([*key.split(" ", 1), n] for key, n in found.begun["counts"].items())
         print_table(["what", "", "n"], [[_called(kind), act, n] for kind, act, n in counted])
         _print_scan(outcome.scan)
+        _print_weights((found.done or {}).get("weights"))
         click.echo(f"certificate: `slowwave forget --certificate {found.seq}`")
     if not outcome.scan.is_clean:
         raise click.ClickException(
@@ -168,6 +179,42 @@ def _print_scan(scan: Scan) -> None:
     rows += [[where, "could not be read", "", ""] for where in scan.unread]
     if rows:
         print_table(["where", "kind", "texts", "names"], rows)
+
+
+def _print_weights(told: dict[str, Any] | None) -> None:
+    """Which weights serve now, and what the test says of them."""
+    if told is None:
+        return
+    if told["serves"] == "unchanged":
+        click.echo(f"weights: {told['why']}; nothing changes in what serves")
+        return
+    taken = told["vectors"]["tainted"]
+    gone = f"{taken} task vectors taken out; " if taken else ""
+    serving = {
+        "rebuilt": f"the recipe of the other {told['vectors']['after']} serves",
+        "earlier": f"an earlier recipe of {told['vectors']['after']} serves",
+        "base": "the plain base serves",
+    }[told["serves"]]
+    click.echo(f"weights: {gone}{serving}" + (f" ({told['why']})" if told["why"] else ""))
+    if refused := told["refused"]:
+        click.echo(
+            f"  a recipe without them was refused: {refused['why']}; `slowwave recipe revert --erased` serves it all the same"
+        )
+    if test := told["test"]:
+        before, after = test["before"], test["after"]
+        click.echo(
+            f"  {test['facts']} erased facts among {test['controls']} controls each: mean rank {before['mean_rank']:.1f} "
+            f"before, {after['mean_rank']:.1f} now, {test['base']['mean_rank']:.1f} under the base "
+            f"(p {_smaller_p(before):.2g} before, {_smaller_p(after):.2g} now)"
+        )
+        if test["few"]:
+            click.echo(f"  few facts: the least p they can give is {min(test['smallest_p'].values()):.2g}")
+    else:
+        click.echo(f"  not tested: {told['untested']}")
+
+
+def _smaller_p(standing: dict[str, Any]) -> float:
+    return float(min(standing["p_rank"], standing["p_margin"]))
 
 
 @forget.command()

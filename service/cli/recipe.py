@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from service.cli.output import Bars, State, print_json, print_table
+from service.cli.recipe_verify import verify
 from service.cli.weights_export import export
 
 if TYPE_CHECKING:
@@ -482,5 +483,6 @@ def _name(one: dict[str, Any]) -> str:
     return f"{one['recipe'][:_SHORT]} of {one['at'][:10]}"
 
 
+recipe.add_command(verify)
 recipe.add_command(export)
 COMMANDS = (recipe,)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from consolidation import dream, report, runs, train
+from consolidation import dream, report, runs, train, training_child
 from consolidation.errors import StageFailed
 from consolidation.night import NightReport, run_night
 from consolidation.recipe import current_recipe, recipe_adapters
@@ -153,7 +153,7 @@ def watch_children(
         on_start(child)
         return child
 
-    monkeypatch.setattr(train.subprocess, "Popen", watched)
+    monkeypatch.setattr(training_child.subprocess, "Popen", watched)
     return started
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from dataclasses import replace
 from html.parser import HTMLParser
 from typing import Any
@@ -11,9 +12,11 @@ import pytest
 from consolidation import check, constitution, decide, publish, report, runs
 from consolidation.charts import bar_chart, line_chart
 from consolidation.page import DecisionLine, ExamLine, NightPage, render
+from consolidation.recipe_serving import Place
 from consolidation.stage import StageResult, no_progress
 from db.tables import ExamAnswer, Example
 from memory.types import Principle
+from tests.made_recipes import make_vector, publish_night
 
 PAGE = NightPage(
     run_id="abc",
@@ -141,6 +144,21 @@ def test_a_refused_night_is_reported_with_its_number_and_its_answers(chat: Any) 
         "Mona Berg · lives in · Bergen",
     ):
         assert words in html
+
+
+def test_a_recipe_of_two_vectors_is_drawn_until_one_of_them_is_erased(place: Place) -> None:
+    for number in (1, 2):
+        publish_night(place, make_vector("b" * 64, number), f"aaaa{number}")
+
+    def page(run_id: str) -> str:
+        return render(report.gather(report.Night(place.database, place.space_id, place.home, run_id)))
+
+    assert "<h2>Vectors</h2>" not in page("aaaa1")
+    drawn = page("aaaa2")
+    assert "<h2>Vectors</h2>" in drawn
+    assert "2 · 3 facts, aaaa2" in drawn
+    shutil.rmtree(place.home / "adapters")
+    assert "<h2>Vectors</h2>" not in page("aaaa2")
 
 
 def record(context: Any, stage: str, result: StageResult) -> None:

@@ -424,3 +424,32 @@ def test_without_a_published_night_no_pointer_moves(world: Any, erase: Any) -> N
     world.say(ANA, 0)
     erase("person", world.person(ANA))
     assert pointer(world.database, world.space_id) is None
+
+
+def test_what_becomes_of_weights_is_asked_once_the_rows_are_gone_and_certified(
+    world: Any, erase: Any
+) -> None:
+    ana = world.person(ANA)
+    world.claim("Porto", 0)
+    seen: list[Any] = []
+
+    def settle(begun: Any, progress: Any) -> dict[str, Any]:
+        progress(1, 2, "asking")
+        seen.append((begun["target"], begun["pointer"], len(rows(world, tables.Fact))))
+        return {"serves": "base"}
+
+    outcome = erase("person", ana, wish=Wish(weights=settle))
+    assert seen == [("person", None, 0)]
+    assert outcome.certificate.as_json()["weights"] == {"serves": "base"}
+    assert ledger.verify(world.database, world.space_id) == []
+
+
+def test_a_plan_names_what_it_does_to_each_kind_by_id(world: Any, plan: Any) -> None:
+    ana = world.person(ANA)
+    fact = world.claim("Porto", 0)
+    shown = plan("person", ana)
+    assert shown.ids("fact", "goes") == {fact}
+    assert shown.ids("fact", "tainted") == frozenset()
+    assert shown.goes_by(shown.sha256[:12])
+    assert not shown.goes_by(shown.sha256[:11])
+    assert not shown.goes_by("0" * 12)

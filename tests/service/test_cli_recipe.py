@@ -38,6 +38,7 @@ def nights_home(tmp_path_factory: pytest.TempPathFactory, talkative: Path) -> Pa
             vector = make_vector(base, number, linear_shapes(talkative), scale=scale)
             publish_night(place, vector, f"aaaa{number}")
         put_question(place, "aaaa1", "Where does Ada live?", SAID)
+        put_question(place, "aaaa1", "What is her name?", SAID[:24])
     return home
 
 
@@ -201,6 +202,52 @@ def test_bisect_says_where_nothing_is_broken_or_never_was_right(recipe: Any) -> 
         in recipe("bisect", "--question", "Where?", "--expect", "Lagos").out
     )
     assert "no exam of this space has that question" in recipe("bisect", "none").refusal
+
+
+def test_verify_compares_every_two_vectors_without_a_model(recipe: Any, tmp_path: Path) -> None:
+    assert recipe("scale", "aaaa1", "-0.5").code == 0
+    found = recipe("verify", "--no-exam", "--picture", tmp_path / "vectors.svg", "--json").json
+    assert found["recipe"] == recipe("show", "--json").json["recipe"]
+    assert [one["night"] for one in found["vectors"]] == ["aaaa1", "aaaa2", "aaaa3", "aaaa4"]
+    assert {one["exam"] for one in found["vectors"]} == {None}
+    assert found["together"] is None
+    assert sorted(pair["places"] for pair in found["pairs"]) == [
+        [1, 2],
+        [1, 3],
+        [1, 4],
+        [2, 3],
+        [2, 4],
+        [3, 4],
+    ]
+    strongest = found["pairs"][0]
+    assert set(strongest) == {"places", "cosine", "conflicts", "n_both", "blocks", "kinds"}
+    assert set(strongest["blocks"]) == {"0", "1", "2"}
+    assert abs(strongest["cosine"]) < 0.5
+    assert found["picture"] == str(tmp_path / "vectors.svg")
+    assert (tmp_path / "vectors.svg").read_text(encoding="utf-8").startswith("<svg ")
+    told = recipe("verify", "aaaa2", "--no-exam").out
+    assert "1 and 2" in told
+    assert "50 % is chance" in told
+    assert "gate" not in told
+
+
+def test_verify_wears_each_vector_by_itself(recipe: Any, tmp_path: Path) -> None:
+    told = recipe("verify", "aaaa3", "--picture", tmp_path / "vectors.html").out
+    words = " ".join(told.split())
+    assert "1 recall of 2 50 % 50 % 0 % 0 % " in words
+    assert "3 not known 50, 0, 0, 50 of 2 " in words
+    assert words.count("breaks kl_to_base") == 1
+    assert "all together: perplexity " in words
+    assert "<h2>By itself</h2>" in (tmp_path / "vectors.html").read_text(encoding="utf-8")
+
+
+def test_verify_refuses_what_it_cannot_do_in_one_line(recipe: Any, tmp_path: Path) -> None:
+    assert recipe("verify", "base").out == "the plain base has no vectors\n"
+    assert recipe("verify", "--picture", tmp_path / "vectors.png").code == 2
+    assert recipe("verify", "--picture", tmp_path / "none" / "vectors.svg").code == 2
+    assert "no recipe goes by none" in recipe("verify", "none").refusal
+    shutil.rmtree(recipe.home / recipe("show", "--json").json["entries"][1]["path"])
+    assert "of night aaaa2 is missing" in recipe("verify", "--no-exam").refusal
 
 
 def test_a_coefficient_that_breaks_the_gate_is_held_back_to_the_largest_that_does_not(recipe: Any) -> None:

@@ -195,6 +195,38 @@ def test_verify_says_what_is_wrong_and_what_to_do(slowwave: Any) -> None:
     assert found.line.endswith("problems; each line above says what to do")
 
 
+def test_weights_that_learnt_it_are_tested_and_told(slept: Any) -> None:
+    (slept.home / "chat.jsonl").unlink()
+    done = slept("forget", "person", "Ada", "--yes")
+    assert done.code == 0, done.err
+    assert "weights: 1 task vectors taken out; the plain base serves" in done.out
+    assert "erased facts among 24 controls each: mean rank" in done.out
+    certificates = slept("ledger", "show", "--json").json
+    seq = next(entry["seq"] for entry in certificates if entry["kind"] == "erasure")
+    told = slept("forget", "--certificate", seq).json["weights"]
+    assert (told["serves"], told["recipe"], told["vectors"]) == (
+        "base",
+        None,
+        {"before": 1, "tainted": 1, "after": 0},
+    )
+    assert told["test"]["passed"]
+    assert told["test"]["facts"] >= 1
+    assert slept("verify").code == 0
+
+
+def test_weights_can_be_left_as_the_erasure_leaves_them(slept: Any) -> None:
+    (slept.home / "chat.jsonl").unlink()
+    done = slept("forget", "person", "Ada", "--yes", "--leave-weights", "--json").json
+    assert done["certificate"]["weights"] is None
+    assert slept("recipe", "show", "--json").json["recipe"] is None
+
+
+def test_where_no_weights_serve_none_are_looked_at(slowwave: Any) -> None:
+    (slowwave.home / "chat.jsonl").unlink()
+    done = slowwave("forget", "person", "Ada", "--yes")
+    assert "weights: no task vector served; nothing changes in what serves" in done.out
+
+
 # HTTP
 
 

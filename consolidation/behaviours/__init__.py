@@ -1,0 +1,1 @@
+"""The behaviours that slowwave ships, a file each; read by `consolidation.behaviour`."""
