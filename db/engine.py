@@ -12,6 +12,7 @@ import errno
 import json
 import math
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -194,9 +195,23 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # SQLAlchemy's "begin" event above opens transactions
     connection.create_function("lower", 1, _lower, deterministic=True)  # its own knows ASCII alone
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "foreign_keys=ON", "synchronous=NORMAL", f"cache_size=-{CACHE_KIB}"):
+    _to_write_ahead(cursor)
+    for pragma in ("foreign_keys=ON", "synchronous=NORMAL", f"cache_size=-{CACHE_KIB}"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _to_write_ahead(cursor: sqlite3.Cursor) -> None:
+    """Wait while another process makes the same change to a new store: for this one statement SQLite itself does not."""
+    given_up_at = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > given_up_at:
+                raise
+            time.sleep(0.01)
 
 
 def _lower(value: Any) -> Any:
