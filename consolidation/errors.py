@@ -10,6 +10,11 @@ NightError
 ├── NoRows            a file holds no training rows, or a night has none to write
 ├── NothingPublished  there is no earlier night to roll back to
 ├── BrokenReadout     a readout file is damaged or was made with another model
+├── UnknownReadout    no readout goes by that name, or none serves (also a LookupError)
+├── BadProbe          labels, texts or layers that no probe can be trained or tested with; carries why
+├── BrokenProbe       a probe's files are damaged or were made with another model
+├── UnusableProbe     a probe that did not prove itself was to be read; carries its reason
+├── UnknownProbe      no probe, or more than one, goes by that name (also a LookupError)
 ├── BrokenRecipe      a recipe's file is missing, damaged, or names vectors that were changed
 ├── MissingVector     the files of a task vector are not there
 ├── BadVector         a task vector that cannot be merged or made; carries which and why
@@ -108,6 +113,36 @@ class NothingPublished(NightError):
 class BrokenReadout(NightError):
     def __init__(self, name: str, why: str) -> None:
         super().__init__(f"the readout {name} cannot be used: {why}; `slowwave sleep` makes a new one")
+
+
+class UnknownReadout(NightError, LookupError):
+    def __init__(self, name: str | None = None) -> None:
+        super().__init__(
+            f"no readout goes by {name}; `slowwave readout list` names them"
+            if name is not None
+            else "no readout serves yet; `slowwave sleep` makes one, `slowwave readout train` one from a folder of examples"
+        )
+
+
+class BadProbe(NightError):
+    """The message is why, and what to do instead."""
+
+
+class BrokenProbe(NightError):
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(f"the probe {name} cannot be used: {why}; `slowwave probe train` makes a new one")
+
+
+class UnusableProbe(NightError):
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"the probe {name} is not usable and reads nothing: {reason}")
+        self.reason = reason
+
+
+class UnknownProbe(NightError, LookupError):
+    def __init__(self, name: str, n_found: int = 0) -> None:
+        many = "no probe goes" if not n_found else f"{n_found} probes go"
+        super().__init__(f"{many} by {name}; `slowwave probe list` names them")
 
 
 class BrokenRecipe(NightError):
