@@ -16,6 +16,7 @@ from consolidation.readouts import (
     MANIFEST_FILE,
     VECTORS_FILE,
     Manifest,
+    Readout,
     paths_from,
     read_files,
     read_readout,
@@ -67,21 +68,28 @@ def _summary(manifest: Manifest) -> dict[str, Any]:
 
 
 def show(services: Services, name: str | None, environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
-    """The manifest of a readout: what serves, one on record by a beginning of its hash, or a folder of files.
+    """The manifest of a readout; raises as `open_readout` does."""
+    return asdict(open_readout(services, name, environ).manifest)
+
+
+def open_readout(
+    services: Services, name: str | None = None, environ: Mapping[str, str] = os.environ
+) -> Readout:
+    """What serves, one on record by a beginning of its hash, or a folder of files.
 
     Raises UnknownReadout, BrokenReadout, TaintedArtifact, and BrokenReadout with both hashes where what serves was
     made with another model than the configured one.
     """
-    if name is None:
-        from agents.runtime.spec import resolve
+    if name is not None:
+        return read_files(*_files_of(services, name))
+    from agents.runtime.spec import resolve
 
-        base_hash = resolve(services.model_spec()).base_hash
-        home = services.settings.home
-        serving = current_readout(services.database, services.space_id, home, base_hash, environ)
-        if serving is None:
-            raise UnknownReadout
-        return asdict(serving.manifest)
-    return asdict(read_files(*_files_of(services, name)).manifest)
+    base_hash = resolve(services.model_spec()).base_hash
+    home = services.settings.home
+    serving = current_readout(services.database, services.space_id, home, base_hash, environ)
+    if serving is None:
+        raise UnknownReadout
+    return serving
 
 
 def _files_of(services: Services, name: str) -> tuple[Path, Path]:
