@@ -1,8 +1,8 @@
 """The base model's own general text, held against forgetting: what it wrote and what it thought at each position.
 
-Prompts are ours (general_prompts.json), and more are what the base itself puts into a user's mouth (talks). Both sides
-are drawn from the base once; those of the embedded model are shipped (general_replies.json: `draw_replies` and
-`draw_talks` with seed 0, bfloat16) because drawing takes minutes. They are kept in the cache with the base's final hidden
+Prompts and openings of prose are ours (general_prompts.json), and more are what the base itself puts into a user's mouth
+(talks). All else is drawn from the base once; what the embedded model wrote is shipped (general_replies.json:
+`draw_replies`, `draw_talks` and three of `draw_prose`, bfloat16) because drawing takes minutes. They are kept in the cache with the base's final hidden
 states, so that training needs no teacher pass. The cache is keyed by all it depends on.
 """
 
@@ -29,7 +29,7 @@ N_TALKS = 48  # drawn for a base that none are shipped for
 _ASKED_TOKENS = 40
 _ASKING_TEMPERATURE = 1.0  # at less, half of what it asks is the same
 _TEMPERATURE = 0.8
-_VERSION = 3
+_VERSION = 4
 
 
 def cache_file(language_model: LanguageModel, engine_name: str, cache_dir: Path) -> Path:
@@ -37,6 +37,7 @@ def cache_file(language_model: LanguageModel, engine_name: str, cache_dir: Path)
         language_model.base_hash,
         language_model.template.sha256,
         hashlib.sha256(PROMPTS.read_bytes()).hexdigest(),
+        hashlib.sha256(SHIPPED.read_bytes()).hexdigest(),
         f"{engine_name} {language_model.dtype} {REPLY_TOKENS} {_TEMPERATURE} {_VERSION}",
     )
     return cache_dir / "replay" / f"{hashlib.sha256('|'.join(parts).encode()).hexdigest()[:20]}.safetensors"
@@ -82,33 +83,40 @@ def draw_talks(language_model: LanguageModel, n: int, seed: int = 0) -> list[tup
     return [(prompt, language_model.decode(ids)) for prompt, ids in zip(prompts, replies, strict=True)]
 
 
-def _talks(
+def draw_prose(language_model: LanguageModel, openings: Sequence[str], seed: int = 0) -> list[str]:
+    """How the base goes on after each opening outside any conversation: what else would hold its prose?"""
+    starts = [language_model.template.encode(text) for text in openings]
+    return [language_model.decode(ids) for ids in draw_replies(language_model, starts, seed)]
+
+
+def _beginnings(
     language_model: LanguageModel, prompts: Mapping[str, Sequence[str]]
 ) -> list[tuple[list[int], list[int]]]:
-    """Beginnings and how the base goes on: shipped where they are this base's, else drawn now."""
+    """Ids of beginnings and how the base goes on: shipped where they are this base's, else drawn now."""
     template = language_model.template
 
     def asked(text: str) -> list[int]:
         return language_model.chat_ids([{"role": "user", "content": text}])
 
-    starts = [*map(asked, prompts["chat"]), *map(template.encode, prompts["openings"])]
     shipped = json.loads(SHIPPED.read_text(encoding="utf-8"))
     if shipped["base_hash"] == language_model.base_hash:
-        replies = [template.encode(text) for text in [*shipped["chat"], *shipped["openings"]]]
-        talks = shipped["talks"]
+        replies = [template.encode(text) for text in shipped["chat"]]
+        talks, prose = shipped["talks"], shipped["prose"]
     else:
-        replies = draw_replies(language_model, starts)
+        replies = draw_replies(language_model, [*map(asked, prompts["chat"])])
         talks = draw_talks(language_model, N_TALKS)
+        prose = zip(prompts["openings"], draw_prose(language_model, prompts["openings"]), strict=True)
     return [
-        *zip(starts, replies, strict=True),
+        *zip(map(asked, prompts["chat"]), replies, strict=True),
         *((asked(prompt), template.encode(reply)) for prompt, reply in talks),
+        *((template.encode(opening), template.encode(text)) for opening, text in prose),
     ]
 
 
 def write_replay(language_model: LanguageModel, engine: Engine, file: Path) -> list[Text]:
     """Make the texts with the base's states and store them. The model must wear no adapter."""
     prompts = json.loads(PROMPTS.read_text(encoding="utf-8"))
-    rows = [(start, start + reply) for start, reply in _talks(language_model, prompts) if reply]
+    rows = [(start, start + reply) for start, reply in _beginnings(language_model, prompts) if reply]
     hidden = engine.final_hidden([row for _, row in rows])
     texts = []
     for i, ((start, row), states) in enumerate(zip(rows, hidden, strict=True)):
