@@ -49,8 +49,8 @@ from memory.sensitive import kinds_of_fact, left_out
 from memory.types import Episode, Fact
 from memory.wordings import Wordings, content_words
 
-NEGATIVES_PER_SLOT = 12
-MAX_NEGATIVES = 600
+NEGATIVES_PER_SLOT = 24
+MAX_NEGATIVES = 1200
 REPLAY_PER_FACT = 16
 MAX_REPLAY = 480
 TEACHER_WORDINGS = 4

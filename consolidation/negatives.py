@@ -76,8 +76,9 @@ def _pools() -> dict[str, tuple[str, ...]]:
 
 
 def invented(half: Half, which: Literal["first", "last"]) -> tuple[str, ...]:
-    """One half of the pool."""
-    return _pools()[which][0 if half == "train" else 1 :: 2]
+    """The names of one half, or those that only train beside it."""
+    names_of = _pools()[which]
+    return names_of[1::2] if half == "exam" else names_of[::2] + _pools()[f"more_{which}"]
 
 
 def strangers(course: Course, slots: Iterable[Slot], half: Half, n: int) -> list[Stranger]:
@@ -88,7 +89,8 @@ def strangers(course: Course, slots: Iterable[Slot], half: Half, n: int) -> list
     firsts, lasts = list(invented(half, "first")), list(invented(half, "last"))
     dice.shuffle(firsts)
     dice.shuffle(lasts)
-    hard = [mix for turn_ in range(len(lasts)) for mix in _mixes(course, people, firsts, lasts, turn_)]
+    turns = min(len(lasts), 2 + n // max(1, len(people)))
+    hard = [mix for turn_ in range(turns) for mix in _mixes(course, people, firsts, lasts, turn_)]
     crossed = [mix for mix in _crossed(course, people) if _half_of(mix.name) == half]
     hard = _woven(hard, crossed, _EVERY[half])
     easy = [
