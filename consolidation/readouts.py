@@ -1,10 +1,14 @@
 """Directions of concepts in the residual stream: how they are made, measured, written, read back and applied.
 
-A direction is mean(positive) - mean(negative) of masked mean activations (Contrastive Activation Addition,
-https://arxiv.org/abs/2312.06681), less the mean of all concepts' directions at that layer (what merely says
+A direction to steer by (`CAA`) is mean(positive) - mean(negative) of masked mean activations (Contrastive Activation
+Addition, https://arxiv.org/abs/2312.06681), less the mean of all concepts' directions at that layer (what merely says
 "emotional") and less the main directions in which neutral texts differ from each other (topic and length, which a
-few outlier dimensions carry), scaled to unit length. The layer index names the residual after that block.
-Letters: N text, L layer, D hidden, K concept, C component. numpy only; whoever has a model brings the activations.
+few outlier dimensions carry), scaled to unit length. A direction to read by (`LDA`) is the same difference of means,
+whitened: Fisher's discriminant, which says least about whatever else the texts differ in. The two are not the same
+axis (Haufe et al. 2014, https://doi.org/10.1016/j.neuroimage.2013.10.067: a filter is no pattern), so a readout that is
+read by one carries the other as well. The layer index names the residual after that block. Everything needed of the
+texts are their `moments`, which add up over nights. numpy only; whoever has a model brings the activations.
+Letters: N text, L layer, D hidden, K concept, C component.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +24,14 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from agents.runtime.token_rules import MEAN
 from consolidation.errors import BrokenReadout
+from consolidation.moments import Moments, differences, whitened
 from memory.ports import FloatMatrix
 
 FORMAT = "slowwave-readout-1"
-TOKEN_RULE = "mean of content tokens"
+CAA, LDA = "caa", "lda"
+METHODS = (CAA, LDA)
 N_FOLDS = 3
 N_LAYERS_KEPT = 3
 MAX_COMPONENTS = (
@@ -33,6 +40,7 @@ MAX_COMPONENTS = (
 TEXTS_PER_COMPONENT = 5
 VECTORS_FILE = "vectors.safetensors"
 MANIFEST_FILE = "manifest.json"
+STEERING_FILE = "steering.safetensors"  # laid out as the vectors are; there where reading and steering differ
 ENVIRONMENT = (
     ("SLOWWAVE_READOUT_VECTORS", "SLOWWAVE_READOUT_MANIFEST"),
     ("VLLM_READOUT_VECTORS", "VLLM_READOUT_MANIFEST"),
@@ -73,12 +81,22 @@ class Manifest:
     left_out: dict[str, int]  # concepts with too few examples, and how many they have
     seed: int
     format: str = FORMAT
+    tried: tuple[int, ...] = ()  # every layer that was looked at; `layers` are the best of them
+    tried_auroc: tuple[tuple[float, ...], ...] = ()  # by tried layer x K, held out over folds
+    method: str = CAA  # how `vectors` were made; `raw_norms` and steering are of the differences of means in either case
+    shrinkage: tuple[float, ...] = ()  # L, of the correlations that whitened the vectors; none for CAA
+    steering_sha256: str | None = None  # of STEERING_FILE
 
 
 @dataclass(frozen=True, slots=True)
 class Readout:
+    """`vectors` are to read by. To steer by is what `to_steer` gives."""
+
     manifest: Manifest
     vectors: dict[int, FloatMatrix]  # layer -> (K, D), unit rows
+    steering: dict[int, FloatMatrix] = field(
+        default_factory=dict
+    )  # likewise; empty where `vectors` serve for both
 
     def read(self, acts_NLD: FloatMatrix) -> list[dict[str, float]]:
         """Per text and concept the reading in standard deviations of neutral text, averaged over the layers.
@@ -93,6 +111,15 @@ class Readout:
         mean_NK = np.mean(readings, axis=0)
         return [dict(zip(self.manifest.concepts, map(float, row), strict=True)) for row in mean_NK]
 
+    def to_steer(self) -> dict[int, FloatMatrix]:
+        """Per layer the unit differences of means (K, D): adding one of them moves a text to where the concept's are.
+
+        Raises BrokenReadout where the vectors are whitened and the file of the differences was not beside them.
+        """
+        if self.manifest.method != CAA and not self.steering:
+            raise BrokenReadout("vectors", f"{STEERING_FILE} is missing beside them; copy it as well")
+        return self.steering or self.vectors
+
     def check_model(self, model_hash: str) -> None:
         """Raises BrokenReadout for another model than the one that gave the activations."""
         if self.manifest.model_hash != model_hash:
@@ -103,11 +130,13 @@ class Readout:
 
 @dataclass(frozen=True, slots=True)
 class Directions:
-    """What the arithmetic gives for all layers it was shown."""
+    """What the arithmetic gives for all layers it was shown. `steering_LKD` equals `vectors_LKD` for CAA."""
 
     vectors_LKD: FloatMatrix
     raw_norms_LK: FloatMatrix
     auroc_LK: FloatMatrix
+    steering_LKD: FloatMatrix
+    shrinkage_L: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +157,7 @@ class Provenance:
     recipe: str | None
     left_out: dict[str, int]
     seed: int
+    token_rule: str = MEAN
 
 
 def build(
@@ -137,17 +167,18 @@ def build(
     provenance: Provenance,
     *,
     n_layers: int = N_LAYERS_KEPT,
+    method: str = CAA,
 ) -> Readout:
     """Directions of all concepts at the `n_layers` best of the layers seen, and all that the manifest says.
 
     Without neutral texts the negatives stand in for them.
     """
     examples = list(contrasts.values())
-    found = find_directions(seen.acts_NLD, examples, neutral, seed=provenance.seed)
+    found = find_directions(seen.acts_NLD, examples, neutral, seed=provenance.seed, method=method)
     layers = choose_layers(found, seen.layers, n_layers)
     index = [seen.layers.index(layer) for layer in layers]
-    vectors_LKD = found.vectors_LKD[index]
     rows = list(neutral) or sorted({row for contrast in examples for row in contrast.negative})
+    vectors_LKD = found.vectors_LKD[index]
     mean_LK, std_LK = standardise(seen.acts_NLD[rows][:, index], vectors_LKD)
     manifest = Manifest(
         concepts=tuple(contrasts),
@@ -155,7 +186,7 @@ def build(
         model_hash=provenance.model_hash,
         template_hash=provenance.template_hash,
         recipe=provenance.recipe,
-        token_rule=TOKEN_RULE,
+        token_rule=provenance.token_rule,
         n_positive=tuple(len(contrast.positive) for contrast in examples),
         n_negative=tuple(len(contrast.negative) for contrast in examples),
         n_neutral=len(rows),
@@ -168,8 +199,55 @@ def build(
         neutral_std=as_rows(std_LK),
         left_out=provenance.left_out,
         seed=provenance.seed,
+        method=method,
+        shrinkage=tuple(round(found.shrinkage_L[k], 6) for k in index) if found.shrinkage_L else (),
     )
-    return Readout(manifest, dict(zip(layers, vectors_LKD, strict=True)))
+    steering = dict(zip(layers, found.steering_LKD[index], strict=True)) if method != CAA else {}
+    return sealed(Readout(manifest, dict(zip(layers, vectors_LKD, strict=True)), steering))
+
+
+def sealed(readout: Readout) -> Readout:
+    """The same with the hash of its directions to steer by in the manifest: what is written is sealed."""
+    sha256 = hashlib.sha256(_tensors(readout.steering)).hexdigest() if readout.steering else None
+    return replace(readout, manifest=replace(readout.manifest, steering_sha256=sha256))
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """All that directions are made of. A night keeps these for each concept and adds tonight's (`moments`)."""
+
+    positive: tuple[Moments, ...]  # K
+    negative: tuple[Moments, ...]  # K
+    everything: Moments  # of all texts; with second moments for LDA
+    common_LCD: tuple[
+        FloatMatrix, ...
+    ]  # main components of neutral texts per layer, orthonormal rows; only CAA
+
+
+def directions_from(sums: Sums, method: str = CAA) -> Directions:
+    """Unit directions of sums, with no held-out score (`auroc_LK` is NaN): they have seen all there is.
+
+    `raw_norms_LK` are of the differences of means before whitening and scaling. Raises ValueError for a method that
+    is not one of METHODS.
+    """
+    if method not in METHODS:
+        raise ValueError(f"method {method!r} is not one of: {', '.join(METHODS)}")
+    raw_LKD = differences(sums.positive, sums.negative)
+    if raw_LKD.shape[1] > 2:  # of two, the difference to their mean is the same axis twice
+        raw_LKD = raw_LKD - raw_LKD.mean(axis=1, keepdims=True)
+    cleared_LKD = np.stack(
+        [
+            raw_KD - raw_KD @ common_CD.T @ common_CD
+            for raw_KD, common_CD in zip(raw_LKD, sums.common_LCD, strict=True)
+        ]
+    )
+    norms_LK = np.linalg.norm(cleared_LKD, axis=2)
+    unknown = np.full(norms_LK.shape, np.nan, dtype=np.float32)
+    steering_LKD = _unit(cleared_LKD)
+    if method == CAA:
+        return Directions(steering_LKD, norms_LK, unknown, steering_LKD)
+    vectors_LKD, shrinkage_L = whitened(raw_LKD, sums.everything)
+    return Directions(_unit(vectors_LKD), norms_LK, unknown, steering_LKD, shrinkage_L)
 
 
 def find_directions(
@@ -179,16 +257,21 @@ def find_directions(
     *,
     seed: int,
     n_folds: int = N_FOLDS,
+    method: str = CAA,
 ) -> Directions:
     """Directions from all examples; AUROC of each from folds whose directions have not seen the texts scored."""
     rows = np.arange(len(acts_NLD))
     fold_of = np.random.default_rng(seed).permutation(rows) % n_folds
-    vectors, norms = _unit_directions(acts_NLD, contrasts, neutral, np.ones(len(rows), dtype=bool))
-    scores = [
-        _fold_auroc(acts_NLD, contrasts, neutral, fold_of == fold) for fold in range(n_folds)
-    ]  # each (L, K), NaN where a fold has no example
+    aside = [Moments.of(acts_NLD[fold_of == fold], with_second=method == LDA) for fold in range(n_folds)]
+    everything = sum(aside[1:], start=aside[0])
+    scores = []  # each (L, K), NaN where a fold has no example
+    for fold, held in enumerate(aside):
+        sums = _sums(acts_NLD, contrasts, neutral, fold_of != fold, everything - held)
+        found = directions_from(sums, method)
+        scores.append(_auroc_LK(acts_NLD, contrasts, found, fold_of == fold))
+    whole = _sums(acts_NLD, contrasts, neutral, fold_of >= 0, everything)
     held_out = np.nanmean(np.stack([*scores, _half_where_never_scored(scores)]), axis=0)
-    return Directions(vectors, norms, held_out.astype(np.float32))
+    return replace(directions_from(whole, method), auroc_LK=held_out.astype(np.float32))
 
 
 def n_components(n_neutral: int) -> int:
@@ -211,53 +294,53 @@ def _half_where_never_scored(scores: Sequence[FloatMatrix]) -> FloatMatrix:
     return np.where(never, 0.5, np.nan).astype(np.float32)
 
 
-def _unit_directions(
-    acts_NLD: FloatMatrix, contrasts: Sequence[Contrast], neutral: Sequence[int], is_seen: Rows
-) -> tuple[FloatMatrix, FloatMatrix]:
-    differences = []
-    for contrast in contrasts:
-        positive = [row for row in contrast.positive if is_seen[row]]
-        negative = [row for row in contrast.negative if is_seen[row]]
-        if positive and negative:
-            difference = acts_NLD[positive].mean(axis=0) - acts_NLD[negative].mean(axis=0)
-        else:
-            difference = np.zeros(acts_NLD.shape[1:], dtype=np.float32)
-        differences.append(difference)
-    raw_LKD = np.stack(differences, axis=1).astype(np.float32)
-    if len(contrasts) > 2:  # of two, the difference to their mean is the same axis twice
-        raw_LKD = raw_LKD - raw_LKD.mean(axis=1, keepdims=True)
+def _sums(
+    acts_NLD: FloatMatrix,
+    contrasts: Sequence[Contrast],
+    neutral: Sequence[int],
+    is_seen: Rows,
+    everything: Moments,
+) -> Sums:
+    def of(rows: Sequence[int]) -> Moments:
+        return Moments.of(acts_NLD[[row for row in rows if is_seen[row]]])
+
     quiet = [row for row in neutral if is_seen[row]]
-    for layer in range(len(raw_LKD)):
-        common_CD = components(acts_NLD[quiet, layer])
-        raw_LKD[layer] -= raw_LKD[layer] @ common_CD.T @ common_CD
-    norms_LK = np.linalg.norm(raw_LKD, axis=2)
-    return raw_LKD / np.maximum(norms_LK, 1e-8)[..., None], norms_LK
+    return Sums(
+        positive=tuple(of(contrast.positive) for contrast in contrasts),
+        negative=tuple(of(contrast.negative) for contrast in contrasts),
+        everything=everything,
+        common_LCD=tuple(components(acts_NLD[quiet, layer]) for layer in range(acts_NLD.shape[1])),
+    )
 
 
-def _fold_auroc(
-    acts_NLD: FloatMatrix, contrasts: Sequence[Contrast], neutral: Sequence[int], is_held_out: Rows
+def _unit(vectors_LKD: FloatMatrix) -> FloatMatrix:
+    norms_LK = np.linalg.norm(vectors_LKD, axis=2)
+    return np.asarray(vectors_LKD / np.maximum(norms_LK, 1e-8)[..., None], dtype=np.float32)
+
+
+def _auroc_LK(
+    acts_NLD: FloatMatrix, contrasts: Sequence[Contrast], found: Directions, is_held_out: Rows
 ) -> FloatMatrix:
-    vectors, norms = _unit_directions(acts_NLD, contrasts, neutral, ~is_held_out)
-    n_layers = acts_NLD.shape[1]
-    scores = np.full((n_layers, len(contrasts)), np.nan, dtype=np.float32)
+    scores = np.full(found.raw_norms_LK.shape, np.nan, dtype=np.float32)
     for k, contrast in enumerate(contrasts):
         positive = [row for row in contrast.positive if is_held_out[row]]
         negative = [row for row in contrast.negative if is_held_out[row]]
         if not positive or not negative:
             continue
-        for layer in range(n_layers):
-            if norms[layer, k] > 0:
-                direction = vectors[layer, k]
-                scores[layer, k] = auroc(
-                    acts_NLD[positive, layer] @ direction, acts_NLD[negative, layer] @ direction
-                )
+        for layer in np.flatnonzero(found.raw_norms_LK[:, k] > 0):
+            direction = found.vectors_LKD[layer, k]
+            scores[layer, k] = auroc(
+                acts_NLD[positive, layer] @ direction, acts_NLD[negative, layer] @ direction
+            )
     return scores
 
 
 def auroc(positive: FloatMatrix, negative: FloatMatrix) -> float:
     """The chance that a positive scores above a negative; ties count half."""
-    difference = positive[:, None] - negative[None, :]
-    return float(np.mean((difference > 0) + 0.5 * (difference == 0)))
+    ordered = np.sort(negative)
+    below = np.searchsorted(ordered, positive, side="left")
+    not_above = np.searchsorted(ordered, positive, side="right")
+    return float((below + not_above).mean() / (2 * len(negative)))
 
 
 def choose_layers(
@@ -277,18 +360,27 @@ def standardise(acts_NLD: FloatMatrix, vectors_LKD: FloatMatrix) -> tuple[FloatM
 
 
 def write_readout(readout: Readout, root: Path) -> tuple[Path, str]:
-    """Write under `root` in a folder named by content; returns it with the sha256 over both files. Repeatable."""
-    tensors = {f"layer_{layer}.vectors": readout.vectors[layer] for layer in readout.manifest.layers}
-    vectors = save({name: np.ascontiguousarray(tensor, dtype=np.float32) for name, tensor in tensors.items()})
-    manifest = json.dumps(asdict(readout.manifest), indent=1, sort_keys=True, ensure_ascii=False).encode()
+    """Write under `root` in a folder named by content; returns it with the sha256 over vectors and manifest, which names
+    the hash of the directions to steer by. Repeatable."""
+    vectors, whole = _tensors(readout.vectors), sealed(readout)
+    manifest = json.dumps(asdict(whole.manifest), indent=1, sort_keys=True, ensure_ascii=False).encode()
+    files = {VECTORS_FILE: vectors, MANIFEST_FILE: manifest}
+    if readout.steering:
+        files[STEERING_FILE] = _tensors(readout.steering)
     sha256 = _hash_of(vectors, manifest)
     folder = root / sha256[:12]
     folder.mkdir(parents=True, exist_ok=True)
-    for name, content in ((VECTORS_FILE, vectors), (MANIFEST_FILE, manifest)):
+    for name, content in files.items():
         half = folder / f"{name}.part"
         half.write_bytes(content)
         half.replace(folder / name)
     return folder, sha256
+
+
+def _tensors(by_layer: Mapping[int, FloatMatrix]) -> bytes:
+    return save(
+        {f"layer_{k}.vectors": np.ascontiguousarray(by_layer[k], np.float32) for k in sorted(by_layer)}
+    )
 
 
 def hash_of(folder: Path) -> str:
@@ -305,20 +397,38 @@ def read_readout(folder: Path) -> Readout:
 
 
 def read_files(vectors_path: Path, manifest_path: Path) -> Readout:
-    """Raises BrokenReadout where the files are missing, damaged or do not belong together."""
+    """Directions to steer by are read from beside the vectors, where they are there.
+
+    Raises BrokenReadout where the files are missing, damaged or do not belong together.
+    """
+    name = vectors_path.parent.name
     try:
         manifest = _manifest(json.loads(manifest_path.read_text(encoding="utf-8")))
-        tensors = load(vectors_path.read_bytes())
-        vectors = {layer: tensors[f"layer_{layer}.vectors"] for layer in manifest.layers}
+        vectors = _by_layer(vectors_path.read_bytes(), manifest)
+        steering = _steering(vectors_path.with_name(STEERING_FILE), manifest)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-        raise BrokenReadout(vectors_path.parent.name, f"{type(error).__name__} while reading it") from error
-    if any(len(matrix) != len(manifest.concepts) for matrix in vectors.values()):
-        raise BrokenReadout(
-            vectors_path.parent.name, "vectors and manifest name different numbers of concepts"
-        )
-    if not all(np.isfinite(matrix).all() for matrix in vectors.values()):
-        raise BrokenReadout(vectors_path.parent.name, "it holds numbers that are not finite")
-    return Readout(manifest, vectors)
+        raise BrokenReadout(name, f"{type(error).__name__} while reading it") from error
+    for matrix in (*vectors.values(), *steering.values()):
+        if len(matrix) != len(manifest.concepts):
+            raise BrokenReadout(name, "vectors and manifest name different numbers of concepts")
+        if not np.isfinite(matrix).all():
+            raise BrokenReadout(name, "it holds numbers that are not finite")
+    return Readout(manifest, vectors, steering)
+
+
+def _by_layer(content: bytes, manifest: Manifest) -> dict[int, FloatMatrix]:
+    tensors = load(content)
+    return {layer: tensors[f"layer_{layer}.vectors"] for layer in manifest.layers}
+
+
+def _steering(path: Path, manifest: Manifest) -> dict[int, FloatMatrix]:
+    """Empty where there is none to read; ValueError for another readout's."""
+    if manifest.steering_sha256 is None or not path.is_file():
+        return {}
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != manifest.steering_sha256:
+        raise ValueError("directions to steer by are another readout's")
+    return _by_layer(content, manifest)
 
 
 def paths_from(environ: Mapping[str, str]) -> tuple[Path, Path] | None:

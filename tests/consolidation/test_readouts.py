@@ -12,7 +12,15 @@ from safetensors.numpy import load_file
 from consolidation import readouts
 from consolidation.errors import BrokenReadout
 from consolidation.readout import choose_examples, layers_to_try
-from consolidation.readouts import Activations, Contrast, Provenance, auroc, build, find_directions
+from consolidation.readouts import (
+    Activations,
+    Contrast,
+    Provenance,
+    Readout,
+    auroc,
+    build,
+    find_directions,
+)
 from memory.ports import FloatMatrix
 from memory.types import EmotionTag, Episode
 
@@ -55,6 +63,15 @@ def test_held_out_auroc_finds_the_layer_that_carries_the_concept() -> None:
     assert found.auroc_LK[1].min() > 0.85
     assert found.auroc_LK[[0, 2]].mean() < 0.7
     assert readouts.choose_layers(found, (4, 5, 6), n_kept=1) == (5,)
+
+
+def test_a_manifest_keeps_the_held_out_auroc_of_every_layer_that_was_tried() -> None:
+    acts = planted(300)
+    seen = Activations(acts, np.ones(3, np.float32), (4, 5, 6))
+    manifest = build(seen, contrasts(300), (), PROVENANCE, n_layers=1).manifest
+    assert (manifest.layers, manifest.tried) == ((5,), (4, 5, 6))
+    assert manifest.tried_auroc[1] == manifest.auroc[0]
+    assert np.mean(manifest.tried_auroc[0]) < np.mean(manifest.tried_auroc[1])
 
 
 def test_noise_scores_chance_on_texts_held_out() -> None:
@@ -135,6 +152,66 @@ def test_a_damaged_or_foreign_file_is_refused(tmp_path: Path) -> None:
     (folder / readouts.VECTORS_FILE).write_bytes(b"cut")
     with pytest.raises(BrokenReadout):
         readouts.read_readout(folder)
+
+
+def test_a_whitened_direction_reads_what_a_swinging_dimension_hides_without_neutral_texts() -> None:
+    acts = planted(400)
+    acts[:, :, 20] += 300 * np.random.default_rng(1).normal(size=(400, 1)).astype(np.float32)
+    given = list(contrasts(400).values())
+    plain = find_directions(acts, given, seed=0).auroc_LK[1].mean()
+    white = find_directions(acts, given, seed=0, method=readouts.LDA).auroc_LK[1].mean()
+    assert white > plain + 0.15
+
+
+def whitened() -> Readout:
+    return build(
+        Activations(planted(), np.ones(3, np.float32), (4, 5, 6)),
+        contrasts(),
+        (),
+        PROVENANCE,
+        n_layers=2,
+        method=readouts.LDA,
+    )
+
+
+def test_a_whitened_readout_carries_the_plain_differences_to_steer_by(tmp_path: Path) -> None:
+    plain = build(
+        Activations(planted(), np.ones(3, np.float32), (4, 5, 6)), contrasts(), (), PROVENANCE, n_layers=3
+    )
+    folder, _ = readouts.write_readout(whitened(), tmp_path)
+    again = readouts.read_readout(folder)
+    assert again.manifest.method == "lda"
+    assert len(again.manifest.shrinkage) == 2
+    for layer in again.manifest.layers:
+        np.testing.assert_allclose(again.to_steer()[layer], plain.vectors[layer], atol=1e-6)
+        assert np.abs((again.vectors[layer] ** 2).sum(axis=1) - 1).max() < 1e-5
+        assert not np.allclose(again.vectors[layer], plain.vectors[layer], atol=0.05)
+    assert plain.to_steer() is plain.vectors
+
+
+def test_two_files_alone_are_read_but_do_not_steer(tmp_path: Path) -> None:
+    folder, _ = readouts.write_readout(whitened(), tmp_path)
+    (folder / readouts.STEERING_FILE).unlink()
+    with pytest.raises(BrokenReadout, match=r"steering\.safetensors is missing"):
+        readouts.read_readout(folder).to_steer()
+
+
+def test_another_readouts_directions_to_steer_by_are_refused(tmp_path: Path) -> None:
+    folder, _ = readouts.write_readout(whitened(), tmp_path)
+    (folder / readouts.STEERING_FILE).write_bytes((folder / readouts.VECTORS_FILE).read_bytes())
+    with pytest.raises(BrokenReadout):
+        readouts.read_readout(folder)
+
+
+def test_a_file_from_before_methods_had_names_is_read(tmp_path: Path) -> None:
+    readout = build(Activations(planted(), np.ones(3, np.float32), (4, 5, 6)), contrasts(), (), PROVENANCE)
+    folder, _ = readouts.write_readout(readout, tmp_path)
+    path = folder / readouts.MANIFEST_FILE
+    old = json.loads(path.read_text(encoding="utf-8"))
+    for name in ("method", "shrinkage", "steering_sha256"):
+        del old[name]
+    path.write_text(json.dumps(old), encoding="utf-8")
+    assert readouts.read_readout(folder).manifest == readout.manifest
 
 
 def test_the_environment_names_files_and_our_names_win() -> None:
