@@ -199,6 +199,8 @@ def build(
         neutral_std=as_rows(std_LK),
         left_out=provenance.left_out,
         seed=provenance.seed,
+        tried=tuple(seen.layers),
+        tried_auroc=as_rows(found.auroc_LK),
         method=method,
         shrinkage=tuple(round(found.shrinkage_L[k], 6) for k in index) if found.shrinkage_L else (),
     )
