@@ -15,6 +15,8 @@ AgentError
 ├── BrokenAdapter           an adapter's files are missing, damaged or changed
 ├── BaseChanged             an adapter was trained on other base weights; carries both hashes
 ├── UnfitForGguf            an adapter whose base or modules llama.cpp's format has no names for here
+├── UnfitReadout            directions to read by that do not fit the model; carries why
+├── UnfitVectors            vectors to steer with that do not fit the model; carries why
 └── UnknownModule           an adapter names a module that the model has not got (also a LookupError)
 """
 
@@ -144,6 +146,16 @@ class UnfitForGguf(AgentError):
             f"the weights cannot be written for llama.cpp: {why}; export a checkpoint and let llama.cpp's "
             "converter read that"
         )
+
+
+class UnfitVectors(AgentError):
+    def __init__(self, why: str) -> None:
+        super().__init__(f"the model cannot be steered with these vectors: {why}; make them with this model")
+
+
+class UnfitReadout(AgentError):
+    def __init__(self, why: str) -> None:
+        super().__init__(f"the model cannot be read with these directions: {why}; make them with this model")
 
 
 class UnknownModule(AgentError, LookupError):
