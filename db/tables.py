@@ -414,6 +414,17 @@ class EmotionTag(Base):
     judge: Mapped[str]
 
 
+class Reading(Base):
+    """What one readout found in a message: per concept, standard deviations of neutral text."""
+
+    __tablename__ = "reading"
+    episode_id: Mapped[str] = mapped_column(ForeignKey("episode.id"), primary_key=True)
+    readout: Mapped[str] = mapped_column(String(64), primary_key=True)  # sha256 over its files
+    space_id: Mapped[str] = _space()
+    concepts: Mapped[dict[str, Any]]  # name -> number
+    read_at: Mapped[datetime]
+
+
 class Principle(Base):
     """One line of one version of a person's constitution. kind: value | principle | habit | speech | limit | view."""
 

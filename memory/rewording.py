@@ -18,7 +18,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from db import tables
-from db.tables import Embedding, EmotionTag, Episode, EpisodeVersion, Evidence, Fact, new_id
+from db.tables import Embedding, EmotionTag, Episode, EpisodeVersion, Evidence, Fact, Reading, new_id
 from memory import decisions, ledger, types
 from memory.emotions import add_tags
 from memory.erasure.again import first_said, mend_starts
@@ -114,8 +114,9 @@ class Rewriter:
         )
         self.session.add(version)
         self._hashes[episode.id] = digest(version)
-        # tags of the former words; those of the new ones may be written right after
-        self.session.execute(delete(EmotionTag).where(EmotionTag.episode_id == episode.id))
+        # of the former words; tags of the new ones may be written right after
+        for felt in (EmotionTag, Reading):
+            self.session.execute(delete(felt).where(felt.episode_id == episode.id))
 
 
 def digest(version: EpisodeVersion) -> str:

@@ -151,6 +151,7 @@ def _doomed(
         t.Evidence: [(t.Evidence.fact_id, facts), (t.Evidence.episode_id, unsaid)],
         t.Embedding: [(t.Embedding.owner_id, facts | unsaid | reached.redacted)],
         t.EmotionTag: [(t.EmotionTag.episode_id, unsaid), (t.EmotionTag.node_id, nodes)],
+        t.Reading: [(t.Reading.episode_id, unsaid | reached.redacted)],
         t.Principle: [(t.Principle.person_id, nodes), (t.Principle.about_id, nodes)],
         t.Constitution: [(t.Constitution.person_id, nodes)],
         t.Consent: [(t.Consent.person_id, nodes)],

@@ -47,6 +47,7 @@ TYPES = (
     "digest",
     "digest_line",
     "emotion_tag",
+    "reading",
     "principle",
     "constitution",
     "consent",

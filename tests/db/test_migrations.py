@@ -162,6 +162,32 @@ def test_messages_are_kept_when_marks_of_what_waits_come_and_go(bare_url: str) -
     engine.dispose()
 
 
+def test_messages_are_kept_when_readings_come_and_go(bare_url: str) -> None:
+    engine = make_engine(bare_url)
+    command.upgrade(alembic_config(engine), "0011")
+    day = "'2026-01-01 00:00:00'"
+    with engine.begin() as connection:
+        for statement in (
+            f"INSERT INTO space VALUES ('s', 'default', 'UTC', {day})",
+            "INSERT INTO node (id, space_id, kind, name, name_key, is_speaker, created_at) "
+            f"VALUES ('n', 's', 'person', 'Ana', 'ana', true, {day})",
+            "INSERT INTO conversation (id, space_id, name) VALUES ('c', 's', 'chat')",
+            "INSERT INTO source (id, space_id, kind, name, sha256, created_at) "
+            f"VALUES ('o', 's', 'jsonl', 'chat', 'h', {day})",
+            "INSERT INTO episode (id, space_id, source_id, conversation_id, position, speaker_id, time, text, kind, "
+            f"is_edited, origin, key) VALUES ('e', 's', 'o', 'c', 0, 'n', {day}, 'hi', 'text', false, 'simulated', 'k')",
+        ):
+            connection.execute(text(statement))
+    command.upgrade(alembic_config(engine), "0012")
+    with engine.begin() as connection:
+        reading = text("INSERT INTO reading VALUES ('e', 'r', 's', :concepts, '2026-01-01 00:00:00')")
+        connection.execute(reading, {"concepts": '{"joy": 1.5}'})
+    command.downgrade(alembic_config(engine), "0011")
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT text FROM episode")).all() == [("hi",)]
+    engine.dispose()
+
+
 def test_revisions_are_one_line() -> None:
     script = ScriptDirectory.from_config(alembic_config())
     assert len(script.get_heads()) == 1

@@ -19,6 +19,7 @@ from memory.erasure import Target, Wish
 from memory.errors import PlanChanged, UnknownEpisode, UnknownFact, UnknownPerson, UnknownSource
 from memory.importing import import_file
 from memory.people import add_alias, list_people
+from memory.readings import Reading, keep_readings
 from memory.types import EmotionTag, Principle
 
 ANA, BEN = "Ana Reis", "Ben Ode"
@@ -216,6 +217,8 @@ def test_a_message_takes_its_tags_vectors_and_evidence(world: Any, erase: Any) -
     (episode,) = world.facts()[0].evidence
     with world.database.transaction() as session:
         add_tags(session, world.space_id, [EmotionTag(episode, "joy", 8.0, "test")])
+        found = Reading(episode, "r", {"joy": 1.5})
+        keep_readings(session, world.space_id, [found], clock=world.clock)
         for kind, owner in (("episode", episode), ("fact", fact)):
             session.add(
                 tables.Embedding(
@@ -230,6 +233,7 @@ def test_a_message_takes_its_tags_vectors_and_evidence(world: Any, erase: Any) -
     erase("episode", episode)
     for mapped, column in (
         (tables.EmotionTag, tables.EmotionTag.id),
+        (tables.Reading, tables.Reading.episode_id),
         (tables.Embedding, tables.Embedding.owner_id),
         (tables.Evidence, tables.Evidence.fact_id),
         (tables.Decision, tables.Decision.id),

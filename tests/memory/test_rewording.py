@@ -20,6 +20,7 @@ from db.tables import (
     Evidence,
     Fact,
     LedgerEntry,
+    Reading,
     Source,
 )
 from memory import emotions, types
@@ -27,6 +28,9 @@ from memory.candidates import add_candidates
 from memory.decisions import decide
 from memory.erasure import Target, erase
 from memory.importing import import_export, import_file, open_export
+from memory.ports import utc_now
+from memory.readings import Reading as Found
+from memory.readings import keep_readings
 from memory.registry import Registry
 from memory.spaces import ensure_space
 from memory.types import FactCandidate
@@ -342,6 +346,7 @@ def believe(database: Database, space: str, text: str, value: str, *more: str) -
         decide(session, space, fact_id, "STORE", ["test"], registry, run_id=None)
         session.add(Embedding(owner_kind="episode", owner_id=ids[0], model="m", space_id=space, width=1, vector=b"\0" * 4))  # fmt: skip
         emotions.add_tags(session, space, [types.EmotionTag(ids[0], "joy", 5, "test")])
+        keep_readings(session, space, [Found(ids[0], "r", {"joy": 1.0})], clock=utc_now)
     return fact_id
 
 
@@ -358,6 +363,7 @@ def test_a_fact_goes_with_the_words_that_it_rested_on_and_can_be_read_again(
         assert session.get_one(Fact, fact_id).state == "rejected"
         assert session.scalar(select(func.count()).select_from(Embedding)) == 0
         assert session.scalar(select(func.count()).select_from(EmotionTag)) == 0
+        assert session.scalar(select(func.count()).select_from(Reading)) == 0
         entry = session.scalars(select(LedgerEntry).where(LedgerEntry.kind == "rewording")).one()
         assert "Porto" not in json.dumps(entry.payload)
     assert verify(database, space, tmp_path, registry).problems == ()

@@ -79,6 +79,10 @@ def fill_every_table(world: Any) -> None:
             ),
             ("digest_line", {"digest_id": digest, "episode_id": said}),
             ("fact_use", {"fact_id": fact_id, "n": 3, "last_at": now}),
+            (
+                "reading",
+                {"episode_id": said, "readout": "r" * 64, "concepts": {"joy": -0.1}, "read_at": now},
+            ),
             ("edge", {"src_id": person, "dst_id": other, "kind": "friend", "weight": 0.1}),
             (
                 "sleep_run",
