@@ -40,6 +40,7 @@ from db.engine import (
 )
 from db.errors import StoreUnusable
 from db.tables import Fact, LedgerEntry, Node, SleepRun, Source
+from memory import message_vectors
 from memory.backup import (
     FORMAT,
     MANIFEST,
@@ -328,7 +329,8 @@ def _moved_back_on_error(home: Path, staging: Path) -> Iterator[Callable[[str], 
 
 def _drop_leftovers(home: Path, manifest: Manifest) -> None:
     """Indexes of the store before, and artifact files that the restored store does not know."""
-    shutil.rmtree(home / "index", ignore_errors=True)
+    for folder in ("index", message_vectors.FOLDER):
+        shutil.rmtree(home / folder, ignore_errors=True)
     kept = {home / part.path for part in manifest.files}
     for folder in FOLDERS:
         for path in sorted((home / folder).rglob("*"), reverse=True):

@@ -22,6 +22,7 @@ BEHAVIOURS = "behaviours"  # unfinished trainings with their examples (consolida
 IMPORTED = "curriculum"  # training rows that wait for a night (consolidation.waiting_rows): anybody's words
 _KINDS = {
     "index": "index",
+    "attribution": "index",
     ANSWERS: "cached answers",
     IMPORTED: "imported rows",
     "cache": "base model",

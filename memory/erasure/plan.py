@@ -17,6 +17,7 @@ from sqlalchemy import inspect, select
 from sqlalchemy.orm import Session
 
 from db import tables
+from memory import message_vectors
 from memory.erasure import files, reach, residue, taint
 from memory.erasure.mentions import Forms
 from memory.erasure.needles import Needle, Scanner, stretches
@@ -113,6 +114,7 @@ def draft(session: Session, space_id: str, home: Path, target: Target) -> Draft:
         home, space_id, tainted.runs, tainted.artifacts.values(), taint.paths_in_use(session, tainted)
     )
     lines = [*_row_lines(doomed), *_other_lines(home, reached, tainted, removed)]
+    lines += _vectors_of_messages(home, space_id, reached)
     plan = Plan(target, tuple(lines), dict(sorted(reached.named.items())), reached.forms.left_out)
     names = reached.forms.needles() if target.mentions != "keep" else []
     elsewhere = residue.elsewhere(session, space_id, names)
@@ -224,6 +226,12 @@ def _other_lines(home: Path, reached: Reach, tainted: Tainted, removed: list[Pat
     if reached.target.mentions == "keep" and reached.named:
         lines.append(Line("mention", "stays", sum(reached.named.values()), why="--mentions keep"))
     return [line for line in lines if line.n]
+
+
+def _vectors_of_messages(home: Path, space_id: str, reached: Reach) -> list[Line]:
+    """Rows of the index for attribution that go, or are computed again from other words."""
+    ids = message_vectors.held(home, space_id, reached.unsaid | reached.redacted | reached.put_back)
+    return [Line("message_vector", "goes", len(ids), tuple(ids))] if ids else []
 
 
 def _why_messages_stay(target: Target) -> str:

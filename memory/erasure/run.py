@@ -21,6 +21,7 @@ from db import leases, tables
 from db.engine import Database
 from db.errors import LeaseHeld
 from db.tables import new_id
+from memory import message_vectors
 from memory.erasure import again, files, plan, proof, residue, store, taint
 from memory.erasure import rows as store_rows
 from memory.erasure.needles import Needle, Scanner
@@ -190,6 +191,7 @@ class _Work:
         begun = next(item for item in every if item.erasure_id == erasure_id)
         paths = _paths(self.database, self.space_id, self.home, begun.begun)
         n_files = self._step("files", lambda: files.remove(paths))
+        self._prune_vectors()
         compacted = self._step("store", lambda: store.compact(self.database))
         reindex = self.wish.reindex
         n_units = self._step("index", reindex) if reindex is not None else None
@@ -218,6 +220,11 @@ class _Work:
         with self.database.transaction() as session:
             proof.finish(session, self.space_id, erasure_id, payload, self.clock)
         return Outcome(proof.certificate(self.database, self.space_id, begun.seq), seen)
+
+    def _prune_vectors(self) -> None:
+        """The rows that stand now say what stays, so that a resumed erasure needs no list of what went."""
+        with self.database.reading() as session:
+            message_vectors.prune(session, self.space_id, self.home)
 
     def _weights(self, begun: Begun) -> Mapping[str, Any] | None:
         """It may take minutes: the lease is renewed whenever it shows progress."""

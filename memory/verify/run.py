@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 
 from db import tables
 from db.engine import Database
-from memory import ledger
+from memory import ledger, message_vectors
 from memory.erasure import unfinished
 from memory.erasure.residue import Progress
 from memory.erasure.run import Watch, unwatched
@@ -79,6 +79,9 @@ def verify(
         (f"erasure {item.seq} was cut off" for item in unfinished(database, space_id)),
         "run `slowwave forget resume`",
     )
+    with database.reading() as session:
+        lost = message_vectors.problems(session, space_id, home)
+    found += several("attribution", lost, "delete the folder `attribution`; the next night makes it again")
     if given.index is not None:
         lines = (line.removeprefix("index: ") for line in given.index(watch("index")))
         found += several("index", lines, rows.REINDEX)

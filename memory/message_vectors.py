@@ -1,0 +1,271 @@
+"""One vector per message in one memory-mapped file: what attribution compares a reply with.
+
+The rows are centred on their own mean and scaled to unit length, so that the one direction in which all activations
+point does not decide (Mu and Viswanath 2018, arXiv:1702.01417, section 2). Lengths and the mean are kept: raw vectors can
+be had back, and every write centres anew on the messages that are left. Whoever computes the vectors gives them;
+nothing here knows a model. The file is a cache under `home/attribution/<space id>/`, replaced as a whole, so that a kill
+leaves the old one and a reader keeps what it has mapped. An erasure drops the rows of what went (`prune`).
+Letters: N message, D width.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors.numpy import save_file
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from db import tables
+from memory.perspective import HEARD
+from memory.ports import FloatMatrix
+from memory.search.columns import as_number, as_numbers, digest_of
+
+FORMAT = "slowwave-attribution-1"
+FOLDER = "attribution"
+FILE = "messages.safetensors"
+_ROWS = 8192  # rows that are held as float32 at a time
+_LEAST = 1e-8  # length under which a vector counts as zero
+
+Halves = npt.NDArray[np.float16]
+Ids = npt.NDArray[np.uint64]
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What the vectors come from; those of different manifests cannot be compared. `recipe` None is the plain base."""
+
+    model_hash: str
+    template_hash: str
+    layer: int
+    width: int
+    recipe: str | None = None
+    token_rule: str = "mean of content tokens"
+    format: str = FORMAT
+
+
+@dataclass(frozen=True, slots=True)
+class MessageVectors:
+    """The rows of one file. `unit_ND` is mapped, not read."""
+
+    manifest: Manifest
+    ids: Ids  # (N,) the messages' ids as numbers
+    digests: Ids  # (N,) of the texts that the vectors were made from
+    lengths: FloatMatrix  # (N,) of the centred vectors
+    centre: FloatMatrix  # (D,)
+    unit_ND: Halves
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def raw(self) -> FloatMatrix:
+        """The vectors as they were given, (N, D), to the precision of float16."""
+        return np.asarray(
+            self.unit_ND.astype(np.float32) * self.lengths[:, None] + self.centre, dtype=np.float32
+        )
+
+    def towards(self, vector: FloatMatrix) -> FloatMatrix:
+        """`vector` (D,), raw as the rows were, centred like them and scaled to unit length."""
+        centred = np.asarray(vector, np.float32) - self.centre
+        length = float(np.linalg.norm(centred))
+        return np.asarray(centred / length if length > _LEAST else centred * 0, dtype=np.float32)
+
+
+def path_of(home: Path, space_id: str) -> Path:
+    """Where the space's file stands."""
+    return home / FOLDER / space_id / FILE
+
+
+def merged(
+    manifest: Manifest, old: MessageVectors | None, given: Mapping[int, tuple[int, FloatMatrix]]
+) -> MessageVectors:
+    """`old` with the vectors `given` (id -> digest of the text, raw vector) added or set again, centred anew."""
+    if old is None or not len(old):
+        ids, digests = np.zeros(0, np.uint64), np.zeros(0, np.uint64)
+        raw = np.zeros((0, manifest.width), np.float32)
+    else:
+        kept = ~np.isin(old.ids, np.fromiter(given, np.uint64, len(given)))
+        ids, digests, raw = old.ids[kept], old.digests[kept], old.raw()[kept]
+    ids = np.concatenate([ids, np.fromiter(given, np.uint64, len(given))])
+    digests = np.concatenate(
+        [digests, np.fromiter((digest for digest, _ in given.values()), np.uint64, len(given))]
+    )
+    new = [np.asarray(vector, np.float32)[None, :] for _, vector in given.values()]
+    return centred(manifest, ids, digests, np.concatenate([raw, *new]))
+
+
+def centred(manifest: Manifest, ids: Ids, digests: Ids, raw_ND: FloatMatrix) -> MessageVectors:
+    """The rows of these raw vectors. Raises ValueError for numbers that are not finite."""
+    if not np.isfinite(raw_ND).all():
+        raise ValueError("a vector holds numbers that are not finite")
+    centre = raw_ND.mean(axis=0, dtype=np.float64).astype(np.float32) if len(raw_ND) else np.zeros(0)
+    centre = np.asarray(centre if len(raw_ND) else np.zeros(manifest.width), np.float32)
+    unit = np.empty(raw_ND.shape, np.float16)
+    lengths = np.empty(len(raw_ND), np.float32)
+    for start in range(0, len(raw_ND), _ROWS):
+        part = raw_ND[start : start + _ROWS] - centre
+        lengths[start : start + _ROWS] = np.linalg.norm(part, axis=1)
+        unit[start : start + _ROWS] = part / np.maximum(lengths[start : start + _ROWS, None], _LEAST)
+    return MessageVectors(manifest, ids, digests, lengths, centre, unit)
+
+
+def write(path: Path, vectors: MessageVectors) -> None:
+    """Whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    tensors = {
+        "ids": vectors.ids,
+        "digests": vectors.digests,
+        "lengths": vectors.lengths,
+        "centre": vectors.centre,
+        "vectors": vectors.unit_ND,
+    }
+    metadata = {"manifest": json.dumps(asdict(vectors.manifest), sort_keys=True)}
+    save_file({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, part, metadata)
+    part.replace(path)
+
+
+def read(path: Path) -> MessageVectors | None:
+    """The file's rows, mapped; None where there is no file, or one that is damaged or of another format."""
+    try:
+        with path.open("rb") as file:
+            n_head = int.from_bytes(file.read(8), "little")
+            if n_head > 1 << 20:
+                return None
+            head = json.loads(file.read(n_head))
+        manifest = Manifest(**json.loads(head["__metadata__"]["manifest"]))
+        found = {
+            name: _map(path, 8 + n_head, head[name])
+            for name in ("ids", "digests", "lengths", "centre", "vectors")
+        }
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    unit_ND = found["vectors"]
+    fits = unit_ND.shape == (len(found["ids"]), manifest.width) and manifest.format == FORMAT
+    if not fits or not (len(found["digests"]) == len(found["lengths"]) == len(unit_ND)):
+        return None
+    small = {name: np.array(found[name]) for name in ("ids", "digests", "lengths", "centre")}
+    return MessageVectors(manifest, unit_ND=unit_ND, **small)
+
+
+_TYPES: Mapping[str, Any] = {"U64": np.dtype("<u8"), "F32": np.dtype("<f4"), "F16": np.dtype("<f2")}
+
+
+def _map(path: Path, start: int, entry: Mapping[str, Any]) -> npt.NDArray[Any]:
+    """One tensor of a safetensors file. Raises ValueError where the file is shorter than it says."""
+    first, end = entry["data_offsets"]
+    dtype, shape = _TYPES[entry["dtype"]], tuple(entry["shape"])
+    if end - first != int(np.prod(shape)) * dtype.itemsize:
+        raise ValueError("the sizes do not fit")
+    if end == first:
+        return np.zeros(shape, dtype)
+    return np.memmap(path, dtype, "r", offset=start + first, shape=shape)
+
+
+class Nearest:
+    """Cosines of one question with all rows, or the best of some. The rows are copied once, as faiss wants them."""
+
+    def __init__(self, vectors: MessageVectors) -> None:
+        import faiss  # a second that no command pays for which only erases or verifies
+
+        self.vectors = vectors
+        width = vectors.manifest.width
+        self._index = faiss.IndexScalarQuantizer(
+            width, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
+        )
+        for start in range(0, len(vectors), _ROWS):
+            rows = np.ascontiguousarray(vectors.unit_ND[start : start + _ROWS])
+            self._index.add_sa_codes(rows.view(np.uint8).reshape(len(rows), 2 * width))
+
+    def best(
+        self, vector: FloatMatrix, k: int, allowed: npt.NDArray[np.bool_] | None = None
+    ) -> tuple[npt.NDArray[np.int64], FloatMatrix]:
+        """Places of the k nearest rows and their cosines, best first; `vector` (D,) is raw, `allowed` (N,) a limit."""
+        import faiss
+
+        question = self.vectors.towards(vector)[None, :]
+        limits = faiss.SearchParameters()
+        if allowed is not None:  # the bits must live as long as the search
+            limits.sel = faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))  # type: ignore[arg-type,call-arg]
+        cosines, places = self._index.search(question, max(1, k), params=limits)
+        found = places[0] >= 0
+        return places[0][found], np.asarray(cosines[0][found], np.float32)
+
+
+def messages_of(session: Session, space_id: str) -> dict[int, int]:
+    """Id -> digest of the text of every message that an index should hold: what people said, in words."""
+    episode = tables.Episode
+    query = select(episode.id, episode.text).where(
+        episode.space_id == space_id, episode.origin.in_(HEARD), episode.kind == "text"
+    )
+    rows = [(key, text) for key, text in session.execute(query).yield_per(1000) if text.strip()]
+    numbers = as_numbers([key for key, _ in rows]).tolist()
+    return {number: digest_of(text) for number, (_, text) in zip(numbers, rows, strict=True)}
+
+
+def held(home: Path, space_id: str, ids: Collection[str]) -> list[str]:
+    """Which of these messages have a vector in the space's file, in order."""
+    found = read(path_of(home, space_id))
+    if found is None or not ids:
+        return []
+    known = set(found.ids.tolist())
+    return sorted(key for key in ids if as_number(key) in known)
+
+
+def prune(session: Session, space_id: str, home: Path) -> int:
+    """Drop the rows of messages that are not in the store any more, or that have other words now; how many.
+
+    The mean is taken anew over the others, so that nothing in the file was computed from what went. A file that cannot be
+    read goes as a whole. Repeatable.
+    """
+    path = path_of(home, space_id)
+    if not path.parent.exists():
+        return 0
+    for part in path.parent.glob(f".{path.name}.*"):
+        part.unlink()
+    old = read(path)
+    if old is None:
+        shutil.rmtree(path.parent)
+        return 0
+    stays = messages_of(session, space_id)
+    kept = np.fromiter(
+        (
+            stays.get(number) == digest
+            for number, digest in zip(old.ids.tolist(), old.digests.tolist(), strict=True)
+        ),
+        bool,
+        len(old),
+    )
+    if kept.all():
+        return 0
+    write(path, centred(old.manifest, old.ids[kept], old.digests[kept], old.raw()[kept]))
+    return int((~kept).sum())
+
+
+def problems(session: Session, space_id: str, home: Path) -> list[str]:
+    """What is wrong with the space's file: it cannot be read, or it holds messages that the store does not."""
+    path = path_of(home, space_id)
+    if not path.exists():
+        return []
+    found = read(path)
+    if found is None:
+        return [f"{path.relative_to(home).as_posix()} cannot be read"]
+    lines = []
+    strange = set(found.ids.tolist()) - set(messages_of(session, space_id))
+    if strange:
+        lines.append(f"{len(strange)} vectors for attribution are of messages that are not there")
+    if len(np.unique(found.ids)) != len(found):
+        lines.append("a message has two vectors for attribution")
+    if not all(
+        np.isfinite(found.unit_ND[start : start + _ROWS]).all() for start in range(0, len(found), _ROWS)
+    ):
+        lines.append("vectors for attribution hold numbers that are not finite")
+    return lines
