@@ -2,6 +2,7 @@
 
 ServiceError
 ├── BadSettings    a setting is unknown or of the wrong kind
+├── BadText        what was given to be read holds no text
 ├── NoConsent      a person without a consent record was to be simulated
 ├── PortTaken      another program listens there
 ├── MissingExtra   an optional part of the installation is needed
@@ -51,7 +52,7 @@ from memory.errors import (
     WrongEmbedder,
     WrongEntrance,
 )
-from simulator.errors import NoConsent, SimulatorError
+from simulator.errors import NoConsent, OtherBase, SimulatorError, TooFewExamples, UnknownDirection
 
 
 class ServiceError(Exception):
@@ -60,6 +61,13 @@ class ServiceError(Exception):
 
 class BadSettings(ServiceError):
     """The message names the key and where it was set."""
+
+
+class BadText(ServiceError):
+    """`name` is a file's name, or what else the texts came from; never a text."""
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(f"{name} cannot be read: {why}; give a text, or a file with one in each line")
 
 
 class PortTaken(ServiceError):
@@ -132,8 +140,12 @@ HTTP_STATUS: dict[type[Exception], int] = {
     UnknownRun: 404,
     SimulatorError: 400,
     NoConsent: 403,
+    UnknownDirection: 404,
+    TooFewExamples: 409,
+    OtherBase: 409,
     ServiceError: 400,
     BadSettings: 400,
+    BadText: 400,
     PortTaken: 409,
     MissingExtra: 503,
     NotLoopback: 400,

@@ -1,11 +1,17 @@
 """Errors of the simulator.
 
 SimulatorError
-├── NoConsent      nobody has recorded that this person agreed to be simulated
-└── SamePerson     somebody was to talk with their own persona (autocomplete is meant for that)
+├── NoConsent         nobody has recorded that this person agreed to be simulated
+├── SamePerson        somebody was to talk with their own persona (autocomplete is meant for that)
+├── UnknownDirection  nothing to steer by goes by that name (also a LookupError)
+├── TooFewExamples    too few messages to make a direction of
+├── OtherBase         a direction was made with another base model; carries both hashes
+└── BadDose           what cannot be a direction with a dose (also a ValueError)
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class SimulatorError(Exception):
@@ -23,3 +29,38 @@ class NoConsent(SimulatorError):
 class SamePerson(SimulatorError):
     def __init__(self, name: str) -> None:
         super().__init__(f"{name} cannot talk with themselves; use --autocomplete to continue as oneself")
+
+
+class UnknownDirection(SimulatorError, LookupError):
+    def __init__(self, name: str, known: Sequence[str]) -> None:
+        have = f"the readout has {', '.join(known)}" if known else "there is no readout; run `slowwave sleep`"
+        super().__init__(
+            f"there is no direction {name}: {have}; two are paired as ONE-OTHER, and topic:WORDS, mentions:NAME and "
+            "probe:NAME are made of messages and probes"
+        )
+        self.name = name
+
+
+class TooFewExamples(SimulatorError):
+    def __init__(self, name: str, n_having: int, n_lacking: int, least: int) -> None:
+        super().__init__(
+            f"{name} has {n_having} messages and {n_lacking} without it; a direction takes {least} of either, "
+            "so import more of the chat or ask for something commoner"
+        )
+
+
+class OtherBase(SimulatorError):
+    def __init__(self, name: str, made_with: str, base_hash: str) -> None:
+        super().__init__(
+            f"the direction {name} was made with base {made_with[:12]}, the model is {base_hash[:12]}; "
+            "set base_model back, or run `slowwave sleep` for new ones"
+        )
+        self.made_with = made_with
+        self.base_hash = base_hash
+
+
+class BadDose(SimulatorError, ValueError):
+    def __init__(self, text: str) -> None:
+        super().__init__(
+            f"{text!r} is no dose; write DIRECTION=DOSE, as in joy=0.2, with a dose from -4 to 4"
+        )
