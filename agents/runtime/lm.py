@@ -20,12 +20,14 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from agents.errors import BaseChanged, UnknownModule
 from agents.runtime.adapter import Adapter
 from agents.runtime.decoding import Detokenizer, complete, drawn, likeliest, pad_right, stream_ids
+from agents.runtime.extraction import BATCH_TOKENS, pooled_residuals
 from agents.runtime.hardware import choose_device, choose_dtype, in_parallel, n_workers
 from agents.runtime.quiet import quiet_transformers
-from agents.runtime.residuals import blocks_of, residuals_up_to
+from agents.runtime.residuals import blocks_of
 from agents.runtime.sampling import Sampling
 from agents.runtime.spec import ModelSpec, resolve
 from agents.runtime.template import Message, Template
+from agents.runtime.token_rules import MEAN
 
 FloatArray = npt.NDArray[np.float32]
 _LOGIT_ROWS = 512  # positions whose logits are held at once while scoring
@@ -249,48 +251,40 @@ class LanguageModel:
 
     # ---- the residual stream
 
-    def mean_residuals(self, texts: Sequence[str], layers: Sequence[int], batch_size: int = 16) -> FloatArray:
-        """Mean residual after each block of `layers` over a text's own tokens, float32 (N, L, D).
+    def mean_residuals(
+        self, texts: Sequence[str], layers: Sequence[int], token_rule: str = MEAN
+    ) -> FloatArray:
+        """Residual after each block of `layers`, pooled over a text's own tokens, float32 (N, L, D).
 
         The text stands in a user's turn; header tokens are computed but not counted.
         """
-        return self.residual_statistics(texts, layers, batch_size)[0]
+        return self.residual_statistics(texts, layers, token_rule=token_rule)[0]
 
-    def mean_residual_norm(
-        self, texts: Sequence[str], layers: Sequence[int], batch_size: int = 16
-    ) -> FloatArray:
+    def mean_residual_norm(self, texts: Sequence[str], layers: Sequence[int]) -> FloatArray:
         """Mean length of the residual per token of the texts, float32 (L,)."""
-        return self.residual_statistics(texts, layers, batch_size)[1]
+        return self.residual_statistics(texts, layers)[1]
 
     def residual_statistics(
-        self, texts: Sequence[str], layers: Sequence[int], batch_size: int = 16
+        self,
+        texts: Sequence[str],
+        layers: Sequence[int],
+        batch_tokens: int = BATCH_TOKENS,
+        token_rule: str = MEAN,
     ) -> tuple[FloatArray, FloatArray]:
-        """`mean_residuals` (N, L, D) and `mean_residual_norm` (L,) from one pass over the texts."""
-        rows = [self._user_turn(text) for text in texts]
-        means = np.zeros((len(rows), len(layers), self.hidden_size), dtype=np.float32)
-        norms = np.zeros(len(layers))
-        n_tokens = 0
-        order = sorted(range(len(rows)), key=lambda i: len(rows[i][0]))
-        for start in range(0, len(order), batch_size):
-            batch = order[start : start + batch_size]
-            ids, mask = pad_right([rows[i][0] for i in batch], self._pad_id)
-            content = torch.zeros_like(mask, dtype=torch.float32)
-            for j, i in enumerate(batch):
-                content[j, rows[i][1] : len(rows[i][0])] = 1
-            n_tokens += int(content.sum())
-            content = content.to(self.device)
-            seen = residuals_up_to(self.model, layers, ids.to(self.device), mask.to(self.device))
-            for k, layer in enumerate(layers):
-                residual = seen[layer].float()
-                total = torch.einsum("btd,bt->bd", residual, content)
-                means[batch, k] = (total / content.sum(1, keepdim=True).clamp(min=1)).cpu().numpy()
-                norms[k] += float((residual.norm(dim=-1) * content).sum())
-        return means, (norms / max(1, n_tokens)).astype(np.float32)
+        """`mean_residuals` (N, L, D) and `mean_residual_norm` (L,) from one pass over the texts.
 
-    def _user_turn(self, text: str) -> tuple[list[int], int]:
-        """Ids of an opened user turn that holds the text, and where the text begins in it."""
-        header = self.template.user_header()
-        return header + self.template.encode(text), len(header)
+        A text without a token reads as zero. Raises ValueError for a rule that is not in `token_rules`.
+        """
+        pooled = pooled_residuals(
+            self.model,
+            self.template.user_header(),
+            [self.template.encode(text) for text in texts],
+            layers,
+            token_rule=token_rule,
+            batch_tokens=batch_tokens,
+            workers=self.workers,
+        )
+        return pooled.acts_NLD, pooled.norms_L
 
 
 def _contiguous(_module: nn.Module, arguments: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:

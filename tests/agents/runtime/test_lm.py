@@ -65,7 +65,7 @@ def test_mean_residuals_are_the_hidden_states_of_transformers_over_the_texts_own
     tiny: LanguageModel,
 ) -> None:
     texts = ["short", "a rather longer text", "mid size"]
-    means, norms = tiny.residual_statistics(texts, [0, 1], batch_size=2)
+    means, norms = tiny.residual_statistics(texts, [0, 1], batch_tokens=24)
     header = tiny.template.user_header()
     lengths = []
     for i, text in enumerate(texts):
