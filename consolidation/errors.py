@@ -10,6 +10,7 @@ NightError
 ├── NoRows            a file holds no training rows, or a night has none to write
 ├── NothingPublished  there is no earlier night to roll back to
 ├── BrokenReadout     a readout file is damaged or was made with another model
+├── BadReadout        examples, layers or activations that no readout can be made of; carries why
 ├── UnknownReadout    no readout goes by that name, or none serves (also a LookupError)
 ├── BadProbe          labels, texts or layers that no probe can be trained or tested with; carries why
 ├── BrokenProbe       a probe's files are damaged or were made with another model
@@ -113,6 +114,10 @@ class NothingPublished(NightError):
 class BrokenReadout(NightError):
     def __init__(self, name: str, why: str) -> None:
         super().__init__(f"the readout {name} cannot be used: {why}; `slowwave sleep` makes a new one")
+
+
+class BadReadout(NightError):
+    """The message is why, and what to do instead."""
 
 
 class UnknownReadout(NightError, LookupError):

@@ -86,6 +86,8 @@ class Manifest:
     method: str = CAA  # how `vectors` were made; `raw_norms` and steering are of the differences of means in either case
     shrinkage: tuple[float, ...] = ()  # L, of the correlations that whitened the vectors; none for CAA
     steering_sha256: str | None = None  # of STEERING_FILE
+    compared_with: str | None = None  # sha256 of the readout that served before
+    stability: tuple[tuple[float | None, ...], ...] = ()  # L x K, cosines with that; None: not in it
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +9,6 @@ from safetensors.numpy import load_file
 
 from consolidation import readouts
 from consolidation.errors import BrokenReadout
-from consolidation.readout import choose_examples, layers_to_try
 from consolidation.readouts import (
     Activations,
     Contrast,
@@ -22,7 +19,6 @@ from consolidation.readouts import (
     find_directions,
 )
 from memory.ports import FloatMatrix
-from memory.types import EmotionTag, Episode
 
 PROVENANCE = Provenance("base" * 16, "template", "recipes/x.json", {"awe": 3}, seed=0)
 
@@ -220,48 +216,3 @@ def test_the_environment_names_files_and_our_names_win() -> None:
     assert readouts.paths_from({}) is None
     assert readouts.paths_from(theirs) == (Path("a"), Path("b"))
     assert readouts.paths_from(theirs | ours) == (Path("c"), Path("d"))
-
-
-def said(number: int, speaker: str = "mona", text: str = "") -> Episode:
-    time = datetime(2025, 1, 1, tzinfo=UTC) + timedelta(hours=number)
-    text = text or f"words of a message, number {number} " + "x" * (number % 7)
-    return Episode(f"e{number:03}", "c", number, speaker, speaker, time, text)
-
-
-def test_negatives_match_their_positives_in_speaker_and_length() -> None:
-    episodes = [said(n, "mona" if n % 2 else "karl") for n in range(80)]
-    tags = [EmotionTag(f"e{n:03}", "joy", 8.0, "j") for n in range(20)]
-    found = choose_examples(episodes, tags, min_intensity=5, min_examples=12)
-    text_of = {episode.text: episode for episode in episodes}
-    joy = found.contrasts["joy"]
-    positives = [text_of[found.texts[row]] for row in joy.positive]
-    negatives = [text_of[found.texts[row]] for row in joy.negative]
-    assert len(negatives) == 3 * len(positives)
-    assert all(int(episode.id[1:]) >= 20 for episode in negatives)
-    for speaker in ("mona", "karl"):
-        mine = [len(episode.text) for episode in positives if episode.speaker_id == speaker]
-        theirs = [len(episode.text) for episode in negatives if episode.speaker_id == speaker]
-        assert len(theirs) == 3 * len(mine)
-        assert abs(sum(theirs) / len(theirs) - sum(mine) / len(mine)) < 1
-
-
-def test_a_concept_with_too_few_examples_is_left_out_and_named() -> None:
-    tags = [EmotionTag(f"e{n:03}", "joy", 8.0, "j") for n in range(12)]
-    tags += [EmotionTag(f"e{n:03}", "fear", 8.0, "j") for n in range(11)]
-    tags += [EmotionTag(f"e{n:03}", "pride", 2.0, "j") for n in range(40)]
-    found = choose_examples([said(n) for n in range(80)], tags, min_intensity=5, min_examples=12)
-    assert set(found.contrasts) == {"joy"}
-    assert found.left_out == {"fear": 11}
-
-
-def test_the_same_words_twice_are_one_example() -> None:
-    episodes = [replace(said(n), text="exactly the same words again") for n in range(30)]
-    tags = [EmotionTag(f"e{n:03}", "joy", 8.0, "j") for n in range(20)]
-    assert choose_examples(episodes, tags, min_intensity=5, min_examples=2).contrasts == {}
-
-
-@pytest.mark.parametrize("n_layers", [1, 2, 3, 12, 30])
-def test_there_is_always_a_layer_to_try_and_never_one_that_is_not_there(n_layers: int) -> None:
-    tried = layers_to_try((), n_layers)
-    assert tried
-    assert set(tried) <= set(range(n_layers))
