@@ -269,6 +269,8 @@ class RunningSums:
             neutral_std=readouts.as_rows(std_LK),
             left_out=provenance.left_out,
             seed=provenance.seed,
+            tried=self.basis.layers,
+            tried_auroc=readouts.as_rows(found.auroc_LK),
             method=self.method,
             shrinkage=tuple(round(found.shrinkage_L[k], 6) for k in index) if found.shrinkage_L else (),
         )

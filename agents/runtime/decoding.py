@@ -63,8 +63,12 @@ def complete(
     stop_ids: frozenset[int],
     pad_id: int,
     pick: Callable[[torch.Tensor], torch.Tensor] = likeliest,
+    selected: Callable[[Sequence[int]], None] | None = None,
 ) -> list[list[int]]:
-    """A continuation of each row, without its stop token. Finished rows leave the batch."""
+    """A continuation of each row, without its stop token. Finished rows leave the batch.
+
+    `selected` is told which places of the batch go on, whenever some leave it.
+    """
     device = model.device
     ids, mask = (tensor.to(device) for tensor in pad_left(rows, pad_id))
     cache = DynamicCache(config=model.config)
@@ -100,6 +104,8 @@ def complete(
             cache.batch_select_indices(index)
             ids, mask, position = ids[index], mask[index], position[index]
             alive = [alive[i] for i in keep]
+            if selected is not None:
+                selected(keep)
     return made
 
 
