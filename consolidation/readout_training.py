@@ -82,13 +82,12 @@ def _lines(folder: Path, name: str, sha256: str, digest: Any) -> list[dict[str, 
 
 
 def train(
-    folder: Path, model: Reader, shape: tuple[str, str, int], how: How, progress: Progress = no_progress
+    examples: Examples, model: Reader, shape: tuple[str, str, int], how: How, progress: Progress = no_progress
 ) -> Readout:
-    """The readout of the folder's examples. `shape`: the model's hash, its template's, and its number of layers.
+    """The readout of the examples. `shape`: the model's hash, its template's, and its number of layers.
 
-    Raises BadReadout for a folder that cannot be used, layers that are not there and activations that are no numbers.
+    Raises BadReadout for layers that are not there and activations that are no numbers.
     """
-    examples = read_examples(folder)
     model_hash, template_hash, n_layers = shape
     layers = layers_to_try(how.layers, n_layers, "--target-layers")
     acts_NLD, norms_L = activations(

@@ -3,8 +3,10 @@
 ServiceError
 ├── BadSettings    a setting is unknown or of the wrong kind
 ├── BadText        what was given to be read holds no text
+├── CannotDraw     a picture was asked for that cannot be drawn; carries why
 ├── NoConsent      a person without a consent record was to be simulated
 ├── PortTaken      another program listens there
+├── ServerAway     a slowwave daemon elsewhere could not be asked; carries why
 ├── MissingExtra   an optional part of the installation is needed
 └── NotLoopback    an address other than loopback was to be served without a token
 """
@@ -70,6 +72,11 @@ class BadText(ServiceError):
         super().__init__(f"{name} cannot be read: {why}; give a text, or a file with one in each line")
 
 
+class CannotDraw(ServiceError):
+    def __init__(self, why: str) -> None:
+        super().__init__(f"the picture cannot be drawn: {why}")
+
+
 class PortTaken(ServiceError):
     def __init__(self, host: str, port: int, why: str) -> None:
         super().__init__(f"cannot listen on {host}:{port} ({why}); stop what does, or give another --port")
@@ -78,6 +85,11 @@ class PortTaken(ServiceError):
 class MissingExtra(ServiceError):
     def __init__(self, extra: str, module: str) -> None:
         super().__init__(f"{module} is not installed; run `pip install 'slowwave[{extra}]'`")
+
+
+class ServerAway(ServiceError):
+    def __init__(self, address: str, why: str, hint: str) -> None:
+        super().__init__(f"cannot read {address}: {why}; {hint}")
 
 
 class NotLoopback(ServiceError):
@@ -146,7 +158,9 @@ HTTP_STATUS: dict[type[Exception], int] = {
     ServiceError: 400,
     BadSettings: 400,
     BadText: 400,
+    CannotDraw: 400,
     PortTaken: 409,
+    ServerAway: 502,
     MissingExtra: 503,
     NotLoopback: 400,
 }

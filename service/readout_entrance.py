@@ -1,10 +1,15 @@
-"""What every entrance does with readouts: list and show them. The shapes are in docs/json.md."""
+"""What every entrance does with readouts: examples for them, their training, which there are. The shapes are in
+docs/json.md."""
 
 from __future__ import annotations
 
+import http.client
 import os
+import tempfile
+import urllib.error
+import urllib.request
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +25,135 @@ from consolidation.readouts import (
     paths_from,
     read_files,
     read_readout,
+    write_readout,
 )
+from consolidation.stage import Progress, no_progress
+from db.engine import open_database, sqlite_url
 from memory.artifacts import Artifact, list_artifacts, pointer
+from memory.exchange.load import load
+from memory.registry import Registry
+from memory.spaces import ensure_space
+from service.errors import ServerAway
 
 if TYPE_CHECKING:
+    from consolidation.readout_pairs import Material, PairSettings
+    from consolidation.readout_training import How
     from service.wiring import Services
+
+TOKEN = "SLOWWAVE_TOKEN"
+_PIECE = 1 << 16  # bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """The model that a training reads with. `source`: as `night.base_model`; None is the configured one."""
+
+    source: str | None = None
+    dtype: str | None = None
+
+
+def pairs(
+    services: Services,
+    folder: Path,
+    settings: PairSettings,
+    url: str | None = None,
+    *,
+    fetch_step: Progress = no_progress,
+    pair_step: Progress = no_progress,
+) -> dict[str, Any]:
+    """Examples from the graph of the home, or of the daemon at `url`, in a folder; the folder's manifest.
+
+    Raises ExportExists, BadReadout, ServerAway, and what loading an export raises.
+    """
+    from consolidation.readout_pairs import choose_pairs, gather, write_pairs
+
+    if url is None:
+        material = gather(services.database, services.space_id, services.registry, settings)
+    else:
+        with tempfile.TemporaryDirectory() as place:
+            material = _gather_from(url, Path(place), services.registry, settings, fetch_step)
+    found = choose_pairs(material, settings, services.embedder, pair_step)
+    source = f"space {services.settings.space}" if url is None else url
+    return {"folder": str(folder)} | write_pairs(found, folder, settings, source)
+
+
+def _gather_from(
+    url: str, place: Path, registry: Registry, settings: PairSettings, progress: Progress
+) -> Material:
+    """What a daemon exports, in a store of its own that is gone afterwards."""
+    from consolidation.readout_pairs import gather
+
+    path = place / "export.jsonl"
+    _fetch(f"{url.rstrip('/')}/v1/export", path, progress)
+    database = open_database(sqlite_url(place / "graph.db"))
+    try:
+        space_id = ensure_space(database)
+        with path.open("rb") as file:
+            load(database, space_id, file, url)
+        return gather(database, space_id, registry, settings)
+    finally:
+        database.close()
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """A token goes nowhere but to the address that was given."""
+
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        return None
+
+
+def _fetch(address: str, path: Path, progress: Progress) -> None:
+    token = os.environ.get(TOKEN, "")
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    opener = urllib.request.build_opener(_NoRedirects)
+    n_bytes = 0
+    try:
+        request = urllib.request.Request(address, headers=headers)
+        with opener.open(request, timeout=60) as answer, path.open("wb") as file:
+            while piece := answer.read(_PIECE):
+                file.write(piece)
+                n_bytes += len(piece)
+                progress(n_bytes >> 20, 0, "MB")
+    except urllib.error.HTTPError as error:
+        hint = f"set {TOKEN} to its token" if error.code in (401, 403) else "is a slowwave daemon there?"
+        raise ServerAway(address, f"it answered {error.code}", hint) from error
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        why = str(getattr(error, "reason", error)) or type(error).__name__
+        raise ServerAway(address, why, "start `slowwave serve` there, or check the address") from error
+
+
+def train(
+    services: Services,
+    folder: Path,
+    base: Base,
+    how: How,
+    out: Path | None = None,
+    *,
+    progress: Progress = no_progress,
+) -> dict[str, Any]:
+    """A readout of a folder of examples, on the plain base; its manifest and where its files are.
+
+    Raises BadReadout, ModelMissing, ExportExists.
+    """
+    from agents.runtime.lm import LanguageModel
+    from consolidation.readout_training import read_examples
+    from consolidation.readout_training import train as train_readout
+
+    examples = read_examples(folder)
+    progress(0, len(examples.texts), "loading the model")
+    spec = services.model_spec()
+    spec = replace(spec, source=base.source or spec.source, dtype=base.dtype or spec.dtype)
+    model = LanguageModel.load(spec)
+    shape = (model.base_hash, model.template.sha256, model.n_layers)
+    made = train_readout(examples, model, shape, how, progress)
+    written, sha256 = write_readout(made, out or folder / "readouts")
+    return {
+        "readout": sha256,
+        "vectors": str(written / VECTORS_FILE),
+        "manifest": str(written / MANIFEST_FILE),
+        "examples": examples.sha256,
+        **asdict(made.manifest),
+    }
 
 
 def list_all(services: Services, environ: Mapping[str, str] = os.environ) -> list[dict[str, Any]]:

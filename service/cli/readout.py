@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import click
 import numpy as np
 
-from service.cli.output import State, print_json, print_table
+from agents.runtime.token_rules import MEAN, TOKEN_RULES
+from consolidation.readout_pairs import KINDS, TAGS, PairSettings
+from consolidation.readouts import LDA, METHODS
+from service.cli.output import Bars, State, print_json, print_table
 
 _SHORT = 12  # digits of a hash that a table shows
+_TOKENS = 64  # of a text, as --batch-size counts them
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -61,16 +68,195 @@ def show(state: State, name: str | None, as_json: bool) -> None:
     if as_json:
         print_json(found)
         return
+    _print_readout(found)
+
+
+@readout.command()
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--url", metavar="URL", help="A slowwave daemon to ask instead; its token in SLOWWAVE_TOKEN.")
+@click.option(
+    "--min-positive-score",
+    type=click.FloatRange(0, 10),
+    default=PairSettings.min_positive_score,
+    show_default=True,
+    help="A text has a concept from this intensity on.",
+)
+@click.option(
+    "--max-negative-mentions",
+    type=click.IntRange(min=0),
+    default=PairSettings.max_negative_mentions,
+    show_default=True,
+    help="Tags and mentions of the concept that a text without it may have.",
+)
+@click.option(
+    "--min-content-chars",
+    type=click.IntRange(min=1),
+    default=PairSettings.min_content_chars,
+    show_default=True,
+    help="Shorter texts are no examples.",
+)
+@click.option(
+    "--max-examples-per-emotion",
+    type=click.IntRange(min=1),
+    default=PairSettings.max_examples_per_emotion,
+    show_default=True,
+    help="Of each side of a concept.",
+)
+@click.option(
+    "--min-examples",
+    type=click.IntRange(min=2),
+    default=PairSettings.min_examples,
+    show_default=True,
+    help="Concepts with fewer are left out and named.",
+)
+@click.option(
+    "--from",
+    "kinds",
+    type=click.Choice(KINDS),
+    multiple=True,
+    default=(TAGS,),
+    show_default=True,
+    help="Where concepts come from: emotion tags, lines of constitutions, patterns of people.",
+)
+@click.option("--concept", "concepts", metavar="NAME", multiple=True, help="These concepts only.")
+@click.option(
+    "--top",
+    type=click.IntRange(min=1),
+    default=PairSettings.top,
+    show_default=True,
+    help="Otherwise the commonest so many.",
+)
+@_json
+@click.pass_obj
+def pairs(state: State, folder: Path, url: str | None, as_json: bool, **wanted: Any) -> None:
+    """Write examples of concepts to FOLDER: texts that have one, each beside one like it that has not.
+
+    The folder holds people's words, and no erasure reaches it: remove it when you are done.
+    """
+    from service import readout_entrance
+
+    settings = PairSettings(**wanted)
+    with state.services() as services, Bars() as bars:
+        found = readout_entrance.pairs(
+            services, folder, settings, url, fetch_step=bars.step("fetching"), pair_step=bars.step("pairing")
+        )
+        for step in ("fetching", "pairing"):
+            bars.finish(step)
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        [
+            one["concept"],
+            one["positive"],
+            f"{one['mean_chars'][0]:.0f} / {one['mean_chars'][1]:.0f}",
+            f"{100 * one['same_speaker']:.0f} %",
+            f"{one['topic_cosine']:.2f}",
+        ]
+        for one in found["concepts"]
+    ]
+    print_table(["concept", "pairs", "mean characters", "same speaker", "likeness of topic"], rows)
+    _print_left_out(found["left_out"])
+    click.echo(
+        f"{found['neutral']['n']} neutral texts; `slowwave readout train {folder}` makes a readout of them"
+    )
+
+
+@readout.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option(
+    "--model", metavar="MODEL", help="embedded, a folder, a .gguf file or a hub id (default: the settings')."
+)
+@click.option(
+    "--target-layers",
+    metavar="N,N,...",
+    default="",
+    help="Layers to keep (default: the three with the best held-out AUROC).",
+)
+@click.option("--dtype", type=click.Choice(("auto", "bfloat16", "float32")), help="Default: the settings'.")
+@click.option(
+    "--batch-size", type=click.IntRange(min=1), help="Texts read together, counted at 64 tokens each."
+)
+@click.option("--token-rule", type=click.Choice(TOKEN_RULES), default=MEAN, show_default=True)
+@click.option(
+    "--method",
+    type=click.Choice(METHODS),
+    default=LDA,
+    show_default=True,
+    help="Directions to read by: whitened, or plain differences of means. Those to steer by are always the latter.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the folds.")
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Default: FOLDER/readouts.")
+@_json
+@click.pass_obj
+def train(
+    state: State,
+    folder: Path,
+    model: str | None,
+    target_layers: str,
+    dtype: str | None,
+    batch_size: int | None,
+    token_rule: str,
+    method: str,
+    seed: int,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Make a readout of the examples in FOLDER, on the plain base."""
+    from consolidation.readout_training import How
+    from service import readout_entrance
+
+    how = How(_layers(target_layers), token_rule, batch_size and batch_size * _TOKENS, method, seed)
+    with state.services() as services, Bars() as bars:
+        base = readout_entrance.Base(model, dtype)
+        found = readout_entrance.train(services, folder, base, how, out, progress=bars.step("reading"))
+        bars.finish("reading")
+    if as_json:
+        print_json(found)
+        return
+    _print_readout(found)
+    click.echo(f"to read by it: SLOWWAVE_READOUT_VECTORS={found['vectors']}")
+    click.echo(f"               SLOWWAVE_READOUT_MANIFEST={found['manifest']}")
+
+
+def _layers(given: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in given.split(",") if part.strip())
+    except ValueError as error:
+        raise click.BadParameter(
+            f"{given!r} is no list of layers; write 12,14,16", param_hint="--target-layers"
+        ) from error
+
+
+def _print_readout(found: dict[str, Any]) -> None:
     layers = ", ".join(map(str, found["layers"]))
-    click.echo(f"model {found['model_hash'][:_SHORT]}, layers {layers}, {found['token_rule']}")
+    click.echo(
+        f"model {found['model_hash'][:_SHORT]}, layers {layers}, {found['token_rule']}, {found['method']}"
+    )
     norm_K, auroc_K = np.mean(found["raw_norms"], axis=0), np.mean(found["auroc"], axis=0)
     rows = [
-        [concept, found["n_positive"][k], found["n_negative"][k], f"{auroc_K[k]:.3f}", f"{norm_K[k]:.3f}"]
+        [
+            concept,
+            found["n_positive"][k],
+            found["n_negative"][k],
+            f"{auroc_K[k]:.3f}",
+            f"{norm_K[k]:.3f}",
+            _cosine([row[k] for row in found["stability"]]),
+        ]
         for k, concept in enumerate(found["concepts"])
     ]
-    print_table(["concept", "with it", "without", "held-out AUROC", "raw norm"], rows)
-    if found["left_out"]:
-        named = ", ".join(f"{concept} ({n})" for concept, n in found["left_out"].items())
+    print_table(["concept", "with it", "without", "held-out AUROC", "raw norm", "cosine with before"], rows)
+    _print_left_out(found["left_out"])
+
+
+def _cosine(by_layer: list[float | None]) -> str:
+    known = [value for value in by_layer if value is not None]
+    return f"{np.mean(known):.3f}" if known else ""
+
+
+def _print_left_out(left_out: dict[str, int]) -> None:
+    if left_out:
+        named = ", ".join(f"{concept} ({n})" for concept, n in left_out.items())
         click.echo(f"left out, too few examples: {named}")
 
 
