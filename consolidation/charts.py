@@ -1,5 +1,6 @@
 """Drawings as SVG for pages and for files of their own: lines over steps, bars of shares, heat maps of what stands between
-each two. In a page the colours come from its CSS, where they are variables with the names in `LIGHT`.
+each two. In a page the colours come from its CSS, where they are variables with the names in `LIGHT`; a file has them
+written out for light and for dark, since not every reader of SVG knows variables.
 """
 
 from __future__ import annotations
@@ -21,6 +22,16 @@ LIGHT = {
     "blue": "#2f6db5",
     "good": "#237a4b",
     "bad": "#b3372f",
+}
+DARK = {
+    "ink": "#e4e8ee",
+    "soft": "#98a3b3",
+    "paper": "#14181e",
+    "card": "#1b2129",
+    "rule": "#2f3843",
+    "blue": "#6aa7ec",
+    "good": "#5cc08a",
+    "bad": "#ef8078",
 }
 STYLE = """\
 svg text { fill: var(--soft); font: 11px system-ui, sans-serif; }
@@ -47,10 +58,12 @@ def line_chart(
     top: float | None = None,
     bottom: float = 0.0,
     least: int = 2,
+    ends: tuple[str, str] | None = None,
 ) -> str:
     """One line per name, y over x from `bottom` up (to `top`); a series of fewer than `least` points is left out.
 
-    Empty where there is nothing to draw. `label` names the y axis, `unit` what x counts.
+    Empty where there is nothing to draw. `label` names the y axis, `unit` what x counts; `ends` stand at the first and
+    the last x instead of their numbers.
     """
     drawn = {name: _thin(points) for name, points in series.items() if len(points) >= least}
     if not drawn:
@@ -67,10 +80,11 @@ def line_chart(
     if bottom < -y_high / 8:  # else it would be written over the zero
         marked.append(bottom)
     ticks = "".join(_y_tick(value, bottom, y_high) for value in marked)
+    first, last = ends or (f"{unit} {x_low:g}", f"{unit} {x_high:g}")
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(label)} by {escape(unit)}">'
-        f'{ticks}{lines}<text x="{LEFT}" y="{HEIGHT - 8}">{escape(unit)} {x_low:g}</text>'
-        f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 8}" text-anchor="end">{escape(unit)} {x_high:g}</text>'
+        f'{ticks}{lines}<text x="{LEFT}" y="{HEIGHT - 8}">{escape(first)}</text>'
+        f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 8}" text-anchor="end">{escape(last)}</text>'
         f'<text x="{LEFT + 6}" y="{TOP + 10}">{escape(label)}</text></svg>'
     )
 
@@ -144,10 +158,12 @@ def heat_map(
     heads: Sequence[str] | None = None,
     middle: float = 0.0,
     reach: float = 1.0,
+    label: str = "",
 ) -> str:
-    """A square matrix, each number in its field: blue above `middle`, red below, in full colour `reach` away from it.
+    """A matrix, each number in its field: blue above `middle`, red below, in full colour `reach` away from it.
 
-    A negative `reach` turns the colours round; None leaves a field empty. `heads` name the columns more shortly.
+    A negative `reach` turns the colours round; None leaves a field empty. `heads` name the columns, where they are
+    others than the rows or shorter. `label` says what it is to whoever cannot see it.
     """
     heads = names if heads is None else heads
     width, height = _CELL
@@ -165,8 +181,9 @@ def heat_map(
             if value is not None
         ]
     size = (left + len(heads) * width + RIGHT, top + len(names) * height + 8)
+    named = f' aria-label="{escape(label)}"' if label else ""
     return (
-        f'<svg viewBox="0 0 {size[0]} {size[1]}" role="img" style="width:{size[0]}px;max-width:none">'
+        f'<svg viewBox="0 0 {size[0]} {size[1]}" role="img"{named} style="width:{size[0]}px;max-width:none">'
         f"{''.join(parts)}</svg>"
     )
 
@@ -190,7 +207,7 @@ def _field(x: float, y: float, value: float, strength: float) -> str:
 
 
 def svg_file(drawings: Sequence[tuple[str, str]]) -> str:
-    """Drawings below each other, each under its title, as an SVG that needs nothing beside it."""
+    """Drawings below each other, each under its title, as an SVG that needs nothing beside it, light and dark."""
     parts, y, widest = [], 8.0, float(WIDTH)
     for title, drawing in drawings:
         matched = _VIEW.search(drawing)
@@ -200,11 +217,16 @@ def svg_file(drawings: Sequence[tuple[str, str]]) -> str:
         parts.append(f'<text class="title" x="12" y="{y + 16:g}">{escape(title)}</text>')
         parts.append(f'<svg x="0" y="{y + 24:g}" width="{width:g}" height="{height:g}">{drawing}</svg>')
         y, widest = y + 24 + height + 16, max(widest, width)
-    style = re.sub(r"var\(--(\w+)\)", lambda found: LIGHT[found[1]], STYLE)
+    told = "; ".join(escape(title) for title, _ in drawings)
+    style = f"{_written_out(LIGHT)}\n@media (prefers-color-scheme: dark) {{\n{_written_out(DARK)}\n}}"
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {widest:g} {y:g}" width="{widest:g}" height="{y:g}">'
-        f'<style>{style}</style><rect class="paper" width="{widest:g}" height="{y:g}"/>{"".join(parts)}</svg>\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {widest:g} {y:g}" width="{widest:g}" height="{y:g}" '
+        f'role="img" aria-label="{told}"><title>{told}</title><style>{style}</style><rect class="paper" width="{widest:g}" height="{y:g}"/>{"".join(parts)}</svg>\n'
     )
+
+
+def _written_out(colours: Mapping[str, str]) -> str:
+    return re.sub(r"var\(--(\w+)\)", lambda found: colours[found[1]], STYLE)
 
 
 def _scale(value: float, low: float, high: float, to_low: float, to_high: float) -> float:

@@ -7,16 +7,20 @@ from html import escape
 from pathlib import Path
 from string import Template
 
-from consolidation.charts import LIGHT, STYLE
+from consolidation.charts import DARK, LIGHT, STYLE
 
 _TEMPLATE = Path(__file__).with_name("report_template.html")
 
 
 def html_page(title: str, body: str) -> str:
     """`body` is HTML already; the page loads nothing."""
-    colours = " ".join(f"--{name}: {colour};" for name, colour in LIGHT.items())
+    light, dark = (
+        " ".join(f"--{name}: {colour};" for name, colour in colours.items()) for colours in (LIGHT, DARK)
+    )
     template = Template(_TEMPLATE.read_text(encoding="utf-8"))
-    return template.substitute(title=escape(title), body=body, colours=colours, chart_style=STYLE)
+    return template.substitute(
+        title=escape(title), body=body, colours=light, dark_colours=dark, chart_style=STYLE
+    )
 
 
 def html_table(

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
-from consolidation.charts import Points, bar_chart, heat_map, line_chart, time_chart
+from consolidation.charts import Points, bar_chart, line_chart, time_chart
 from consolidation.html_page import html_page, html_table
+from consolidation.readout_pictures import section as picture_section
 from consolidation.stage import EXAM_NUMBERS
 from consolidation.vectors_picture import Seen, section
 from memory.types import Principle
@@ -61,7 +62,7 @@ class NightPage:
         default_factory=dict
     )  # number of the exam -> share by published night
     vectors: Seen | None = None  # of the night's recipe, the newest compared with each other
-    readout: dict[str, Any] = field(default_factory=dict)  # concepts, auroc, cross_talk, layers, left_out
+    readout: dict[str, Any] = field(default_factory=dict)  # auroc, layers, left_out, pictures
     constitutions: Sequence[tuple[str, Sequence[Principle]]] = ()
 
 
@@ -236,8 +237,7 @@ def _readout(page: NightPage) -> str:
     return (
         f"<h2>Readouts</h2><p class='soft'>Held-out AUROC per emotion, mean over layers {layers}; "
         f"the dashed line is chance.</p>{bar_chart(readout['auroc'], mark=0.5)}{note}"
-        f"<details><summary>Cross-talk (cosines of the directions)</summary>"
-        f"<div class='wide'>{heat_map(list(readout['auroc']), readout['cross_talk'])}</div></details>"
+        f"<details><summary>Layers and cross-talk</summary>{picture_section(readout['pictures'])}</details>"
     )
 
 

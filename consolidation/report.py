@@ -14,6 +14,7 @@ from sqlalchemy import select
 from agents.errors import BaseChanged, BrokenAdapter
 from consolidation.errors import NightError, StageFailed
 from consolidation.page import DecisionLine, ExamLine, NightPage, render
+from consolidation.readout_pictures import cross_talk, layer_curves
 from consolidation.readouts import read_readout
 from consolidation.recipe import load_recipe
 from consolidation.runs import get_run, list_runs, stage_records
@@ -261,11 +262,10 @@ def _readout(night: Night, path: str | None) -> dict[str, Any]:
     manifest = read_readout(night.home / path).manifest
     mean = np.mean(manifest.auroc, axis=0)
     by_auroc = sorted(range(len(mean)), key=lambda k: -float(mean[k]))
-    cosines = np.mean(manifest.cross_talk, axis=0)[np.ix_(by_auroc, by_auroc)]
     return {
         "layers": manifest.layers,
         "auroc": {manifest.concepts[k]: float(mean[k]) for k in by_auroc},
-        "cross_talk": cosines.tolist(),
+        "pictures": [*layer_curves(manifest), *cross_talk(manifest)],
         "left_out": manifest.left_out,
     }
 

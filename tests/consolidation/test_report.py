@@ -10,14 +10,16 @@ from typing import Any
 import pytest
 
 from consolidation import check, constitution, decide, publish, report, runs
-from consolidation.charts import bar_chart, line_chart
+from consolidation.charts import bar_chart, heat_map, line_chart
 from consolidation.page import DecisionLine, ExamLine, NightPage, render
+from consolidation.readout_pictures import Picture
 from consolidation.recipe_serving import Place
 from consolidation.stage import StageResult, no_progress
 from db.tables import ExamAnswer, Example
 from memory.types import Principle
 from tests.made_recipes import make_vector, publish_night
 
+CROSS_TALK = Picture("Cross-talk of joy", heat_map(["joy"], [[1.0]]), ("", "joy"), (("joy", "1.00"),))
 PAGE = NightPage(
     run_id="abc",
     space="default",
@@ -41,7 +43,7 @@ PAGE = NightPage(
         )
     ],
     loss={"answers": [(1, 3.0), (2, 1.5), (3, 0.4)], "refusals": [(2, 1.0), (3, 0.5)]},
-    readout={"layers": (14,), "auroc": {"joy": 0.81}, "cross_talk": [[1.0]], "left_out": {"awe": 3}},
+    readout={"layers": (14,), "auroc": {"joy": 0.81}, "left_out": {"awe": 3}, "pictures": [CROSS_TALK]},
     constitutions=[("Mona", [Principle("habit", "greets in the morning", ("e1",))])],
 )
 
@@ -77,6 +79,7 @@ def test_the_page_shows_every_part_and_is_well_formed() -> None:
         "<polyline",
         "joy",
         "awe (3)",
+        "Cross-talk of joy",
         "greets in the morning",
         "dark",
     ):
