@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from agents.turns import Persona, Turn, turn_messages
 from consolidation.mastery import Mastered, serving_mastery
+from consolidation.reading import read_texts, sha256_of
 from db.engine import Database
 from memory import consent, constitutions
 from memory.ask import ask
@@ -23,8 +24,9 @@ from memory.facts import fact_json, get_fact
 from memory.index import Index
 from memory.names import first
 from memory.ports import Clock
+from memory.readings import Reading, keep_readings
 from memory.registry import Registry
-from memory.types import Fact, Hit, Person
+from memory.types import Episode, Fact, Hit, Person
 from memory.wordings import Wordings
 from simulator.errors import NoConsent, SamePerson
 from simulator.loops import without_repetition
@@ -59,7 +61,8 @@ class SimulatorTools:
 class SpokenTurn:
     """What the persona said, what it rested on and how it read. `readouts`: standard deviations of neutral text.
 
-    `left_to_weights`: ids of those of the facts that the prompt did not hold, because the weights know them.
+    `heard`: the readouts of what the partner said before. `left_to_weights`: ids of those of the facts that the
+    prompt did not hold, because the weights know them.
     """
 
     reply: str
@@ -67,12 +70,14 @@ class SpokenTurn:
     readouts: dict[str, float]
     recipe: str | None
     left_to_weights: tuple[str, ...] = ()
+    heard: dict[str, float] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         return {
             "reply": self.reply,
             "facts": [fact_json(fact) for fact in self.facts],
             "readouts": {concept: round(value, 3) for concept, value in self.readouts.items()},
+            "heard": {concept: round(value, 3) for concept, value in self.heard.items()},
             "recipe": self.recipe,
             "left_to_weights": list(self.left_to_weights),
         }
@@ -100,6 +105,7 @@ class Session:
     recipe: str | None
     readout: Readout | None
     mastered: Mastered = field(default_factory=Mastered)  # by the weights that were loaded
+    readout_sha256: str = ""  # under which its readings are kept
     turns: list[Turn] = field(default_factory=list)
     last: SpokenTurn | None = None
 
@@ -120,6 +126,7 @@ class Session:
         adapters = recipe_adapters(tools.home, recipe) if recipe else ()
         principles = constitutions.current(tools.database, tools.space_id, person.id)
         model = LanguageModel.load(tools.model_spec, adapters)
+        readout = current_readout(tools.database, tools.space_id, tools.home, model.base_hash)
         return cls(
             tools=tools,
             person=person,
@@ -128,7 +135,8 @@ class Session:
             settings=settings,
             model=model,
             recipe=recipe.sha256 if recipe else None,
-            readout=current_readout(tools.database, tools.space_id, tools.home, model.base_hash),
+            readout=readout,
+            readout_sha256=sha256_of(readout) if readout else "",
             mastered=_mastered(tools) if recipe and settings.trust_weights else Mastered(),
             turns=_recent_turns(tools, person, partner),
         )
@@ -157,9 +165,9 @@ class Session:
             yield piece
         reply = "".join(pieces).strip()
         said = f"{text} {reply}".strip() if autocomplete else reply
-        self._write_back(text if not autocomplete else "", said)
+        heard, spoken = self._read(self._write_back(text if not autocomplete else "", said))
         spared = tuple(fact.id for fact in facts if fact not in needed)
-        self.last = SpokenTurn(reply, tuple(facts), self._read(said), self.recipe, spared)
+        self.last = SpokenTurn(reply, tuple(facts), spoken, self.recipe, spared, heard)
 
     def known_facts(self, text: str) -> list[Fact]:
         """Facts that bear on what was said and that the person can know, the best first."""
@@ -212,17 +220,28 @@ class Session:
         own = [turn.text for turn in self.turns if turn.speaker == self.person.name]
         return without_repetition(draw, own[-MAX_TURNS:])
 
-    def _read(self, text: str) -> dict[str, float]:
-        if self.readout is None or not text:
-            return {}
-        return self.readout.read(self.model.mean_residuals([text], self.readout.manifest.layers))[0]
+    def _read(self, turns: list[Episode]) -> tuple[dict[str, float], dict[str, float]]:
+        """The readings of the partner's and the persona's new turn, kept with them; empty where there is none."""
+        said = [turn for turn in turns if turn.text]
+        if self.readout is None or not said:
+            return {}, {}
+        found = read_texts(self.model, self.readout, [turn.text for turn in said])
+        kept = [
+            Reading(turn.id, self.readout_sha256, numbers) for turn, numbers in zip(said, found, strict=True)
+        ]
+        with self.tools.database.transaction() as session:
+            keep_readings(session, self.tools.space_id, kept, clock=self.tools.clock)
+        by_speaker = {turn.speaker_id: numbers for turn, numbers in zip(said, found, strict=True)}
+        return by_speaker.get(self.partner.id, {}), by_speaker.get(self.person.id, {})
 
-    def _write_back(self, said: str, reply: str) -> None:
+    def _write_back(self, said: str, reply: str) -> list[Episode]:
+        """The turns that were kept, in their order."""
+        kept = []
         for person, text in ((self.partner, said), (self.person, reply)):
             if not text:
                 continue
             self.turns.append(Turn(person.name, text))
-            append_turn(
+            turn = append_turn(
                 self.tools.database,
                 self.tools.space_id,
                 conversation=_conversation(self.person, self.partner),
@@ -232,6 +251,8 @@ class Session:
                 participants=(self.person.id, self.partner.id),
                 time=self.tools.clock(),
             )
+            kept.append(turn)
+        return kept
 
     def _last_said(self) -> str:
         return next((turn.text for turn in reversed(self.turns) if turn.speaker == self.partner.name), "")

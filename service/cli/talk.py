@@ -125,9 +125,11 @@ def _show(reply: str, name: str, verbose: bool, turn: SpokenTurn) -> None:
 def _details(turn: SpokenTurn) -> None:
     for fact in turn.facts:
         click.echo(f"    fact     {fact.subject} · {fact.predicate.replace('_', ' ')} · {fact.object}")
-    strongest = sorted(turn.readouts.items(), key=lambda item: -abs(item[1]))[:5]
-    if strongest:
-        click.echo("    readouts " + "  ".join(f"{concept} {value:+.1f}" for concept, value in strongest))
+    for name, readouts in (("heard", turn.heard), ("readouts", turn.readouts)):
+        strongest = sorted(readouts.items(), key=lambda item: -abs(item[1]))[:5]
+        if strongest:
+            numbers = "  ".join(f"{concept} {value:+.1f}" for concept, value in strongest)
+            click.echo(f"    {name:<8} {numbers}")
 
 
 COMMANDS = (consent, chat)
