@@ -54,9 +54,8 @@ class RequestReading:
         """(K,): of the tokens after the prompt, by the token rule; None where there are none."""
         if not len(self.tokens):
             return None
-        if self.token_rule == LAST:
-            return self.tokens[-1]
-        return self.tokens.mean(axis=0, dtype=np.float32)
+        reply: FloatArray = self.tokens[-1] if self.token_rule == LAST else self.tokens.mean(axis=0)
+        return reply
 
 
 @dataclass(slots=True)
@@ -97,7 +96,8 @@ class ReadoutManager:
         _check(projections, len(blocks), _width(model))
         self._weight_K, self._bias_K = _fold(projections, self.layers, next(model.parameters()).device)
         self._local = threading.local()
-        decoder = model.get_decoder() if hasattr(model, "get_decoder") else model
+        causal: Any = model
+        decoder: nn.Module = causal.get_decoder() if hasattr(model, "get_decoder") else model
         self._handles = [decoder.register_forward_pre_hook(self._begin, with_kwargs=True)]
         for layer in self.layers:
             self._handles.append(blocks[layer].register_forward_hook(self._hook(layer)))

@@ -12,6 +12,8 @@ from agents.runtime.token_rules import MEAN, TOKEN_RULES
 from consolidation.readout_pairs import KINDS, TAGS, PairSettings
 from consolidation.readouts import LDA, METHODS
 from service.cli.output import Bars, State, print_json, print_table
+from service.cli.readout_picture import export, picture
+from service.cli.readout_score import score
 
 _SHORT = 12  # digits of a hash that a table shows
 _TOKENS = 64  # of a text, as --batch-size counts them
@@ -259,5 +261,8 @@ def _print_left_out(left_out: dict[str, int]) -> None:
         named = ", ".join(f"{concept} ({n})" for concept, n in left_out.items())
         click.echo(f"left out, too few examples: {named}")
 
+
+for command in (score, picture, export):
+    readout.add_command(command)
 
 COMMANDS = (readout,)
