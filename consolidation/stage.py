@@ -96,12 +96,12 @@ class TrainSettings:
     max_minutes: float = 4.5
     facts_per_step: int = 7
     negatives_per_step: int = 6
-    replay_per_step: int = 4
+    replay_per_step: int = 6
     style_per_step: int = 1  # windows of real conversation by people who agreed to be simulated
     kl_per_step: int = 2
     kl_texts: int = 96  # of the base's own that one night looks at: a teacher is computed once for each
     kl_weight: float = 2.0
-    kl_growth: float = 0.25  # of kl_weight, with each vector worn: what each may drift adds up
+    kl_growth: float = 0.5  # of kl_weight, with each vector worn: what each may drift adds up
     dtype: str = "auto"  # auto | bfloat16 | float32
 
 
