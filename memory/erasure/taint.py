@@ -137,6 +137,7 @@ def _is_made_of(
         is_of_recipe = manifest.get("recipe") in recipes
     except (OSError, ValueError, AttributeError):
         is_of_recipe = bool(recipes)
+    is_of_recipe |= any(recipe in recipes for recipe in row.meta.get("recipes", ()))  # nights that it sums up
     known = row.meta.get("episodes")
     if known is not None:
         return is_of_recipe or not set(known).isdisjoint(heard)
