@@ -62,7 +62,9 @@ class NightPage:
         default_factory=dict
     )  # number of the exam -> share by published night
     vectors: Seen | None = None  # of the night's recipe, the newest compared with each other
-    readout: dict[str, Any] = field(default_factory=dict)  # auroc, layers, left_out, pictures
+    readout: dict[str, Any] = field(
+        default_factory=dict
+    )  # auroc, layers, left_out, pictures, stability, anew
     constitutions: Sequence[tuple[str, Sequence[Principle]]] = ()
 
 
@@ -236,9 +238,23 @@ def _readout(page: NightPage) -> str:
     note = f"<p class='soft'>Left out, too few examples: {left_out}</p>" if left_out else ""
     return (
         f"<h2>Readouts</h2><p class='soft'>Held-out AUROC per emotion, mean over layers {layers}; "
-        f"the dashed line is chance.</p>{bar_chart(readout['auroc'], mark=0.5)}{note}"
+        f"the dashed line is chance.</p>{bar_chart(readout['auroc'], mark=0.5)}{note}{_turned(readout)}"
         f"<details><summary>Layers and cross-talk</summary>{picture_section(readout['pictures'])}</details>"
     )
+
+
+def _turned(readout: Mapping[str, Any]) -> str:
+    """How far the directions are from those that served before, the furthest first, and why they were made anew."""
+    cosines = sorted(readout.get("stability", {}).items(), key=lambda item: item[1])
+    anew = readout.get("anew")
+    told = [f"The sums of earlier nights were not gone on with: {escape(anew)}."] if anew else []
+    if cosines:
+        named = ", ".join(f"{escape(concept)} {value:.2f}" for concept, value in cosines[:5])
+        mean = sum(value for _, value in cosines) / len(cosines)
+        told.append(
+            f"Cosines with the directions that served before: {mean:.3f} on the mean; least: {named}."
+        )
+    return f"<p class='soft'>{' '.join(told)}</p>" if told else ""
 
 
 def _constitutions(page: NightPage) -> str:

@@ -21,7 +21,7 @@ from consolidation import readout_sums, readouts
 from consolidation.errors import BadReadout, BrokenReadout
 from consolidation.readout_pairs import NEUTRAL_BELOW, Shelf, Text, distinct
 from consolidation.readout_sums import MAX_NEUTRAL, Basis, Fresh, Members, Neutral, RunningSums
-from consolidation.readouts import Activations, Contrast, Directions, Provenance, Readout
+from consolidation.readouts import Activations, Contrast, Directions, Manifest, Provenance, Readout
 from consolidation.stage import NightContext, NightSettings, Progress, StageResult
 from memory.artifacts import get_artifact, list_artifacts, pointer, record_artifact
 from memory.emotions import list_tags
@@ -355,8 +355,18 @@ def _counts(night: Night, readout: Readout) -> dict[str, float]:
         "drift": round(night.drift, 3),
         "anew": float(night.why_anew is not None),
     }
-    cosines = [value for row in readout.manifest.stability for value in row if value is not None]
+    cosines = list(mean_stability(readout.manifest).values())
     return counts | ({"stability": round(float(np.mean(cosines)), 3)} if cosines else {})
+
+
+def mean_stability(manifest: Manifest) -> dict[str, float]:
+    """Per concept the cosine with the readout that served before, on the mean over the layers that both have."""
+    found: dict[str, float] = {}
+    for concept, by_layer in zip(manifest.concepts, zip(*manifest.stability, strict=True), strict=False):
+        known = [cosine for cosine in by_layer if cosine is not None]
+        if known:
+            found[concept] = float(np.mean(known))
+    return found
 
 
 def choose_layers(

@@ -14,6 +14,7 @@ from sqlalchemy import select
 from agents.errors import BaseChanged, BrokenAdapter
 from consolidation.errors import NightError, StageFailed
 from consolidation.page import DecisionLine, ExamLine, NightPage, render
+from consolidation.readout import mean_stability
 from consolidation.readout_pictures import cross_talk, layer_curves
 from consolidation.readouts import read_readout
 from consolidation.recipe import load_recipe
@@ -147,7 +148,7 @@ def gather(night: Night) -> NightPage:
         learnt=curves.get("learned", ()),
         nights=published_exams(night),
         vectors=_vectors(night, records["merge"].output.get("recipe") if "merge" in records else None),
-        readout=_readout(night, records["readout"].output.get("readout") if "readout" in records else None),
+        readout=_readout(night, records["readout"].output if "readout" in records else {}),
         constitutions=_constitutions(night),
     )
 
@@ -256,10 +257,11 @@ def _vectors(night: Night, path: str | None) -> Seen | None:
         return None
 
 
-def _readout(night: Night, path: str | None) -> dict[str, Any]:
-    if path is None:
+def _readout(night: Night, given: dict[str, Any]) -> dict[str, Any]:
+    """`given`: what the stage gave for later ones."""
+    if given.get("readout") is None:
         return {}
-    manifest = read_readout(night.home / path).manifest
+    manifest = read_readout(night.home / given["readout"]).manifest
     mean = np.mean(manifest.auroc, axis=0)
     by_auroc = sorted(range(len(mean)), key=lambda k: -float(mean[k]))
     return {
@@ -267,6 +269,8 @@ def _readout(night: Night, path: str | None) -> dict[str, Any]:
         "auroc": {manifest.concepts[k]: float(mean[k]) for k in by_auroc},
         "pictures": [*layer_curves(manifest), *cross_talk(manifest)],
         "left_out": manifest.left_out,
+        "stability": mean_stability(manifest),
+        "anew": given.get("anew"),
     }
 
 

@@ -16,6 +16,7 @@ from service.cli.readout_picture import export, picture
 from service.cli.readout_score import score
 
 _SHORT = 12  # digits of a hash that a table shows
+_DEFAULTS = PairSettings()
 _TOKENS = 64  # of a text, as --batch-size counts them
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
@@ -79,35 +80,35 @@ def show(state: State, name: str | None, as_json: bool) -> None:
 @click.option(
     "--min-positive-score",
     type=click.FloatRange(0, 10),
-    default=PairSettings.min_positive_score,
+    default=_DEFAULTS.min_positive_score,
     show_default=True,
     help="A text has a concept from this intensity on.",
 )
 @click.option(
     "--max-negative-mentions",
     type=click.IntRange(min=0),
-    default=PairSettings.max_negative_mentions,
+    default=_DEFAULTS.max_negative_mentions,
     show_default=True,
     help="Tags and mentions of the concept that a text without it may have.",
 )
 @click.option(
     "--min-content-chars",
     type=click.IntRange(min=1),
-    default=PairSettings.min_content_chars,
+    default=_DEFAULTS.min_content_chars,
     show_default=True,
     help="Shorter texts are no examples.",
 )
 @click.option(
     "--max-examples-per-emotion",
     type=click.IntRange(min=1),
-    default=PairSettings.max_examples_per_emotion,
+    default=_DEFAULTS.max_examples_per_emotion,
     show_default=True,
     help="Of each side of a concept.",
 )
 @click.option(
     "--min-examples",
     type=click.IntRange(min=2),
-    default=PairSettings.min_examples,
+    default=_DEFAULTS.min_examples,
     show_default=True,
     help="Concepts with fewer are left out and named.",
 )
@@ -124,7 +125,7 @@ def show(state: State, name: str | None, as_json: bool) -> None:
 @click.option(
     "--top",
     type=click.IntRange(min=1),
-    default=PairSettings.top,
+    default=_DEFAULTS.top,
     show_default=True,
     help="Otherwise the commonest so many.",
 )
