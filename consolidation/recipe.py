@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from consolidation.merging import RULES, Rule, combine
 from consolidation.vectors import DenseVector, is_dense, load_vector
 from db.engine import Database
 from memory.artifacts import pointer, servable
+from memory.whole import write_text
 
 FORMAT = "slowwave-recipe-2"
 FIRST_FORMAT = "slowwave-recipe-1"  # read and kept as it is: always the sum, and without a parent
@@ -175,10 +175,7 @@ def save(home: Path, recipe: Recipe) -> Path:
     """Write the recipe's file, whole or not at all; one that is there already is left as it is."""
     path = home / recipe.path
     if not path.is_file() or path.read_text(encoding="utf-8") != recipe.canonical():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.{os.getpid()}")
-        part.write_text(recipe.canonical(), encoding="utf-8")
-        part.replace(path)
+        write_text(path, recipe.canonical())
     return path
 
 

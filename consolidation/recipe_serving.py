@@ -7,7 +7,6 @@ other moves away.
 
 from __future__ import annotations
 
-import os
 import shutil
 import threading
 from collections.abc import Iterator, Mapping
@@ -35,6 +34,7 @@ from memory import artifacts
 from memory.artifacts import PointerRow
 from memory.errors import TaintedArtifact
 from memory.ports import Clock, utc_now
+from memory.whole import whole_folder
 
 REASON = "recipe"  # of the move, in the ledger
 
@@ -205,14 +205,11 @@ def _read(folder: Path, base_hash: str, *, trust_base: bool) -> Adapter | DenseV
 
 
 def _copy(vector: Adapter | DenseVector, folder: Path) -> None:
-    """Whole or not at all."""
     if isinstance(vector, Adapter):
         vector.save(folder)
         return
-    part = folder.with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(part, ignore_errors=True)
-    shutil.copytree(vector.folder, part)
-    part.rename(folder)
+    with whole_folder(folder) as part:
+        shutil.copytree(vector.folder, part, dirs_exist_ok=True)
 
 
 def _check_fit(adapter: Adapter, base: Path, folder: Path) -> None:

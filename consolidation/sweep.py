@@ -31,7 +31,7 @@ from consolidation.recipe import current_recipe
 from consolidation.report import curves_of
 from consolidation.stage import NightContext, NightSettings, NightTools, Progress, no_progress
 from consolidation.sweep_results import CellResult, SweepReport, in_order, render_sweep
-from consolidation.trainer.job import read_json, write_atomically
+from consolidation.trainer.job import read_json
 from consolidation.waiting_rows import waiting_file
 from db.engine import Database, open_database, sqlite_url
 from memory.artifacts import pointer, servable
@@ -40,6 +40,7 @@ from memory.exchange.dump import dump
 from memory.exchange.load import load
 from memory.ports import Clock, utc_now
 from memory.spaces import ensure_space
+from memory.whole import write_text
 
 FOLDER = "sweeps"
 RESULTS = "results.json"
@@ -296,7 +297,7 @@ def _keep(sweep: _Sweep, cell: Cell, result: CellResult) -> None:
     metrics = own / "train" / METRICS
     if metrics.is_file():
         shutil.copy(metrics, file.with_name(METRICS))
-    write_atomically(file, json.dumps(result.as_json(), indent=2))
+    write_text(file, json.dumps(result.as_json(), indent=2))
     shutil.rmtree(own, ignore_errors=True)
 
 
@@ -309,7 +310,7 @@ def _finish(folder: Path, grid: Grid) -> SweepReport:
     curves = {
         cell.name: curves_of(_result_file(folder, cell).parent).get("loss_answer", []) for cell in grid.cells
     }
-    write_atomically(folder / PAGE, render_sweep(report, curves))
-    write_atomically(results, json.dumps(report.as_json(), indent=2))
+    write_text(folder / PAGE, render_sweep(report, curves))
+    write_text(results, json.dumps(report.as_json(), indent=2))
     shutil.rmtree(folder / "work", ignore_errors=True)
     return report

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from consolidation.errors import BrokenTensors
+from memory.whole import whole_file
 
 FloatArray = npt.NDArray[np.float32]
 _TYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
@@ -107,16 +107,9 @@ def write_tensors(
         place += size
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    part = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        with part.open("wb") as stream:
-            stream.write(struct.pack("<Q", len(text)) + text)
-            for (name, shape), (given, numbers) in zip(shapes.items(), tensors, strict=True):
-                if (given, numbers.shape) != (name, tuple(shape)):
-                    raise ValueError(
-                        f"{given} {numbers.shape} came where {name} {tuple(shape)} was announced"
-                    )
-                np.ascontiguousarray(numbers, dtype="<f4").tofile(stream)
-        part.replace(file)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole_file(file) as part, part.open("wb") as stream:
+        stream.write(struct.pack("<Q", len(text)) + text)
+        for (name, shape), (given, numbers) in zip(shapes.items(), tensors, strict=True):
+            if (given, numbers.shape) != (name, tuple(shape)):
+                raise ValueError(f"{given} {numbers.shape} came where {name} {tuple(shape)} was announced")
+            np.ascontiguousarray(numbers, dtype="<f4").tofile(stream)

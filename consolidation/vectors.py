@@ -11,9 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import re
-import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -31,6 +29,7 @@ from consolidation.low_rank import factored
 from consolidation.stage import Progress, no_progress
 from consolidation.tensor_files import StoredTensor, list_tensors, write_tensors
 from consolidation.trainer.job import Row
+from memory.whole import whole_folder
 
 FORMAT = "slowwave-vector-1"
 MANIFEST = "slowwave.json"
@@ -168,16 +167,12 @@ def extract_checkpoint(
     """
     change = _changed(base, tuned, progress)
     meta = {**(origin or Origin()).as_meta("checkpoint"), "left_out": change.left_out}
-    part = folder.with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
     shapes = {name: tensor.shape for name, (_, tensor) in change.modules.items()}
     digest = _digest(base.base_hash)
-    write_tensors(part / _DELTA, shapes, hashed(digest, change.deltas()), {"format": FORMAT})
-    notes = {"format": FORMAT, "base_hash": base.base_hash, "sha256": digest.hexdigest(), "meta": meta}
-    (part / MANIFEST).write_text(json.dumps(notes, indent=2), encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    part.rename(folder)
+    with whole_folder(folder, replaces=True) as part:
+        write_tensors(part / _DELTA, shapes, hashed(digest, change.deltas()), {"format": FORMAT})
+        notes = {"format": FORMAT, "base_hash": base.base_hash, "sha256": digest.hexdigest(), "meta": meta}
+        (part / MANIFEST).write_text(json.dumps(notes, indent=2), encoding="utf-8")
     return _open(folder)
 
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,6 +20,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from agents.errors import BrokenAdapter
+from memory.whole import whole_folder
 
 FloatArray = npt.NDArray[np.float32]
 PREFIX = "base_model.model."
@@ -55,12 +54,8 @@ class Adapter:
 
     def save(self, folder: Path) -> None:
         """Write `folder` as peft writes it, plus our notes; whole or not at all. An existing folder is replaced."""
-        part = folder.with_name(f".{folder.name}.{os.getpid()}")
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
-        self.write(part)
-        shutil.rmtree(folder, ignore_errors=True)
-        part.rename(folder)
+        with whole_folder(folder, replaces=True) as part:
+            self.write(part)
 
     def write(self, folder: Path) -> None:
         """The files alone, into a folder that is there."""
