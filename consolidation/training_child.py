@@ -1,5 +1,6 @@
 """The training child as its parent sees it: started, watched, asked to stop, and asked why where it failed.
 
+It ends with its parent, also where the parent is killed: it holds the other end of its standard input.
 A child that is killed is started once more and goes on from its checkpoint; one that finished is not started again.
 No torch in this process.
 """
@@ -19,7 +20,7 @@ from typing import Any
 
 from consolidation.errors import TrainingFailed, TrainingStopped
 from consolidation.stage import Progress
-from consolidation.trainer.job import EXIT_FULL, JobFolder, Row, TrainJob, read_json
+from consolidation.trainer.job import ATTENDED, EXIT_FULL, JobFolder, Row, TrainJob, read_json
 
 _POLL_S = 0.25
 _GRACE_S = 20.0  # for a child that was asked to stop to write its checkpoint
@@ -71,10 +72,10 @@ def _attend(folder: JobFolder, progress: Progress, should_stop: Callable[[], boo
     search_path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
     with (folder.path / "log.txt").open("ab") as output:
         child = subprocess.Popen(
-            [sys.executable, "-m", "consolidation.trainer", str(folder.path)],
+            [sys.executable, "-m", "consolidation.trainer", str(folder.path), ATTENDED],
             stdout=output,
             stderr=output,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": search_path, "PYTHONUNBUFFERED": "1"},
         )
     try:
@@ -85,6 +86,8 @@ def _attend(folder: JobFolder, progress: Progress, should_stop: Callable[[], boo
             time.sleep(_POLL_S)
     finally:
         _end(child)
+        if child.stdin is not None:
+            child.stdin.close()
     _report(folder, progress)
     return child.returncode
 

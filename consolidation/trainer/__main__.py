@@ -1,7 +1,8 @@
-"""The training child: `python -m consolidation.trainer JOB_DIR`.
+"""The training child: `python -m consolidation.trainer JOB_DIR [--attended]`.
 
 Exit codes: 0 done (result.json is there), 143 stopped on request with a checkpoint, 28 no room on the disk, 1 failed (error.json
-says why in one line). It takes a lock on its folder, ends with its parent, and may be killed at any instruction: started again it goes on.
+says why in one line). It takes a lock on its folder and may be killed at any instruction: started again it goes on. Attended, it
+ends with whoever holds the other end of its standard input.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -27,27 +29,45 @@ from consolidation.errors import NightError, NothingToTrain, TrainingStopped
 from consolidation.trainer.backends import choose_backend, load_base, make_engine
 from consolidation.trainer.engine import Text
 from consolidation.trainer.job import (
+    ATTENDED,
     EXIT_FULL,
     EXIT_STOPPED,
     JobFolder,
     TrainJob,
     read_json,
-    write_atomically,
 )
 from consolidation.trainer.loop import Loop
 from consolidation.trainer.replay import cache_file, load_replay, some, write_replay
 from consolidation.trainer.texts import make_texts
 from db.engine import is_disk_full
 from memory.errors import GraphError
+from memory.whole import write_text
+
+_GRACE_S = 20.0  # for an orphan, to write its checkpoint
 
 
 class _Stop:
-    """Asked to stop by SIGTERM, or the parent is gone."""
+    """Asked to stop by SIGTERM, or the parent is gone: then the pipe that only it held is closed, whenever that was.
+
+    Before the first step there is nothing to keep, and an orphan ends at once; later it has a while to write its checkpoint.
+    """
 
     def __init__(self) -> None:
+        self.has_begun = False  # with the steps
         self._asked = False
-        self._parent = os.getppid()
         self._before = signal.signal(signal.SIGTERM, self._on_signal)
+
+    def attend(self, pipe: int) -> None:
+        """Watch the pipe from now on; nothing is read from it."""
+        threading.Thread(target=self._await_end, args=(pipe,), daemon=True).start()
+
+    def _await_end(self, pipe: int) -> None:
+        while os.read(pipe, 1):
+            pass
+        self._asked = True
+        if self.has_begun:
+            time.sleep(_GRACE_S)
+        os._exit(EXIT_STOPPED)
 
     def _on_signal(self, _signal: int, _frame: FrameType | None) -> None:
         self._asked = True
@@ -57,15 +77,17 @@ class _Stop:
         signal.signal(signal.SIGTERM, self._before)
 
     def __call__(self) -> bool:
-        return self._asked or os.getppid() != self._parent
+        return self._asked
 
 
 def main(argv: list[str]) -> int:
-    if len(argv) != 2:
-        print("usage: python -m consolidation.trainer JOB_DIR", file=sys.stderr)
+    if len(argv) < 2 or argv[2:] not in ([], [ATTENDED]):
+        print(f"usage: python -m consolidation.trainer JOB_DIR [{ATTENDED}]", file=sys.stderr)
         return 2
     started = time.monotonic()
     stop = _Stop()
+    if argv[2:]:
+        stop.attend(sys.stdin.fileno())
     try:
         return _attend(JobFolder(Path(argv[1])), stop, started)
     finally:
@@ -85,13 +107,13 @@ def _attend(folder: JobFolder, stop: _Stop, started: float) -> int:
         except (NightError, AgentError, GraphError, OSError, SafetensorError) as error:
             if is_disk_full(error):
                 return EXIT_FULL
-            write_atomically(folder.error, json.dumps({"error": " ".join(str(error).split())}))
+            write_text(folder.error, json.dumps({"error": " ".join(str(error).split())}))
             print(error, file=sys.stderr)
             return 1
     return 0
 
 
-def train(folder: JobFolder, stop: Callable[[], bool], started: float) -> None:
+def train(folder: JobFolder, stop: _Stop, started: float) -> None:
     """From job.json to adapter/ and result.json."""
     job = folder.read_job()
     rows = folder.read_rows()
@@ -108,6 +130,7 @@ def train(folder: JobFolder, stop: Callable[[], bool], started: float) -> None:
     engine.prepare(texts)
     _check(stop)
     prepared_s = time.monotonic() - started
+    stop.has_begun = True
     outcome = Loop(job, folder, engine, texts, stop, prepared_s).run()
     meta = {**job.meta, "steps": outcome.steps, "seed": job.seed, "settings": asdict(job.settings)}
     adapter = engine.factors.to_adapter(language_model.base_hash, meta)
@@ -125,7 +148,7 @@ def train(folder: JobFolder, stop: Callable[[], bool], started: float) -> None:
         "sha256": adapter.sha256,
         "n_texts": len(texts),
     }
-    write_atomically(folder.result, json.dumps(result, indent=2))
+    write_text(folder.result, json.dumps(result, indent=2))
     folder.checkpoint.unlink(missing_ok=True)
 
 

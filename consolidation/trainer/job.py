@@ -7,15 +7,16 @@ per step), checkpoint.safetensors, adapter/, and result.json or error.json last;
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from consolidation.stage import TrainSettings
+from memory.whole import write_text
 
 EXIT_STOPPED = 143  # 128 + SIGTERM: stopped on request, checkpoint written
+ATTENDED = "--attended"  # the parent holds the other end of the standard input; the child ends when it closes
 EXIT_FULL = 28  # ENOSPC: no room on the disk, not even for saying so
 
 
@@ -65,8 +66,8 @@ class JobFolder:
         """Rows first, so that a folder with a job is complete."""
         self.path.mkdir(parents=True, exist_ok=True)
         lines = (json.dumps(asdict(row), ensure_ascii=False) for row in rows)
-        write_atomically(self.rows_file, "".join(f"{line}\n" for line in lines))
-        write_atomically(self.job_file, json.dumps(asdict(job), indent=2, sort_keys=True))
+        write_text(self.rows_file, "".join(f"{line}\n" for line in lines))
+        write_text(self.job_file, json.dumps(asdict(job), indent=2, sort_keys=True))
 
     def read_job(self) -> TrainJob:
         fields = json.loads(self.job_file.read_text(encoding="utf-8"))
@@ -93,9 +94,3 @@ def read_json(path: Path) -> dict[str, Any] | None:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError):
         return None
-
-
-def write_atomically(path: Path, text: str) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)

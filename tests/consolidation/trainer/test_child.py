@@ -121,6 +121,79 @@ def test_killed_and_stopped_runs_end_in_the_bits_of_an_unbroken_one(make_job) ->
     assert [row["loss_answer"] for row in metrics(broken)] == [row["loss_answer"] for row in metrics(whole)]
 
 
+PARENT = """
+import subprocess, sys
+from pathlib import Path
+from consolidation import training_child
+from consolidation.trainer.job import JobFolder
+
+class Told(subprocess.Popen):
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        print(self.pid, flush=True)
+
+training_child.subprocess.Popen = Told
+training_child.trained(JobFolder(Path(sys.argv[1])), lambda *_: None, lambda: False)
+"""
+
+
+def start_parent(folder: JobFolder) -> tuple[subprocess.Popen[str], int]:
+    """A process that waits for its training child, as a night does; and the child's id."""
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, str(folder.path)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert parent.stdout is not None
+    return parent, int(parent.stdout.readline())
+
+
+def kill(parent: subprocess.Popen[str]) -> None:
+    parent.kill()
+    parent.communicate()
+
+
+def is_running(pid: int) -> bool:
+    """Not so either where it only waits for somebody to ask for its exit code."""
+    try:
+        os.kill(pid, 0)
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except ProcessLookupError:
+        return False
+    except FileNotFoundError:  # gone meanwhile, or a system without /proc
+        return not Path("/proc/self").exists()
+
+
+def wait_for_end(pid: int) -> None:
+    until = time.monotonic() + 100
+    while is_running(pid):
+        assert time.monotonic() < until, "the child goes on without its parent"
+        time.sleep(0.02)
+
+
+def test_a_child_whose_parent_is_killed_while_it_prepares_never_trains(make_job) -> None:  # type: ignore[no-untyped-def]
+    folder = make_job("a")
+    parent, child = start_parent(folder)
+    kill(parent)
+    wait_for_end(child)
+    assert not folder.metrics.exists()
+    assert not folder.result.exists()
+    assert not folder.error.exists()
+
+
+def test_a_child_whose_parent_is_killed_while_it_trains_leaves_a_checkpoint(make_job) -> None:  # type: ignore[no-untyped-def]
+    folder = make_job("a", settings=replace(SETTINGS, steps=100_000), checkpoint_s=1e9)
+    parent, child = start_parent(folder)
+    while parent.poll() is None and (folder.last_metrics() or {"step": 0})["step"] < 3:
+        time.sleep(0.02)
+    assert not folder.checkpoint.exists()
+    kill(parent)
+    wait_for_end(child)
+    assert folder.checkpoint.is_file()
+    assert not folder.result.exists()
+
+
 def test_another_seed_gives_other_weights_and_earlier_adapters_are_worn(make_job) -> None:  # type: ignore[no-untyped-def]
     short = replace(SETTINGS, steps=3)
     first = make_job("first", settings=short)
