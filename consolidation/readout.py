@@ -72,8 +72,7 @@ class Graph:
 
     def texts(self, first: Iterable[str] = ()) -> dict[str, Text]:
         """Texts that can be examples by id, each wording once, those of `first` before others."""
-        concepts = {concept for by_concept in self.felt.values() for concept in by_concept}
-        found = distinct(self.episodes.values(), MIN_CHARS, concepts, first=frozenset(first))
+        found = distinct(self.episodes.values(), MIN_CHARS, first=frozenset(first))
         return {text.id: text for text in found}
 
 

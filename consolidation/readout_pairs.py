@@ -26,7 +26,7 @@ from consolidation.errors import BadReadout, ExportExists
 from consolidation.patterns import list_patterns
 from consolidation.stage import Progress, no_progress
 from db.engine import Database
-from memory import constitutions
+from memory import constitutions, feelings
 from memory.emotions import list_tags
 from memory.episodes import list_episodes
 from memory.people import list_people
@@ -45,8 +45,6 @@ MAX_NEUTRAL = 240
 NEUTRAL_BELOW = 3.0  # a text none of whose tags reaches this counts as neutral
 
 _SPEAKER = re.compile(r"^[ \t]*\[[^\[\]\na-z]{1,40}\][ \t]*", re.MULTILINE)
-_SCORE = r"[^\W\d_][\w-]{1,30}:(?:10|\d)(?:\.\d+)?"
-_SCORES = re.compile(rf"(?:^|(?<=\s)){_SCORE}(?:[ \t,;]+{_SCORE})*[ \t]*$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,17 +99,14 @@ class Pairs:
     left_out: dict[str, int] = field(default_factory=dict)
 
 
-def gather(
-    database: Database, space_id: str, registry: Registry, settings: PairSettings
-) -> Material:
+def gather(database: Database, space_id: str, registry: Registry, settings: PairSettings) -> Material:
     """The observed messages of a space that are long enough, and what scores them.
 
     Of principles and patterns the messages they rest on are the positives, with a score of 10.
     """
     episodes = list_episodes(database, space_id)
     tags = list_tags(database, space_id)
-    named = {tag.concept for tag in tags}
-    texts = distinct(episodes, settings.min_content_chars, named)
+    texts = distinct(episodes, settings.min_content_chars)
     ids = {text.id for text in texts}
     scores: dict[str, dict[str, float]] = defaultdict(dict)
     mentions: dict[str, Counter[str]] = defaultdict(Counter)
@@ -146,31 +141,20 @@ def _scored(
             yield f"{fact.subject}: {fact.object}", ((key, 10.0) for key in fact.evidence)
 
 
-def distinct(
-    episodes: Iterable[Episode], min_chars: int, concepts: Collection[str] = (), first: Collection[str] = ()
-) -> list[Text]:
+def distinct(episodes: Iterable[Episode], min_chars: int, first: Collection[str] = ()) -> list[Text]:
     """Texts without their labels, each wording once: the same words in a training and a held-out fold would score
     themselves. Of equals the one in `first` stays, or the oldest."""
     found: dict[str, Text] = {}
     for episode in sorted(episodes, key=lambda one: one.id not in first):
-        text = stripped(episode.text, concepts)
+        text = stripped(episode.text)
         if len(text) >= min_chars:
             found.setdefault(" ".join(text.casefold().split()), Text(episode.id, episode.speaker_id, text))
     return list(found.values())
 
 
-def stripped(text: str, concepts: Collection[str] = ()) -> str:
-    """Without speakers' tags at the beginning of lines and scores of emotions at their end.
-
-    A single score is taken off where it names one of `concepts`; several in a row are scores whatever they name.
-    """
-    plain = _SPEAKER.sub("", text)
-    return _SCORES.sub(lambda found: _scores_off(found.group(), concepts), plain).strip()
-
-
-def _scores_off(scores: str, concepts: Collection[str]) -> str:
-    names = [score.partition(":")[0] for score in re.split(r"[ \t,;]+", scores.strip())]
-    return "" if len(names) > 1 or names[0] in concepts else scores
+def stripped(text: str) -> str:
+    """Without speakers' tags at the beginning of lines and tags of feelings at the end."""
+    return feelings.split(_SPEAKER.sub("", text))[0].strip()
 
 
 def choose_pairs(
