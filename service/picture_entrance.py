@@ -99,14 +99,24 @@ def _pictures(services: Services, wish: Wish, progress: Progress) -> list[Pictur
 def _over_time(
     services: Services, wish: Wish, people: Sequence[Person], said: Sequence[Episode], progress: Progress
 ) -> list[Picture]:
+    """Readings first, then tags; a concept that is wanted is drawn in each of them that knows it."""
     names = [person.name for person in people]
     tags = _tags(services, said)
-    pictures = timeline(tags, names, TAGS, wish.concepts)
+    drawn = {"tags": (tags, TAGS, {concept for one in tags for concept in one.numbers})}
     if wish.with_readings:
         reader = open_reader(services, wish.readout, use_weights=wish.use_weights)
         felt = _readings(services, reader, _evenly(said, wish.per_week), progress)
-        known = reader.readout.manifest.concepts
-        pictures = [*timeline(felt, names, READINGS, [c for c in wish.concepts if c in known]), *pictures]
+        drawn = {"readings": (felt, READINGS, set(reader.readout.manifest.concepts)), **drawn}
+    for concept in wish.concepts:
+        if not any(concept in known for _, _, known in drawn.values()):
+            raise CannotDraw(
+                f"neither a tag nor the readout has {concept}; `slowwave readout show` names them"
+            )
+    pictures: list[Picture] = []
+    for felt, kind, known in drawn.values():
+        wanted = [concept for concept in wish.concepts if concept in known]
+        if wanted or not wish.concepts:
+            pictures += timeline(felt, names, kind, wanted)
     return pictures
 
 
