@@ -124,7 +124,7 @@ def verify(services: Services, *, watch: Watch = unwatched) -> Report:
 
     folder = services.settings.home / "index" / services.space_id
     checks = Checks(
-        hashers={"adapter": _hash_of_adapter, "readout": _hash_of_readout},
+        hashers={"adapter": _hash_of_adapter, "readout": _hash_of_readout, "probe": _hash_of_readout},
         index=(lambda progress: _check_index(services, progress)) if _has_index(folder) else None,
     )
     return prove(
