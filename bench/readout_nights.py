@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from agents.runtime.lm import LanguageModel
+from agents.runtime.spec import resolve
 from bench.readout_texts import NEUTRAL, Texts, read_texts
 from bench.report import now_and_then, print_result
 from consolidation import readout, runs
@@ -131,9 +132,12 @@ def _hear(services: Services, train: Texts, rows: Sequence[int], n_before: int) 
 def _night(services: Services, coefficient: float, *, publishes: bool = True, is_anew: bool = False) -> Night:
     """The stage alone, in a recipe of the primer at that coefficient."""
     place, spec = services.place(), services.model_spec()
-    base_hash = LanguageModel.load(spec).base_hash
-    entry = replace(take_in(place, folder_for(base_hash), spec, "primer"), coefficient=coefficient)
-    recipe = record(place, changed(Recipe(base_hash), (entry,) if coefficient else ())).usable()
+    base_hash = resolve(spec).base_hash
+    worn = []
+    if coefficient:
+        primer = take_in(place, folder_for(base_hash), spec, "primer")
+        worn.append(replace(primer, coefficient=coefficient))
+    recipe = record(place, changed(Recipe(base_hash), worn)).usable()
     settings = services.settings.night
     run_id = runs.new_run_id()
     runs.begin(services.database, services.space_id, run_id, settings, is_resumed=False, clock=services.clock)

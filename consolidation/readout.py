@@ -320,7 +320,6 @@ def _record(context: NightContext, night: Night, earlier: Earlier, n_layers: int
     )
     readout = compared(sums.readout(found, layers, night.neutral, provenance), earlier)
     folder, sha256 = readouts.write_readout(readout, context.home / "readouts")
-    sums.save(folder)
     path = folder.relative_to(context.home).as_posix()
     meta = {
         "concepts": list(readout.manifest.concepts),
@@ -339,6 +338,7 @@ def _record(context: NightContext, night: Night, earlier: Earlier, n_layers: int
             meta=meta,
             clock=context.clock,
         )
+    sums.save(folder)  # not before they are on record, so that an erasure finds them
     _drop_old_sums(context, path)
     output = {"readout_id": readout_id, "readout": path, "anew": night.why_anew}
     return StageResult(counts=_counts(night, readout), output=output)

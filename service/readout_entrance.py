@@ -31,7 +31,6 @@ from consolidation.stage import Progress, no_progress
 from db.engine import open_database, sqlite_url
 from memory.artifacts import Artifact, list_artifacts, pointer
 from memory.exchange.load import load
-from memory.registry import Registry
 from memory.spaces import ensure_space
 from service.errors import ServerAway
 
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
     from consolidation.readout_training import How
     from service.wiring import Services
 
-TOKEN = "SLOWWAVE_TOKEN"
 _PIECE = 1 << 16  # bytes
 
 
@@ -71,26 +69,26 @@ def pairs(
         material = gather(services.database, services.space_id, services.registry, settings)
     else:
         with tempfile.TemporaryDirectory() as place:
-            material = _gather_from(url, Path(place), services.registry, settings, fetch_step)
+            material = _gather_from(services, url, Path(place), settings, fetch_step)
     found = choose_pairs(material, settings, services.embedder, pair_step)
     source = f"space {services.settings.space}" if url is None else url
     return {"folder": str(folder)} | write_pairs(found, folder, settings, source)
 
 
 def _gather_from(
-    url: str, place: Path, registry: Registry, settings: PairSettings, progress: Progress
+    services: Services, url: str, place: Path, settings: PairSettings, progress: Progress
 ) -> Material:
-    """What a daemon exports, in a store of its own that is gone afterwards."""
+    """What a daemon exports, out of a store that goes with the folder `place`."""
     from consolidation.readout_pairs import gather
 
     path = place / "export.jsonl"
-    _fetch(f"{url.rstrip('/')}/v1/export", path, progress)
+    _fetch(f"{url.rstrip('/')}/v1/export", path, services.settings.serve.token_env, progress)
     database = open_database(sqlite_url(place / "graph.db"))
     try:
         space_id = ensure_space(database)
         with path.open("rb") as file:
             load(database, space_id, file, url)
-        return gather(database, space_id, registry, settings)
+        return gather(database, space_id, services.registry, settings)
     finally:
         database.close()
 
@@ -102,8 +100,8 @@ class _NoRedirects(urllib.request.HTTPRedirectHandler):
         return None
 
 
-def _fetch(address: str, path: Path, progress: Progress) -> None:
-    token = os.environ.get(TOKEN, "")
+def _fetch(address: str, path: Path, token_env: str, progress: Progress) -> None:
+    token = os.environ.get(token_env, "")
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     opener = urllib.request.build_opener(_NoRedirects)
     n_bytes = 0
@@ -115,7 +113,7 @@ def _fetch(address: str, path: Path, progress: Progress) -> None:
                 n_bytes += len(piece)
                 progress(n_bytes >> 20, 0, "MB")
     except urllib.error.HTTPError as error:
-        hint = f"set {TOKEN} to its token" if error.code in (401, 403) else "is a slowwave daemon there?"
+        hint = f"set {token_env} to its token" if error.code in (401, 403) else "is a slowwave daemon there?"
         raise ServerAway(address, f"it answered {error.code}", hint) from error
     except (OSError, ValueError, http.client.HTTPException) as error:
         why = str(getattr(error, "reason", error)) or type(error).__name__

@@ -223,21 +223,23 @@ def test_how_far_the_directions_turned_since_last_night_is_on_record(home: Home,
     assert "stability" not in first.counts
 
 
-def test_a_night_that_was_killed_after_writing_ends_the_same(
-    home: Home, begin: Any, monkeypatch: Any
+@pytest.mark.parametrize(("where", "step"), [(readout, "record_artifact"), (RunningSums, "save")])
+def test_a_night_that_was_killed_while_it_wrote_ends_the_same(
+    home: Home, begin: Any, monkeypatch: Any, where: Any, step: str
 ) -> None:
     home.hear(60)
     home.night(begin())
     home.hear(30)
     context = begin()
     with monkeypatch.context() as cut:
-        cut.setattr(readout, "record_artifact", lambda *_, **__: 1 / 0)
+        cut.setattr(where, step, lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             readout.run(context, no_progress)
-    files = {path: path.read_bytes() for path in (home.chat.home / "readouts").rglob("*") if path.is_file()}
     again = readout.run(context, no_progress)
+    files = {path: path.read_bytes() for path in (home.chat.home / "readouts").rglob("*") if path.is_file()}
     assert readout.run(context, no_progress) == again
     assert {path: path.read_bytes() for path in files} == files
+    assert len(list_artifacts(home.chat.database, home.chat.space_id, kind="readout")) == 2
 
 
 def test_a_refused_night_adds_nothing(home: Home, begin: Any) -> None:
