@@ -31,6 +31,7 @@ from memory.erasure import Plan
 from memory.errors import GraphError, ModelMissing
 from memory.facts import ALL_STATUSES, list_facts
 from memory.registry import Registry
+from memory.vector_nodes import NIGHT, trained_from
 
 if TYPE_CHECKING:
     from agents.runtime.lm import LanguageModel
@@ -111,9 +112,19 @@ def _probes(ground: Ground, recipe: Recipe, going: frozenset[str]) -> list[Probe
     facts = list_facts(
         place.database, place.space_id, ground.registry, statuses=ALL_STATUSES, clock=place.clock
     )
-    runs = [entry.run_id for entry in recipe.entries if entry.run_id]
-    taught = going & traces(place.database, runs).keys()
+    taught = going & traces(place.database, sorted(_nights(place, recipe))).keys()
     return probes_of([fact for fact in facts if fact.id in taught], facts, ground.registry)
+
+
+def _nights(place: Place, recipe: Recipe) -> set[str]:
+    """Of the vectors: those that trained them, and those on whose rows they were trained elsewhere."""
+    said = (
+        edge.name
+        for entry in recipe.entries
+        for edge in trained_from(place.database, place.space_id, entry.adapter_sha256)
+        if edge.kind == NIGHT
+    )
+    return {entry.run_id for entry in recipe.entries if entry.run_id} | set(said)
 
 
 def settle(

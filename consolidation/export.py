@@ -1,17 +1,16 @@
 """The weights of a recipe written for other programs: a PEFT folder, a merged checkpoint, or GGUF adapters.
 
 What is written holds what people said; every folder says so, and only its owner can read it. A folder is there whole
-or not at all. Tainted recipes are refused, and looked at once more before the folder takes its name. Nothing here
-changes the store or what serves.
+or not at all, and on record before it is there (`memory.exports`): tainted recipes are refused, and looked at once more
+after that, so that an erasure either knows of the export or stops it. Nothing here changes the store or what serves.
 """
 
 from __future__ import annotations
 
-import os
-import shutil
+import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from agents.runtime.adapter import Adapter
@@ -24,6 +23,8 @@ from consolidation.recipe import Entry, Recipe, deltas
 from consolidation.recipe_history import SERVING, Version
 from consolidation.recipe_serving import Place, check, refuse_tainted
 from consolidation.stage import Progress, no_progress
+from memory import whole
+from memory.exports import ExportRecord, remember
 
 FORMATS = ("peft", "checkpoint", "gguf")
 
@@ -59,6 +60,7 @@ class Export:
     residual: float
     adapters: tuple[Written, ...] = ()
     dtype: str | None = None  # of a checkpoint's weights
+    folder_sha256: str = ""  # of the names and contents of its files
 
     @property
     def rank(self) -> int | None:
@@ -98,8 +100,33 @@ def export_recipe(
     with whole_folder(folder) as part:
         export = _write(source, folder, part, wish, progress)
         (part / "README.md").write_text(readme(export), encoding="utf-8")
+        export = replace(export, folder_sha256=hash_of(part))
+        remember(place.home, _record(place, export))
         refuse_tainted(place, version)  # an erasure may have come meanwhile
     return export
+
+
+def _record(place: Place, export: Export) -> ExportRecord:
+    vectors = (entry.adapter_sha256 for entry in export.recipe.entries if entry.coefficient)
+    return ExportRecord(
+        place.space_id,
+        export.folder.absolute(),
+        export.format,
+        export.sha256,
+        tuple(dict.fromkeys(vectors)),
+        export.folder_sha256,
+        place.clock(),
+    )
+
+
+def hash_of(folder: Path) -> str:
+    """Of the names and contents of every file below it."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        digest.update(f"{content} {path.relative_to(folder).as_posix()}\n".encode())
+    return digest.hexdigest()
 
 
 def _source(place: Place, spec: ModelSpec, version: Version | None) -> _Source:
@@ -134,17 +161,8 @@ def whole_folder(folder: Path) -> Iterator[Path]:
     """
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise ExportExists(folder)
-    folder = folder.absolute()
-    part = folder.with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(part, ignore_errors=True)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part.mkdir(mode=0o700)
-    try:
+    with whole.whole_folder(folder, mode=0o700) as part:
         yield part
-        part.rename(folder)
-    except BaseException:
-        shutil.rmtree(part, ignore_errors=True)
-        raise
 
 
 def _write(source: _Source, folder: Path, part: Path, wish: Wish, progress: Progress) -> Export:

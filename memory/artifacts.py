@@ -25,7 +25,7 @@ from memory.ports import Clock, utc_now
 class Artifact:
     id: str
     run_id: str | None
-    kind: str  # adapter | recipe | readout | report | curriculum
+    kind: str  # adapter | recipe | readout | report | curriculum | verification
     path: str  # relative to the home folder
     sha256: str
     meta: dict[str, Any]

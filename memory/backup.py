@@ -4,8 +4,8 @@ The rows come from one snapshot, so that nobody who writes meanwhile is waited f
 every kind of store. Indexes, caches, settings and half-done nights' scratch files are left out. A manifest with the
 hash of every part is written last; a backup that was cut short has none. `memory.restore` reads it back.
 
-Which backups were made of a home is kept in a file of the home, one JSON object a line, and in no table: a restore
-must not forget what came after it, and erasure has to name the backups that still hold what it erased.
+Which backups were made of a home is kept in a list of the home (`memory.kept_lines`): erasure has to name those that still
+hold what it erased.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from sqlalchemy.orm import Session
 from db.copying import Columns, columns_of, copied_tables, count_rows, dump_rows
 from db.engine import Database, known_revisions
 from db.tables import Artifact
+from memory import kept_lines
 from memory.errors import BackupExists
 from memory.ports import Clock, utc_now
 
@@ -100,11 +101,7 @@ class Manifest:
 
 def known_backups(home: Path) -> list[BackupRecord]:
     """Every backup made of this home, oldest first."""
-    try:
-        lines = (home / RECORDS_NAME).read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return []
-    return [_record(json.loads(line)) for line in lines if line]
+    return list(map(_record, kept_lines.read(home / RECORDS_NAME)))
 
 
 def back_up(
@@ -214,10 +211,7 @@ def _plain(manifest: Manifest) -> dict[str, Any]:
 
 def _remember(home: Path, record: BackupRecord) -> None:
     line = {"path": str(record.path), "made_at": record.made_at.isoformat(), "sha256": record.sha256}
-    with os.fdopen(os.open(home / RECORDS_NAME, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a") as file:
-        file.write(json.dumps(line) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    kept_lines.append(home / RECORDS_NAME, line)
 
 
 def _record(line: dict[str, str]) -> BackupRecord:

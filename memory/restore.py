@@ -55,8 +55,8 @@ from memory.backup import (
 from memory.errors import BackupTooNew, BadBackup, HomeInUse, HomeNotEmpty
 
 STAGING = ".restoring"
-FOLDERS = ("adapters", "recipes", "readouts", "runs")  # where artifacts live; replaced as a whole
-_RESERVED = ("config.toml", "backups.jsonl", "index", "cache", STAGING)
+FOLDERS = ("adapters", "recipes", "readouts", "probes", "verified", "runs")  # where artifacts live; replaced as a whole
+_RESERVED = ("config.toml", "backups.jsonl", "exports.jsonl", "index", "cache", STAGING)
 
 
 @dataclass(frozen=True, slots=True)

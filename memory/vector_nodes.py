@@ -123,6 +123,13 @@ def trained_on(session: Session, space_id: str, node_ids: Collection[str]) -> se
     return {name for node_id, name in session.execute(query) if node_id in node_ids}
 
 
+def trained_in(session: Session, space_id: str, run_ids: Collection[str]) -> set[str]:
+    """Hashes of the vectors with an edge to one of these nights."""
+    query = select(Node.id, Node.name).where(Node.space_id == space_id, Node.kind == NIGHT)
+    nights = {node_id for node_id, name in session.execute(query) if name in run_ids}
+    return trained_on(session, space_id, nights)
+
+
 def _node(session: Session, space_id: str, kind: str, name: str, clock: Clock) -> str:
     query = select(Node.id).where(Node.space_id == space_id, Node.kind == kind, Node.name_key == name)
     known = session.scalar(query)

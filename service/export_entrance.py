@@ -1,4 +1,4 @@
-"""Weights for other programs: what an entrance gives back about an export, as docs/json.md has it."""
+"""Weights for other programs: what an entrance gives back about exports, as docs/json.md has it."""
 
 from __future__ import annotations
 
@@ -21,6 +21,24 @@ def export(services: Services, name: str, folder: Path, wish: Wish, progress: Pr
     )
 
 
+def list_all(services: Services) -> list[dict[str, Any]]:
+    """Every export of the space that is on record, oldest first. `holds_erased`: an erasure took a vector that is in it."""
+    from consolidation.recipe_serving import tainted_vectors
+    from memory.exports import known_exports
+
+    place = services.place()
+    erased = tainted_vectors(place)
+    return [
+        {
+            "folder": record.path and str(record.path),
+            **record.as_json(),
+            "vectors": len(record.vectors),
+            "holds_erased": not erased.keys().isdisjoint(record.vectors),
+        }
+        for record in known_exports(place.home, place.space_id)
+    ]
+
+
 def _json(export: Export) -> dict[str, Any]:
     files = sorted(path for path in export.folder.rglob("*") if path.is_file())
     return {
@@ -35,6 +53,7 @@ def _json(export: Export) -> dict[str, Any]:
         "adapters": [_adapter_json(item) for item in export.adapters],
         "files": [path.relative_to(export.folder).as_posix() for path in files],
         "bytes": sum(path.stat().st_size for path in files),
+        "sha256": export.folder_sha256,
     }
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from agents.errors import BaseChanged
 from consolidation import recipe as recipes
-from consolidation import recipe_history, recipe_serving
+from consolidation import recipe_history, recipe_serving, verification
 from consolidation import recipe_weights as weights
 from consolidation.errors import GateBroken, RecipeStays
 from consolidation.recipe import Entry, Recipe
@@ -21,6 +21,8 @@ from consolidation.recipe_history import SERVING, changes
 from consolidation.recipe_serving import Place
 from consolidation.stage import Progress, no_progress
 from service import recipe_json as shapes
+from service import vector_entrance
+from service.vector_entrance import About
 
 if TYPE_CHECKING:
     from agents.runtime.spec import ModelSpec
@@ -62,6 +64,7 @@ def show(services: Services, name: str = SERVING, *, with_weights: bool = False)
         "density": recipe.density,
         "seed": recipe.seed,
         "entries": [shapes.entry_json(place, recipe, entry) for entry in recipe.entries],
+        "verified": version and verification.last(place, version),
     }
     if with_weights:
         found["weights"] = {
@@ -137,23 +140,31 @@ def add(
     label: str | None = None,
     coefficient: float = 1.0,
     trust_base: bool = False,
+    about: About | None = None,
     progress: Progress = no_progress,
 ) -> dict[str, Any]:
-    """Add the vector of a PEFT folder. `label` must not name anybody: it is part of the hash, and stays.
+    """Add the vector of a PEFT folder. `label` must not name anybody: it is part of the hash, and stays. `about`: what it was
+    trained from, so that erasing that takes it.
 
-    Raises RecipeStays where it is in already, BaseChanged, UnknownModule, BrokenAdapter, TaintedArtifact.
+    Raises RecipeStays where it is in already, BaseChanged, UnknownModule, BrokenAdapter, TaintedArtifact, UnknownPerson.
     """
     place, spec = services.place(), services.model_spec()
     name = recipe_history.check_label(folder.name if label is None else label)
+    vector = ""
 
     def build(recipe: Recipe, weight: float | None) -> Recipe:
+        nonlocal vector
+        nodes = vector_entrance.nodes_of(services, about or About())
         entry = recipe_serving.take_in(place, folder, spec, name, trust_base=trust_base)
         if any(known.adapter_sha256 == entry.adapter_sha256 for known in recipe.entries):
             raise RecipeStays(f"the vector {entry.adapter_sha256[:12]} is in the recipe already")
+        vector = entry.adapter_sha256
+        vector_entrance.connect(place, vector, nodes)
         weighed = Entry(entry.adapter_sha256, entry.path, float(weight or 0.0), entry.run_id, name)
         return recipes.changed(recipe, (*recipe.entries, weighed))
 
-    return _edit(services, _Edit(build, coefficient), how, progress)
+    found = _edit(services, _Edit(build, coefficient), how, progress)
+    return {**found, "about": vector_entrance.about_json(place, vector)}
 
 
 def scale(

@@ -11,6 +11,7 @@ from consolidation.recipe import Entry, Recipe
 from consolidation.recipe_history import History, Step, Version
 from consolidation.recipe_serving import Place
 from consolidation.recipe_weights import norm
+from service.vector_entrance import about_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,6 +71,7 @@ def entry_json(place: Place, recipe: Recipe, entry: Entry) -> dict[str, Any]:
         "coefficient": entry.coefficient,
         "night": entry.run_id,
         "label": entry.label,
+        "about": about_json(place, entry.adapter_sha256),
     }
     try:
         ((adapter, _),) = recipes.vectors_of(place.home, Recipe(recipe.base_hash, (entry,)))

@@ -1,20 +1,20 @@
 """What every entrance does to verify the vectors of a recipe: compare each two, wear each alone, draw what was found.
 
-It gives what docs/json.md says, and changes nothing.
+It gives what docs/json.md says. What was found is kept beside the recipe; what serves stays as it is.
 """
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from consolidation import recipe as recipes
-from consolidation import recipe_serving
+from consolidation import recipe_serving, verification
 from consolidation.recipe import Recipe
 from consolidation.recipe_history import SERVING
 from consolidation.stage import Progress, no_progress
+from memory.whole import write_text
 from service import recipe_json as shapes
 
 if TYPE_CHECKING:
@@ -58,11 +58,12 @@ def verify(
     seen = compared(place.home, recipe, progress=watch.comparing)
     exams, drift = _examined(services, recipe, watch.exam) if is_examined and recipe.entries else ((), None)
     if picture is not None and recipe.entries:
-        _write(picture, drawn(seen, exams, f"Recipe {recipe.sha256[:12]}", picture.suffix))
+        write_text(picture, drawn(seen, exams, f"Recipe {recipe.sha256[:12]}", picture.suffix))
+    found = {"base": recipe.base_hash, **shapes.verified_json(recipe, seen, exams, drift)}
     return {
         **shapes.version_json(history, version),
-        "base": recipe.base_hash,
-        **shapes.verified_json(recipe, seen, exams, drift),
+        **found,
+        "file": verification.keep(place, version, found) if version and recipe.entries else None,
         "picture": str(picture) if picture is not None and recipe.entries else None,
     }
 
@@ -93,10 +94,3 @@ def _rest(home: Path, recipe: Recipe, vectors: Vectors, place: int) -> Vectors:
         return [*vectors[:place], *vectors[place + 1 :]]
     entries = (*recipe.entries[:place], *recipe.entries[place + 1 :])
     return recipes.recipe_adapters(home, replace(recipe, entries=entries))
-
-
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)

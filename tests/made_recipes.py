@@ -33,7 +33,12 @@ def make_base(home: Path, *, ones: bool = False) -> ModelSpec:
 
 
 def make_vector(
-    base_hash: str, seed: int, shapes: Mapping[str, tuple[int, int]] | None = None, *, scale: float = 1.0
+    base_hash: str,
+    seed: int,
+    shapes: Mapping[str, tuple[int, int]] | None = None,
+    *,
+    scale: float = 1.0,
+    rank: int = 2,
 ) -> Adapter:
     dice = np.random.default_rng(seed)
 
@@ -41,8 +46,8 @@ def make_vector(
         return (scale * dice.normal(size=shape)).astype(np.float32)
 
     wanted = SHAPES if shapes is None else shapes
-    modules = {name: (factor(2, n_in), factor(n_out, 2)) for name, (n_out, n_in) in wanted.items()}
-    return Adapter(base_hash, 2, 4.0, modules)
+    modules = {name: (factor(rank, n_in), factor(n_out, rank)) for name, (n_out, n_in) in wanted.items()}
+    return Adapter(base_hash, rank, 2.0 * rank, modules)
 
 
 def publish_night(

@@ -30,13 +30,15 @@ _KINDS = {
     "adapters": "adapter",
     BEHAVIOURS: "behaviour",
     "readouts": "readout",
+    "probes": "probe",
+    "verified": "verification",
     SWEEPS: "sweep",
     RECIPES: "recipe",
 }
 
 
 def kind_of(home: Path, path: Path) -> str:
-    """database | index | cached answers | imported rows | base model | night | adapter | readout | recipe | sweep | behaviour | settings | other"""
+    """database | index | cached answers | imported rows | base model | night | adapter | readout | verification | recipe | sweep | behaviour | settings | other"""
     top = path.relative_to(home).parts[0]
     if len(path.relative_to(home).parts) == 1:
         if path.name.split("-")[0] == "graph.db":

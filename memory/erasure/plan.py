@@ -24,6 +24,7 @@ from memory.erasure.needles import Needle, Scanner, stretches
 from memory.erasure.reach import Reach, Target, chunked
 from memory.erasure.taint import Tainted
 from memory.erasure.words import Scrub
+from memory.exports import ExportRecord, exports_that_hold
 
 Key = tuple[str, ...]
 HASH_DIGITS = 12  # of a plan's hash that are enough
@@ -113,7 +114,7 @@ def draft(session: Session, space_id: str, home: Path, target: Target) -> Draft:
     removed = files.to_remove(
         home, space_id, tainted.runs, tainted.artifacts.values(), taint.paths_in_use(session, tainted)
     )
-    lines = [*_row_lines(doomed), *_other_lines(home, reached, tainted, removed)]
+    lines = [*_row_lines(doomed), *_other_lines(home, space_id, reached, tainted, removed)]
     lines += _vectors_of_messages(home, space_id, reached)
     plan = Plan(target, tuple(lines), dict(sorted(reached.named.items())), reached.forms.left_out)
     names = reached.forms.needles() if target.mentions != "keep" else []
@@ -210,8 +211,11 @@ def _row_lines(doomed: dict[type[tables.Base], list[Key]]) -> Iterable[Line]:
             yield Line(mapped.__tablename__, "goes", len(keys), tuple("/".join(key) for key in keys))
 
 
-def _other_lines(home: Path, reached: Reach, tainted: Tainted, removed: list[Path]) -> Iterable[Line]:
+def _other_lines(
+    home: Path, space_id: str, reached: Reach, tainted: Tainted, removed: list[Path]
+) -> Iterable[Line]:
     backups = files.backups_that_hold(home)
+    exports = exports_that_hold(home, space_id, tainted.vectors)
     lines = [
         _line("episode", "redacted", reached.redacted, "others' messages lose the name"),
         _line("episode", "put back", reached.put_back, "to what it was before this import"),
@@ -222,10 +226,16 @@ def _other_lines(home: Path, reached: Reach, tainted: Tainted, removed: list[Pat
         Line("path", "removed", len(removed), tuple(path.relative_to(home).as_posix() for path in removed)),
         Line("message", "stays", reached.n_left, why=_why_messages_stay(reached.target)),
         Line("backup", "stays", len(backups), why="may hold all of it; delete them, or keep them knowingly"),
+        Line("export", "stays", len(exports), _places(exports), "weights that learnt it; delete them"),
     ]
     if reached.target.mentions == "keep" and reached.named:
         lines.append(Line("mention", "stays", sum(reached.named.values()), why="--mentions keep"))
     return [line for line in lines if line.n]
+
+
+def _places(exports: Iterable[ExportRecord]) -> tuple[str, ...]:
+    """Where they were written; a place that an earlier erasure took out is named by its hash."""
+    return tuple(str(one.path or one.sha256) for one in exports)
 
 
 def _vectors_of_messages(home: Path, space_id: str, reached: Reach) -> list[Line]:

@@ -30,6 +30,7 @@ from memory.erasure.proof import Certificate
 from memory.erasure.reach import Target, chunked
 from memory.erasure.residue import Progress, Scan, no_progress
 from memory.errors import PlanChanged
+from memory.exports import ExportRecord, exports_that_hold, forget_places
 from memory.ports import Clock, utc_now
 from memory.registry import Registry
 
@@ -198,6 +199,7 @@ class _Work:
         weights = self._weights(begun.begun)
         _hold(self.database, self.space_id, self.wish.holder)
         backups = files.backups_that_hold(self.home)
+        exports = self._exports(begun.begun, Scanner(sought.needles))
         seen = residue.scan(
             self.database,
             self.home,
@@ -216,10 +218,17 @@ class _Work:
             "weights": weights,
             "scan": _scan_json(seen, is_complete=sought.n_shared is not None),
             "backups": [{"sha256": item.sha256, "made_at": item.made_at.isoformat()} for item in backups],
+            "exports": [item.as_json() for item in exports],
         }
         with self.database.transaction() as session:
             proof.finish(session, self.space_id, erasure_id, payload, self.clock)
         return Outcome(proof.certificate(self.database, self.space_id, begun.seq), seen)
+
+    def _exports(self, begun: Begun, scanner: Scanner) -> list[ExportRecord]:
+        """Exports of weights that hold what went, as they are on record; no record names it in its path any more."""
+        found = exports_that_hold(self.home, self.space_id, _vectors(self.database, begun))
+        forget_places(self.home, lambda path: any(scanner.find(path)))
+        return found
 
     def _prune_vectors(self) -> None:
         """The rows that stand now say what stays, so that a resumed erasure needs no list of what went."""
@@ -262,6 +271,17 @@ def _scan_json(seen: Scan, *, is_complete: bool) -> dict[str, Any]:
         "unread": len(seen.unread),
         "all_words": is_complete,
     }
+
+
+def _vectors(database: Database, begun: Begun) -> set[str]:
+    """Hashes of the task vectors that the erasure tainted."""
+    artifact = tables.Artifact
+    with database.reading() as session:
+        return {
+            sha256
+            for part in chunked(artifact.id, begun["artifacts"])
+            for sha256 in session.scalars(select(artifact.sha256).where(part, artifact.kind == "adapter"))
+        }
 
 
 def _paths(database: Database, space_id: str, home: Path, begun: Mapping[str, Any]) -> list[Path]:

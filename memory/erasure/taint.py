@@ -1,8 +1,9 @@
 """What the nights made of the erased: which artifacts hold it, and what serves instead.
 
 An adapter is tainted when its night trained on an erased fact, on a text that quotes or names, or replayed one, or when
-the graph has it as trained from an erased person or pattern; a recipe when one of its vectors is; a readout when its weights are, or when an erased message was among its examples.
-Reports and curricula of such nights, and of those that decided about erased facts, are tainted as a whole.
+the graph has it as trained from an erased person or pattern, or from such a night; a recipe when one of its vectors is; a readout when its weights are, or when an erased message was among its examples.
+Reports and curricula of such nights, and of those that decided about erased facts, are tainted as a whole, and so is what
+was found when a recipe was verified that is tainted or has a vector of such a night.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ class Tainted:
         default_factory=set
     )  # rows that go: whole curricula, and exam questions elsewhere
     artifacts: dict[str, str] = field(default_factory=dict)  # id -> path relative to home
+    vectors: set[str] = field(default_factory=set)  # hashes of the adapters among them
 
 
 def find(session: Session, space_id: str, home: Path, reach: Reach, scrub: Scrub) -> Tainted:
@@ -99,9 +101,11 @@ def _look_at_artifacts(session: Session, space_id: str, home: Path, reach: Reach
         .where(tables.Artifact.space_id == space_id, tables.Artifact.tainted_at.is_(None))
         .order_by(tables.Artifact.created_at, tables.Artifact.id)
     ).all()
-    vectors: set[str] = set()
+    vectors = tainted.vectors
     recipes: set[str] = set()
+    hashes: set[str] = set()
     about = vector_nodes.trained_on(session, space_id, reach.nodes)
+    about |= vector_nodes.trained_in(session, space_id, tainted.trained)
     for row in rows:
         if row.kind == "adapter" and (row.run_id in tainted.trained or row.sha256 in about):
             vectors.add(row.sha256)
@@ -109,13 +113,19 @@ def _look_at_artifacts(session: Session, space_id: str, home: Path, reach: Reach
     for row in rows:
         if row.kind == "recipe" and vectors and _has_vector(home / row.path, vectors):
             recipes.add(row.path)
+            hashes.add(row.sha256)
             tainted.artifacts[row.id] = row.path
         elif row.kind in ("report", "curriculum") and row.run_id in tainted.runs:
+            tainted.artifacts[row.id] = row.path
+    for row in rows:
+        if row.kind == "verification" and (
+            row.meta["recipe"] in hashes or not tainted.runs.isdisjoint(row.meta["nights"])
+        ):
             tainted.artifacts[row.id] = row.path
     heard = reach.episodes | reach.redacted
     since = _first_brought(session, heard)
     for row in rows:
-        if row.kind == "readout" and _is_made_of(home, row, recipes, heard, since):
+        if row.kind in ("readout", "probe") and _is_made_of(home, row, recipes | hashes, heard, since):
             tainted.artifacts[row.id] = row.path
 
 

@@ -15,6 +15,7 @@ from memory.verify.problems import Problem, several
 
 # the identity of what is at a path, as its maker counts it; raises OSError or ValueError
 Hasher = Callable[[Path], str]
+_FILES = ("recipe", "report", "verification")  # single ones, named by the hash of their bytes
 SLEEP = "run `slowwave roll-back` or `slowwave sleep`"
 
 
@@ -49,11 +50,11 @@ def files(session: Session, space_id: str, home: Path, hashers: dict[str, Hasher
                 what = f"{row.kind} {row.id} holds what was erased and is still on disk"
                 yield Problem("files", what, "run `slowwave forget resume`, or delete it")
             continue
-        problem = _look_at(row, path, {"recipe": _hash_of_file, "report": _hash_of_file, **hashers})
+        problem = _look_at(row, path, {**dict.fromkeys(_FILES, _hash_of_file), **hashers})
         if problem is not None:
             remedy = (
                 "restore it from a backup"
-                if row.kind != "report"
+                if row.kind not in ("report", "verification")
                 else "it is only a page; ignore or restore it"
             )
             yield Problem("files", f"{row.kind} {row.id} {problem}", remedy)

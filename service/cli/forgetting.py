@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
@@ -148,7 +148,7 @@ def _called(kind: str) -> str:
 
 def _some(kind: str, ids: tuple[str, ...]) -> str:
     """The first ids, where they are ones that other commands take."""
-    if kind not in ("episode", "fact", "source", "artifact", "night", "path"):
+    if kind not in ("episode", "fact", "source", "artifact", "night", "path", "export"):
         return ""
     return ", ".join(ids[:_SHOWN]) + (f" and {len(ids) - _SHOWN} more" if len(ids) > _SHOWN else "")
 
@@ -162,6 +162,7 @@ def _print_outcome(outcome: Outcome, *, as_json: bool) -> None:
         print_table(["what", "", "n"], [[_called(kind), act, n] for kind, act, n in counted])
         _print_scan(outcome.scan)
         _print_weights((found.done or {}).get("weights"))
+        _print_exports((found.done or {}).get("exports", ()))
         click.echo(f"certificate: `slowwave forget --certificate {found.seq}`")
     if not outcome.scan.is_clean:
         raise click.ClickException(
@@ -211,6 +212,16 @@ def _print_weights(told: dict[str, Any] | None) -> None:
             click.echo(f"  few facts: the least p they can give is {min(test['smallest_p'].values()):.2g}")
     else:
         click.echo(f"  not tested: {told['untested']}")
+
+
+def _print_exports(exports: Sequence[dict[str, Any]]) -> None:
+    """Weights outside the home that learnt it; without their places, which may hold a name."""
+    if exports:
+        n_there = sum(one["there"] is not False for one in exports)
+        click.echo(
+            f"{len(exports)} exports of weights hold it, {n_there} of them where they were written; "
+            "`slowwave recipe exports` names the folders: delete them"
+        )
 
 
 def _smaller_p(standing: dict[str, Any]) -> float:

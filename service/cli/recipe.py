@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from service.cli.output import Bars, State, print_json, print_table
-from service.cli.recipe_verify import verify
-from service.cli.weights_export import export
+from service.cli.recipe_about import about, about_option, constitution_option, print_unmapped, sources
+from service.cli.recipe_bisect import bisect
+from service.cli.recipe_verify import in_a_line, verify
+from service.cli.weights_export import export, exports
 
 if TYPE_CHECKING:
     from consolidation.stage import Progress
@@ -99,7 +101,7 @@ def _said(found: dict[str, Any]) -> list[str]:
 @_json
 @click.pass_obj
 def show(state: State, name: str, with_weights: bool, as_json: bool) -> None:
-    """What a recipe is made of: its vectors with coefficients and norms."""
+    """What a recipe is made of: its vectors with coefficients and norms, and what they were trained from."""
     from service import recipe_entrance
 
     with state.services() as services:
@@ -117,11 +119,14 @@ def show(state: State, name: str, with_weights: bool, as_json: bool) -> None:
             entry["rank"],
             entry["night"] or "",
             entry["label"],
+            sources(entry["about"]),
         ]
         for entry in reversed(found["entries"])
     ]
     if rows:
-        print_table(["vector", "coefficient", "norm", "rank", "night", "what"], rows)
+        print_table(["vector", "coefficient", "norm", "rank", "night", "what", "trained from"], rows)
+    if found["verified"]:
+        click.echo(in_a_line(found["verified"]))
     if with_weights:
         weights = found["weights"]
         click.echo(f"weights {weights['sha256'][:_SHORT]}, norm {weights['norm']:.3f}")
@@ -196,8 +201,8 @@ def _change(
     given: dict[str, Any],
     *,
     largest: bool = False,
-) -> None:
-    """Make a change and tell what became of it; `given` are the options of `_how`."""
+) -> dict[str, Any]:
+    """Make a change and tell what became of it, which is returned; `given` are the options of `_how`."""
     from service.recipe_entrance import How
 
     how = How(given["of"], not given["no_apply"], given["examine"], largest)
@@ -205,6 +210,7 @@ def _change(
         found = do(services, how, bars.step("exam"))
         bars.finish("exam")
     _print_result(found, as_json=given["as_json"])
+    return found
 
 
 def _print_result(found: dict[str, Any], *, as_json: bool) -> None:
@@ -263,6 +269,8 @@ def apply(state: State, name: str, force: bool, examine: bool, as_json: bool) ->
 )
 @click.option("--coefficient", type=float, default=1.0, show_default=True)
 @click.option("--trust-base", is_flag=True, help="A folder that names no base is of the one that is set.")
+@about_option
+@constitution_option
 @_largest
 @_how
 def add(
@@ -271,17 +279,23 @@ def add(
     label: str | None,
     coefficient: float,
     trust_base: bool,
+    about: tuple[str, ...],
+    constitutions: tuple[str, ...],
     largest: bool,
     **given: Any,
 ) -> None:
     """Add the vector of a PEFT FOLDER; it is copied into the home folder."""
     from service import recipe_entrance
+    from service.vector_entrance import About
 
     def do(services: Services, how: Any, progress: Progress) -> dict[str, Any]:
         options: dict[str, Any] = {"label": label, "coefficient": coefficient, "trust_base": trust_base}
+        options["about"] = About(about, constitutions)
         return recipe_entrance.add(services, folder, how, progress=progress, **options)
 
-    _change(state, do, given, largest=largest)
+    found = _change(state, do, given, largest=largest)
+    if not given["as_json"]:
+        print_unmapped(found["about"])
 
 
 @recipe.command(context_settings=_NUMBERS)
@@ -426,63 +440,6 @@ def rebuild(state: State, name: str, as_json: bool) -> None:
         )
 
 
-# Finding
-
-
-@recipe.command()
-@click.argument("example", metavar="[EXAMPLE]", required=False)
-@click.option("--question", metavar="TEXT", help="A question of an exam, or one of your own with --expect.")
-@click.option("--expect", metavar="VALUE", multiple=True, help="A right answer; as often as there are.")
-@click.option(
-    "--of", "name", metavar="RECIPE", default="serving", help="Whose history (default: what serves)."
-)
-@_json
-@click.pass_obj
-def bisect(
-    state: State, example: str | None, question: str | None, expect: tuple[str, ...], name: str, as_json: bool
-) -> None:
-    """Find the step after which the weights no longer answer a question: an exam's EXAMPLE by its id, or --question."""
-    from service import recipe_entrance
-
-    if (example is None) == (question is None):
-        raise click.UsageError("give either the id of an exam's EXAMPLE, or --question")
-    if expect and question is None:
-        raise click.UsageError("--expect goes with --question")
-    with state.services() as services, Bars() as bars:
-        options: dict[str, Any] = {"example": example, "question": question, "expect": expect, "recipe": name}
-        found = recipe_entrance.bisect(services, progress=bars.step("bisect"), **options)
-        bars.finish("bisect")
-    if as_json:
-        print_json(found)
-        return
-    _print_bisect(found)
-
-
-def _print_bisect(found: dict[str, Any]) -> None:
-    from service.recipe_json import says
-
-    rows = [[_name(one), "right" if one["right"] else "wrong", one["answer"]] for one in found["asked"]]
-    print_table(["asked", "", "answer"], rows)
-    if found["skipped"]:
-        click.echo(
-            f"{len(found['skipped'])} recipes were passed over: their vectors are gone or may not be used"
-        )
-    if not found["broken"]:
-        click.echo("nothing is broken: the newest recipe answers it")
-    elif found["bad"] is None:
-        click.echo("no recipe of the history answers it")
-    else:
-        click.echo(f"lost with {_name(found['bad'])}, after {_name(found['good'])}:")
-        for change in found["changes"]:
-            click.echo(f"    {says(change)}")
-
-
-def _name(one: dict[str, Any]) -> str:
-    if one["recipe"] is None:
-        return "the plain base"
-    return f"{one['recipe'][:_SHORT]} of {one['at'][:10]}"
-
-
-recipe.add_command(verify)
-recipe.add_command(export)
+for command in (about, bisect, export, exports, verify):
+    recipe.add_command(command)
 COMMANDS = (recipe,)

@@ -53,6 +53,7 @@ def verify(state: State, name: str, no_exam: bool, picture: Path | None, as_json
         return
     _print_vectors(found)
     _print_pairs(found)
+    click.echo(f"kept in {found['file']}; `slowwave recipe show` tells it in a line")
     if found["picture"]:
         click.echo(f"drawn in {found['picture']}")
 
@@ -76,8 +77,26 @@ def _print_vectors(found: dict[str, Any]) -> None:
     click.echo()
     heads = ["", "for", "base", "alone", "all", "without", "other nights", "perplexity", "divergence", "gate"]
     print_table(heads, [[number, *_told(one["exam"])] for number, one in enumerate(found["vectors"], 1)])
+    click.echo(f"{_moved(together)}; other nights: the same four, in percent")
+
+
+def in_a_line(found: dict[str, Any]) -> str:
+    """The newest verification of a recipe."""
+    said = []
+    if found["examined"]:
+        said.append(
+            f"{found['keep_gate']} of {found['vectors']} vectors keep the gate alone; {_moved(found['together'])}"
+        )
+    if found["closest"] is not None and found["closest"]["cosine"] is not None:
+        one, other = found["closest"]["places"]
+        said.append(f"the closest are {one} and {other}, cosine {_two(found['closest']['cosine'])}")
+    kind = "verified" if found["examined"] else "compared"
+    return f"{kind} {found['at'][:10]}: {'; '.join(said) or 'one vector'}"
+
+
+def _moved(together: dict[str, Any]) -> str:
     moved = f"perplexity {_percent(together['ppl_change'])}, divergence {_nats(together['kl_to_base'])}"
-    click.echo(f"all together: {moved}; other nights: the same four, in percent")
+    return f"all together: {moved}"
 
 
 def _told(exam: dict[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""`recipe export`: the weights of a recipe for vLLM, transformers and llama.cpp."""
+"""`recipe export`: the weights of a recipe for vLLM, transformers and llama.cpp; `recipe exports`: those on record."""
 
 from __future__ import annotations
 
@@ -68,5 +68,31 @@ def _print(found: dict[str, Any]) -> None:
         lost = "cut off" if found["rank"] else "lost to rounding"
         click.echo(f"  {found['residual']:.2g} of the change to the weights was {lost}")
     if found["vectors"]:
-        click.echo("  it holds what people said, and an erasure does not reach it; keep it to yourself")
+        click.echo("  it holds what people said, and an erasure can only name it; keep it to yourself")
     click.echo("  README.md tells how to load it")
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def exports(state: State, as_json: bool) -> None:
+    """Every export of weights on record: where it was written, when, and whether it holds what was erased since."""
+    from service.export_entrance import list_all
+
+    with state.services() as services:
+        found = list_all(services)
+    if as_json:
+        print_json(found)
+        return
+    if not found:
+        click.echo("no weights were exported")
+        return
+    for one in found:
+        what = f"recipe {one['recipe'][:12]}" if one["recipe"] else "the plain base"
+        place = one["folder"] or "a folder whose path held an erased name"
+        click.echo(f"{one['made_at'][:10]} {what} as {one['format']}: {'; '.join([place, *_marks(one)])}")
+
+
+def _marks(one: dict[str, Any]) -> list[str]:
+    erased = "held what was erased" if one["there"] is False else "holds what was erased, delete it"
+    return [erased] * one["holds_erased"] + ["not there any more"] * (one["there"] is False)

@@ -23,12 +23,13 @@ from agents.runtime.lm import LanguageModel
 from agents.runtime.spec import ModelSpec
 from consolidation import recipe as recipes
 from consolidation.errors import CannotExport, ExportExists, MissingVector, UnknownRecipe
-from consolidation.export import Wish, export_recipe
+from consolidation.export import Wish, export_recipe, hash_of
 from consolidation.recipe import Recipe
 from consolidation.recipe_serving import Place, record, serve
 from db import tables
 from db.engine import open_database, sqlite_url
 from memory.errors import TaintedArtifact
+from memory.exports import known_exports
 from memory.spaces import ensure_space
 from tests.llama_cpp import END, continue_rows, write_base
 
@@ -112,6 +113,21 @@ def in_peft(tiny_folder: Path, folder: Path) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of versions that it does not know yet
         return PeftModel.from_pretrained(base_of(tiny_folder), folder).eval()
+
+
+def test_an_export_is_on_record_with_its_vectors_and_its_hash(
+    place: Place, spec: ModelSpec, lm: LanguageModel, tmp_path: Path
+) -> None:
+    recipe = serving(place, lm, (1.0, 0.0))
+    export = export_recipe(place, spec, tmp_path / "out", Wish("peft"))
+    (known,) = known_exports(place.home, place.space_id)
+    assert (known.path, known.format, known.recipe) == (tmp_path / "out", "peft", recipe.sha256)
+    assert known.vectors == (
+        recipe.entries[0].adapter_sha256,
+    )  # the other one weighs nothing and is not written
+    assert known.sha256 == export.folder_sha256 == hash_of(tmp_path / "out")
+    (tmp_path / "out" / "README.md").write_text("changed", encoding="utf-8")
+    assert hash_of(tmp_path / "out") != known.sha256
 
 
 def taint(place: Place) -> None:

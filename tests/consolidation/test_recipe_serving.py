@@ -16,7 +16,7 @@ from agents.runtime.spec import ModelSpec
 from consolidation import recipe as recipes
 from consolidation.errors import MissingVector, NothingPublished, RecipeStays
 from consolidation.publish import roll_back
-from consolidation.recipe import Recipe, current_recipe
+from consolidation.recipe import Recipe, current_recipe, deltas
 from consolidation.recipe_serving import (
     Place,
     alone,
@@ -251,6 +251,11 @@ def test_a_folder_that_names_no_base_needs_a_word_for_it(place: Place, spec: Mod
 def test_ranks_and_modules_that_differ_are_one_sum(
     place: Place, nights: list[Recipe], spec: ModelSpec
 ) -> None:
-    part = make_vector(base_of(spec), 4, {"two": SHAPES["two"]})
+    part = make_vector(base_of(spec), 4, {"two": SHAPES["two"]}, rank=5)
     recipe = publish_night(place, part, "aaaa3")
-    assert len(check(place, recipe, spec)) == 3
+    worn = check(place, recipe, spec)
+    assert [adapter.rank for adapter, _ in worn] == [2, 2, 5]
+    made = dict(deltas(worn))
+    assert sorted(made) == ["one", "two"]
+    expected = sum(adapter.delta("two").astype(np.float64) for adapter, _ in worn)
+    np.testing.assert_allclose(made["two"], expected, atol=1e-5)

@@ -13,10 +13,11 @@ import pytest
 
 from agents.runtime.adapter import Adapter
 from consolidation import recipe as recipes
-from consolidation import runs
+from consolidation import runs, verification
 from consolidation.current import current_readout
 from consolidation.publish import roll_back
 from consolidation.recipe import Recipe, current_recipe
+from consolidation.recipe_history import Version
 from consolidation.recipe_serving import Place, erased_from, record, serve, tainted_vectors
 from consolidation.stage import StageResult
 from db.tables import ExamAnswer, Example, Pointer, SleepRun
@@ -353,3 +354,34 @@ def test_the_chat_file_in_the_home_is_residue_that_is_not_ours(
     outcome = erase(chat, "episode", chat.episodes[2].id)
     assert [(item.where, item.kind) for item in outcome.scan.found] == [("chat.jsonl", "other")]
     assert (chat.home / "chat.jsonl").is_file()
+
+
+def verified(chat: Any, run_id: str) -> tuple[Version, Path]:
+    """The night's recipe, and the file of its verification."""
+    place = Place(chat.database, chat.space_id, chat.home)
+    version = place.history().find(run_id)
+    assert version is not None
+    vectors = [{"exam": None, "night": entry.run_id} for entry in version.usable().entries]
+    found = {"vectors": vectors, "pairs": [], "together": None}
+    return version, chat.home / verification.keep(place, version, found)
+
+
+def test_what_was_verified_goes_with_its_recipe(chat: Any, night: Nights, facts: list[str]) -> None:
+    clean, bad = (verified(chat, night(taught).run_id) for taught in (facts[1:], facts[:1]))
+    erase(chat, "fact", facts[0])
+    place = Place(chat.database, chat.space_id, chat.home)
+    assert [path.exists() for _, path in (clean, bad)] == [True, False]
+    assert verification.last(place, clean[0]) is not None
+    assert verification.last(place, bad[0]) is None
+    with pytest.raises(TaintedArtifact):  # whoever began to verify before the erasure
+        verified(chat, bad[0].run_id or "")
+    assert list((chat.home / "verified").iterdir()) == [clean[1]]
+
+
+def test_what_was_verified_by_questions_that_go_goes_without_its_recipe(
+    chat: Any, night: Nights, facts: list[str]
+) -> None:
+    version, path = verified(chat, night([], text="Mona is fine").run_id)
+    erase(chat, "person", chat.episodes[0].speaker_id)
+    assert not path.exists()
+    assert version.artifact_id not in tainted(chat)

@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from service.cli import main
-from service.settings import Settings
+from service.settings import Settings, load_settings
 from service.wiring import Services
+from tests.made_recipes import base_of, linear_shapes, make_vector
 
 ROOT = Path(__file__).parents[2]
 SAID = (
@@ -156,6 +157,20 @@ def tiny_nights(monkeypatch: pytest.MonkeyPatch, talkative: Path, empty: Any) ->
         monkeypatch.setenv(f"SLOWWAVE_NIGHT__GATE__{name}", value)
     for name, value in FEW_STEPS.items():
         monkeypatch.setenv(f"SLOWWAVE_NIGHT__TRAIN__{name}", value)
+
+
+@pytest.fixture
+def told_vectors(
+    slowwave: Program, talkative: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Program:
+    """The home with the chat, and beside it the folders `one`, `two` and `three` with vectors that were trained elsewhere."""
+    monkeypatch.setenv("SLOWWAVE_NIGHT__BASE_MODEL", str(talkative))
+    (slowwave.home / "chat.jsonl").unlink()
+    with Services(load_settings()) as services:
+        base = base_of(services.model_spec())
+    for seed, name in enumerate(("one", "two", "three"), 1):
+        make_vector(base, seed, linear_shapes(talkative), scale=0.01).save(tmp_path / name)
+    return slowwave
 
 
 @pytest.fixture(scope="session")

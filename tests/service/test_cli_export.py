@@ -29,6 +29,7 @@ SHAPE = {
     "adapters",
     "files",
     "bytes",
+    "sha256",
 }
 
 

@@ -7,6 +7,7 @@ night does not.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -224,6 +225,10 @@ def test_verify_compares_every_two_vectors_without_a_model(recipe: Any, tmp_path
     assert set(strongest["blocks"]) == {"0", "1", "2"}
     assert abs(strongest["cosine"]) < 0.5
     assert found["picture"] == str(tmp_path / "vectors.svg")
+    kept = recipe("show", "--json").json["verified"]
+    assert (kept["path"], kept["examined"], kept["keep_gate"]) == (found["file"], False, None)
+    assert kept["closest"] == {name: strongest[name] for name in ("places", "cosine")}
+    assert recipe("show", "aaaa2", "--json").json["verified"] is None
     assert (tmp_path / "vectors.svg").read_text(encoding="utf-8").startswith("<svg ")
     told = recipe("verify", "aaaa2", "--no-exam").out
     assert "1 and 2" in told
@@ -238,6 +243,16 @@ def test_verify_wears_each_vector_by_itself(recipe: Any, tmp_path: Path) -> None
     assert "3 not known 50, 0, 0, 50 of 2 " in words
     assert words.count("breaks kl_to_base") == 1
     assert "all together: perplexity " in words
+    assert recipe("verify", "aaaa3", "--no-exam").code == 0
+    kept = recipe("show", "aaaa3", "--json").json["verified"]
+    assert (kept["vectors"], kept["keep_gate"], kept["examined"]) == (3, 2, True)  # the last one with an exam
+    assert (
+        f"verified {kept['at'][:10]}: 2 of 3 vectors keep the gate alone; all" in recipe("show", "aaaa3").out
+    )
+    assert (
+        json.loads((recipe.home / kept["path"]).read_text(encoding="utf-8"))["together"] == kept["together"]
+    )
+    assert recipe.program("verify").code == recipe.program("ledger", "verify").code == 0
     assert "<h2>By itself</h2>" in (tmp_path / "vectors.html").read_text(encoding="utf-8")
 
 
@@ -250,11 +265,19 @@ def test_verify_refuses_what_it_cannot_do_in_one_line(recipe: Any, tmp_path: Pat
     assert "of night aaaa2 is missing" in recipe("verify", "--no-exam").refusal
 
 
-def test_a_coefficient_that_breaks_the_gate_is_held_back_to_the_largest_that_does_not(recipe: Any) -> None:
+def test_a_coefficient_that_breaks_the_gate_is_refused_with_the_largest_that_does_not(recipe: Any) -> None:
     assert recipe("apply", "aaaa2").code == 0
+    refusal = recipe("scale", "aaaa1", "400", "--examine").refusal
+    said = re.fullmatch(
+        r"the gate refused: .*kl_to_base .*; the largest coefficient on the way to 400 that keeps it is ([\d.]+); nothing.*",
+        refusal,
+    )
+    assert said is not None, refusal
+    assert entries(recipe) == [("aaaa1", 1.0), ("aaaa2", 1.0)]
     done = recipe("scale", "aaaa1", "400", "--largest", "--json").json
     assert done["exam"]["passed"] is True
     assert 1 <= entries(recipe)[0][1] < 400
+    assert f"{entries(recipe)[0][1]:g}" == said[1]
 
 
 def test_the_refusal_of_a_coefficient_names_the_largest_that_keeps_the_gate() -> None:
