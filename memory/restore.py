@@ -55,7 +55,8 @@ from memory.backup import (
 from memory.errors import BackupTooNew, BadBackup, HomeInUse, HomeNotEmpty
 
 STAGING = ".restoring"
-FOLDERS = ("adapters", "recipes", "readouts", "probes", "verified", "runs")  # where artifacts live; replaced as a whole
+# where artifacts live; replaced as a whole
+FOLDERS = ("adapters", "recipes", "readouts", "probes", "verified", "runs")
 _RESERVED = ("config.toml", "backups.jsonl", "exports.jsonl", "index", "cache", STAGING)
 
 
