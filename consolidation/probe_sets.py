@@ -57,6 +57,14 @@ class LabelledSet:
         texts = [one if one.episode is None else _spoken(one, said[one.episode]) for one in known]
         return replace(self, texts=tuple(_distinct(texts)))
 
+    def without(self, others: Iterable[LabelledSet]) -> LabelledSet:
+        """Without the texts that one of the others holds. Raises BadProbe where none is left."""
+        known = {_key(one.text) for other in others for one in other.texts}
+        texts = tuple(one for one in self.texts if _key(one.text) not in known)
+        if not texts:
+            raise BadProbe(f"every text of {self.name} is trained on; test on another file")
+        return replace(self, texts=texts)
+
     def only(self, keep: Collection[int]) -> LabelledSet:
         """The texts at these places."""
         return replace(self, texts=tuple(self.texts[place] for place in sorted(keep)))

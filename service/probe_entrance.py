@@ -181,6 +181,8 @@ def train(
     """
     check_name(name)
     sets, gone = _sets(services, [*data, *tests])
+    own = sets[: len(data)]
+    sets = [*own, *(other.without(own) for other in sets[len(data) :])]
     kind = sets[0].kind
     rule = TOKEN_RULES[wish.token_rule or ("last" if kind == TRUTH else "mean")]
     model, recipe = _model(services, wish.recipe)
