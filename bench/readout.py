@@ -1,4 +1,4 @@
-"""How well directions read concepts: `python -m bench.readout --train FILE --test FILE [--method lda] [--positives 300]`.
+"""How well directions read concepts: `python -m bench.readout --train FILE --test FILE [--method lda] [--positives 200]`.
 
 Directions are made from a sample of the training file (layers chosen by its folds) and read the whole test file. A file
 has a text, its labels and whatever else in each line, separated by tabs (`bench.readout_texts`).
@@ -209,8 +209,8 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--labels", type=Path, help="default: labels.txt beside each file")
     parser.add_argument("--model", default="embedded", help="a folder, a .gguf file or a hub id")
     parser.add_argument("--cache", type=Path, help="where converted weights are kept (default: nowhere)")
-    parser.add_argument("--positives", type=int, default=300, help="per concept (%(default)s)")
-    parser.add_argument("--others", type=int, default=3000, help="texts drawn as they come (%(default)s)")
+    parser.add_argument("--positives", type=int, default=200, help="per concept (%(default)s)")
+    parser.add_argument("--others", type=int, default=2000, help="texts drawn as they come (%(default)s)")
     parser.add_argument("--min-examples", type=int, default=12, help="of a concept (%(default)s)")
     parser.add_argument("--method", choices=METHODS, default=LDA)
     parser.add_argument("--layers", default="", help="numbers, with commas (default: chosen on folds)")

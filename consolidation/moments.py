@@ -17,6 +17,9 @@ import numpy.typing as npt
 from memory.ports import FloatMatrix
 
 Sums = npt.NDArray[np.float64]
+LEAST_SHARE = (
+    0.85  # the best estimate reads worse: small variances blow up what means of few texts err by (ADR 40)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ class Moments:
 def principal(neutral: Moments, layer: int, n_kept: int) -> FloatMatrix:
     """The main directions in which texts differ, as orthonormal rows (C, D): `readouts.components` from sums."""
     _, columns_DD = np.linalg.eigh(neutral.covariance_DD(layer))
-    return columns_DD[:, ::-1][:, :n_kept].T.astype(np.float32)  # type: ignore[no-any-return]
+    return columns_DD[:, ::-1][:, :n_kept].T.astype(np.float32)
 
 
 def _both(one: Moments, other: Moments, *, sign: int) -> Sums | None:
@@ -79,7 +82,9 @@ def differences(positive: Sequence[Moments], negative: Sequence[Moments]) -> Flo
     return np.stack(rows, axis=1).astype(np.float32)
 
 
-def whitened(differences_LKD: FloatMatrix, everything: Moments) -> tuple[FloatMatrix, tuple[float, ...]]:
+def whitened(
+    differences_LKD: FloatMatrix, everything: Moments, least_share: float = LEAST_SHARE
+) -> tuple[FloatMatrix, tuple[float, ...]]:
     """Fisher's directions Σ⁻¹ (μ₊ - μ₋) and how much Σ was shrunk at each layer.
 
     Σ is the covariance of all texts, which for one concept against the rest gives the direction that the covariance
@@ -87,19 +92,21 @@ def whitened(differences_LKD: FloatMatrix, everything: Moments) -> tuple[FloatMa
     """
     directions, shares = [], []
     for layer, difference_KD in enumerate(differences_LKD):
-        scale_D, correlation_DD, share = shrunk(everything.covariance_DD(layer), everything.count)
+        scale_D, correlation_DD, share = shrunk(
+            everything.covariance_DD(layer), everything.count, least_share
+        )
         solved_DK = np.linalg.solve(correlation_DD, (difference_KD / scale_D).T.astype(np.float64))
         directions.append((solved_DK.T / scale_D).astype(np.float32))
         shares.append(share)
     return np.stack(directions), tuple(shares)
 
 
-def shrunk(covariance_DD: Sums, count: int) -> tuple[Sums, Sums, float]:
+def shrunk(covariance_DD: Sums, count: int, least_share: float = LEAST_SHARE) -> tuple[Sums, Sums, float]:
     """Standard deviations (D,), the correlations shrunk towards none, and by which share in [0, 1].
 
-    The share is the oracle approximating one (Chen, Wiesel, Eldar, Hero 2010, https://arxiv.org/abs/0907.4698,
-    equation 23). Of correlations, because a few dimensions of a residual stream have a thousandfold variance and
-    would make the mean variance, to which the paper shrinks, a number that fits none of the others.
+    The share is at least `least_share`, and the oracle approximating one where that is more (Chen, Wiesel, Eldar, Hero
+    2010, https://arxiv.org/abs/0907.4698, equation 23). Of correlations, because a few dimensions of a residual stream
+    have a thousandfold variance and would make the mean variance, to which the paper shrinks, one that fits no other.
     """
     n_dims = len(covariance_DD)
     variance_D = np.diag(covariance_DD)
@@ -107,7 +114,7 @@ def shrunk(covariance_DD: Sums, count: int) -> tuple[Sums, Sums, float]:
     scale_D = np.sqrt(np.maximum(variance_D, floor))
     correlation: Sums = covariance_DD / np.outer(scale_D, scale_D)
     squares = float(np.square(correlation).sum())
-    share = _oas(squares, n_dims, count)
+    share = max(least_share, _oas(squares, n_dims, count))
     mixed = (1 - share) * correlation + share * np.eye(n_dims)
     return scale_D, mixed, share
 

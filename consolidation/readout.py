@@ -41,9 +41,9 @@ MAX_CHANGED = 0.1  # share of the texts in the sums whose tags say something els
 LAYER_MARGIN = 0.01  # of AUROC by which other layers must be better to replace those of last night
 N_KEPT = 3  # readouts whose sums stay on disk
 
-DEPTH = (0.4, 0.9)  # layers tried, as shares of the depth, where none are given
+DEPTH = (1 / 3, 2 / 3)  # layers tried, as shares of the depth; above they cost more and read worse
 Rows = np.ndarray[Any, np.dtype[np.bool_]]
-CHUNK = 64  # texts between two reports of progress
+CHUNK = 512  # texts between two reports of progress, among which those of like length are read together
 
 FIRST, OTHER_BASIS, GONE, RETAGGED, MOVED, BROKEN = (
     "there were none",

@@ -4,7 +4,8 @@ A direction to steer by (`CAA`) is mean(positive) - mean(negative) of masked mea
 Addition, https://arxiv.org/abs/2312.06681), less the mean of all concepts' directions at that layer (what merely says
 "emotional") and less the main directions in which neutral texts differ from each other (topic and length, which a
 few outlier dimensions carry), scaled to unit length. A direction to read by (`LDA`) is the same difference of means,
-whitened: Fisher's discriminant, which says least about whatever else the texts differ in. The two are not the same
+whitened: Fisher's discriminant, which says least about whatever else the texts differ in; nothing is taken out of
+it, for whether a text is emotional at all is part of what tells a concept from the rest. The two are not the same
 axis (Haufe et al. 2014, https://doi.org/10.1016/j.neuroimage.2013.10.067: a filter is no pattern), so a readout that is
 read by one carries the other as well. The layer index names the residual after that block. Everything needed of the
 texts are their `moments`, which add up over nights. numpy only; whoever has a model brings the activations.
@@ -237,12 +238,12 @@ def directions_from(sums: Sums, method: str = CAA) -> Directions:
     if method not in METHODS:
         raise ValueError(f"method {method!r} is not one of: {', '.join(METHODS)}")
     raw_LKD = differences(sums.positive, sums.negative)
-    if raw_LKD.shape[1] > 2:  # of two, the difference to their mean is the same axis twice
-        raw_LKD = raw_LKD - raw_LKD.mean(axis=1, keepdims=True)
+    # of two concepts, the differences to their mean are the same axis twice
+    shared_L1D = raw_LKD.mean(axis=1, keepdims=True) if raw_LKD.shape[1] > 2 else np.float32(0)
     cleared_LKD = np.stack(
         [
-            raw_KD - raw_KD @ common_CD.T @ common_CD
-            for raw_KD, common_CD in zip(raw_LKD, sums.common_LCD, strict=True)
+            own_KD - own_KD @ common_CD.T @ common_CD
+            for own_KD, common_CD in zip(raw_LKD - shared_L1D, sums.common_LCD, strict=True)
         ]
     )
     norms_LK = np.linalg.norm(cleared_LKD, axis=2)
@@ -350,10 +351,19 @@ def auroc(positive: FloatMatrix, negative: FloatMatrix) -> float:
 def choose_layers(
     directions: Directions, layers: Sequence[int], n_kept: int = N_LAYERS_KEPT
 ) -> tuple[int, ...]:
-    """The layers whose held-out AUROC is best on the mean over concepts; ties go to the lower layer."""
+    """The layers whose held-out AUROC is best on the mean over concepts, not next to each other where there is a choice.
+
+    Neighbours err alike, so that their mean reads hardly better than one of them. Ties go to the lower layer.
+    """
     mean = directions.auroc_LK.mean(axis=1)
-    best = sorted(range(len(layers)), key=lambda index: (-float(mean[index]), layers[index]))[:n_kept]
-    return tuple(sorted(layers[index] for index in best))
+    ranked = [layers[k] for k in sorted(range(len(layers)), key=lambda k: (-float(mean[k]), layers[k]))]
+    apart = len(layers) // n_kept
+    chosen: list[int] = []
+    for layer in ranked:
+        if len(chosen) < n_kept and all(abs(layer - one) >= apart for one in chosen):
+            chosen.append(layer)
+    chosen += [layer for layer in ranked if layer not in chosen][: n_kept - len(chosen)]
+    return tuple(sorted(chosen))
 
 
 def standardise(acts_NLD: FloatMatrix, vectors_LKD: FloatMatrix) -> tuple[FloatMatrix, FloatMatrix]:

@@ -51,7 +51,8 @@ def test_whitening_is_fishers_discriminant_of_the_covariance_within_the_classes(
     negative = (random.normal(size=(40000, 1, 6)) @ mix).astype(np.float32)
     positive = (random.normal(size=(40000, 1, 6)) @ mix + np.arange(6) / 3).astype(np.float32)
     difference = differences([Moments.of(positive)], [Moments.of(negative)])
-    found, shares = whitened(difference, Moments.of(np.concatenate([positive, negative]), with_second=True))
+    everything = Moments.of(np.concatenate([positive, negative]), with_second=True)
+    found, shares = whitened(difference, everything, least_share=0)
     within = np.cov(positive[:, 0].T) + np.cov(negative[:, 0].T)
     expected = np.linalg.solve(within, difference[0, 0])
     cosine = found[0, 0] @ expected / np.linalg.norm(found[0, 0]) / np.linalg.norm(expected)
@@ -63,7 +64,7 @@ def test_few_texts_are_shrunk_more_and_never_past_uncorrelated() -> None:
     shares = []
     for n in (3, 30, 300):
         moments = Moments.of(mixed(n), with_second=True)
-        scale_D, correlation_DD, share = shrunk(moments.covariance_DD(0), moments.count)
+        scale_D, correlation_DD, share = shrunk(moments.covariance_DD(0), moments.count, least_share=0)
         shares.append(share)
         assert np.linalg.eigvalsh(correlation_DD).min() > 0
         np.testing.assert_allclose(np.diag(correlation_DD), 1, rtol=1e-6)

@@ -70,6 +70,17 @@ def test_a_manifest_keeps_the_held_out_auroc_of_every_layer_that_was_tried() -> 
     assert np.mean(manifest.tried_auroc[0]) < np.mean(manifest.tried_auroc[1])
 
 
+def test_layers_are_chosen_apart_where_there_is_a_choice() -> None:
+    auroc_LK = np.array([[0.7], [0.8], [0.9], [0.89], [0.88], [0.6], [0.7], [0.5], [0.5]], np.float32)
+    vectors = np.zeros((9, 1, 4), np.float32)
+    found = readouts.Directions(vectors, auroc_LK, auroc_LK, vectors)
+    assert readouts.choose_layers(found, range(10, 19), n_kept=1) == (12,)
+    assert readouts.choose_layers(found, range(10, 19), n_kept=2) == (12, 16)
+    assert readouts.choose_layers(found, range(10, 19), n_kept=9) == tuple(range(10, 19))
+    few = readouts.Directions(vectors[:3], auroc_LK[:3], auroc_LK[:3], vectors[:3])
+    assert readouts.choose_layers(few, (3, 4, 9), n_kept=3) == (3, 4, 9)
+
+
 def test_noise_scores_chance_on_texts_held_out() -> None:
     """In sample, 32 dimensions would separate these few rows by far."""
     found = find_directions(planted(strength=0.0), list(contrasts().values()), seed=0)
