@@ -57,14 +57,14 @@ def main() -> None:
     started, args = time.perf_counter(), _arguments()
     rows = np.random.default_rng(args.seed)
     train, test = read_texts(args.train), read_texts(args.test)
-    order = rows.permutation(len(train.texts))
+    order = rows.permutation(len(train.texts)).tolist()
     with tempfile.TemporaryDirectory() as place:
         home = Path(args.home or place)
         with Services(_settings(home, args.cache)) as services:
             nights = _live(services, train, order, args)
             anew = _night(services, args.step * args.nights, publishes=False, is_anew=True)
             numbers = _numbers(
-                services, nights, anew, test.take(rows.permutation(len(test.texts))[: args.n_test])
+                services, nights, anew, test.take(rows.permutation(len(test.texts))[: args.n_test].tolist())
             )
     print_result(numbers, seed=args.seed, started=started)
 

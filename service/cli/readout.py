@@ -131,7 +131,7 @@ def show(state: State, name: str | None, as_json: bool) -> None:
 )
 @_json
 @click.pass_obj
-def pairs(state: State, folder: Path, url: str | None, as_json: bool, **wanted: Any) -> None:
+def pairs(state: State, /, folder: Path, url: str | None, as_json: bool, **wanted: Any) -> None:
     """Write examples of concepts to FOLDER: texts that have one, each beside one like it that has not.
 
     The folder holds people's words, and no erasure reaches it: remove it when you are done.

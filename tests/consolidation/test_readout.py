@@ -277,7 +277,7 @@ def test_sums_are_made_anew_for_other_settings_changed_tags_moved_weights_and_a_
         strict.setattr(readout, "MAX_DRIFT", -1.0)
         assert home.night(begin()).output["anew"] == readout.MOVED
     with home.chat.database.transaction() as session:
-        joyful = RunningSums.load(home.folder(second)).members["joy"].positive[:12]
+        joyful = RunningSums.load(home.folder(second)).members["joy"].positive
         add_tags(session, home.chat.space_id, [EmotionTag(key, "joy", 1.0, "j") for key in joyful])
     assert home.night(begin()).output["anew"] == readout.RETAGGED
     for path in (home.chat.home / "readouts").glob(f"*/{readout_sums.FILE}"):
