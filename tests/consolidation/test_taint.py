@@ -20,7 +20,7 @@ from consolidation.recipe import Recipe, current_recipe
 from consolidation.recipe_history import Version
 from consolidation.recipe_serving import Place, erased_from, record, serve, tainted_vectors
 from consolidation.stage import StageResult
-from db.tables import ExamAnswer, Example, Pointer, SleepRun
+from db.tables import Artifact, ExamAnswer, Example, Pointer, SleepRun
 from memory import artifacts, erasure, ledger
 from memory.artifacts import get_artifact, move_pointer, pointer, record_artifact
 from memory.erasure import Target
@@ -275,6 +275,22 @@ def test_a_readout_is_tainted_by_the_messages_it_is_made_of(
     assert (made.readout in tainted(chat)) is is_tainted
     assert serving(chat).recipe_id == made.recipe
     assert serving(chat).readout_id == (None if is_tainted else made.readout)
+
+
+@pytest.mark.parametrize("is_summed_up", [True, False])
+def test_a_readout_is_tainted_by_the_weights_of_earlier_nights_that_it_sums_up(
+    chat: Any, night: Nights, facts: list[str], is_summed_up: bool
+) -> None:
+    bad, later = night(facts[:1]), night(facts[1:], episodes=[])
+    folder = chat.home / get_artifact(chat.database, later.readout).path
+    (folder / "manifest.json").write_text(json.dumps({"recipe": "recipes/of-tonight.json"}))
+    read_in = ["recipes/of-tonight.json", get_artifact(chat.database, bad.recipe).path]
+    with chat.database.transaction() as session:
+        meta = {"episodes": [], "recipes": read_in if is_summed_up else read_in[:1]}
+        session.get_one(Artifact, later.readout).meta = meta
+    erase(chat, "fact", facts[0])
+    assert (later.readout in tainted(chat)) is is_summed_up
+    assert folder.exists() is not is_summed_up
 
 
 def test_a_pointer_at_something_tainted_is_refused(chat: Any, night: Nights, facts: list[str]) -> None:
