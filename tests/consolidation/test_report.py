@@ -43,7 +43,14 @@ PAGE = NightPage(
         )
     ],
     loss={"answers": [(1, 3.0), (2, 1.5), (3, 0.4)], "refusals": [(2, 1.0), (3, 0.5)]},
-    readout={"layers": (14,), "auroc": {"joy": 0.81}, "left_out": {"awe": 3}, "pictures": [CROSS_TALK]},
+    readout={
+        "layers": (14,),
+        "auroc": {"joy": 0.81},
+        "left_out": {"awe": 3},
+        "pictures": [CROSS_TALK],
+        "stability": {"joy": 0.97, "fear": 0.91},
+        "anew": "a message in them is gone",
+    },
     constitutions=[("Mona", [Principle("habit", "greets in the morning", ("e1",))])],
 )
 
@@ -79,6 +86,8 @@ def test_the_page_shows_every_part_and_is_well_formed() -> None:
         "<polyline",
         "joy",
         "awe (3)",
+        "not gone on with: a message in them is gone",
+        "0.940 on the mean; least: fear 0.91, joy 0.97",
         "Cross-talk of joy",
         "greets in the morning",
         "dark",
