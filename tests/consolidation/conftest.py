@@ -13,18 +13,19 @@ from typing import Any
 
 import pytest
 
-from consolidation import runs
+from consolidation import dream, runs
 from consolidation.recipe_serving import Place
-from consolidation.stage import NightContext, NightSettings, NightTools
+from consolidation.stage import NightContext, NightSettings, NightTools, no_progress
 from db.engine import Database, open_database, sqlite_url
 from memory.embedders.hashing import HashingEmbedder
 from memory.episodes import list_episodes
-from memory.facts import add_candidates
+from memory.facts import add_candidates, decide
 from memory.importing import import_file
 from memory.ports import Roster
 from memory.registry import Registry
 from memory.spaces import ensure_space
 from memory.types import Episode, FactCandidate, Person, Principle, Verdict
+from tests.consolidation.dreams import TOLD, move_karl
 
 START = datetime(2025, 3, 1, 9, tzinfo=UTC)
 REGISTRY = Registry.load()
@@ -110,6 +111,14 @@ class Chat:
         with self.database.transaction() as session:
             return add_candidates(session, self.space_id, candidates, REGISTRY, clock=at_noon)
 
+    def store(self, *proposals: tuple[str, str, str, int], **given: Any) -> list[str]:
+        """The same as facts that hold."""
+        ids = self.propose(*proposals, **given)
+        with self.database.transaction() as session:
+            for fact_id in ids:
+                decide(session, self.space_id, fact_id, "STORE", [], REGISTRY, run_id=None)
+        return ids
+
     def tools(self, **given: Any) -> NightTools:
         return replace(TOOLS, **given)
 
@@ -190,3 +199,20 @@ def chat(tmp_path: Path) -> Iterator[Chat]:
     import_file(database, space_id, path, clock=at_noon)
     yield Chat(database, space_id, tmp_path, list_episodes(database, space_id))
     database.close()
+
+
+@pytest.fixture
+def taught_night(chat: Chat) -> NightContext:
+    """A night that has dreamt of where Mona lives."""
+    chat.store(("Mona Berg", "lives_in", "Bergen", 0))
+    context = chat.context()
+    dream.run(context, no_progress)
+    return context
+
+
+@pytest.fixture
+def told_night(chat: Chat) -> NightContext:
+    """A night before its dreams, to which all that `dreams.TOLD` holds was told, and that Karl moved."""
+    chat.store(*TOLD)
+    move_karl(chat)
+    return chat.context()

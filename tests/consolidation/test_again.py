@@ -10,14 +10,13 @@ import pytest
 from sqlalchemy import delete, select
 
 from agents.runtime.spec import ModelSpec
-from consolidation import again, dream, exam
+from consolidation import again, exam
 from consolidation.again import Retake, ask_again
 from consolidation.errors import NoExam
 from consolidation.prompts import Graph
 from consolidation.recipe import Entry, Recipe
-from consolidation.stage import NightContext, no_progress
+from consolidation.stage import NightContext
 from db.tables import ExamAnswer, Example
-from memory.facts import decide
 from memory.ports import Embedder
 from memory.registry import Registry
 
@@ -26,13 +25,9 @@ WORN = ("weights", "both")
 
 
 @pytest.fixture
-def night(chat: Any) -> NightContext:
+def night(chat: Any, taught_night: NightContext) -> NightContext:
     """A night that taught where Mona lives and, by its record, answered everything right under every condition."""
-    (fact_id,) = chat.propose(("Mona Berg", "lives_in", "Bergen", 0))
-    with chat.database.transaction() as session:
-        decide(session, chat.space_id, fact_id, "STORE", [], REGISTRY, run_id=None)
-    context: NightContext = chat.context()
-    dream.run(context, no_progress)
+    context = taught_night
     questions = exam.questions_of(context.database, context.run_id)
     with chat.database.transaction() as session:
         session.add_all(

@@ -15,23 +15,14 @@ from consolidation.conversation_exam import ask_conversations, slots_of_run
 from consolidation.errors import NoExam
 from consolidation.recipe import Recipe
 from consolidation.stage import NightContext, no_progress
-from memory.facts import decide
 from memory.registry import Registry
 
 REGISTRY = Registry.load()
 
 
-def store(chat: Any, *proposal: Any, **given: Any) -> str:
-    (fact_id,) = chat.propose(proposal, **given)
-    with chat.database.transaction() as session:
-        decide(session, chat.space_id, fact_id, "STORE", [], REGISTRY, run_id=None)
-    return str(fact_id)
-
-
 @pytest.fixture
 def night(chat: Any) -> NightContext:
-    store(chat, "Mona Berg", "lives_in", "Bergen", 0)
-    store(chat, "Karl Aas", "lives_in", "Oslo", 1)
+    chat.store(("Mona Berg", "lives_in", "Bergen", 0), ("Karl Aas", "lives_in", "Oslo", 1))
     context: NightContext = chat.context()
     dream.run(context, no_progress)
     return context
@@ -52,8 +43,8 @@ def asked(night: NightContext, folder: Path, recipe: Recipe | None = None) -> di
 
 
 def test_what_a_night_trained_is_asked_as_it_holds_now(chat: Any, night: NightContext) -> None:
-    store(chat, "Mona Berg", "dog", "Pelle", 2)  # after the night
-    store(chat, "Karl Aas", "lives_in", "Tromso", 5, change="update", valid_from=chat.episodes[5].time)
+    chat.store(("Mona Berg", "dog", "Pelle", 2))  # after the night
+    chat.store(("Karl Aas", "lives_in", "Tromso", 5), change="update", valid_from=chat.episodes[5].time)
     slots = slots_of_run(night.database, night.space_id, night.run_id, REGISTRY, night.clock)
     assert [(slot.subject, slot.said) for slot in slots] == [("Mona Berg", "Bergen")]
 

@@ -22,7 +22,6 @@ from consolidation.prompts import Graph, facts_for, prompts_of
 from consolidation.questions import KINDS, is_right
 from consolidation.stage import NightContext, NightSettings, no_progress
 from db.tables import ExamAnswer
-from memory.facts import decide
 from memory.registry import Registry
 
 REGISTRY = Registry.load()
@@ -65,14 +64,8 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def night(chat: Any, tiny_folder: Path) -> NightContext:
     """A night that has dreamt of three facts, one of which has changed."""
-    for proposal, given in (
-        (("Mona Berg", "lives_in", "Bergen", 0), {}),
-        (("Karl Aas", "lives_in", "Oslo", 1), {}),
-        (("Karl Aas", "lives_in", "Tromso", 5), {"change": "update", "valid_from": chat.episodes[5].time}),
-    ):
-        for fact_id in chat.propose(proposal, **given):
-            with chat.database.transaction() as session:
-                decide(session, chat.space_id, fact_id, "STORE", [], REGISTRY, run_id=None)
+    chat.store(("Mona Berg", "lives_in", "Bergen", 0), ("Karl Aas", "lives_in", "Oslo", 1))
+    chat.store(("Karl Aas", "lives_in", "Tromso", 5), change="update", valid_from=chat.episodes[5].time)
     settings = NightSettings(base_model=str(tiny_folder))
     outputs: dict[str, dict[str, Any]] = {"train": {}}
     context: NightContext = chat.context(settings=settings, outputs=outputs)

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from consolidation import dream, publish, recipe, runs
+from consolidation import publish, recipe, runs
 from consolidation.mastery import LATER, STALE, TAUGHT, Examined, Mastered, judge, serving_mastery
 from consolidation.prompts import Found, prompts_of
 from consolidation.recipe import Entry, Recipe
-from consolidation.stage import NightContext, StageResult, no_progress
+from consolidation.stage import NightContext, StageResult
 from db.tables import ExamAnswer, Example, SleepRun
 from memory.artifacts import move_pointer, record_artifact
-from memory.facts import decide, get_fact, list_facts
+from memory.facts import get_fact, list_facts
 from memory.registry import Registry
 from memory.types import Fact
 
@@ -158,13 +158,9 @@ def test_where_nothing_is_found_the_prompt_says_so_whatever_is_mastered() -> Non
 
 
 @pytest.fixture
-def night(chat: Any) -> NightContext:
+def night(chat: Any, taught_night: NightContext) -> NightContext:
     """A published night that taught where Mona lives and answered everything right from the weights."""
-    (fact_id,) = chat.propose(("Mona Berg", "lives_in", "Bergen", 0))
-    with chat.database.transaction() as session:
-        decide(session, chat.space_id, fact_id, "STORE", [], REGISTRY, run_id=None)
-    context: NightContext = chat.context()
-    dream.run(context, no_progress)
+    context = taught_night
     with chat.database.transaction() as session:
         for example in session.scalars(select(Example).where(Example.split == "exam")).all():
             session.add(
@@ -233,11 +229,7 @@ def test_weights_that_no_exam_was_taken_of_are_not_trusted(night: NightContext) 
 def test_a_new_value_goes_into_the_prompt_at_once(night: NightContext, chat: Any) -> None:
     (old,) = current(night)
     before = mastered(night)
-    (fact_id,) = chat.propose(
-        ("Mona Berg", "lives_in", "Voss", 5), change="update", valid_from=chat.episodes[5].time
-    )
-    with chat.database.transaction() as session:
-        decide(session, chat.space_id, fact_id, "STORE", [], REGISTRY, run_id=None)
+    chat.store(("Mona Berg", "lives_in", "Voss", 5), change="update", valid_from=chat.episodes[5].time)
     (new,) = current(night)
     assert new.object == "Voss"
     assert not before.covers(new)

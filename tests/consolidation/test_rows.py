@@ -5,16 +5,13 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from consolidation import dream
 from consolidation.curriculum import turn
 from consolidation.errors import NoRows
 from consolidation.rows import FORMATS, MAX_CHARS, TrainingRow, read_rows, rows_of_run, write_rows
-from consolidation.stage import NightContext, no_progress
-from memory.facts import decide
+from consolidation.stage import NightContext
 from memory.registry import Registry
 from memory.types import Skipped
 
@@ -143,12 +140,8 @@ def test_a_file_of_something_else_is_refused_in_one_line(tmp_path: Path, text: b
     assert "\n" not in str(refusal.value)
 
 
-def test_what_a_night_trained_is_written_with_whom_it_is_about(chat: Any) -> None:
-    (fact_id,) = chat.propose(("Mona Berg", "lives_in", "Bergen", 0))
-    with chat.database.transaction() as session:
-        decide(session, chat.space_id, fact_id, "STORE", [], REGISTRY, run_id=None)
-    night: NightContext = chat.context()
-    dream.run(night, no_progress)
+def test_what_a_night_trained_is_written_with_whom_it_is_about(taught_night: NightContext) -> None:
+    night = taught_night
     rows = rows_of_run(night.database, night.space_id, night.run_id, REGISTRY, night.clock)
     plain = next(row for row in rows if row.form == "question")
     assert (plain.person, plain.keywords) == ("Mona Berg", ("Bergen",))

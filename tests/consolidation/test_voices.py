@@ -14,8 +14,6 @@ from consolidation.stage import no_progress
 from consolidation.voices import MAX_REPLY_CHARS, Voice, knowing_rows, stretches, window_rows
 from db.tables import Example
 from memory.consent import record
-from memory.facts import decide
-from memory.registry import Registry
 from memory.types import Episode, Person
 from memory.wordings import Wordings
 
@@ -60,9 +58,7 @@ def test_third_voices_long_replies_and_texts_for_machines_are_left_out() -> None
 
 @pytest.fixture
 def taught(chat: Any) -> Any:
-    for fact_id in chat.propose(("Mona Berg", "lives_in", "Bergen", 0), ("Mona Berg", "sister", "Vera", 2)):
-        with chat.database.transaction() as session:
-            decide(session, chat.space_id, fact_id, "STORE", [], Registry.load(), run_id=None)
+    chat.store(("Mona Berg", "lives_in", "Bergen", 0), ("Mona Berg", "sister", "Vera", 2))
     return chat
 
 

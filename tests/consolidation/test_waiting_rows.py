@@ -23,7 +23,6 @@ from consolidation.waiting_rows import (
 )
 from db.tables import Example
 from memory.erasure.files import kind_of, to_remove
-from memory.facts import decide
 from memory.registry import Registry
 
 REGISTRY = Registry.load()
@@ -35,9 +34,7 @@ STRANGE = TrainingRow(turn("Who wrote Faust?", "Goethe wrote Faust."))
 @pytest.fixture
 def night(chat: Any) -> NightContext:
     """Mona's home is stored."""
-    (fact_id,) = chat.propose(("Mona Berg", "lives_in", "Bergen", 0))
-    with chat.database.transaction() as session:
-        decide(session, chat.space_id, fact_id, "STORE", [], REGISTRY, run_id=None)
+    chat.store(("Mona Berg", "lives_in", "Bergen", 0))
     context: NightContext = chat.context()
     return context
 
@@ -127,9 +124,7 @@ def test_what_a_night_of_the_recipe_has_trained_is_not_trained_again(night: Nigh
 def test_rows_wait_until_the_graph_knows(chat: Any) -> None:
     keep(chat.home, chat.space_id, [GOOD])
     assert taken(chat.context())[0] == []
-    (fact_id,) = chat.propose(("Mona Berg", "lives_in", "Bergen", 0))
-    with chat.database.transaction() as session:
-        decide(session, chat.space_id, fact_id, "STORE", [], REGISTRY, run_id=None)
+    chat.store(("Mona Berg", "lives_in", "Bergen", 0))
     assert taken(chat.context())[0] == ["Mona lives in Bergen."]
 
 

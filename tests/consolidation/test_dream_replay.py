@@ -1,0 +1,93 @@
+"""Claims about what a night repeats of those before it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from consolidation import dream
+from consolidation import recipe as recipes
+from consolidation.recipe import Entry, Recipe
+from consolidation.stage import NightContext, no_progress
+from memory import consent
+from memory.artifacts import move_pointer, record_artifact
+from memory.registry import Registry
+from memory.wordings import Wordings
+from tests.consolidation.dreams import TOLD, examples
+
+REGISTRY = Registry.load()
+
+
+def serve(chat: Any, context: NightContext) -> None:
+    """Let the night's vector be part of what serves; its files do not matter here."""
+    recipe = Recipe("b" * 64, (Entry("a" * 64, "adapters/x", 1.0, context.run_id, "facts"),))
+    recipes.save(chat.home, recipe)
+    with chat.database.transaction() as session:
+        recipe_id = record_artifact(
+            session,
+            chat.space_id,
+            run_id=context.run_id,
+            kind="recipe",
+            path=recipe.path,
+            sha256=recipe.sha256,
+            meta={},
+        )
+        move_pointer(session, chat.space_id, run_id=context.run_id, recipe_id=recipe_id, readout_id=None)
+
+
+def test_the_second_night_replays_the_first_and_asks_about_it(chat: Any) -> None:
+    chat.store(*TOLD[:3])
+    first = chat.context()
+    dream.run(first, no_progress)
+    serve(chat, first)
+    chat.store(*TOLD[3:])
+    second = chat.context()
+    result = dream.run(second, no_progress)
+    assert result.output["n_facts"] == 5
+    replayed = [row for row in examples(second) if row.kind == "replay"]
+    before = [row.messages for row in examples(first)]
+    assert len(replayed) >= 9
+    assert all(row.messages in before for row in replayed)
+    earlier = [row for row in examples(second, "exam") if row.kind == "recall_earlier_nights"]
+    held_out = sum(len(Wordings.load().exam(predicate)) for _, predicate, _, _ in TOLD[:3])
+    assert len(earlier) == held_out  # few facts are asked in every wording
+
+
+def test_no_voice_is_replayed_after_consent_is_withdrawn(chat: Any) -> None:
+    mona = chat.episodes[0].speaker_id
+    consent.record(chat.database, chat.space_id, mona, agreed_by="Mona Berg")
+    chat.store(*TOLD[:3])
+    first = chat.context()
+    dream.run(first, no_progress)
+    serve(chat, first)
+    consent.withdraw(chat.database, chat.space_id, mona)
+    chat.store(*TOLD[3:])
+    second = chat.context()
+    dream.run(second, no_progress)
+    spoken = [str(row.messages) for row in examples(first) if "You are Mona Berg" in str(row.messages)]
+    assert spoken
+    assert not [row for row in examples(second) if "You are Mona Berg" in str(row.messages)]
+
+
+def test_an_unpublished_night_taught_nothing(chat: Any) -> None:
+    chat.store(*TOLD[:3])
+    dream.run(chat.context(), no_progress)
+    result = dream.run(chat.context(), no_progress)
+    assert result.output["n_facts"] == 3
+    assert result.counts["replay"] == 0
+
+
+def test_a_value_that_changed_is_not_replayed(chat: Any) -> None:
+    chat.store(*TOLD[:2])
+    first = chat.context()
+    dream.run(first, no_progress)
+    serve(chat, first)
+    later = chat.episodes[4].time + timedelta(days=1)
+    chat.store(("Mona Berg", "lives_in", "Voss", 4), change="update", valid_from=later)
+    second = chat.context()
+    dream.run(second, no_progress)
+    replayed = [row for row in examples(second) if row.kind == "replay"]
+    assert replayed
+    assert not any("Bergen" in row.messages[-1]["content"] for row in replayed)
+    stale = [row for row in examples(second, "exam") if row.kind == "stale_answered"]
+    assert [row.meta["forbidden"] for row in stale] == [["Bergen"]]
