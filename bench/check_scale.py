@@ -10,7 +10,6 @@ in the second night than in the first: 1 where the cost grows with what is new a
 from __future__ import annotations
 
 import argparse
-import resource
 import sys
 import tempfile
 import time
@@ -22,6 +21,7 @@ from agents.emotions import EmotionHead
 from agents.extractors.rules import RuleExtractor
 from agents.judges import RuleJudge
 from bench.invented import World
+from bench.peak import peak_mb
 from bench.report import print_result
 from consolidation import check, decide, runs, score
 from consolidation.stage import NightContext, NightSettings, NightTools, no_progress
@@ -59,7 +59,7 @@ def measure(n_facts: int, n_new: int, home: Path, embedder: MiniLM, seed: int) -
         "new_per_fact_vs_first": round(
             (new["seconds"] / new["facts"]) / (first["seconds"] / first["facts"]), 3
         ),
-        "rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+        "rss_mb": round(peak_mb(), 1),
     }
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import multiprocessing
-import resource
 import sqlite3
 import tempfile
 import time
@@ -24,6 +23,7 @@ from typing import Any
 
 from sqlalchemy import insert
 
+from bench.peak import peak_mb
 from bench.report import print_result
 from db.engine import open_database, sqlite_url
 from db.tables import Conversation, Episode, Evidence, Fact, Node, Source
@@ -163,11 +163,11 @@ class _Meter:
     """Seconds and growth of resident memory between entering and leaving."""
 
     def __enter__(self) -> _Meter:
-        self._rss, self._started = _rss_mb(), time.perf_counter()
+        self._rss, self._started = peak_mb(), time.perf_counter()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._seconds, self._growth = time.perf_counter() - self._started, _rss_mb() - self._rss
+        self._seconds, self._growth = time.perf_counter() - self._started, peak_mb() - self._rss
 
     def of(self, n: int) -> dict[str, Any]:
         return {
@@ -176,14 +176,6 @@ class _Meter:
             "per_s": round(n / self._seconds),
             "growth_mb": round(self._growth, 1),
         }
-
-
-def _rss_mb() -> float:
-    """The most that was resident so far. Linux's own count: `getrusage` keeps that of the process before `exec`."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        return int(status.read_text().partition("VmHWM:")[2].split()[0]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":

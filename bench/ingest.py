@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import resource
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from typing import Any
 
 from agents.emotions import EmotionHead
 from agents.extractors.local import local_extractor
+from bench.peak import peak_mb
 from bench.report import ROOT, print_result
 from db.engine import open_database, sqlite_url
 from memory.embedders.minilm import MiniLM
@@ -86,7 +86,7 @@ def ingest(path: Path, home: Path) -> dict[str, Any]:
         "import_s": round(seconds, 1),
         "messages_per_s": round(report.n_new / seconds, 1),
         "cpu_us_per_message": round((time.process_time() - begun_cpu) / report.n_new * 1e6, 1),
-        "rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+        "rss_mb": round(peak_mb(), 1),
         "disk_mb": round(sum(file.stat().st_blocks * 512 for file in home.iterdir()) / 1e6, 1),
     }
 

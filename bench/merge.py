@@ -165,12 +165,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     why: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        for number in range(arguments.adapters):
-            random_adapter(modules, arguments.seed * 1000 + number).save(folder / f"adapter{number}")
-        (folder / "checked.json").write_text(json.dumps(checked), encoding="utf-8")
         adapters = [
             random_adapter(modules, arguments.seed * 1000 + number) for number in range(arguments.adapters)
         ]
+        for number, adapter in enumerate(adapters):
+            adapter.save(folder / f"adapter{number}")
+        (folder / "checked.json").write_text(json.dumps(checked), encoding="utf-8")
         for library in LIBRARIES:
             numbers[library] = None
             if library not in arguments.only.split(","):

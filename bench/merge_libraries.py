@@ -7,7 +7,6 @@ Reads FOLDER/adapter*, merges by TIES, leaves the checked modules' merged deltas
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from agents.runtime.adapter import Adapter
+from bench.peak import peak_mb
 
 Keep = Callable[[str, str, np.ndarray], None]  # kind (ties | sum), module, merged delta
 
@@ -136,15 +136,6 @@ def _checkpoints(adapters: Sequence[Adapter]) -> Iterator[tuple[str, Any, list[A
             product = torch.from_numpy(b) @ torch.from_numpy(a)
             tuned.append(product.mul_(adapter.alpha / adapter.rank).add_(base))
         yield name, base, tuned
-
-
-def peak_mb() -> float:
-    """The most memory that this process has held."""
-    try:
-        lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-        return int(next(line for line in lines if line.startswith("VmHWM")).split()[1]) / 1024
-    except (OSError, StopIteration):
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def main() -> None:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -25,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from bench.invented import Question, World
+from bench.peak import peak_mb
 from bench.report import ROOT, print_result
 from db.engine import open_database, sqlite_url
 from memory.bulk import BulkReport, add_facts
@@ -124,7 +124,7 @@ def probe(home: Path, questions: list[Question], embedder: Embedder) -> dict[str
         begun = time.perf_counter()
         index.search(question.text, 10, vector=question.vector)
         times.append((time.perf_counter() - begun) * 1000)
-    rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    rss = peak_mb()
     exact = _compare(index, questions[N_WARM : N_WARM + N_EXACT])
     index.close()
     return {"search_ms": _percentiles(times), "open_s": round(opened, 3), "rss_mb": round(rss, 1), **exact}
