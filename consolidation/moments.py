@@ -2,7 +2,7 @@
 
 Moments of two sets of texts add up, so directions can be kept current without a pass over old examples: keep one
 `Moments` per concept for its positives and one for its negatives (without second moments), and one for all texts
-together and one for neutral texts (with them), add tonight's to each, and give them to `readouts.directions_from`.
+together (with them), add tonight's to each, and give them to `readouts.directions_from`.
 Letters: N text, L layer, D hidden, K concept. float64 throughout; numpy only.
 """
 
@@ -59,12 +59,6 @@ class Moments:
         mean_D = self.mean_LD[layer]
         centred: Sums = self.second_LDD[layer] / max(1, self.count) - np.outer(mean_D, mean_D)
         return centred
-
-
-def principal(neutral: Moments, layer: int, n_kept: int) -> FloatMatrix:
-    """The main directions in which texts differ, as orthonormal rows (C, D): `readouts.components` from sums."""
-    _, columns_DD = np.linalg.eigh(neutral.covariance_DD(layer))
-    return columns_DD[:, ::-1][:, :n_kept].T.astype(np.float32)
 
 
 def _both(one: Moments, other: Moments, *, sign: int) -> Sums | None:

@@ -14,10 +14,6 @@ import torch
 from torch import nn
 
 
-class _Enough(Exception):
-    """Raised by the hook of the highest layer asked for: nothing above it needs to be computed."""
-
-
 def blocks_of(model: nn.Module) -> nn.ModuleList:
     """The decoder blocks of a causal language model: its longest list of modules."""
     lists = [module for module in model.modules() if isinstance(module, nn.ModuleList)]
@@ -63,25 +59,3 @@ def steer(model: nn.Module, vectors: Mapping[int, torch.Tensor]) -> Iterator[Non
     finally:
         for handle in handles:
             handle.remove()
-
-
-def residuals_up_to(
-    model: nn.Module, layers: Sequence[int], ids_BT: torch.Tensor, mask_BT: torch.Tensor
-) -> dict[int, torch.Tensor]:
-    """Residuals (B, T, D) after each of `layers` for right-padded rows; the pass ends at the highest of them.
-
-    Hooks are attached for the duration of the call, so one model must not run this in two threads at once.
-    """
-
-    def stop(_module: nn.Module, _args: Any, _output: Any) -> None:
-        raise _Enough
-
-    with torch.inference_mode(), capture(model, layers) as seen:
-        handle = blocks_of(model)[max(layers)].register_forward_hook(stop)
-        try:
-            model(input_ids=ids_BT, attention_mask=mask_BT, use_cache=False)
-        except _Enough:
-            pass
-        finally:
-            handle.remove()
-    return seen

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from consolidation.moments import Moments, differences, principal, shrunk, whitened
+from consolidation.moments import Moments, differences, shrunk, whitened
 from consolidation.readouts import LDA, Sums, components, directions_from, find_directions
 from memory.ports import FloatMatrix
 from tests.consolidation.test_readouts import contrasts, planted
@@ -70,13 +70,6 @@ def test_few_texts_are_shrunk_more_and_never_past_uncorrelated() -> None:
         np.testing.assert_allclose(np.diag(correlation_DD), 1, rtol=1e-6)
         np.testing.assert_allclose(scale_D, mixed(n)[:, 0].std(axis=0), rtol=1e-3)
     assert 1 >= shares[0] > shares[1] > shares[2] > 0
-
-
-def test_principal_directions_of_sums_are_those_of_the_texts() -> None:
-    acts = mixed(100)
-    found = principal(Moments.of(acts, with_second=True), 1, 3)
-    expected = components(acts[:, 1])[:3]
-    np.testing.assert_allclose(np.abs((found * expected).sum(axis=1)), 1, atol=1e-3)
 
 
 def test_running_sums_give_the_directions_that_a_full_pass_gives() -> None:
