@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize, minimize_scalar
+from scipy.optimize import minimize_scalar
 
 from memory.ports import FloatMatrix
 
 MASS_MEAN, CORRECTED, LOGISTIC, TWO_D = "mass-mean", "mass-mean-covariance", "logistic", "two-d"
 RIDGE = 1.0  # weight of half the squared length of the weights, against the summed log loss
+_MOST_STEPS = 50  # of Newton's; a dozen are usual
 _STEEPEST = 4.0  # bound on the logarithm of the factor by which logits are scaled
 
 Flags = npt.NDArray[np.bool_]  # (N,)
@@ -61,8 +61,7 @@ def corrected(acts_ND: FloatMatrix, is_yes: Flags, _is_negated: Flags) -> Linear
     """
     yes, no = _means(acts_ND, is_yes)
     centred_ND = acts_ND.astype(np.float64) - np.where(is_yes[:, None], yes, no)
-    tilted = np.asarray(np.linalg.solve(shrunk_covariance(centred_ND), yes - no), dtype=np.float64)
-    return _through(tilted, (yes + no) / 2)
+    return _through(solve_shrunk(centred_ND, yes - no), (yes + no) / 2)
 
 
 def logistic(acts_ND: FloatMatrix, is_yes: Flags, _is_negated: Flags) -> Linear:
@@ -71,10 +70,9 @@ def logistic(acts_ND: FloatMatrix, is_yes: Flags, _is_negated: Flags) -> Linear:
     spread = acts_ND.std(axis=0, dtype=np.float64)
     spread[spread < 1e-6] = 1.0
     rows_ND = (acts_ND - mean) / spread
-    # in the coordinates of the rows' own span the ridge is the same and there are no more numbers than rows
-    left_NN, lengths, right_ND = np.linalg.svd(rows_ND, full_matrices=False)
-    weights, bias = _regress(left_NN * lengths, is_yes)
-    weights_D = (right_ND.T @ weights) / spread
+    rows_NR, span_RD = _in_own_span(rows_ND)
+    weights, bias = _regress(rows_NR, is_yes)
+    weights_D = (weights @ span_RD) / spread
     return _unit(weights_D, bias - float(weights_D @ mean))
 
 
@@ -117,16 +115,24 @@ def cells(is_yes: Flags, is_negated: Flags) -> tuple[int, int, int, int]:
     )
 
 
-def shrunk_covariance(centred_ND: Array) -> Array:
-    """The covariance of rows about 0, moved towards a multiple of the identity by the amount that Ledoit and Wolf estimate."""
+def solve_shrunk(centred_ND: Array, vector_D: Array) -> Array:
+    """The vector times the inverse covariance of rows about 0, that moved towards a multiple of the identity by the share
+    that Ledoit and Wolf estimate. With fewer rows than dimensions no matrix of D by D is made (Woodbury's identity)."""
     n, dims = centred_ND.shape
-    sample = centred_ND.T @ centred_ND / n
-    mean_variance = float(np.trace(sample)) / dims
-    apart = float(((sample - mean_variance * np.eye(dims)) ** 2).sum())
-    noise = (float(((centred_ND**2).sum(axis=1) ** 2).sum()) / n - float((sample**2).sum())) / n
+    gram_NN = centred_ND @ centred_ND.T
+    squares_N = np.diag(gram_NN)
+    mean_variance = float(squares_N.sum()) / n / dims
+    of_sample = float((gram_NN**2).sum()) / n**2  # squared length of the sample's covariance
+    apart = of_sample - dims * mean_variance**2
+    noise = (float((squares_N**2).sum()) / n - of_sample) / n
     share = min(1.0, max(noise, 0.0) / apart) if apart > 0 else 1.0
-    floor = 1e-9 + 1e-6 * mean_variance
-    return np.asarray((1 - share) * sample + (share * mean_variance + floor) * np.eye(dims))
+    floor = share * mean_variance + 1e-6 * mean_variance + 1e-12
+    if n >= dims:
+        covariance_DD = (1 - share) / n * (centred_ND.T @ centred_ND) + floor * np.eye(dims)
+        return np.asarray(np.linalg.solve(covariance_DD, vector_D))
+    inner_NN = floor * np.eye(n) + (1 - share) / n * gram_NN
+    inside_N = np.linalg.solve(inner_NN, centred_ND @ vector_D)
+    return np.asarray((vector_D - (1 - share) / n * centred_ND.T @ inside_N) / floor)
 
 
 def steepness(logits_N: Array, is_yes: Flags) -> float:
@@ -141,21 +147,38 @@ def steepness(logits_N: Array, is_yes: Flags) -> float:
     return float(np.exp(found.x)) / typical
 
 
+def _in_own_span(rows_ND: Array) -> tuple[Array, Array]:
+    """The rows in coordinates of their span, and its orthonormal basis: a ridge is the same there, and the numbers are fewer."""
+    n, dims = rows_ND.shape
+    if n >= dims:
+        return rows_ND, np.eye(dims)
+    values_N, vectors_NN = np.linalg.eigh(rows_ND @ rows_ND.T)
+    kept = values_N > 1e-9 * max(float(values_N[-1]), 1e-12)
+    lengths_R, turns_NR = np.sqrt(values_N[kept]), vectors_NN[:, kept]
+    return turns_NR * lengths_R, (turns_NR / lengths_R).T @ rows_ND
+
+
 def _regress(rows_NK: Array, is_yes: Flags) -> tuple[Array, float]:
-    """Weights and bias that minimise the summed log loss and the ridge; the bias bears none."""
+    """Weights and bias that minimise the summed log loss and the ridge, by Newton's steps; the bias bears no ridge."""
     sign = np.where(is_yes, 1.0, -1.0)
+    design = np.column_stack([rows_NK, np.ones(len(rows_NK))])
+    ridge = np.append(np.full(rows_NK.shape[1], RIDGE), 1e-6)
 
-    def loss(parameters: Array) -> tuple[float, Array]:
-        weights, bias = parameters[:-1], parameters[-1]
-        margin = sign * (rows_NK @ weights + bias)
-        pull = -sign * np.exp(-np.logaddexp(0.0, margin))  # of each row on its logit
-        gradient = np.append(rows_NK.T @ pull + RIDGE * weights, pull.sum())
-        return float(np.logaddexp(0.0, -margin).sum() + RIDGE / 2 * weights @ weights), gradient
+    def loss(parameters: Array) -> float:
+        return float(np.logaddexp(0.0, -sign * (design @ parameters)).sum() + ridge @ parameters**2 / 2)
 
-    found: Any = minimize(
-        loss, np.zeros(rows_NK.shape[1] + 1), jac=True, method="L-BFGS-B", options={"maxiter": 500}
-    )
-    return np.asarray(found.x[:-1]), float(found.x[-1])
+    found = np.zeros(design.shape[1])
+    for _ in range(_MOST_STEPS):
+        wrong = np.exp(-np.logaddexp(0.0, sign * (design @ found)))  # probability of the other label
+        gradient = design.T @ (-sign * wrong) + ridge * found
+        curvature = (design.T * (wrong * (1 - wrong))) @ design + np.diag(ridge)
+        step, length = np.linalg.solve(curvature, gradient), 1.0
+        while length > 1e-4 and loss(found - length * step) > loss(found):
+            length /= 2
+        found = found - length * step
+        if float(np.abs(gradient).max()) < 1e-6:
+            break
+    return found[:-1], float(found[-1])
 
 
 def _means(acts_ND: FloatMatrix, is_yes: Flags) -> tuple[Array, Array]:

@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import spearmanr
+from threadpoolctl import threadpool_limits
 
 from agents.runtime.token_rules import LAST
 from consolidation.errors import BadProbe
@@ -218,7 +219,11 @@ def check(readings: Readings, method: str) -> None:
 def train(readings: Readings, method: str, *, seed: int) -> Trained:
     """Fit on all texts that train, at the layer that is best over folds of them. Raises BadProbe."""
     check(readings, method)
-    rows, fit = readings.at(readings.is_extreme), FITS[method]
+    with threadpool_limits(1, user_api="blas"):  # on matrices this small, threads wait longer for each other than they work
+        return _trained(readings.at(readings.is_extreme), FITS[method], seed)
+
+
+def _trained(rows: Readings, fit: Fit, seed: int) -> Trained:
     outer = folds_of(rows, seed)
     logits_N = np.zeros(len(rows.texts))
     for fold in range(N_FOLDS):

@@ -126,15 +126,29 @@ def test_the_logistic_probe_is_where_its_loss_has_no_slope() -> None:
     standard = (acts - acts.mean(0)) / acts.std(0)
     weights = linear.directions_KD[0] * linear.coefficients[0] * acts.std(0)
     pull = 1 / (1 + np.exp(-linear.logits(rows.acts_NLD[:, 1]))) - rows.is_yes
-    np.testing.assert_allclose(standard.T @ pull + probe_fits.RIDGE * weights, 0, atol=0.02)
+    np.testing.assert_allclose(standard.T @ pull + probe_fits.RIDGE * weights, 0, atol=1e-3)
 
 
 def test_the_shrunk_covariance_is_the_covariance_where_there_are_many_rows() -> None:
     rng = np.random.default_rng(0)
-    factor = rng.normal(size=(6, 6))
-    many, few = rng.normal(size=(20000, 6)) @ factor, rng.normal(size=(4, 6)) @ factor
-    np.testing.assert_allclose(probe_fits.shrunk_covariance(many), factor.T @ factor, rtol=0.1, atol=0.3)
-    assert np.linalg.eigvalsh(probe_fits.shrunk_covariance(few)).min() > 0
+    factor, vector = rng.normal(size=(6, 6)), rng.normal(size=6)
+    found = probe_fits.solve_shrunk(rng.normal(size=(3000, 6)) @ factor, vector)
+    expected = np.linalg.solve(factor.T @ factor, vector)
+    assert found @ expected / np.linalg.norm(found) / np.linalg.norm(expected) > 0.98
+
+
+def test_few_rows_are_shrunk_as_ledoit_and_wolf_write_it() -> None:
+    """Lemma 3.2 to 3.5 of the paper, word for word, with matrices of every dimension."""
+    rng = np.random.default_rng(1)
+    rows, vector = rng.normal(size=(8, 12)) * np.arange(1, 13), rng.normal(size=12)
+    sample = rows.T @ rows / 8
+    m = np.trace(sample) / 12
+    d2 = ((sample - m * np.eye(12)) ** 2).sum() / 12
+    b2 = min(d2, sum(((np.outer(row, row) - sample) ** 2).sum() / 12 for row in rows) / 8**2)
+    shrunk = b2 / d2 * m * np.eye(12) + (d2 - b2) / d2 * sample + 1e-6 * m * np.eye(12)
+    np.testing.assert_allclose(
+        probe_fits.solve_shrunk(rows, vector), np.linalg.solve(shrunk, vector), rtol=1e-4
+    )
 
 
 def test_groups_are_never_parted_and_labels_are_spread() -> None:
