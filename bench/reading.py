@@ -157,9 +157,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--concepts", type=int, default=24)
     parser.add_argument("--model", default="embedded")
     parser.add_argument("--cache", type=Path, required=True, help="where converted weights are kept")
+    parser.add_argument("--threads", type=int, help="of torch (default: its own choice)")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args(arguments)
     began = time.perf_counter()
+    if given.threads:
+        torch.set_num_threads(given.threads)
     model = LanguageModel.load(ModelSpec(given.cache, given.model))
     projections = projections_for(model, given.layers, given.concepts, given.seed)
     ids = model.template.encode(NEUTRAL.read_text(encoding="utf-8"))
@@ -174,6 +177,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "prompt_tokens": PROMPT_TOKENS,
         "new_tokens": given.tokens,
         "rounds": given.rounds,
+        "threads": torch.get_num_threads(),
         "dtype": str(model.dtype).removeprefix("torch."),
     }
     print_result(numbers, seed=given.seed, started=began)

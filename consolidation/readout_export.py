@@ -26,6 +26,9 @@ STEERING = "hotwire"  # folder of the matrices that the plugin hotwire-vllm read
 NORMS_FILE = "h_norms.json"
 
 
+_Written = tuple[dict[str, str], tuple[int, ...], tuple[int, ...]]  # as the last three of ReadoutExport
+
+
 @dataclass(frozen=True, slots=True)
 class ReadoutExport:
     """What was written. `files`: concept -> its file to steer with; `left_out`: layers that the format has no place for."""
@@ -50,10 +53,8 @@ def export_readout(
     config = json.loads((base.path / "config.json").read_text(encoding="utf-8"))
     with whole_folder(folder) as part:
         sha256 = _write_files(readout, part)
-        if format_ == "gguf":
-            written = _write_gguf(readout, chosen, part, config)
-        else:
-            written = _write_vllm(readout, chosen, part, config)
+        write = _write_gguf if format_ == "gguf" else _write_vllm
+        written = write(readout, chosen, part, config)
         export = ReadoutExport(format_, folder, sha256, *written)
         (part / "README.md").write_text(_readme(export, readout), encoding="utf-8")
     return export
@@ -84,9 +85,7 @@ def _write_files(readout: Readout, part: Path) -> str:
     return sha256
 
 
-def _write_gguf(
-    readout: Readout, concepts: Sequence[str], part: Path, config: dict[str, Any]
-) -> tuple[dict[str, str], tuple[int, ...], tuple[int, ...]]:
+def _write_gguf(readout: Readout, concepts: Sequence[str], part: Path, config: dict[str, Any]) -> _Written:
     from agents.runtime.gguf_vectors import write_control_vector
 
     layers = tuple(layer for layer in readout.manifest.layers if layer > 0)
@@ -102,9 +101,7 @@ def _write_gguf(
     return files, layers, tuple(set(readout.manifest.layers) - set(layers))
 
 
-def _write_vllm(
-    readout: Readout, concepts: Sequence[str], part: Path, config: dict[str, Any]
-) -> tuple[dict[str, str], tuple[int, ...]]:
+def _write_vllm(readout: Readout, concepts: Sequence[str], part: Path, config: dict[str, Any]) -> _Written:
     """hotwire-vllm reads a matrix (n_layers, hidden) per concept, as torch saves tensors; nothing here reads one."""
     import torch
 
@@ -120,7 +117,7 @@ def _write_vllm(
         torch.save(matrix, part / name)
     norms = dict(zip(map(str, manifest.layers), manifest.mean_residual_norm, strict=True))
     (part / NORMS_FILE).write_text(json.dumps(norms), encoding="utf-8")
-    return files, manifest.layers
+    return files, manifest.layers, ()
 
 
 def _names(concepts: Sequence[str], suffix: str) -> dict[str, str]:
@@ -140,8 +137,8 @@ _TITLE = """# Directions of a readout
 **Private.** These directions were made from what people said to each other. `slowwave forget` does not reach this
 folder: after an erasure, delete it and export anew.
 
-Every direction is as long as the mean residual of its layer: a strength of 0.1 adds a tenth of it. Begin there; text
-falls apart somewhere above 0.3. The layer index i is the residual after block i, counted from 0.
+Every direction is as long as the mean residual of its layer: a strength of 0.1 adds a tenth of it. Begin there;
+`slowwave steer try` finds how much keeps fluency. The layer index i is the residual after block i, counted from 0.
 """
 
 _VLLM = f"""

@@ -60,7 +60,7 @@ class RequestReading:
 
 @dataclass(slots=True)
 class Collecting:
-    """Open requests of one thread. Made by `ReadoutManager.collect`."""
+    """Open requests of one thread, and what their passes gave so far. Made by `ReadoutManager.collect`."""
 
     requests: tuple[str, ...]
     skip: tuple[int, ...]

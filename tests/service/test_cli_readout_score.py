@@ -139,7 +139,7 @@ def test_people_are_drawn_from_messages_that_are_read_once(read: Any, tmp_path: 
     assert [one for one in again if one in first] == first
 
 
-def test_tags_alone_are_drawn_without_a_model(slowwave: Any, tmp_path: Path) -> None:
+def test_tags_alone_are_drawn_without_a_readout(slowwave: Any, tiny_nights: None, tmp_path: Path) -> None:
     refused = slowwave("readout", "picture", "timeline", "Ada Lund", "Bo Rask", "--out", tmp_path / "a.svg")
     assert refused.code == 1
     few = slowwave(
