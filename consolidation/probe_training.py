@@ -219,7 +219,8 @@ def check(readings: Readings, method: str) -> None:
 def train(readings: Readings, method: str, *, seed: int) -> Trained:
     """Fit on all texts that train, at the layer that is best over folds of them. Raises BadProbe."""
     check(readings, method)
-    with threadpool_limits(1, user_api="blas"):  # on matrices this small, threads wait longer for each other than they work
+    # on matrices this small, threads wait longer for each other than they work
+    with threadpool_limits(1, user_api="blas"):
         return _trained(readings.at(readings.is_extreme), FITS[method], seed)
 
 
