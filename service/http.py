@@ -38,6 +38,7 @@ from service.metrics import Metrics
 from service.nights import Nights, night_settings
 from service.talks import Says, Talks
 from service.wiring import Services
+from simulator.steering import Wish
 
 # FastAPI can hand requests to OpenTelemetry; nothing leaves this daemon but its answers
 _NO_TELEMETRY: Any = dict.fromkeys(("tracing", "metrics", "logs", "operation_spans", "auto_configure"), False)
@@ -53,6 +54,8 @@ class Turn(BaseModel):
     seed: int | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.7
     use_weights: bool = True
+    steer: dict[str, float] = {}  # direction -> dose
+    force_dose: bool = False
     stream: bool = False
 
 
@@ -140,7 +143,8 @@ def metrics(app: Given) -> PlainTextResponse:
 @router.post("/v1/chat", response_model=None)
 def chat(app: Given, turn: Turn, request: Request) -> Response:
     """Say something to a persona: JSON, or server-sent events with `stream` or `Accept: text/event-stream`."""
-    says = Says(**turn.model_dump(exclude={"stream"}))
+    wishes = tuple(Wish.parse(f"{name}={dose}") for name, dose in turn.steer.items())
+    says = Says(**turn.model_dump(exclude={"stream", "steer"}), steer=wishes)
     if turn.stream or "text/event-stream" in request.headers.get("accept", ""):
         events = _events(app, says)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from memory.artifacts import pointer
+from simulator.steering import Wish
 
 if TYPE_CHECKING:
     from service.wiring import Services
@@ -34,6 +35,8 @@ class Says:
     seed: int | None = None
     temperature: float = 0.7
     use_weights: bool = True
+    steer: tuple[Wish, ...] = ()
+    force_dose: bool = False
 
 
 class Talks:
@@ -111,6 +114,8 @@ class Talks:
                     seed=says.seed,
                     temperature=says.temperature,
                     use_weights=says.use_weights,
+                    steer=says.steer,
+                    force_dose=says.force_dose,
                 )
                 self._key = key
             elif not self._has_consent(self._session.person.id):
@@ -128,7 +133,8 @@ class Talks:
         services = self._services
         current = pointer(services.database, services.space_id)
         people = (services.person(says.person).id, services.person(says.as_person).id)
-        return (*people, says.seed, says.temperature, says.use_weights, current)
+        how = (says.seed, says.temperature, says.use_weights, says.steer, says.force_dose)
+        return (*people, *how, current)
 
     def _has_consent(self, person_id: str) -> bool:
         from memory.consent import has_consent

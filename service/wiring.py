@@ -8,7 +8,8 @@ from service.graph_work import GraphWork
 from service.night_work import NightWork
 
 if TYPE_CHECKING:
-    from simulator.session import Session
+    from consolidation.probes import Probe
+    from simulator.session import Session, SimulatorTools
 
 
 class Services(GraphWork, NightWork):
@@ -16,10 +17,17 @@ class Services(GraphWork, NightWork):
 
     def open_session(self, person: str, *, as_person: str, **options: Any) -> Session:
         """A conversation with `person`'s persona, held by `as_person`; `options` as in SessionSettings."""
-        from simulator.session import Session, SessionSettings, SimulatorTools
+        from simulator.session import Session, SessionSettings
 
         self.index.refresh()
-        tools = SimulatorTools(
+        settings = SessionSettings(trust_weights=self.settings.memory.trust_weights, **options)
+        return Session.open(self.simulator_tools(), self.person(person), self.person(as_person), settings)
+
+    def simulator_tools(self) -> SimulatorTools:
+        """What personas are made and steered with."""
+        from simulator.session import SimulatorTools
+
+        return SimulatorTools(
             database=self.database,
             space_id=self.space_id,
             home=self.settings.home,
@@ -27,6 +35,11 @@ class Services(GraphWork, NightWork):
             index=self.index,
             model_spec=self.model_spec(),
             clock=self.clock,
+            withhold=self.withhold,
+            probe=self._probe,
         )
-        settings = SessionSettings(trust_weights=self.settings.memory.trust_weights, **options)
-        return Session.open(tools, self.person(person), self.person(as_person), settings)
+
+    def _probe(self, name: str) -> Probe:
+        from service import probe_entrance
+
+        return probe_entrance.find(self, name)[1]

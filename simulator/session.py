@@ -6,8 +6,8 @@ current recipe's weights is loaded once per session. What the person cannot know
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ from memory.errors import UnknownFact
 from memory.facts import fact_json, get_fact
 from memory.index import Index
 from memory.names import first
-from memory.ports import Clock
+from memory.ports import Clock, Withhold
 from memory.readings import Reading, keep_readings
 from memory.registry import Registry
 from memory.types import Episode, Fact, Hit, Person
@@ -31,11 +31,14 @@ from memory.wordings import Wordings
 from simulator.errors import NoConsent, SamePerson
 from simulator.loops import without_repetition
 from simulator.persona import in_third_person, own_words
+from simulator.steering import Steering, Wish
+from simulator.steering_sources import Sources, steering_for
 from simulator.tags import TagFilter
 
 if TYPE_CHECKING:
     from agents.runtime.lm import LanguageModel
     from agents.runtime.spec import ModelSpec
+    from consolidation.probes import Probe
     from consolidation.readouts import Readout
 
 MAX_FACTS = 4
@@ -55,6 +58,8 @@ class SimulatorTools:
     index: Index
     model_spec: ModelSpec
     clock: Clock
+    withhold: Withhold
+    probe: Callable[[str], Probe]  # by its name
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +76,7 @@ class SpokenTurn:
     recipe: str | None
     left_to_weights: tuple[str, ...] = ()
     heard: dict[str, float] = field(default_factory=dict)
+    steering: Steering | None = None  # that it was spoken with
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -80,6 +86,7 @@ class SpokenTurn:
             "heard": {concept: round(value, 3) for concept, value in self.heard.items()},
             "recipe": self.recipe,
             "left_to_weights": list(self.left_to_weights),
+            "steering": self.steering.as_json() if self.steering else [],
         }
 
 
@@ -90,6 +97,8 @@ class SessionSettings:
     seed: int | None = None
     use_weights: bool = True
     trust_weights: bool = False  # leave out of the prompt what the weights have mastered
+    steer: tuple[Wish, ...] = ()
+    force_dose: bool = False  # steer with the whole dose also where it breaks fluency
 
 
 @dataclass(slots=True)
@@ -106,6 +115,7 @@ class Session:
     readout: Readout | None
     mastered: Mastered = field(default_factory=Mastered)  # by the weights that were loaded
     readout_sha256: str = ""  # under which its readings are kept
+    steering: Steering | None = None
     turns: list[Turn] = field(default_factory=list)
     last: SpokenTurn | None = None
 
@@ -113,7 +123,10 @@ class Session:
     def open(
         cls, tools: SimulatorTools, person: Person, partner: Person, settings: SessionSettings
     ) -> Session:
-        """Load the persona. Raises NoConsent where nobody has recorded that the person agreed."""
+        """Load the persona. Raises NoConsent where nobody has recorded that the person agreed.
+
+        A dose is tried before it is worn; raises what `Sources.find` does where there is nothing to steer by.
+        """
         from agents.runtime.lm import LanguageModel
         from consolidation.current import current_readout
         from consolidation.recipe import current_recipe, recipe_adapters
@@ -127,6 +140,9 @@ class Session:
         principles = constitutions.current(tools.database, tools.space_id, person.id)
         model = LanguageModel.load(tools.model_spec, adapters)
         readout = current_readout(tools.database, tools.space_id, tools.home, model.base_hash)
+        weights = recipe.sha256 if recipe else None
+        sources = Sources(tools, model, readout, person)
+        steering = steering_for(sources, settings.steer, weights=weights, is_forced=settings.force_dose)
         return cls(
             tools=tools,
             person=person,
@@ -134,9 +150,10 @@ class Session:
             persona=Persona(person.name, partner.name, tuple(principles)),
             settings=settings,
             model=model,
-            recipe=recipe.sha256 if recipe else None,
+            recipe=weights,
             readout=readout,
             readout_sha256=sha256_of(readout) if readout else "",
+            steering=steering,
             mastered=_mastered(tools) if recipe and settings.trust_weights else Mastered(),
             turns=_recent_turns(tools, person, partner),
         )
@@ -160,14 +177,15 @@ class Session:
             turns.append(Turn(self.partner.name, text))
         needed = [fact for fact in facts if not self.mastered.covers(fact)]
         pieces: list[str] = []
-        for piece in self._speak(turns, needed, prefix=text if autocomplete else ""):
-            pieces.append(piece)
-            yield piece
+        with self._steered():
+            for piece in self._speak(turns, needed, prefix=text if autocomplete else ""):
+                pieces.append(piece)
+                yield piece
         reply = "".join(pieces).strip()
         said = f"{text} {reply}".strip() if autocomplete else reply
         heard, spoken = self._read(self._write_back(text if not autocomplete else "", said))
         spared = tuple(fact.id for fact in facts if fact not in needed)
-        self.last = SpokenTurn(reply, tuple(facts), spoken, self.recipe, spared, heard)
+        self.last = SpokenTurn(reply, tuple(facts), spoken, self.recipe, spared, heard, self.steering)
 
     def known_facts(self, text: str) -> list[Fact]:
         """Facts that bear on what was said and that the person can know, the best first."""
@@ -219,6 +237,14 @@ class Session:
 
         own = [turn.text for turn in self.turns if turn.speaker == self.person.name]
         return without_repetition(draw, own[-MAX_TURNS:])
+
+    def _steered(self) -> AbstractContextManager[object]:
+        """The model as the persona speaks with it; what it reads before and after, it reads unsteered."""
+        from agents.runtime.steering import steered
+
+        if self.steering is None:
+            return nullcontext()
+        return steered(self.model, self.steering.added(), self.steering.positions)
 
     def _read(self, turns: list[Episode]) -> tuple[dict[str, float], dict[str, float]]:
         """The readings of the partner's and the persona's new turn, kept with them; empty where there is none."""

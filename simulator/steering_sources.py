@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from agents.errors import UnfitVectors
 from consolidation.readouts import Readout
 from memory import names
 from memory.episodes import list_episodes
@@ -58,7 +59,7 @@ class Sources:
     _made: dict[str, Direction] = field(default_factory=dict)
 
     def find(self, name: str) -> Direction:
-        """Raises UnknownDirection, TooFewExamples, OtherBase, and what probes and memory raise."""
+        """Raises UnknownDirection, TooFewExamples, OtherBase, UnfitVectors, and what probes and memory raise."""
         kind, _, what = (part.strip() for part in name.partition(":"))
         if kind == PROBE and what:
             found = of_probe(self.tools.probe(what), name)
@@ -68,6 +69,7 @@ class Sources:
             found = of_readout(self.readout, name)
         if found.base_hash != self.model.base_hash:
             raise OtherBase(name, found.base_hash, self.model.base_hash)
+        self._check_layers(found.layers)
         return found
 
     def steering(self, wishes: Sequence[Wish], positions: Positions = "reply") -> Steering:
@@ -110,12 +112,19 @@ class Sources:
         if name not in self._made:
             messages = self._mentioning(name, what) if kind == MENTIONS else self._about(name, what)
             layers = self.layers or self._usual_layers()
+            self._check_layers(layers)
             texts = [*messages.having, *messages.lacking]
             acts_NLD, norms_L = self.model.residual_statistics(texts, layers)
             norms = dict(zip(layers, map(float, norms_L), strict=True))
             base, n_having = self.model.base_hash, len(messages.having)
             self._made[name] = of_texts(name, kind, base, acts_NLD, n_having, norms)
         return self._made[name]
+
+    def _check_layers(self, layers: Sequence[int]) -> None:
+        for layer in layers:
+            if not 0 <= layer < self.model.n_layers:
+                known = f"the model has layers 0 to {self.model.n_layers - 1}"
+                raise UnfitVectors(f"there is no layer {layer}; {known}")
 
     def _usual_layers(self) -> tuple[int, ...]:
         if self.readout is not None:
@@ -140,7 +149,7 @@ class Sources:
 
     def _about(self, name: str, topic: str) -> Messages:
         hits = self.tools.index.search(
-            topic, k=MAX_ABOUT, known_to=self.person and self.person.id, kinds=("episode",)
+            topic, k=MAX_ABOUT, known_to=self.person.id if self.person else None, kinds=("episode",)
         )
         near = {hit.id for hit in hits if "fulltext" in hit.parts or hit.parts.get("dense", 0.0) >= MIN_DENSE}
         return messages_of(name, self._episodes(), lambda episode: episode.id in near)

@@ -65,14 +65,13 @@ class Steered:
 
     def add(self, residual_BTD: torch.Tensor, vector_D: torch.Tensor) -> torch.Tensor:
         vector = vector_D.to(residual_BTD)
-        mask = getattr(self._own, "mask", None)
+        mask: torch.Tensor | None = getattr(self._own, "mask", None)
         if mask is not None:
             return residual_BTD + mask.to(residual_BTD)[..., None] * vector
         if self.positions == "all":
             return residual_BTD + vector
-        last = (
-            residual_BTD.clone()
-        )  # of the prompt's pass the position that writes; later passes have one position
+        # the prompt's pass writes at its last position only, later passes have but one
+        last = residual_BTD.clone()
         last[:, -1] += vector
         return last
 

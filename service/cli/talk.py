@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from service.cli.output import State, print_json
+from simulator.steering import Wish
 
 if TYPE_CHECKING:
     from simulator.session import Session, SpokenTurn
@@ -60,6 +61,16 @@ def consent(state: State, person: str, agreed_by: str, note: str, withdraw: bool
 @click.option("--seed", type=int, help="Make the sampling repeatable.")
 @click.option("--temperature", type=float, default=0.7, show_default=True)
 @click.option("--no-weights", is_flag=True, help="Leave tonight's weights out: base model with retrieval.")
+@click.option(
+    "--steer",
+    "steer",
+    multiple=True,
+    metavar="DIRECTION=DOSE",
+    help="Steer what is said, as in joy=0.2 (`slowwave steer list`); can be given again.",
+)
+@click.option(
+    "--force", "force_dose", is_flag=True, help="Steer with the whole dose, also where it breaks fluency."
+)
 @click.option("-v", "--verbose", is_flag=True, help="After each turn, the facts used and the readouts.")
 @click.option("--json", "as_json", is_flag=True, help="With --once: print JSON.")
 @click.pass_obj
@@ -72,6 +83,8 @@ def chat(
     seed: int | None,
     temperature: float,
     no_weights: bool,
+    steer: tuple[str, ...],
+    force_dose: bool,
     verbose: bool,
     as_json: bool,
 ) -> None:
@@ -80,8 +93,15 @@ def chat(
         raise click.UsageError("--json goes with --once")
     with state.services() as services:
         session = services.open_session(
-            person, as_person=as_person, seed=seed, temperature=temperature, use_weights=not no_weights
+            person,
+            as_person=as_person,
+            seed=seed,
+            temperature=temperature,
+            use_weights=not no_weights,
+            steer=tuple(Wish.parse(wish) for wish in steer),
+            force_dose=force_dose,
         )
+        _tell_clamped(session)
         if once is not None:
             turn = session.reply(once, autocomplete=autocomplete)
             if as_json:
@@ -90,6 +110,18 @@ def chat(
                 _show(turn.reply, session.person.name, verbose, turn)
             return
         _converse(session, autocomplete=autocomplete, verbose=verbose)
+
+
+def _tell_clamped(session: Session) -> None:
+    """On stderr, so that JSON stays JSON."""
+    if session.steering is None or session.steering.clamped_to == 1:
+        return
+    for part in session.steering.as_json():
+        click.echo(
+            f"{part['direction']}={part['wanted']:g} breaks fluency; steering at {part['dose']:g} instead "
+            "(--force keeps the whole dose)",
+            err=True,
+        )
 
 
 def _converse(session: Session, *, autocomplete: bool, verbose: bool) -> None:
