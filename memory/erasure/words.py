@@ -45,7 +45,7 @@ _PLAIN = """
     episode.kind episode.origin episode.key episode.extracted_by episode.external_id
     episode_version.kind episode_version.key pending.reason
     fact.predicate fact.state fact.change fact.origin fact.rule fact.volatility fact.superseded_by fact.salience_terms
-    emotion_tag.concept emotion_tag.judge reading.readout principle.kind principle.evidence principle.run_id
+    emotion_tag.concept emotion_tag.judge principle.kind principle.evidence principle.run_id
     principle.line principle.author constitution.author constitution.run_id constitution.changes
     sleep_run.status stage_run.status stage_run.inputs_hash
     lease.holder decision.kind decision.run_id ledger.kind ledger.payload ledger.prev_hash ledger.hash
