@@ -16,6 +16,7 @@ NightError
 ├── BrokenProbe       a probe's files are damaged or were made with another model
 ├── UnusableProbe     a probe that did not prove itself was to be read; carries its reason
 ├── UnknownProbe      no probe, or more than one, goes by that name (also a LookupError)
+├── BrokenIndex       the index for attribution is missing, damaged or of another model; carries why
 ├── BrokenRecipe      a recipe's file is missing, damaged, or names vectors that were changed
 ├── MissingVector     the files of a task vector are not there
 ├── BadVector         a task vector that cannot be merged or made; carries which and why
@@ -148,6 +149,14 @@ class UnknownProbe(NightError, LookupError):
     def __init__(self, name: str, n_found: int = 0) -> None:
         many = "no probe goes" if not n_found else f"{n_found} probes go"
         super().__init__(f"{many} by {name}; `slowwave probe list` names them")
+
+
+class BrokenIndex(NightError):
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"the index for attribution cannot be used: {why}; delete the folder `attribution` of the home, and the next "
+            "night or `slowwave why-said` makes it again"
+        )
 
 
 class BrokenRecipe(NightError):

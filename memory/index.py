@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from threading import RLock
+from typing import Literal
 
 import numpy as np
 from sqlalchemy import select
@@ -166,6 +167,28 @@ class Index:
                 if "digest" in kinds:
                     found += self._digests(build, ranking, k, view)
         return sorted(found, key=lambda hit: -hit.score)[:k]
+
+    def by_one(
+        self,
+        text: str,
+        k: int,
+        signal: Literal["words", "vector"],
+        *,
+        known_to: str | None = None,
+        as_of: datetime | None = None,
+    ) -> list[Hit]:
+        """The k best messages by one signal alone, BM25 of the words or the cosine of the vector; limits as in `search`."""
+        with self._lock:
+            build = self._current()
+            until = None if as_of is None else as_of.timestamp()
+            limits = self._limits(build, frozenset({EPISODE}), until, known_to)
+            if signal == "words":
+                stems = build.texts.stems(words(text))
+                numbers, scores = build.texts.search("unit", stems, k + _SPARE, limits.scope)
+            else:
+                numbers, scores = build.nearest.search(self._vector(text), k + _SPARE, limits.allowed)
+            ranking = Ranking(numbers, scores, {signal: scores})
+            return self._hits(build, ranking, k, _View(known_to, as_of))
 
     def understand(self, query: str) -> Query:
         """The names, times and content words of a question."""

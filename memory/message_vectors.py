@@ -1,8 +1,9 @@
 """One vector per message in one memory-mapped file: what attribution compares a reply with.
 
-The rows are centred on their own mean and scaled to unit length, so that the one direction in which all activations
-point does not decide (Mu and Viswanath 2018, arXiv:1702.01417, section 2). Lengths and the mean are kept: raw vectors can
-be had back, and every write centres anew on the messages that are left. Whoever computes the vectors gives them;
+`raw` are the vectors as they came; `vectors` are what is compared: centred, whitened and of unit length. All activations
+point one way, and a few directions hold most of what is left of them; without whitening those few decide (Su et al. 2021,
+arXiv:2103.15316; what it is worth here is in docs/adr/0044). The covariance is damped, so that it can be taken of few messages.
+Every write takes mean and covariance anew over the messages that are there. Whoever computes the vectors gives them;
 nothing here knows a model. The file is a cache under `home/attribution/<space id>/`, replaced as a whole, so that a kill
 leaves the old one and a reader keeps what it has mapped. An erasure drops the rows of what went (`prune`).
 Letters: N message, D width.
@@ -33,6 +34,7 @@ FORMAT = "slowwave-attribution-1"
 FOLDER = "attribution"
 FILE = "messages.safetensors"
 _ROWS = 8192  # rows that are held as float32 at a time
+DAMPING = 0.1  # added to each variance, as a share of the mean one
 _LEAST = 1e-8  # length under which a vector counts as zero
 
 Halves = npt.NDArray[np.float16]
@@ -54,13 +56,14 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class MessageVectors:
-    """The rows of one file. `unit_ND` is mapped, not read."""
+    """The rows of one file. `raw_ND` and `unit_ND` are mapped, not read."""
 
     manifest: Manifest
     ids: Ids  # (N,) the messages' ids as numbers
     digests: Ids  # (N,) of the texts that the vectors were made from
-    lengths: FloatMatrix  # (N,) of the centred vectors
     centre: FloatMatrix  # (D,)
+    whitening: FloatMatrix  # (D, D), symmetric
+    raw_ND: Halves
     unit_ND: Halves
 
     def __len__(self) -> int:
@@ -68,15 +71,12 @@ class MessageVectors:
 
     def raw(self) -> FloatMatrix:
         """The vectors as they were given, (N, D), to the precision of float16."""
-        return np.asarray(
-            self.unit_ND.astype(np.float32) * self.lengths[:, None] + self.centre, dtype=np.float32
-        )
+        return self.raw_ND.astype(np.float32)
 
     def towards(self, vector: FloatMatrix) -> FloatMatrix:
-        """`vector` (D,), raw as the rows were, centred like them and scaled to unit length."""
-        centred = np.asarray(vector, np.float32) - self.centre
-        length = float(np.linalg.norm(centred))
-        return np.asarray(centred / length if length > _LEAST else centred * 0, dtype=np.float32)
+        """`vector` (D,), raw as the rows were, centred and whitened like them and scaled to unit length."""
+        white = (np.asarray(vector, np.float32) - self.centre) @ self.whitening
+        return np.asarray(white / max(float(np.linalg.norm(white)), _LEAST), dtype=np.float32)
 
 
 def path_of(home: Path, space_id: str) -> Path:
@@ -87,34 +87,56 @@ def path_of(home: Path, space_id: str) -> Path:
 def merged(
     manifest: Manifest, old: MessageVectors | None, given: Mapping[int, tuple[int, FloatMatrix]]
 ) -> MessageVectors:
-    """`old` with the vectors `given` (id -> digest of the text, raw vector) added or set again, centred anew."""
-    if old is None or not len(old):
-        ids, digests = np.zeros(0, np.uint64), np.zeros(0, np.uint64)
-        raw = np.zeros((0, manifest.width), np.float32)
-    else:
-        kept = ~np.isin(old.ids, np.fromiter(given, np.uint64, len(given)))
-        ids, digests, raw = old.ids[kept], old.digests[kept], old.raw()[kept]
-    ids = np.concatenate([ids, np.fromiter(given, np.uint64, len(given))])
-    digests = np.concatenate(
-        [digests, np.fromiter((digest for digest, _ in given.values()), np.uint64, len(given))]
-    )
+    """`old` with the vectors `given` (id -> digest of the text, raw vector) added or set again."""
+    new_ids = np.fromiter(given, np.uint64, len(given))
+    new_digests = np.fromiter((digest for digest, _ in given.values()), np.uint64, len(given))
     new = [np.asarray(vector, np.float32)[None, :] for _, vector in given.values()]
-    return centred(manifest, ids, digests, np.concatenate([raw, *new]))
+    if old is None:
+        return compared(manifest, new_ids, new_digests, np.concatenate([_none(manifest), *new]))
+    kept = ~np.isin(old.ids, new_ids)
+    return compared(
+        manifest,
+        np.concatenate([old.ids[kept], new_ids]),
+        np.concatenate([old.digests[kept], new_digests]),
+        np.concatenate([old.raw()[kept], *new]),
+    )
 
 
-def centred(manifest: Manifest, ids: Ids, digests: Ids, raw_ND: FloatMatrix) -> MessageVectors:
-    """The rows of these raw vectors. Raises ValueError for numbers that are not finite."""
-    if not np.isfinite(raw_ND).all():
-        raise ValueError("a vector holds numbers that are not finite")
-    centre = raw_ND.mean(axis=0, dtype=np.float64).astype(np.float32) if len(raw_ND) else np.zeros(0)
-    centre = np.asarray(centre if len(raw_ND) else np.zeros(manifest.width), np.float32)
+def _none(manifest: Manifest) -> FloatMatrix:
+    return np.zeros((0, manifest.width), np.float32)
+
+
+def compared(manifest: Manifest, ids: Ids, digests: Ids, raw_ND: FloatMatrix) -> MessageVectors:
+    """The rows of these raw vectors. Raises ValueError for numbers that are not finite, or too large for float16."""
+    halves = _halved(raw_ND)
+    centre, whitening = _statistics(raw_ND)
     unit = np.empty(raw_ND.shape, np.float16)
-    lengths = np.empty(len(raw_ND), np.float32)
+    for start in range(0, len(raw_ND), _ROWS):
+        part = (raw_ND[start : start + _ROWS] - centre) @ whitening
+        unit[start : start + _ROWS] = part / np.maximum(np.linalg.norm(part, axis=1, keepdims=True), _LEAST)
+    return MessageVectors(manifest, ids, digests, centre, whitening, halves, unit)
+
+
+def _halved(raw_ND: FloatMatrix) -> Halves:
+    if not (np.abs(raw_ND) <= np.finfo(np.float16).max).all():
+        raise ValueError("a vector holds numbers that are not finite, or too large")
+    return raw_ND.astype(np.float16)
+
+
+def _statistics(raw_ND: FloatMatrix) -> tuple[FloatMatrix, FloatMatrix]:
+    """Mean (D,), and the inverse root (D, D) of the covariance with DAMPING of its mean variance added."""
+    width = raw_ND.shape[1]
+    if not len(raw_ND):
+        return np.zeros(width, np.float32), np.eye(width, dtype=np.float32)
+    centre = raw_ND.mean(axis=0, dtype=np.float64).astype(np.float32)
+    covariance = np.zeros((width, width))
     for start in range(0, len(raw_ND), _ROWS):
         part = raw_ND[start : start + _ROWS] - centre
-        lengths[start : start + _ROWS] = np.linalg.norm(part, axis=1)
-        unit[start : start + _ROWS] = part / np.maximum(lengths[start : start + _ROWS, None], _LEAST)
-    return MessageVectors(manifest, ids, digests, lengths, centre, unit)
+        covariance += part.T @ part
+    variances, axes = np.linalg.eigh(covariance / len(raw_ND))
+    damped = np.maximum(variances, 0) + DAMPING * float(variances.mean())
+    scales = 1 / np.sqrt(np.maximum(damped, _LEAST**2))
+    return centre, ((axes * scales) @ axes.T).astype(np.float32)
 
 
 def write(path: Path, vectors: MessageVectors) -> None:
@@ -124,8 +146,9 @@ def write(path: Path, vectors: MessageVectors) -> None:
     tensors = {
         "ids": vectors.ids,
         "digests": vectors.digests,
-        "lengths": vectors.lengths,
         "centre": vectors.centre,
+        "whitening": vectors.whitening,
+        "raw": vectors.raw_ND,
         "vectors": vectors.unit_ND,
     }
     metadata = {"manifest": json.dumps(asdict(vectors.manifest), sort_keys=True)}
@@ -144,16 +167,17 @@ def read(path: Path) -> MessageVectors | None:
         manifest = Manifest(**json.loads(head["__metadata__"]["manifest"]))
         found = {
             name: _map(path, 8 + n_head, head[name])
-            for name in ("ids", "digests", "lengths", "centre", "vectors")
+            for name in ("ids", "digests", "centre", "whitening", "raw", "vectors")
         }
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    unit_ND = found["vectors"]
-    fits = unit_ND.shape == (len(found["ids"]), manifest.width) and manifest.format == FORMAT
-    if not fits or not (len(found["digests"]) == len(found["lengths"]) == len(unit_ND)):
+    n, width = len(found["ids"]), manifest.width
+    shapes = {"digests": (n,), "centre": (width,), "whitening": (width, width), "raw": (n, width)}
+    shapes["vectors"] = (n, width)
+    if manifest.format != FORMAT or any(found[name].shape != shape for name, shape in shapes.items()):
         return None
-    small = {name: np.array(found[name]) for name in ("ids", "digests", "lengths", "centre")}
-    return MessageVectors(manifest, unit_ND=unit_ND, **small)
+    small = {name: np.array(found[name]) for name in ("ids", "digests", "centre", "whitening")}
+    return MessageVectors(manifest, raw_ND=found["raw"], unit_ND=found["vectors"], **small)
 
 
 _TYPES: Mapping[str, Any] = {"U64": np.dtype("<u8"), "F32": np.dtype("<f4"), "F16": np.dtype("<f2")}
@@ -171,7 +195,7 @@ def _map(path: Path, start: int, entry: Mapping[str, Any]) -> npt.NDArray[Any]:
 
 
 class Nearest:
-    """Cosines of one question with all rows, or the best of some. The rows are copied once, as faiss wants them."""
+    """Finds the rows nearest to a question, among all and exactly. The rows are copied once, as faiss wants them."""
 
     def __init__(self, vectors: MessageVectors) -> None:
         import faiss  # a second that no command pays for which only erases or verifies
@@ -185,17 +209,10 @@ class Nearest:
             rows = np.ascontiguousarray(vectors.unit_ND[start : start + _ROWS])
             self._index.add_sa_codes(rows.view(np.uint8).reshape(len(rows), 2 * width))
 
-    def best(
-        self, vector: FloatMatrix, k: int, allowed: npt.NDArray[np.bool_] | None = None
-    ) -> tuple[npt.NDArray[np.int64], FloatMatrix]:
-        """Places of the k nearest rows and their cosines, best first; `vector` (D,) is raw, `allowed` (N,) a limit."""
-        import faiss
-
+    def best(self, vector: FloatMatrix, k: int) -> tuple[npt.NDArray[np.int64], FloatMatrix]:
+        """Places of the k nearest rows and their cosines, best first; `vector` (D,) is raw."""
         question = self.vectors.towards(vector)[None, :]
-        limits = faiss.SearchParameters()
-        if allowed is not None:  # the bits must live as long as the search
-            limits.sel = faiss.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))  # type: ignore[arg-type,call-arg]
-        cosines, places = self._index.search(question, max(1, k), params=limits)
+        cosines, places = self._index.search(question, max(1, min(k, len(self.vectors))))
         found = places[0] >= 0
         return places[0][found], np.asarray(cosines[0][found], np.float32)
 
@@ -223,7 +240,7 @@ def held(home: Path, space_id: str, ids: Collection[str]) -> list[str]:
 def prune(session: Session, space_id: str, home: Path) -> int:
     """Drop the rows of messages that are not in the store any more, or that have other words now; how many.
 
-    The mean is taken anew over the others, so that nothing in the file was computed from what went. A file that cannot be
+    Mean and covariance are taken anew over the others, so that nothing in the file was computed from what went. A file that cannot be
     read goes as a whole. Repeatable.
     """
     path = path_of(home, space_id)
@@ -246,7 +263,7 @@ def prune(session: Session, space_id: str, home: Path) -> int:
     )
     if kept.all():
         return 0
-    write(path, centred(old.manifest, old.ids[kept], old.digests[kept], old.raw()[kept]))
+    write(path, compared(old.manifest, old.ids[kept], old.digests[kept], old.raw()[kept]))
     return int((~kept).sum())
 
 

@@ -54,7 +54,14 @@ from memory.errors import (
     WrongEmbedder,
     WrongEntrance,
 )
-from simulator.errors import NoConsent, OtherBase, SimulatorError, TooFewExamples, UnknownDirection
+from simulator.errors import (
+    NoConsent,
+    OtherBase,
+    SimulatorError,
+    TooFewExamples,
+    UnknownDirection,
+    UnknownTurn,
+)
 
 
 class ServiceError(Exception):
@@ -153,6 +160,7 @@ HTTP_STATUS: dict[type[Exception], int] = {
     SimulatorError: 400,
     NoConsent: 403,
     UnknownDirection: 404,
+    UnknownTurn: 404,
     TooFewExamples: 409,
     OtherBase: 409,
     ServiceError: 400,

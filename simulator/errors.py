@@ -3,6 +3,7 @@
 SimulatorError
 ├── NoConsent         nobody has recorded that this person agreed to be simulated
 ├── SamePerson        somebody was to talk with their own persona (autocomplete is meant for that)
+├── UnknownTurn       no turn of a persona, or more than one, goes by that id (also a LookupError)
 ├── UnknownDirection  nothing to steer by goes by that name (also a LookupError)
 ├── TooFewExamples    too few messages to make a direction of
 ├── OtherBase         a direction was made with another base model; carries both hashes
@@ -24,6 +25,12 @@ class NoConsent(SimulatorError):
             f'{name} is simulated only with consent; when they have agreed, run `slowwave consent "{name}" --by WHO`'
         )
         self.name = name
+
+
+class UnknownTurn(SimulatorError, LookupError):
+    def __init__(self, name: str, n_found: int) -> None:
+        many = "no turn of a persona goes" if not n_found else f"{n_found} turns of personas go"
+        super().__init__(f"{many} by {name or 'that'}; `slowwave why-said` lists the newest with their ids")
 
 
 class SamePerson(SimulatorError):

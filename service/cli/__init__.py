@@ -35,6 +35,7 @@ from service.cli import (
     store,
     system,
     talk,
+    why_said,
 )
 from service.cli.output import State
 from service.errors import EXPECTED, MissingExtra, one_line
@@ -84,6 +85,7 @@ for module in (
     digests,
     talk,
     steer,
+    why_said,
     forgetting,
     store,
     system,
