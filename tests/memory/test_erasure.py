@@ -19,7 +19,7 @@ from memory.erasure import Target, Wish
 from memory.errors import PlanChanged, UnknownEpisode, UnknownFact, UnknownPerson, UnknownSource
 from memory.importing import import_file
 from memory.people import add_alias, list_people
-from memory.readings import Reading, keep_readings
+from memory.readings import Reading, keep_readings, list_readings
 from memory.types import EmotionTag, Principle
 
 ANA, BEN = "Ana Reis", "Ben Ode"
@@ -239,6 +239,20 @@ def test_a_message_takes_its_tags_vectors_and_evidence(world: Any, erase: Any) -
         (tables.Decision, tables.Decision.id),
     ):
         assert rows(world, mapped, column) == []
+
+
+def test_a_reading_of_somebody_elses_message_loses_a_concept_named_after_the_erased(
+    world: Any, erase: Any
+) -> None:
+    said = world.say("Cy Dahl", 0, to="Dee Eng")
+    world.say(ANA, 1)
+    with world.database.transaction() as session:
+        found = Reading(said, "r", {f"talk of {ANA}": 2.0, "joy": 1.5})
+        keep_readings(session, world.space_id, [found], clock=world.clock)
+    erase("person", world.person(ANA))
+    (left,) = list_readings(world.database, world.space_id)
+    assert left.concepts["joy"] == 1.5
+    assert not any("Ana" in concept for concept in left.concepts)
 
 
 def test_a_principle_goes_with_the_last_message_it_rests_on(world: Any, erase: Any) -> None:
