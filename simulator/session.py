@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from agents.turns import Persona, Turn, turn_messages
 from consolidation.mastery import Mastered, serving_mastery
 from consolidation.reading import read_texts, sha256_of
+from consolidation.truth_check import TruthCheck, usable_truth_probe
 from db.engine import Database
 from memory import consent, constitutions
 from memory.ask import ask
@@ -23,11 +24,12 @@ from memory.errors import UnknownFact
 from memory.facts import fact_json, get_fact
 from memory.index import Index
 from memory.names import first
-from memory.ports import Clock, Withhold
+from memory.ports import Clock, Judge, Withhold
 from memory.readings import Reading, keep_readings
 from memory.registry import Registry
 from memory.types import Episode, Fact, Hit, Person
 from memory.wordings import Wordings
+from simulator.claims import CheckedClaim, check_claims
 from simulator.errors import NoConsent, SamePerson
 from simulator.loops import without_repetition
 from simulator.persona import in_third_person, own_words
@@ -77,6 +79,7 @@ class SpokenTurn:
     left_to_weights: tuple[str, ...] = ()
     heard: dict[str, float] = field(default_factory=dict)
     steering: Steering | None = None  # that it was spoken with
+    claims: tuple[CheckedClaim, ...] = ()  # its sentences with what each check says; none without one
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -86,6 +89,7 @@ class SpokenTurn:
             "heard": {concept: round(value, 3) for concept, value in self.heard.items()},
             "recipe": self.recipe,
             "left_to_weights": list(self.left_to_weights),
+            "claims": [claim.as_json() for claim in self.claims],
             "steering": self.steering.as_json() if self.steering else [],
         }
 
@@ -115,6 +119,7 @@ class Session:
     readout: Readout | None
     mastered: Mastered = field(default_factory=Mastered)  # by the weights that were loaded
     readout_sha256: str = ""  # under which its readings are kept
+    checks: tuple[Judge, ...] = ()  # of what the persona claims
     steering: Steering | None = None
     turns: list[Turn] = field(default_factory=list)
     last: SpokenTurn | None = None
@@ -155,6 +160,7 @@ class Session:
             readout_sha256=sha256_of(readout) if readout else "",
             steering=steering,
             mastered=_mastered(tools) if recipe and settings.trust_weights else Mastered(),
+            checks=_checks(tools, model, recipe.sha256 if recipe else None),
             turns=_recent_turns(tools, person, partner),
         )
 
@@ -185,7 +191,17 @@ class Session:
         said = f"{text} {reply}".strip() if autocomplete else reply
         heard, spoken = self._read(self._write_back(text if not autocomplete else "", said))
         spared = tuple(fact.id for fact in facts if fact not in needed)
-        self.last = SpokenTurn(reply, tuple(facts), spoken, self.recipe, spared, heard, self.steering)
+        claims = tuple(check_claims(reply, self.checks))
+        self.last = SpokenTurn(
+            reply,
+            tuple(facts),
+            spoken,
+            self.recipe,
+            spared,
+            heard,
+            self.steering,
+            claims=claims,
+        )
 
     def known_facts(self, text: str) -> list[Fact]:
         """Facts that bear on what was said and that the person can know, the best first."""
@@ -282,6 +298,12 @@ class Session:
 
     def _last_said(self) -> str:
         return next((turn.text for turn in reversed(self.turns) if turn.speaker == self.partner.name), "")
+
+
+def _checks(tools: SimulatorTools, model: LanguageModel, recipe: str | None) -> tuple[Judge, ...]:
+    """What looks at a persona's claims: the truth probe, where one may be read with these weights."""
+    probe, _ = usable_truth_probe(tools.database, tools.space_id, tools.home, model.base_hash, recipe)
+    return (TruthCheck(probe, model),) if probe else ()
 
 
 def _mastered(tools: SimulatorTools) -> Mastered:

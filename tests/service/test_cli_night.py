@@ -62,7 +62,16 @@ def test_a_turn_as_json_holds_reply_facts_readouts_and_recipe(slept: Any) -> Non
     n_before = len(slept.rows()["episode"])
     said = ("chat", "Ada", "--as", "Bo", "--once", "Where do you live?", "--seed", "3", "--json")
     turn = slept(*said).json
-    assert set(turn) == {"reply", "facts", "readouts", "heard", "recipe", "left_to_weights", "steering"}
+    assert set(turn) == {
+        "reply",
+        "facts",
+        "readouts",
+        "heard",
+        "recipe",
+        "left_to_weights",
+        "steering",
+        "claims",
+    }
     assert isinstance(turn["reply"], str)
     assert "Lagos" in [fact["object"] for fact in turn["facts"]]
     assert all(isinstance(value, float) for value in turn["readouts"].values())
