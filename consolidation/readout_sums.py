@@ -184,35 +184,33 @@ class RunningSums:
     def directions(self, neutral_NLD: FloatMatrix) -> Directions:
         """Directions from all sums; AUROC of witnesses under directions whose sums have not seen their fold.
 
-        `neutral_NLD`: tonight's activations of the sample `neutral`, in its order. The covariance that whitens is of
-        all texts, for the folds as well: it knows no labels.
+        `neutral_NLD`: tonight's activations of the sample `neutral`, in its order. The covariance that whitens and the
+        components that are taken out are of all texts, for the folds as well: they know no labels.
         """
         known = set(self.summed)
         beside = [row for row, key in enumerate(self.neutral.ids) if key not in known]
         everything = self.everything + self._moments(neutral_NLD[beside])
+        quiet_NLD = neutral_NLD[:0] if self.neutral.is_stand_in else neutral_NLD
+        common_LCD = tuple(readouts.components(quiet_NLD[:, layer]) for layer in range(quiet_NLD.shape[1]))
         scores = [
-            self._witnessed(fold, self._without(fold, neutral_NLD, everything)) for fold in range(N_FOLDS)
+            self._witnessed(fold, self._without(fold, common_LCD, everything)) for fold in range(N_FOLDS)
         ]
         is_scored = np.isfinite(np.stack(scores))  # chance where no fold has a witness of either side
         auroc_LK = np.where(is_scored, np.stack(scores), 0).sum(axis=0) / np.maximum(is_scored.sum(axis=0), 1)
         auroc_LK = np.where(is_scored.any(axis=0), auroc_LK, 0.5).astype(np.float32)
-        return replace(self._without(None, neutral_NLD, everything), auroc_LK=auroc_LK)
+        return replace(self._without(None, common_LCD, everything), auroc_LK=auroc_LK)
 
-    def _without(self, fold: int | None, neutral_NLD: FloatMatrix, everything: Moments) -> Directions:
-        """By the sums and neutral texts of the other folds; of all where `fold` is None."""
+    def _without(
+        self, fold: int | None, common_LCD: tuple[FloatMatrix, ...], everything: Moments
+    ) -> Directions:
+        """By the sums of the other folds; of all where `fold` is None."""
         folds = [number for number in range(N_FOLDS) if number != fold]
-        quiet = [row for row, key in enumerate(self.neutral.ids) if self._fold(key) in folds]
-        if self.neutral.is_stand_in:
-            quiet = []
         n_KP, sums_KPLD = self.counts_KPF[:, :, folds].sum(axis=2), self.sums_KPFLD[:, :, folds].sum(axis=2)
         positive, negative = (
             tuple(
                 Moments(int(n), sums_LD) for n, sums_LD in zip(n_KP[:, side], sums_KPLD[:, side], strict=True)
             )
             for side in (POSITIVE, NEGATIVE)
-        )
-        common_LCD = tuple(
-            readouts.components(neutral_NLD[quiet, layer]) for layer in range(neutral_NLD.shape[1])
         )
         return readouts.directions_from(
             readouts.Sums(positive, negative, everything, common_LCD), self.method
