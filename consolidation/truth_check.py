@@ -23,7 +23,7 @@ SURE = 0.9  # probability of true, or of false, from which the probe says so
 ABSENT = "no truth probe was trained"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class TruthCheck:
     """Implements Judge. `probe` is None where none can be used, `why` says why."""
 

@@ -296,13 +296,18 @@ def _readings(
 ) -> list[Readings]:
     total, before, found = sum(len(one.texts) for one in sets), 0, []
     for one in sets:
-
-        def step(done: int, _total: int, _note: str = "", start: int = before, note: str = one.name) -> None:
-            progress(start + done, total, note)
-
-        found.append(readings_of(model, one, layers, token_rule, step))
+        found.append(readings_of(model, one, layers, token_rule, _within(progress, before, total, one.name)))
         before += len(one.texts)
     return found
+
+
+def _within(progress: Progress, before: int, whole: int, name: str) -> Progress:
+    """The progress of one file as part of the whole."""
+
+    def step(done: int, total: int, note: str = "") -> None:
+        progress(before + done, whole, note or name)
+
+    return step
 
 
 def _model(services: Services, recipe: str) -> tuple[LanguageModel, str | None]:

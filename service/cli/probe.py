@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -188,7 +189,8 @@ def score(state: State, name: str, texts: tuple[str, ...], as_json: bool) -> Non
     """What a probe reads in TEXTS, or in the lines of standard input; refused where it is not usable."""
     from service import probe_entrance
 
-    given = texts or tuple(line.strip() for line in click.get_text_stream("stdin") if line.strip())
+    piped = () if texts or sys.stdin.isatty() else sys.stdin
+    given = texts or tuple(line.strip() for line in piped if line.strip())
     with state.services() as services:
         found = probe_entrance.score(services, name, given)
     if as_json:
