@@ -1,4 +1,4 @@
-"""Truth probes within a set and across sets: `python -m bench.truth --data DIR [--limit 400] [--model embedded] [--layers 12,15]`.
+"""Truth probes within a set and across sets: `python -m bench.truth --data DIR [--limit 400] [--together 600] [--model embedded] [--layers 12,15]`.
 
 DIR holds CSV files `statement,label,...`. A probe of each set is tested on every set: within its own on held-out thirds, on others on
 the whole. Statements about the same thing (same value in the first column after the label, else the same quoted word, else
@@ -8,7 +8,7 @@ in each third anew. Of a set larger than `--limit`, that many statements are dra
 `matrix`: mass-mean, train -> test -> accuracy; `corrected_matrix` with the covariance, `logistic_matrix` the logistic one, `centred_matrix`
 mass-mean with every set about its own mean, as in the paper: what it shows takes a batch of statements and no single one. `two_d_matrix`:
 truth and polarity, trained on sets that hold affirmed and negated statements together (a file and its `neg_` file, and all files
-but those of one topic; 1,200 statements at most), and `joined_matrix` the plain mass-mean on the same sets: what the second dimension brings. Beside each
+but those of one topic; `--together` statements at most), and `joined_matrix` the plain mass-mean on the same sets: what the second dimension brings. Beside each
 are its `_layers`, `_at_least` bounds and `_auroc`. `usable`: those probes that clear the commoner label, with the margin of a shipped
 probe, on their own held-out statements and on every other set; `reasons` say why the others do not.
 """
@@ -46,7 +46,7 @@ from consolidation.probe_training import (
 from consolidation.probes import TRUTH, Accuracy, verdict
 
 LIMIT = 400
-MOST_TOGETHER = 1200  # statements that one probe is trained on, of all its sets
+MOST_TOGETHER = 600  # statements that one probe is trained on, of all its sets
 _NEGATED = "neg_"
 CENTRED = "centred_matrix"  # the one that no single statement can be read by
 _QUOTED = re.compile(r"['‘\"“]([^'’\"”]+)['’\"”]")
@@ -102,7 +102,7 @@ def alone(readings: Mapping[str, Readings], method: str, seed: int) -> dict[str,
     return {name: trial([one], readings, method, seed) for name, one in readings.items()}
 
 
-def together(readings: Mapping[str, Readings], method: str, seed: int) -> dict[str, Trial]:
+def together(readings: Mapping[str, Readings], method: str, most: int, seed: int) -> dict[str, Trial]:
     """A probe of each topic that has both polarities, and one of all other topics for each; those that cannot be are left out."""
     topics = topics_of(readings)
     wanted = {"+".join(names): names for names in topics.values() if len(names) > 1}
@@ -110,7 +110,7 @@ def together(readings: Mapping[str, Readings], method: str, seed: int) -> dict[s
         wanted[f"all but {topic}"] = [name for name in readings if name not in names]
     found = {}
     for title, names in wanted.items():
-        own = [_drawn(readings[name], MOST_TOGETHER // len(names), seed) for name in names]
+        own = [_drawn(readings[name], most // len(names), seed) for name in names]
         try:
             found[title] = trial(own, readings, method, seed)
         except BadProbe:
@@ -189,7 +189,7 @@ def summary(found: Mapping[str, Trial]) -> dict[str, float | None]:
     }
 
 
-def run(readings: Mapping[str, Readings], seed: int) -> dict[str, Any]:
+def run(readings: Mapping[str, Readings], seed: int, most_together: int = MOST_TOGETHER) -> dict[str, Any]:
     told = now_and_then("probes")
     centred = {name: centred_on_itself(one) for name, one in readings.items()}
     kinds: dict[str, Callable[[], dict[str, Trial]]] = {
@@ -197,8 +197,8 @@ def run(readings: Mapping[str, Readings], seed: int) -> dict[str, Any]:
         CENTRED: lambda: alone(centred, MASS_MEAN, seed),
         "corrected_matrix": lambda: alone(readings, CORRECTED, seed),
         "logistic_matrix": lambda: alone(readings, LOGISTIC, seed),
-        "two_d_matrix": lambda: together(readings, TWO_D, seed),
-        "joined_matrix": lambda: together(readings, MASS_MEAN, seed),
+        "two_d_matrix": lambda: together(readings, TWO_D, most_together, seed),
+        "joined_matrix": lambda: together(readings, MASS_MEAN, most_together, seed),
     }
     trials: dict[str, dict[str, Trial]] = {}
     for place, (key, made) in enumerate(kinds.items()):
@@ -229,6 +229,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--data", type=Path, required=True, help="a folder of CSV files with statements")
     parser.add_argument("--limit", type=int, default=LIMIT, help="statements of a set at most")
+    parser.add_argument(
+        "--together", type=int, default=MOST_TOGETHER, help="statements of several sets that train one probe"
+    )
     parser.add_argument("--model", default="embedded", help="a folder, a GGUF file or a hub id")
     parser.add_argument("--cache", type=Path, help="folder that keeps the dequantised model between runs")
     parser.add_argument("--layers", default="", help="to try, by number; some eight without it")
@@ -249,7 +252,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             "token_rule": LAST,
             "extraction_s": round(time.perf_counter() - started, 1),
         }
-        numbers = run(readings, args.seed)
+        numbers = run(readings, args.seed, args.together)
     except BadProbe as error:
         parser.error(str(error))
     print_result({**numbers, **facts}, seed=args.seed, started=started)
