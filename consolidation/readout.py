@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from agents.runtime.token_rules import MEAN, TOKEN_RULES
-from consolidation import readout_sums, readouts
+from consolidation import attribution, readout_sums, readouts
 from consolidation.errors import BadReadout, BrokenReadout
 from consolidation.readout_pairs import NEUTRAL_BELOW, Shelf, Text, distinct
 from consolidation.readout_sums import MAX_NEUTRAL, Basis, Fresh, Members, Neutral, RunningSums
@@ -110,6 +110,7 @@ class Earlier:
 def run(context: NightContext, progress: Progress) -> StageResult:
     """Repeatable: nothing is changed, a new state is written beside the old one. No concept with enough examples: no
     file."""
+    attribution.refresh(context, progress)
     graph = read_graph(
         list_episodes(context.database, context.space_id), list_tags(context.database, context.space_id)
     )

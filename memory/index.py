@@ -183,7 +183,7 @@ class Index:
             until = None if as_of is None else as_of.timestamp()
             limits = self._limits(build, frozenset({EPISODE}), until, known_to)
             if signal == "words":
-                stems = build.texts.stems(words(text))
+                stems = build.texts.stems(content_words(text) or words(text))
                 numbers, scores = build.texts.search("unit", stems, k + _SPARE, limits.scope)
             else:
                 numbers, scores = build.nearest.search(self._vector(text), k + _SPARE, limits.allowed)

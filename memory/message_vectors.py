@@ -211,7 +211,10 @@ class Nearest:
 
     def best(self, vector: FloatMatrix, k: int) -> tuple[npt.NDArray[np.int64], FloatMatrix]:
         """Places of the k nearest rows and their cosines, best first; `vector` (D,) is raw."""
+        import faiss
+
         question = self.vectors.towards(vector)[None, :]
+        faiss.omp_set_num_threads(1)  # a scan waits for memory: two threads took three times the processor
         cosines, places = self._index.search(question, max(1, min(k, len(self.vectors))))
         found = places[0] >= 0
         return places[0][found], np.asarray(cosines[0][found], np.float32)
