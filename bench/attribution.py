@@ -110,7 +110,7 @@ def plant(chat: Sequence[str], planted: Sequence[Planted], seed: int) -> History
     places = [0] * len(planted)
     for i, text in enumerate(chat):
         texts.append(text)
-        for number in np.flatnonzero(after == i):
+        for number in np.flatnonzero(after == i).tolist():
             places[number] = len(texts)
             texts.append(planted[number].message)
     return History(texts, ["", *texts[:-1]], list(planted), places)

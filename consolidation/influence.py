@@ -46,4 +46,4 @@ def influences(
 def _length(gradients: Mapping[str, FloatMatrix]) -> FloatMatrix:
     """Length of each row over all modules, (N,)."""
     squares = [np.square(g_NK, dtype=np.float64).sum(axis=1) for g_NK in gradients.values()]
-    return np.asarray(np.sqrt(np.sum(squares, axis=0)), np.float64)  # type: ignore[arg-type,return-value]
+    return np.asarray(np.sqrt(np.sum(squares, axis=0)), np.float64)
