@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize
+from threadpoolctl import threadpool_limits
 
 from consolidation.readouts import auroc
 from memory.ports import FloatMatrix
@@ -63,7 +64,10 @@ def fit(features_ND: FloatMatrix, targets_NK: FloatMatrix, ridge: float) -> Regr
     share = np.clip(targets_NK.mean(axis=0), 1e-4, 1 - 1e-4)
     start = np.zeros(shape)
     start[-1] = np.log(share / (1 - share))
-    found = minimize(loss, start.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": MAX_STEPS})
+    with threadpool_limits(
+        limits=1
+    ):  # more of them wait for each other by spinning wherever another program runs
+        found = minimize(loss, start.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": MAX_STEPS})
     weights = found.x.reshape(shape).astype(np.float32)
     return Regression(mean, spread, weights[:-1], weights[-1])
 

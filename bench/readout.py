@@ -15,6 +15,7 @@ plain_loop_difference: largest distance of our mean residual from the loop's, ov
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -99,15 +100,16 @@ def measure(model: LanguageModel, train: Texts, test: Texts, plan: Plan) -> dict
     layers = readout.manifest.layers
     ours = _read(model, test, layers, plan, "test texts")
     kept = [tried.index(layer) for layer in layers]
+    targets = test.targets(concepts)
+    read = aurocs(_scores(readout, ours), targets)
+    plain = aurocs(_scores(by_difference(readout, seen, sample), ours), targets)
+    print(f"readout: {mean_of(read):.4f}, differences: {mean_of(plain):.4f}", file=sys.stderr, flush=True)
     features, unseen = _flat(seen.acts_NLD[:, kept]), _flat(ours.acts_NLD)
     regression = _regressed(features, unseen, sample, test, plan.seed)
     encoder = MiniLM.load()
     encoded = _regressed(
         encoder.encode(sample.texts.texts), encoder.encode(test.texts), sample, test, plan.seed
     )
-    targets = test.targets(concepts)
-    read = aurocs(_scores(readout, ours), targets)
-    plain = aurocs(_scores(by_difference(readout, seen, sample), ours), targets)
     return {
         "macro_auroc": _rounded(mean_of(read)),
         "caa_auroc": _rounded(mean_of(plain)),
