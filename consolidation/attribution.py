@@ -79,7 +79,10 @@ def refresh(context: NightContext, progress: Progress = no_progress) -> dict[str
         log.warning("night %s: no index for attribution: %s is not installed", context.run_id, error.name)
         return {}
     log.info(
-        "night %s: %d messages can be attributed to, %d of them new", context.run_id, done.n_messages, done.n_new
+        "night %s: %d messages can be attributed to, %d of them new",
+        context.run_id,
+        done.n_messages,
+        done.n_new,
     )
     return {"attributable": done.n_messages, "newly_attributable": done.n_new}
 

@@ -51,7 +51,10 @@ def test_what_a_person_cannot_know_is_not_shown(
     secret = tmp_path / "secret.jsonl"
     rows = [
         {"time": f"2025-04-0{day}T10:00:00", "speaker": speaker, "text": text, "conversation": "aside"}
-        for day, speaker, text in ((1, "Cai Moe", "I hid the boat key under the mat"), (2, "Dan Poe", "clever"))
+        for day, speaker, text in (
+            (1, "Cai Moe", "I hid the boat key under the mat"),
+            (2, "Dan Poe", "clever"),
+        )
     ]
     secret.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     assert slowwave("import", secret).code == 0
@@ -81,7 +84,13 @@ def test_a_turn_that_is_not_there_is_refused(slowwave: Any) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [("last", "--text", "x"), ("--known-to", "Ada"), ("--text", "  "), ("last", "--context", "x"), ("-k", "0")],
+    [
+        ("last", "--text", "x"),
+        ("--known-to", "Ada"),
+        ("--text", "  "),
+        ("last", "--context", "x"),
+        ("-k", "0"),
+    ],
 )
 def test_what_does_not_go_together_is_a_usage_error(slowwave: Any, arguments: tuple[str, ...]) -> None:
     assert slowwave("why-said", *arguments).code == 2

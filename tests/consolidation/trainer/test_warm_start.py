@@ -133,7 +133,9 @@ def test_steps_from_primed_moments_lead_towards_what_the_context_does(
     before = prime(apollo, engine, gradients, batches)
     for _ in range(20):
         engine.step(flat(batches), 1.0)
-        apollo.update(gradients, 0.003)  # at 0.01 the first steps overshoot, and how far is the machine's rounding
+        apollo.update(
+            gradients, 0.003
+        )  # at 0.01 the first steps overshoot, and how far is the machine's rounding
     after = sum(engine.step(flat(batches), 1.0).losses) / len(flat(batches))
     assert after < 0.8 * before
 
