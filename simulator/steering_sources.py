@@ -82,9 +82,10 @@ class Sources:
         kind, _, what = (part.strip() for part in direction.name.partition(":"))
         if kind == PROBE and what:
             probe = self.tools.probe(what)
+            rule = probe.manifest.token_rule
             return lambda texts: [
                 float(logit)
-                for logit in probe.linear.logits(self.model.mean_residuals(texts, [probe.layer])[:, 0])
+                for logit in probe.linear.logits(self.model.mean_residuals(texts, [probe.layer], rule)[:, 0])
             ]
         if direction.others:
             return lambda texts: self._standing(direction, texts)
@@ -104,7 +105,8 @@ class Sources:
         """Of a pair the first concept less the other."""
         if self.readout is None:
             raise UnknownDirection(name, ())
-        rows = self.readout.read(self.model.mean_residuals(texts, self.readout.manifest.layers))
+        manifest = self.readout.manifest
+        rows = self.readout.read(self.model.mean_residuals(texts, manifest.layers, manifest.token_rule))
         one, other = concepts_of(name, self.readout.manifest.concepts)
         return [row[one] - (row[other] if other else 0.0) for row in rows]
 

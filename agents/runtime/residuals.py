@@ -1,4 +1,4 @@
-"""The residual stream: read it after a block, or add to it, by forward hooks that leave no trace.
+"""The residual stream, read after a block by forward hooks that leave no trace.
 
 Layer index i means the residual after block i (hidden_states[i + 1] of transformers, except for the last block,
 where transformers applies the final norm and this does not).
@@ -6,7 +6,7 @@ where transformers applies the final norm and this does not).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -35,27 +35,6 @@ def capture(model: nn.Module, layers: Sequence[int]) -> Iterator[dict[int, torch
     handles = [blocks[layer].register_forward_hook(keep(layer)) for layer in layers]
     try:
         yield seen
-    finally:
-        for handle in handles:
-            handle.remove()
-
-
-@contextmanager
-def steer(model: nn.Module, vectors: Mapping[int, torch.Tensor]) -> Iterator[None]:
-    """Inside, `vectors[layer]` (D,) is added to the residual after that block, at every position."""
-
-    def add(vector: torch.Tensor) -> Callable[..., Any]:
-        def hook(_module: nn.Module, _args: Any, output: Any) -> Any:
-            if isinstance(output, tuple):
-                return (output[0] + vector.to(output[0]), *output[1:])
-            return output + vector.to(output)
-
-        return hook
-
-    blocks = blocks_of(model)
-    handles = [blocks[layer].register_forward_hook(add(vector)) for layer, vector in vectors.items()]
-    try:
-        yield
     finally:
         for handle in handles:
             handle.remove()

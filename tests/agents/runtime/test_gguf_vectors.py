@@ -10,11 +10,10 @@ from pathlib import Path
 import gguf
 import numpy as np
 import pytest
-import torch
 
 from agents.runtime.gguf_vectors import write_control_vector
 from agents.runtime.lm import LanguageModel
-from agents.runtime.residuals import steer
+from agents.runtime.steering import steered
 from tests.control_vectors import logits_with
 from tests.llama_cpp import write_base
 
@@ -65,8 +64,8 @@ def test_llama_cpp_steers_with_it_as_a_hook_after_the_same_block_does(
     strengths = (0.0, 0.5, -1.0)
     theirs = logits_with(base, tmp_path / "v.gguf", strengths, ASKED, layers=3, words=words)
     for strength, logits in zip(strengths, theirs, strict=True):
-        added = {layer: torch.from_numpy(vector * strength) for layer, vector in made.items()}
-        with steer(tiny.model, added):
+        added = {layer: vector * strength for layer, vector in made.items()}
+        with steered(tiny, added, "all"):
             ours = tiny.logits(ASKED)[-1]
         np.testing.assert_allclose(logits, ours, atol=0.02 * np.abs(ours).max())
     assert np.abs(theirs[1] - theirs[0]).max() > 0.2 * np.abs(theirs[0]).max()
