@@ -41,7 +41,7 @@ from consolidation.trainer.handwritten import HandwrittenEngine, used_ids
 from consolidation.trainer.job import Row
 from consolidation.trainer.layout import deal
 from consolidation.trainer.optimizer import Adam
-from consolidation.trainer.replay import cache_file, load_replay, write_replay
+from consolidation.trainer.replay import cache_file, general_texts
 from consolidation.trainer.texts import make_texts
 
 FIRST = [
@@ -220,7 +220,7 @@ def answer_loss(language_model: LanguageModel, texts: Sequence[Text]) -> float:
 
 def _replay(language_model: LanguageModel, engine: Engine, cache_dir: Path) -> list[Text]:
     file = cache_file(language_model, engine.name, cache_dir)
-    return load_replay(file, language_model.device) or write_replay(language_model, engine, file)
+    return general_texts(language_model, engine, file, "bench", TrainSettings().kl_texts)
 
 
 def main() -> None:

@@ -37,7 +37,7 @@ from consolidation.trainer.job import (
     read_json,
 )
 from consolidation.trainer.loop import Loop
-from consolidation.trainer.replay import cache_file, load_replay, some, write_replay
+from consolidation.trainer.replay import cache_file, general_texts
 from consolidation.trainer.texts import make_texts
 from db.engine import is_disk_full
 from memory.errors import GraphError
@@ -158,11 +158,9 @@ def _replay(job: TrainJob, language_model: LanguageModel, stop: Callable[[], boo
         return []
     engine = make_engine(language_model, job.settings)
     file = cache_file(language_model, engine.name, Path(job.cache_dir))
-    texts = load_replay(file, language_model.device)
-    if texts is None:
-        _check(stop)
-        texts = write_replay(language_model, engine, file)
-    return some(texts, f"general {job.seed} {len(job.adapters)}", job.settings.kl_texts)
+    _check(stop)
+    seed = f"general {job.seed} {len(job.adapters)}"
+    return general_texts(language_model, engine, file, seed, job.settings.kl_texts)
 
 
 def _check(stop: Callable[[], bool]) -> None:

@@ -3,7 +3,7 @@
 Prompts and openings of prose are ours (general_prompts.json), and more are what the base itself puts into a user's mouth
 (talks). All else is drawn from the base once; what the embedded model wrote is shipped (general_replies.json:
 `draw_replies`, `draw_talks` and three of `draw_prose`, bfloat16) because drawing takes minutes. They are kept in the cache with the base's final hidden
-states, so that training needs no teacher pass. The cache is keyed by all it depends on.
+states of those that some night looked at, so that training needs no teacher pass. The cache is keyed by all it depends on.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import json
 import os
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -29,7 +30,7 @@ N_TALKS = 48  # drawn for a base that none are shipped for
 _ASKED_TOKENS = 40
 _ASKING_TEMPERATURE = 1.0  # at less, half of what it asks is the same
 _TEMPERATURE = 0.8
-_VERSION = 4
+_VERSION = 5
 
 
 def cache_file(language_model: LanguageModel, engine_name: str, cache_dir: Path) -> Path:
@@ -43,22 +44,48 @@ def cache_file(language_model: LanguageModel, engine_name: str, cache_dir: Path)
     return cache_dir / "replay" / f"{hashlib.sha256('|'.join(parts).encode()).hexdigest()[:20]}.safetensors"
 
 
-def load_replay(file: Path, device: torch.device) -> list[Text] | None:
-    """The texts with their teacher states, or None where the cache has none (or a damaged one)."""
+@dataclass(slots=True)
+class General:
+    """The base's own texts: token ids, the positions that it wrote, and its states there, of texts looked at so far."""
+
+    rows: list[tuple[tuple[int, ...], tuple[int, ...]]]
+    teachers: dict[int, torch.Tensor] = field(default_factory=dict)  # place in rows -> (P, D)
+
+
+def general_texts(language_model: LanguageModel, engine: Engine, file: Path, seed: str, n: int) -> list[Text]:
+    """So many of the base's own texts with its states, other ones for another seed: what one night does not look at, the
+    next one does. Texts and states are made where the file lacks them. The model must wear no adapter.
+    """
+    general = load_general(file) or General(_rows(language_model))
+    places = list(range(len(general.rows)))
+    chosen = places if len(places) <= n else random.Random(seed).sample(places, n)
+    missing = [place for place in chosen if place not in general.teachers]
+    for place in missing:  # alone: its bits do not depend on what else a night looks at
+        ids, positions = general.rows[place]
+        (states,) = engine.final_hidden([ids])
+        general.teachers[place] = states[list(positions)].cpu().contiguous()
+    if missing or not file.is_file():
+        _save(general, file)
+    device = language_model.device
+    return [
+        Text(f"kl:{place}", "kl", None, *general.rows[place], general.teachers[place].to(device))
+        for place in chosen
+    ]
+
+
+def load_general(file: Path) -> General | None:
+    """None where the cache has none (or a damaged one)."""
     try:
         tensors = load_file(file)
-    except (OSError, SafetensorError):
+        ids, positions = (_parted(tensors[name], tensors[f"{name}.n"]) for name in ("ids", "positions"))
+    except (OSError, SafetensorError, KeyError):
         return None
-    texts = []
-    for i in range(len(tensors) // 3):
-        ids, positions, teacher = (tensors[f"{i}.{name}"] for name in ("ids", "positions", "teacher"))
-        texts.append(_text(i, ids.tolist(), positions.tolist(), teacher.to(device)))
-    return texts
+    teachers = {int(name[8:]): states for name, states in tensors.items() if name.startswith("teacher.")}
+    return General(list(zip(ids, positions, strict=True)), teachers)
 
 
-def some(texts: Sequence[Text], seed: str, n: int) -> list[Text]:
-    """So many of them, others for another seed: what one night does not look at, the next one does."""
-    return list(texts) if len(texts) <= n else random.Random(seed).sample(list(texts), n)
+def _parted(flat: torch.Tensor, counts: torch.Tensor) -> list[tuple[int, ...]]:
+    return [tuple(part.tolist()) for part in torch.split(flat, counts.tolist())]
 
 
 def draw_replies(
@@ -113,30 +140,20 @@ def _beginnings(
     ]
 
 
-def write_replay(language_model: LanguageModel, engine: Engine, file: Path) -> list[Text]:
-    """Make the texts with the base's states and store them. The model must wear no adapter."""
+def _rows(language_model: LanguageModel) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
     prompts = json.loads(PROMPTS.read_text(encoding="utf-8"))
-    rows = [(start, start + reply) for start, reply in _beginnings(language_model, prompts) if reply]
-    hidden = engine.final_hidden([row for _, row in rows])
-    texts = []
-    for i, ((start, row), states) in enumerate(zip(rows, hidden, strict=True)):
-        positions = list(range(len(start) - 1, len(row)))
-        texts.append(_text(i, row, positions, states[positions].contiguous()))
-    _save(texts, file)
-    return texts
+    return [
+        (tuple(start + reply), tuple(range(len(start) - 1, len(start) + len(reply))))
+        for start, reply in _beginnings(language_model, prompts)
+        if reply
+    ]
 
 
-def _text(i: int, ids: Sequence[int], positions: Sequence[int], teacher: torch.Tensor) -> Text:
-    return Text(f"kl:{i}", "kl", None, tuple(ids), tuple(positions), teacher)
-
-
-def _save(texts: Sequence[Text], file: Path) -> None:
-    tensors: dict[str, torch.Tensor] = {}
-    for i, text in enumerate(texts):
-        assert text.teacher is not None
-        tensors[f"{i}.ids"] = torch.tensor(text.ids)
-        tensors[f"{i}.positions"] = torch.tensor(text.positions)
-        tensors[f"{i}.teacher"] = text.teacher.cpu()
+def _save(general: General, file: Path) -> None:
+    tensors = {f"teacher.{place}": states for place, states in general.teachers.items()}
+    for name, parts in zip(("ids", "positions"), zip(*general.rows, strict=True), strict=True):
+        tensors[name] = torch.tensor([token for part in parts for token in part])
+        tensors[f"{name}.n"] = torch.tensor([len(part) for part in parts])
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_name(f".{file.name}.{os.getpid()}")
     save_file(tensors, part)
