@@ -257,7 +257,9 @@ home, space_id = Path(sys.argv[1]), sys.argv[2]
 settings = NightSettings(
     max_facts=3,
     exam_wordings=1,
-    train=TrainSettings(steps=6, facts_per_step=4, negatives_per_step=2, replay_per_step=1, kl_per_step=1),
+    train=TrainSettings(
+        steps=6, facts_per_step=4, negatives_per_step=2, replay_per_step=1, kl_per_step=1, kl_texts=8
+    ),
     gate=Gate(min_recall_paraphrase=0.0, max_ppl_change=0.5, max_kl_to_base=5.0),
     readout_min_examples=2,
 )
