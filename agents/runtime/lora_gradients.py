@@ -72,7 +72,7 @@ class Differentiator:
         if not names:
             self.factors = dict.fromkeys(_linear_names(model, first_layer))
         self._modules = {name: _module(model, name) for name in self.factors}
-        self._sketches: dict[tuple[str, int], torch.Tensor | None] = {}
+        self._sketches: dict[tuple[str, int], torch.Tensor] = {}
 
     @property
     def is_of_weights(self) -> bool:
@@ -152,13 +152,14 @@ class Differentiator:
     def _narrow(self, name: str, values: torch.Tensor) -> torch.Tensor:
         """The last side times a random matrix with E[P P^T] = I; as it is where it is no wider."""
         wide = values.shape[-1]
+        if wide <= self._width:
+            return values
         key = (name, wide)
         if key not in self._sketches:
             source = torch.Generator().manual_seed(zlib.crc32(f"{self._seed}:{name}:{wide}".encode()))
             made = torch.randn(wide, self._width, generator=source) / self._width**0.5
-            self._sketches[key] = made.to(values.device) if wide > self._width else None
-        sketch = self._sketches[key]
-        return values if sketch is None else values @ sketch
+            self._sketches[key] = made.to(values.device)
+        return values @ self._sketches[key]
 
     def _first_block(self) -> int:
         """The lowest block with a module of ours; everything below needs no graph."""

@@ -141,6 +141,17 @@ def test_sketches_keep_inner_products(tiny: LanguageModel) -> None:
     assert error < 0.4
 
 
+def test_a_width_beyond_any_side_makes_no_sketch(tiny: LanguageModel) -> None:
+    worn = adapter(tiny)
+    tiny.apply([(worn, 1.0)])
+    wide, whole = (
+        Differentiator(tiny, [(worn, 1.0)], width=width).gradients(rows(tiny, *SAID))
+        for width in (1 << 40, 1 << 12)
+    )
+    for name in NAMES:
+        np.testing.assert_array_equal(wide[name], whole[name])
+
+
 def test_the_model_is_left_as_it_was(tiny: LanguageModel) -> None:
     before = {name: p.clone() for name, p in tiny.model.named_parameters()}
     Differentiator(tiny, ()).gradients(rows(tiny, SAID[0]))
