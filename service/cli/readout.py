@@ -160,6 +160,11 @@ def pairs(state: State, /, folder: Path, url: str | None, as_json: bool, **wante
     ]
     print_table(["concept", "pairs", "mean characters", "same speaker", "likeness of topic"], rows)
     _print_left_out(found["left_out"])
+    if not rows:
+        click.echo(
+            "nothing to train on yet; lower --min-positive-score, --min-content-chars or --min-examples"
+        )
+        return
     click.echo(
         f"{found['neutral']['n']} neutral texts; `slowwave readout train {folder}` makes a readout of them"
     )
