@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from agents.runtime.hardware import n_cores
+from agents.runtime.hardware import every_core
 from agents.runtime.lm import LanguageModel
 from agents.runtime.residuals import capture
 from memory.ports import FloatMatrix
@@ -59,18 +59,14 @@ def plain_loop(
 ) -> FloatMatrix:
     """Mean residuals (N, L, D) the plain way."""
     header = model.template.user_header()
-    before = torch.get_num_threads()
-    torch.set_num_threads(n_cores())
-    try:
-        rows = []
+    rows = []
+    with every_core():
         for text in texts:
             ids = torch.tensor([header + model.template.encode(text)], device=model.device)
             with torch.no_grad(), capture(network, layers) as seen:
                 network(input_ids=ids)
             rows.append(torch.stack([seen[layer][0, len(header) :].float().mean(0) for layer in layers]))
-        return torch.stack(rows).cpu().numpy()
-    finally:
-        torch.set_num_threads(before)
+    return torch.stack(rows).cpu().numpy()
 
 
 def _timed(work: Callable[[], FloatMatrix]) -> tuple[float, FloatMatrix]:

@@ -64,8 +64,11 @@ def manifest_of(model: LanguageModel) -> Manifest:
     return Manifest(model.base_hash, model.template.sha256, layer_of(model.n_layers), model.hidden_size)
 
 
-def refresh(context: NightContext, progress: Progress = no_progress) -> dict[str, float]:
-    """A night's part: the counts for its report. Loads the base only where there is something new to read.
+def refresh(
+    context: NightContext, progress: Progress = no_progress, *, model: LanguageModel | None = None
+) -> dict[str, float]:
+    """A night's part: the counts for its report. Loads the base only where there is something new to read and no
+    `model`, which must wear nothing.
 
     Where no model can be run the night goes on without, and the log says so; what is new waits for the next time.
     """
@@ -74,7 +77,7 @@ def refresh(context: NightContext, progress: Progress = no_progress) -> dict[str
     settings = context.settings
     spec = ModelSpec(source=settings.base_model, cache_dir=context.home / "cache", dtype=settings.train.dtype)
     try:
-        done = bring_up_to_date(context.database, context.space_id, context.home, spec, progress)
+        done = bring_up_to_date(context.database, context.space_id, context.home, spec, progress, model=model)
     except ModuleNotFoundError as error:
         log.warning("night %s: no index for attribution: %s is not installed", context.run_id, error.name)
         return {}

@@ -18,6 +18,7 @@ from scipy.stats import spearmanr
 from threadpoolctl import threadpool_limits
 
 from agents.runtime.token_rules import LAST
+from consolidation.activations import in_chunks
 from consolidation.errors import BadProbe
 from consolidation.probe_fits import (
     CORRECTED,
@@ -157,20 +158,18 @@ def activations(
     progress: Progress = no_progress,
 ) -> tuple[FloatMatrix, FloatMatrix]:
     """Residuals (N, L, D) by the rule, and mean residual norms (L,). Raises BadProbe where they are not finite."""
-    parts, norms = [], []
-    for start in range(0, len(texts), CHUNK):
-        progress(start, len(texts))
-        chunk = [text[:MAX_CHARS] for text in texts[start : start + CHUNK]]
+
+    def read(chunk: Sequence[str]) -> tuple[FloatMatrix, FloatMatrix]:
+        shown = [text[:MAX_CHARS] for text in chunk]
         if token_rule == LAST:
-            chunk = [closed(text) for text in chunk]
-        acts_NLD, norms_L = model.residual_statistics(chunk, layers, token_rule=token_rule)
-        parts.append(acts_NLD)
-        norms.append(norms_L * len(chunk))
-    whole = np.concatenate(parts)
-    if not np.isfinite(whole).all():
+            shown = [closed(text) for text in shown]
+        return model.residual_statistics(shown, layers, token_rule=token_rule)
+
+    acts_NLD, norms_L = in_chunks(read, texts, CHUNK, progress)
+    if not np.isfinite(acts_NLD).all():
         raise BadProbe("the model gives activations that are not finite; load it with another dtype")
     progress(len(texts), len(texts))
-    return whole, np.asarray(np.sum(norms, axis=0) / len(texts), dtype=np.float32)
+    return acts_NLD, norms_L
 
 
 def joined(sets: Sequence[Readings], name: str | None = None) -> Readings:

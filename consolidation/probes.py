@@ -22,8 +22,9 @@ from safetensors.numpy import load, save
 
 from consolidation.errors import BrokenProbe, UnusableProbe
 from consolidation.probe_fits import Linear
-from consolidation.readouts import MANIFEST_FILE, VECTORS_FILE, auroc, hash_of
+from consolidation.readouts import MANIFEST_FILE, VECTORS_FILE, auroc, content_hash
 from memory.ports import FloatMatrix
+from memory.whole import whole_file
 
 FORMAT = "slowwave-probe-1"
 FOLDER = "probes"  # in the home
@@ -186,17 +187,12 @@ def write_probe(probe: Probe, root: Path) -> tuple[Path, str]:
     """Write under `root` in a folder named by content; returns it with the sha256 over both files. Repeatable."""
     vectors = np.ascontiguousarray(probe.vectors[probe.layer], dtype=np.float32)
     manifest = json.dumps(asdict(probe.manifest), indent=1, sort_keys=True, ensure_ascii=False).encode()
-    root.mkdir(parents=True, exist_ok=True)
-    part = root / f".{probe.manifest.name}.part"
-    part.mkdir(exist_ok=True)
-    (part / VECTORS_FILE).write_bytes(save({f"layer_{probe.layer}.vectors": vectors}))
-    (part / MANIFEST_FILE).write_bytes(manifest)
-    sha256 = hash_of(part)
+    files = {VECTORS_FILE: save({f"layer_{probe.layer}.vectors": vectors}), MANIFEST_FILE: manifest}
+    sha256 = content_hash(*files.values())
     folder = root / sha256[:12]
-    folder.mkdir(exist_ok=True)
-    for name in (VECTORS_FILE, MANIFEST_FILE):
-        (part / name).replace(folder / name)
-    part.rmdir()
+    for name, content in files.items():
+        with whole_file(folder / name) as part:
+            part.write_bytes(content)
     return folder, sha256
 
 

@@ -7,7 +7,7 @@ cannot have (earlier nights). The pointer and its ledger entry are one transacti
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,6 +49,21 @@ class Check:
             "passed": self.is_passed,
             "at_least": self.is_at_least,
         }
+
+
+class Held:
+    """What was held against limits, its `checks`: whether all are kept, and which are not."""
+
+    __slots__ = ()
+    checks: Sequence[Check]
+
+    @property
+    def is_kept(self) -> bool:
+        return all(check.is_passed for check in self.checks)
+
+    @property
+    def failed(self) -> str:
+        return "; ".join(check.sentence() for check in self.checks if not check.is_passed)
 
 
 def hold_against(gate: Gate, numbers: Mapping[str, Any], earlier_recall: float | None) -> list[Check]:

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from consolidation.errors import UnknownReadout
 from consolidation.readout import Reader, activations
-from consolidation.readouts import Readout, paths_from, read_files, write_readout
+from consolidation.readouts import Readout, paths_from, read_files
 from consolidation.stage import Progress, no_progress
 
 if TYPE_CHECKING:
@@ -24,12 +22,6 @@ if TYPE_CHECKING:
     from agents.runtime.readout_hooks import Projections, ReadoutManager
 
 MAX_CHARS = 8000  # of one text; what stands behind them is not read
-
-
-def sha256_of(readout: Readout) -> str:
-    """What `write_readout` calls it: the name under which its readings are kept."""
-    with TemporaryDirectory() as folder:
-        return write_readout(readout, Path(folder))[1]
 
 
 def read_texts(

@@ -18,6 +18,7 @@ import numpy as np
 
 from agents.runtime.token_rules import MEAN, TOKEN_RULES
 from consolidation import attribution, readout_sums, readouts
+from consolidation.activations import in_chunks
 from consolidation.errors import BadReadout, BrokenReadout
 from consolidation.readout_pairs import NEUTRAL_BELOW, Shelf, Text, distinct
 from consolidation.readout_sums import MAX_NEUTRAL, Basis, Fresh, Members, Neutral, RunningSums
@@ -110,16 +111,21 @@ class Earlier:
 def run(context: NightContext, progress: Progress) -> StageResult:
     """Repeatable: nothing is changed, a new state is written beside the old one. No concept with enough examples: no
     file."""
-    attribution.refresh(context, progress)
+    from consolidation.recipe import load_recipe, recipe_adapters
+
     graph = read_graph(
         list_episodes(context.database, context.space_id), list_tags(context.database, context.space_id)
     )
     limits = Limits.of(context.settings)
     first = choose(graph, None, limits)
     if not first.new:
+        attribution.refresh(context, progress)
         return StageResult(counts={"concepts": 0, "left_out": len(first.left_out)})
     progress(0, 1, "loading the model")
-    model, recipe = _model(context)
+    model = _plain_model(context)
+    attribution.refresh(context, progress, model=model)
+    recipe = context.output("merge")["recipe"]
+    model.apply(recipe_adapters(context.home, load_recipe(context.home, recipe)))
     basis = Basis(
         model.base_hash,
         model.template.sha256,
@@ -209,16 +215,13 @@ def _neutral(
     return Neutral(tuple(readout_sums.sample(negatives, MAX_NEUTRAL, seed)), is_stand_in=True)
 
 
-def _model(context: NightContext) -> tuple[LanguageModel, str]:
-    """The base in tonight's recipe, and the recipe's path."""
+def _plain_model(context: NightContext) -> LanguageModel:
     from agents.runtime.lm import LanguageModel
     from agents.runtime.spec import ModelSpec
-    from consolidation.recipe import load_recipe, recipe_adapters
 
     settings = context.settings
-    path = context.output("merge")["recipe"]
     spec = ModelSpec(source=settings.base_model, cache_dir=context.home / "cache", dtype=settings.train.dtype)
-    return LanguageModel.load(spec, recipe_adapters(context.home, load_recipe(context.home, path))), path
+    return LanguageModel.load(spec)
 
 
 def _earlier(context: NightContext, basis: Basis, graph: Graph) -> Earlier:
@@ -441,16 +444,14 @@ def activations(
     more: dict[str, Any] = {} if token_rule == MEAN else {"token_rule": token_rule}
     if batch_tokens is not None:
         more["batch_tokens"] = batch_tokens
-    parts, norms = [], []
-    for start in range(0, len(texts), CHUNK):
-        progress(start, len(texts))
-        acts_NLD, norms_L = model.residual_statistics(texts[start : start + CHUNK], layers, **more)
-        parts.append(acts_NLD)
-        norms.append(norms_L * len(acts_NLD))
-    acts_NLD = np.concatenate(parts)
+
+    def read(chunk: Sequence[str]) -> tuple[FloatMatrix, FloatMatrix]:
+        return model.residual_statistics(chunk, layers, **more)
+
+    acts_NLD, norms_L = in_chunks(read, texts, CHUNK, progress)
     _check_finite(acts_NLD, layers, contrasts or {})
     progress(len(texts), len(texts))
-    return acts_NLD, (np.sum(norms, axis=0) / len(texts)).astype(np.float32)
+    return acts_NLD, norms_L
 
 
 def _check_finite(acts_NLD: FloatMatrix, layers: Sequence[int], contrasts: Mapping[str, Contrast]) -> None:

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shutil
 from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -33,6 +32,7 @@ from memory.people import list_people
 from memory.ports import Embedder, FloatMatrix
 from memory.registry import Registry
 from memory.types import EmotionTag, Episode
+from memory.whole import whole_folder, write_text
 
 FORMAT = "slowwave-readout-pairs-1"
 MANIFEST_FILE, NEUTRAL_FILE, CONCEPTS_FOLDER = "manifest.json", "neutral.jsonl", "concepts"
@@ -282,30 +282,25 @@ def write_pairs(pairs: Pairs, folder: Path, settings: PairSettings, source: str)
     """
     if folder.exists() and any(folder.iterdir()) and not _is_ours(folder):
         raise ExportExists(folder)
-    half = folder.with_name(f"{folder.name}.part")
-    shutil.rmtree(half, ignore_errors=True)
-    (half / CONCEPTS_FOLDER).mkdir(parents=True)
-    manifest = {
-        "format": FORMAT,
-        "source": source,
-        "settings": asdict(settings),
-        "concepts": [
-            _write_concept(half, number, concept, found)
-            for number, (concept, found) in enumerate(pairs.by_concept.items(), 1)
-        ],
-        "neutral": {
-            "file": NEUTRAL_FILE,
-            "n": len(pairs.neutral),
-            "sha256": _write(
-                half / NEUTRAL_FILE, [{"id": one.id, "text": one.text} for one in pairs.neutral]
-            ),
-        },
-        "left_out": pairs.left_out,
-    }
-    (half / MANIFEST_FILE).write_text(json.dumps(manifest, indent=1, ensure_ascii=False), encoding="utf-8")
-    if folder.exists():
-        shutil.rmtree(folder)
-    half.replace(folder)
+    with whole_folder(folder, replaces=True) as part:
+        (part / CONCEPTS_FOLDER).mkdir()
+        neutral = [{"id": one.id, "text": one.text} for one in pairs.neutral]
+        manifest = {
+            "format": FORMAT,
+            "source": source,
+            "settings": asdict(settings),
+            "concepts": [
+                _write_concept(part, number, concept, found)
+                for number, (concept, found) in enumerate(pairs.by_concept.items(), 1)
+            ],
+            "neutral": {
+                "file": NEUTRAL_FILE,
+                "n": len(pairs.neutral),
+                "sha256": _write(part / NEUTRAL_FILE, neutral),
+            },
+            "left_out": pairs.left_out,
+        }
+        write_text(part / MANIFEST_FILE, json.dumps(manifest, indent=1, ensure_ascii=False))
     return manifest
 
 

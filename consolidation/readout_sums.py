@@ -28,6 +28,7 @@ from consolidation.errors import BrokenReadout
 from consolidation.moments import Moments
 from consolidation.readouts import CAA, LDA, N_FOLDS, Activations, Directions, Manifest, Provenance, Readout
 from memory.ports import FloatMatrix
+from memory.whole import whole_file
 
 FORMAT = "slowwave-readout-sums-1"
 FILE = "sums.safetensors"
@@ -296,10 +297,9 @@ class RunningSums:
             "neutral": asdict(self.neutral),
             "witnesses": self.witnesses,
         }
-        half = folder / f"{FILE}.part"
         ready = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
-        save_file(ready, half, metadata={"sums": json.dumps(notes)})
-        half.replace(folder / FILE)
+        with whole_file(folder / FILE) as part:
+            save_file(ready, part, metadata={"sums": json.dumps(notes)})
 
     @classmethod
     def load(cls, folder: Path) -> RunningSums:

@@ -29,6 +29,7 @@ from agents.runtime.token_rules import MEAN
 from consolidation.errors import BrokenReadout
 from consolidation.moments import Moments, differences, whitened
 from memory.ports import FloatMatrix
+from memory.whole import whole_file
 
 FORMAT = "slowwave-readout-1"
 CAA, LDA = "caa", "lda"
@@ -376,19 +377,29 @@ def standardise(acts_NLD: FloatMatrix, vectors_LKD: FloatMatrix) -> tuple[FloatM
 def write_readout(readout: Readout, root: Path) -> tuple[Path, str]:
     """Write under `root` in a folder named by content; returns it with the sha256 over vectors and manifest, which names
     the hash of the directions to steer by. Repeatable."""
-    vectors, whole = _tensors(readout.vectors), sealed(readout)
-    manifest = json.dumps(asdict(whole.manifest), indent=1, sort_keys=True, ensure_ascii=False).encode()
+    vectors, manifest = _content(readout)
     files = {VECTORS_FILE: vectors, MANIFEST_FILE: manifest}
     if readout.steering:
         files[STEERING_FILE] = _tensors(readout.steering)
-    sha256 = _hash_of(vectors, manifest)
+    sha256 = content_hash(vectors, manifest)
     folder = root / sha256[:12]
-    folder.mkdir(parents=True, exist_ok=True)
     for name, content in files.items():
-        half = folder / f"{name}.part"
-        half.write_bytes(content)
-        half.replace(folder / name)
+        with whole_file(folder / name) as part:
+            part.write_bytes(content)
     return folder, sha256
+
+
+def sha256_of(readout: Readout) -> str:
+    """What `write_readout` calls it: the name under which its readings are kept."""
+    return content_hash(*_content(readout))
+
+
+def _content(readout: Readout) -> tuple[bytes, bytes]:
+    """The files of vectors and manifest, sealed."""
+    manifest = json.dumps(
+        asdict(sealed(readout).manifest), indent=1, sort_keys=True, ensure_ascii=False
+    ).encode()
+    return _tensors(readout.vectors), manifest
 
 
 def _tensors(by_layer: Mapping[int, FloatMatrix]) -> bytes:
@@ -399,10 +410,11 @@ def _tensors(by_layer: Mapping[int, FloatMatrix]) -> bytes:
 
 def hash_of(folder: Path) -> str:
     """The sha256 over both files of a readout, as `write_readout` gives it."""
-    return _hash_of((folder / VECTORS_FILE).read_bytes(), (folder / MANIFEST_FILE).read_bytes())
+    return content_hash((folder / VECTORS_FILE).read_bytes(), (folder / MANIFEST_FILE).read_bytes())
 
 
-def _hash_of(vectors: bytes, manifest: bytes) -> str:
+def content_hash(vectors: bytes, manifest: bytes) -> str:
+    """The sha256 that names files of vectors with their manifest."""
     return hashlib.sha256(hashlib.sha256(vectors).digest() + hashlib.sha256(manifest).digest()).hexdigest()
 
 

@@ -15,7 +15,7 @@ from agents.runtime.adapter import Adapter
 from agents.runtime.spec import ModelSpec
 from consolidation import exam
 from consolidation.exam import Asked, Counter, General
-from consolidation.publish import Check, side_effects
+from consolidation.publish import Check, Held, side_effects
 from consolidation.recipe import Recipe
 from consolidation.stage import Gate, Progress
 from db.engine import Database
@@ -49,7 +49,7 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(Held):
     """What the weights were before and are after, and each number against its limit."""
 
     before: Measured
@@ -57,14 +57,6 @@ class Judged:
     checks: tuple[Check, ...]
     n_kept: int
     n_others: int
-
-    @property
-    def is_kept(self) -> bool:
-        return all(check.is_passed for check in self.checks)
-
-    @property
-    def failed(self) -> str:
-        return "; ".join(check.sentence() for check in self.checks if not check.is_passed)
 
     def as_json(self) -> dict[str, Any]:
         return {

@@ -29,6 +29,7 @@ from memory.artifacts import list_artifacts, record_artifact, servable
 from memory.people import list_people
 from memory.ports import Clock
 from memory.types import Principle
+from memory.whole import whole_file
 
 REPORT_FILE = "report.html"
 LOSSES = {
@@ -103,10 +104,8 @@ def page_of(night: Night, clock: Clock) -> Path:
 def _write(night: Night, content: bytes, clock: Clock) -> tuple[str, str]:
     """Whole or not at all, and recorded: the path relative to home and the artifact's id."""
     path = night.folder / REPORT_FILE
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_suffix(".part")
-    half.write_bytes(content)
-    half.replace(path)
+    with whole_file(path) as part:
+        part.write_bytes(content)
     relative = path.relative_to(night.home).as_posix()
     with night.database.transaction() as session:
         report_id = record_artifact(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from agents.runtime.adapter import Adapter
 from consolidation import exam
 from consolidation.exam import Asked, Counter, Drift, General
-from consolidation.publish import Check, side_effects
+from consolidation.publish import Check, Held, side_effects
 from consolidation.recipe import Entry, Recipe
 from consolidation.recipe_gate import KIND, Vectors
 from consolidation.stage import Gate
@@ -53,7 +53,7 @@ class Effect:
 
 
 @dataclass(frozen=True, slots=True)
-class Examined:
+class Examined(Held):
     """`effect` is None where nobody knows what the vector is for or nothing can be asked, `others` where there are no
     other nights. `drift` is the vector's alone, held against the gate in `checks`."""
 
@@ -62,14 +62,6 @@ class Examined:
     others: Effect | None
     drift: Drift
     checks: tuple[Check, ...]
-
-    @property
-    def is_kept(self) -> bool:
-        return all(check.is_passed for check in self.checks)
-
-    @property
-    def failed(self) -> str:
-        return "; ".join(check.sentence() for check in self.checks if not check.is_passed)
 
     def as_json(self) -> dict[str, Any]:
         return {

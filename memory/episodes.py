@@ -21,6 +21,7 @@ from db.engine import Database
 from db.tables import Conversation, Node, Participant, Source
 from memory import feelings
 from memory.emotions import add_tags
+from memory.ports import Withhold
 from memory.types import EmotionTag, Episode
 
 _YEAR_ONE = datetime.min.replace(tzinfo=UTC)
@@ -88,6 +89,16 @@ def newest_message(session: Session, space_id: str) -> datetime | None:
     """When somebody last spoke: where the space's own time ends."""
     query = select(func.max(tables.Episode.time)).where(tables.Episode.space_id == space_id)
     return session.scalar(query.where(tables.Episode.origin == "observed"))
+
+
+def readable(episodes: Iterable[Episode], withhold: Withhold) -> list[Episode]:
+    """In their order, without what no reader may see of each conversation; give conversations whole, in time order."""
+    every = list(episodes)
+    talks: dict[str, list[Episode]] = defaultdict(list)
+    for episode in every:
+        talks[episode.conversation_id].append(episode)
+    withheld = {one for talk in talks.values() for one in withhold(talk)}
+    return [episode for episode in every if episode.id not in withheld]
 
 
 def list_episodes(

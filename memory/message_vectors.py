@@ -12,7 +12,6 @@ Letters: N message, D width.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
@@ -29,6 +28,7 @@ from db import tables
 from memory.perspective import HEARD
 from memory.ports import FloatMatrix
 from memory.search.columns import as_number, as_numbers, digest_of
+from memory.whole import whole_file
 
 FORMAT = "slowwave-attribution-1"
 FOLDER = "attribution"
@@ -141,8 +141,6 @@ def _statistics(raw_ND: FloatMatrix) -> tuple[FloatMatrix, FloatMatrix]:
 
 def write(path: Path, vectors: MessageVectors) -> None:
     """Whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
     tensors = {
         "ids": vectors.ids,
         "digests": vectors.digests,
@@ -152,8 +150,8 @@ def write(path: Path, vectors: MessageVectors) -> None:
         "vectors": vectors.unit_ND,
     }
     metadata = {"manifest": json.dumps(asdict(vectors.manifest), sort_keys=True)}
-    save_file({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, part, metadata)
-    part.replace(path)
+    with whole_file(path) as part:
+        save_file({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, part, metadata)
 
 
 def read(path: Path) -> MessageVectors | None:

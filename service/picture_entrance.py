@@ -28,7 +28,7 @@ from consolidation.readout_pictures import (
 )
 from consolidation.stage import Progress, no_progress
 from memory.emotions import list_tags
-from memory.episodes import audience, list_episodes
+from memory.episodes import audience, list_episodes, readable
 from memory.people import list_people
 from service.errors import CannotDraw
 from service.reading_entrance import OpenReader, open_reader, read_messages
@@ -152,14 +152,12 @@ def _said(services: Services, people: Sequence[Person], *, together: bool) -> li
     """Their messages in time order; `together`: in conversations that all of them take part in."""
     wanted = {person.id for person in people}
     heard = audience(services.database, services.space_id)
-    by_conversation: dict[str, list[Episode]] = defaultdict(list)
-    for episode in list_episodes(services.database, services.space_id):
-        if not together or wanted <= heard.get(episode.conversation_id, frozenset()):
-            by_conversation[episode.conversation_id].append(episode)
-    found = []
-    for episodes in by_conversation.values():
-        withheld = services.withhold(episodes)
-        found += [one for one in episodes if one.speaker_id in wanted and one.id not in withheld]
+    said = [
+        episode
+        for episode in list_episodes(services.database, services.space_id)
+        if not together or wanted <= heard.get(episode.conversation_id, frozenset())
+    ]
+    found = [one for one in readable(said, services.withhold) if one.speaker_id in wanted]
     return sorted(found, key=lambda one: (one.time, one.id))
 
 

@@ -37,7 +37,7 @@ from consolidation.recipe import check_base
 from consolidation.recipe_history import SERVING
 from consolidation.stage import Progress, no_progress
 from memory.artifacts import Artifact, list_artifacts, record_artifact
-from memory.episodes import list_episodes
+from memory.episodes import list_episodes, readable
 from memory.types import Episode
 
 if TYPE_CHECKING:
@@ -155,12 +155,7 @@ def _messages(
 
 
 def _readable(services: Services) -> list[Episode]:
-    every = list_episodes(services.database, services.space_id)
-    talks: dict[str, list[Episode]] = defaultdict(list)
-    for episode in every:
-        talks[episode.conversation_id].append(episode)
-    withheld = {one for talk in talks.values() for one in services.withhold(talk)}
-    return [episode for episode in every if episode.id not in withheld]
+    return readable(list_episodes(services.database, services.space_id), services.withhold)
 
 
 # Training and testing

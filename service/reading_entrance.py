@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from consolidation.reading import MAX_CHARS, read_texts, sha256_of
+from consolidation.reading import MAX_CHARS, read_texts
+from consolidation.readouts import sha256_of
 from consolidation.stage import Progress, no_progress
 from memory.readings import Reading, keep_readings, list_readings
 from service.errors import BadText

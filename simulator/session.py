@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from agents.turns import Persona, Turn, turn_messages
 from consolidation.mastery import Mastered, serving_mastery
-from consolidation.reading import read_texts, sha256_of
+from consolidation.reading import read_texts
+from consolidation.readouts import sha256_of
 from consolidation.truth_check import TruthCheck, usable_truth_probe
 from db.engine import Database
 from memory import consent, constitutions
@@ -160,7 +161,7 @@ class Session:
             readout_sha256=sha256_of(readout) if readout else "",
             steering=steering,
             mastered=_mastered(tools) if recipe and settings.trust_weights else Mastered(),
-            checks=_checks(tools, model, recipe.sha256 if recipe else None),
+            checks=_checks(tools, model, weights),
             turns=_recent_turns(tools, person, partner),
         )
 

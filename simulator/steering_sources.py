@@ -15,7 +15,7 @@ import numpy as np
 from agents.errors import UnfitVectors
 from consolidation.readouts import Readout
 from memory import names
-from memory.episodes import list_episodes
+from memory.episodes import list_episodes, readable
 from memory.people import list_people
 from memory.types import Episode, Person
 from simulator.errors import OtherBase, UnknownDirection
@@ -159,14 +159,10 @@ class Sources:
     def _episodes(self) -> list[Episode]:
         """What was really said, by the person where there is one, and is withheld from no reader."""
         found = list_episodes(self.tools.database, self.tools.space_id, origins=("observed",))
-        by_conversation: dict[str, list[Episode]] = {}
-        for episode in found:
-            by_conversation.setdefault(episode.conversation_id, []).append(episode)
-        withheld = {id for said in by_conversation.values() for id in self.tools.withhold(said)}
         return [
             episode
-            for episode in found
-            if episode.id not in withheld and (self.person is None or episode.speaker_id == self.person.id)
+            for episode in readable(found, self.tools.withhold)
+            if self.person is None or episode.speaker_id == self.person.id
         ]
 
 

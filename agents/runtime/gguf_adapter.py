@@ -53,6 +53,11 @@ def write_gguf_adapter(path: Path, adapter: Adapter, config: Any) -> None:
     writer.add_string("slowwave.base_sha256", adapter.base_hash)
     for tensor, values in tensors.items():
         writer.add_tensor(tensor, np.ascontiguousarray(values, dtype=np.float32))
+    finish(writer)
+
+
+def finish(writer: gguf.GGUFWriter) -> None:
+    """Write what was added, and close the file."""
     try:
         writer.write_header_to_file()
         writer.write_kv_data_to_file()

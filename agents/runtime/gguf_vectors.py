@@ -13,6 +13,8 @@ import gguf
 import numpy as np
 import numpy.typing as npt
 
+from agents.runtime.gguf_adapter import finish
+
 FloatArray = npt.NDArray[np.float32]
 ARCHITECTURE = "controlvector"
 
@@ -33,9 +35,4 @@ def write_control_vector(
         writer.add_string(f"slowwave.{key}", value)
     for layer in sorted(vectors):
         writer.add_tensor(f"direction.{layer}", np.ascontiguousarray(vectors[layer], dtype=np.float32))
-    try:
-        writer.write_header_to_file()
-        writer.write_kv_data_to_file()
-        writer.write_tensors_to_file()
-    finally:
-        writer.close()
+    finish(writer)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
@@ -54,6 +55,17 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
 def n_cores() -> int:
     """Cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def every_core() -> Iterator[None]:
+    """Inside, each operation runs on every core: for work that cannot be dealt out by rows, as one backward pass."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n_cores())
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def n_workers(n_parameters: int, device: torch.device) -> int:

@@ -25,7 +25,8 @@ from torch import nn
 from agents.errors import UnknownModule
 from agents.runtime.adapter import Adapter
 from agents.runtime.decoding import pad_right
-from agents.runtime.hardware import n_cores
+from agents.runtime.extraction import batches_of
+from agents.runtime.hardware import every_core
 from agents.runtime.lm import LanguageModel
 
 FloatArray = npt.NDArray[np.float32]
@@ -86,12 +87,10 @@ class Differentiator:
         """
         if any(not any(counted[1:]) for _, counted in rows):
             raise ValueError("a row has no token to take a loss over")
-        order = sorted(range(len(rows)), key=lambda i: len(rows[i][0]))
         found: dict[str, FloatArray] = {}
         done = 0
-        with _every_core():
-            for batch in _batches([len(rows[i][0]) for i in order]):
-                places = [order[i] for i in batch]
+        with every_core():
+            for places in batches_of([len(ids) for ids, _ in rows], BATCH_TOKENS):
                 for name, part in self._differentiate([rows[i] for i in places]).items():
                     if name not in found:
                         found[name] = np.zeros((len(rows), part.shape[1]), np.float32)
@@ -170,17 +169,6 @@ class Differentiator:
         raise UnknownModule(next(iter(self._modules), ""))
 
 
-@contextmanager
-def _every_core() -> Iterator[None]:
-    """A small model runs each operation on one core, but one backward pass cannot be dealt out by rows."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(n_cores())
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def _begin_graph(_module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     if args:
         return (args[0].detach().requires_grad_(), *args[1:]), kwargs
@@ -232,15 +220,3 @@ def _module(model: LanguageModel, name: str) -> nn.Module:
         return model.model.get_submodule(name)  # type: ignore[no-any-return]
     except AttributeError as error:
         raise UnknownModule(name) from error
-
-
-def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Places of rows of ascending length, as many at once as BATCH_TOKENS allow with their padding."""
-    batch: list[int] = []
-    for place, length in enumerate(lengths):
-        if batch and (len(batch) + 1) * length > BATCH_TOKENS:
-            yield batch
-            batch = []
-        batch.append(place)
-    if batch:
-        yield batch

@@ -18,7 +18,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -30,6 +29,7 @@ from safetensors.torch import save_file
 from consolidation.errors import StateUnfit
 from consolidation.trainer.lora import LoraFactors
 from consolidation.trainer.optimizer import BETAS, EPS
+from memory.whole import whole_file
 
 Matrices = Mapping[str, torch.Tensor]
 _LEAST_SQUARE = 1e-30  # a smaller mean square is no gradient: its share in the second moment would vanish
@@ -191,12 +191,8 @@ class Apollo:
             for name, moments in self.moments.items()
             for part in _STATE
         }
-        part = file.with_name(f".{file.name}.{os.getpid()}")
-        try:
+        with whole_file(file) as part:
             save_file(tensors, part, metadata={"notes": json.dumps(notes)})
-            part.replace(file)
-        finally:
-            part.unlink(missing_ok=True)
 
     def restore(self, file: Path) -> None:
         """Go on from what `save` wrote, to the bit. Raises StateUnfit and changes nothing where it is of something else."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,8 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+
+from memory.whole import whole_file
 
 
 @dataclass
@@ -23,13 +24,9 @@ class Checkpoint:
     notes: dict[str, Any]
 
     def save(self, file: Path) -> None:
-        part = file.with_name(f".{file.name}.{os.getpid()}")
         tensors = {"flat": self.flat.cpu(), "first": self.first.cpu(), "second": self.second.cpu()}
-        try:
+        with whole_file(file) as part:
             save_file(tensors, part, metadata={"notes": json.dumps(self.notes)})
-            part.replace(file)
-        finally:
-            part.unlink(missing_ok=True)
 
     @classmethod
     def load(cls, file: Path) -> Checkpoint | None:

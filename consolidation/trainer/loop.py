@@ -21,6 +21,7 @@ from consolidation.trainer.job import JobFolder, TrainJob
 from consolidation.trainer.optimizer import Adam
 from consolidation.trainer.schedule import Schedule
 from consolidation.trainer.validation import Validation
+from memory.whole import write_text
 
 # on the plain base, and on what a primer or an earlier night has taught to read questions
 _SHOWINGS_PER_FACT = (96, 56)
@@ -207,9 +208,7 @@ class Loop:
             lines = self._folder.metrics.read_text(encoding="utf-8", errors="replace").splitlines()[:step]
         except FileNotFoundError:
             return
-        part = self._folder.metrics.with_suffix(".part")
-        part.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-        part.replace(self._folder.metrics)
+        write_text(self._folder.metrics, "".join(f"{line}\n" for line in lines))
 
 
 def _mean(texts: Sequence[Text], losses: Sequence[float], kind: str) -> float | None:

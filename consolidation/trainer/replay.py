@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from safetensors.torch import load_file, save_file
 
 from agents.runtime.lm import LanguageModel
 from consolidation.trainer.engine import Engine, Text
+from memory.whole import whole_file
 
 PROMPTS = Path(__file__).with_name("general_prompts.json")
 SHIPPED = Path(__file__).with_name("general_replies.json")
@@ -154,7 +154,5 @@ def _save(general: General, file: Path) -> None:
     for name, parts in zip(("ids", "positions"), zip(*general.rows, strict=True), strict=True):
         tensors[name] = torch.tensor([token for part in parts for token in part])
         tensors[f"{name}.n"] = torch.tensor([len(part) for part in parts])
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f".{file.name}.{os.getpid()}")
-    save_file(tensors, part)
-    part.replace(file)
+    with whole_file(file) as part:
+        save_file(tensors, part)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -74,44 +75,24 @@ def show(state: State, name: str | None, as_json: bool) -> None:
     _print_readout(found)
 
 
+def _limit(name: str, kind: click.ParamType[Any], help_: str) -> Callable[[Any], Any]:
+    """An option that is a field of PairSettings, with its default."""
+    default = getattr(_DEFAULTS, name.removeprefix("--").replace("-", "_"))
+    return click.option(name, type=kind, default=default, show_default=True, help=help_)
+
+
 @readout.command()
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--url", metavar="URL", help="A slowwave daemon to ask instead; its token in SLOWWAVE_TOKEN.")
-@click.option(
-    "--min-positive-score",
-    type=click.FloatRange(0, 10),
-    default=_DEFAULTS.min_positive_score,
-    show_default=True,
-    help="A text has a concept from this intensity on.",
-)
-@click.option(
+@_limit("--min-positive-score", click.FloatRange(0, 10), "A text has a concept from this intensity on.")
+@_limit(
     "--max-negative-mentions",
-    type=click.IntRange(min=0),
-    default=_DEFAULTS.max_negative_mentions,
-    show_default=True,
-    help="Tags and mentions of the concept that a text without it may have.",
+    click.IntRange(min=0),
+    "Tags and mentions of the concept that a text without it may have.",
 )
-@click.option(
-    "--min-content-chars",
-    type=click.IntRange(min=1),
-    default=_DEFAULTS.min_content_chars,
-    show_default=True,
-    help="Shorter texts are no examples.",
-)
-@click.option(
-    "--max-examples-per-emotion",
-    type=click.IntRange(min=1),
-    default=_DEFAULTS.max_examples_per_emotion,
-    show_default=True,
-    help="Of each side of a concept.",
-)
-@click.option(
-    "--min-examples",
-    type=click.IntRange(min=2),
-    default=_DEFAULTS.min_examples,
-    show_default=True,
-    help="Concepts with fewer are left out and named.",
-)
+@_limit("--min-content-chars", click.IntRange(min=1), "Shorter texts are no examples.")
+@_limit("--max-examples-per-emotion", click.IntRange(min=1), "Of each side of a concept.")
+@_limit("--min-examples", click.IntRange(min=2), "Concepts with fewer are left out and named.")
 @click.option(
     "--from",
     "kinds",
@@ -122,13 +103,7 @@ def show(state: State, name: str | None, as_json: bool) -> None:
     help="Where concepts come from: emotion tags, lines of constitutions, patterns of people.",
 )
 @click.option("--concept", "concepts", metavar="NAME", multiple=True, help="These concepts only.")
-@click.option(
-    "--top",
-    type=click.IntRange(min=1),
-    default=_DEFAULTS.top,
-    show_default=True,
-    help="Otherwise the commonest so many.",
-)
+@_limit("--top", click.IntRange(min=1), "Otherwise the commonest so many.")
 @_json
 @click.pass_obj
 def pairs(state: State, /, folder: Path, url: str | None, as_json: bool, **wanted: Any) -> None:

@@ -9,8 +9,8 @@ from agents.runtime.lm import LanguageModel
 from agents.runtime.spec import ModelSpec
 from consolidation import reading, readouts
 from consolidation.errors import BrokenReadout, UnknownReadout
-from consolidation.reading import manager_from, open_manager, read_texts, sha256_of
-from consolidation.readouts import Readout
+from consolidation.reading import manager_from, open_manager, read_texts
+from consolidation.readouts import Readout, sha256_of
 from tests.made_readouts import TEXTS, write_tiny_readout
 
 TOLERANCE = {"rtol": 1e-3, "atol": 1e-3}

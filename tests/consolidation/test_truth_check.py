@@ -8,38 +8,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from agents.runtime.token_rules import LAST
-from consolidation.probes import Accuracy, Probe, ProbeManifest, write_probe
+from consolidation.probes import Probe, write_probe
 from consolidation.recipe_serving import Place
 from consolidation.truth_check import TruthCheck, usable_truth_probe
 from memory.artifacts import record_artifact
 from memory.ports import FloatMatrix
+from tests.made_probes import GOOD, TRUTH
 
-GOOD = Accuracy("own", 200, 0.95, 0.91, 0.5)
-MANIFEST = ProbeManifest(
-    name="truth",
-    kind="truth",
-    method="mass-mean",
-    concepts=("truth",),
-    layers=(1,),
-    model_hash="base" * 16,
-    template_hash="template",
-    recipe=None,
-    token_rule=LAST,
-    coefficients=(4.0,),
-    bias=0.0,
-    mean_residual_norm=(1.0,),
-    trained_on={"own": 200},
-    labels={"0": 100, "1": 100},
-    labelled_by=("file",),
-    layer_accuracy={"1": 0.95},
-    held_out=GOOD,
-    rank=None,
-    others=(replace(GOOD, set="other"),),
-    usable=True,
-    reason="right on everything",
-    seed=0,
-)
+MANIFEST = replace(TRUTH, others=(replace(GOOD, set="other"),))
 PROBE = Probe(MANIFEST, {1: np.eye(1, 4, dtype=np.float32)})
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from alembic import command
 from alembic.script import ScriptDirectory
-from sqlalchemy import inspect, text
+from sqlalchemy import Engine, inspect, text
 
 from db.engine import alembic_config, known_revisions, make_engine, open_database, sqlite_url
 from db.tables import Base
@@ -137,25 +137,31 @@ def test_known_messages_get_keys_with_their_times_and_notes_keep_theirs(bare_url
     engine.dispose()
 
 
+DAY = "'2026-01-01 00:00:00'"
+
+
+def keep_a_message(engine: Engine, *, origin: str) -> None:
+    with engine.begin() as connection:
+        for statement in (
+            f"INSERT INTO space VALUES ('s', 'default', 'UTC', {DAY})",
+            "INSERT INTO node (id, space_id, kind, name, name_key, is_speaker, created_at) "
+            f"VALUES ('n', 's', 'person', 'Ana', 'ana', true, {DAY})",
+            "INSERT INTO conversation (id, space_id, name) VALUES ('c', 's', 'chat')",
+            "INSERT INTO source (id, space_id, kind, name, sha256, created_at) "
+            f"VALUES ('o', 's', 'jsonl', 'chat', 'h', {DAY})",
+            "INSERT INTO episode (id, space_id, source_id, conversation_id, position, speaker_id, time, text, kind, "
+            f"is_edited, origin, key) VALUES ('e', 's', 'o', 'c', 0, 'n', {DAY}, 'hi', 'text', false, '{origin}', 'k')",
+        ):
+            connection.execute(text(statement))
+
+
 def test_messages_are_kept_when_marks_of_what_waits_come_and_go(bare_url: str) -> None:
     engine = make_engine(bare_url)
     command.upgrade(alembic_config(engine), "0009")
-    day = "'2026-01-01 00:00:00'"
-    with engine.begin() as connection:
-        for statement in (
-            f"INSERT INTO space VALUES ('s', 'default', 'UTC', {day})",
-            "INSERT INTO node (id, space_id, kind, name, name_key, is_speaker, created_at) "
-            f"VALUES ('n', 's', 'person', 'Ana', 'ana', true, {day})",
-            "INSERT INTO conversation (id, space_id, name) VALUES ('c', 's', 'chat')",
-            "INSERT INTO source (id, space_id, kind, name, sha256, created_at) "
-            f"VALUES ('o', 's', 'jsonl', 'chat', 'h', {day})",
-            "INSERT INTO episode (id, space_id, source_id, conversation_id, position, speaker_id, time, text, kind, "
-            f"is_edited, origin, key) VALUES ('e', 's', 'o', 'c', 0, 'n', {day}, 'hi', 'text', false, 'observed', 'k')",
-        ):
-            connection.execute(text(statement))
+    keep_a_message(engine, origin="observed")
     command.upgrade(alembic_config(engine), "0010")
     with engine.begin() as connection:
-        connection.execute(text(f"INSERT INTO pending VALUES ('e', 's', 'away', {day})"))
+        connection.execute(text(f"INSERT INTO pending VALUES ('e', 's', 'away', {DAY})"))
     command.downgrade(alembic_config(engine), "0009")
     with engine.connect() as connection:
         assert connection.execute(text("SELECT text FROM episode")).all() == [("hi",)]
@@ -165,19 +171,7 @@ def test_messages_are_kept_when_marks_of_what_waits_come_and_go(bare_url: str) -
 def test_messages_are_kept_when_readings_come_and_go(bare_url: str) -> None:
     engine = make_engine(bare_url)
     command.upgrade(alembic_config(engine), "0011")
-    day = "'2026-01-01 00:00:00'"
-    with engine.begin() as connection:
-        for statement in (
-            f"INSERT INTO space VALUES ('s', 'default', 'UTC', {day})",
-            "INSERT INTO node (id, space_id, kind, name, name_key, is_speaker, created_at) "
-            f"VALUES ('n', 's', 'person', 'Ana', 'ana', true, {day})",
-            "INSERT INTO conversation (id, space_id, name) VALUES ('c', 's', 'chat')",
-            "INSERT INTO source (id, space_id, kind, name, sha256, created_at) "
-            f"VALUES ('o', 's', 'jsonl', 'chat', 'h', {day})",
-            "INSERT INTO episode (id, space_id, source_id, conversation_id, position, speaker_id, time, text, kind, "
-            f"is_edited, origin, key) VALUES ('e', 's', 'o', 'c', 0, 'n', {day}, 'hi', 'text', false, 'simulated', 'k')",
-        ):
-            connection.execute(text(statement))
+    keep_a_message(engine, origin="simulated")
     command.upgrade(alembic_config(engine), "0012")
     with engine.begin() as connection:
         reading = text("INSERT INTO reading VALUES ('e', 'r', 's', :concepts, '2026-01-01 00:00:00')")

@@ -10,41 +10,22 @@ import numpy as np
 import pytest
 
 from agents.runtime.spec import resolve
-from agents.runtime.token_rules import LAST
-from consolidation.probes import Accuracy, Probe, ProbeManifest, write_probe
+from consolidation.probes import Probe, write_probe
 from memory.artifacts import record_artifact
 from service.settings import load_settings
 from service.wiring import Services
-
-GOOD = Accuracy("own", 200, 0.95, 0.91, 0.5)
+from tests.made_probes import TRUTH
 
 
 def keep_probe(services: Services, **changes: Any) -> None:
     """A probe of the tiny model that says "true" of everything, said to be made with the weights that serve."""
     version = services.place().history().find()
-    manifest = ProbeManifest(
-        name="truth",
-        kind="truth",
-        method="mass-mean",
-        concepts=("truth",),
-        layers=(1,),
+    manifest = replace(
+        TRUTH,
         model_hash=resolve(services.model_spec()).base_hash,
-        template_hash="template",
         recipe=version.sha256 if version else None,
-        token_rule=LAST,
         coefficients=(0.0,),
         bias=4.0,
-        mean_residual_norm=(1.0,),
-        trained_on={"own": 200},
-        labels={"0": 100, "1": 100},
-        labelled_by=("file",),
-        layer_accuracy={"1": 0.95},
-        held_out=GOOD,
-        rank=None,
-        others=(GOOD,),
-        usable=True,
-        reason="right on everything",
-        seed=0,
     )
     probe = Probe(replace(manifest, **changes), {1: np.eye(1, 32, dtype=np.float32)})
     folder, sha256 = write_probe(probe, services.settings.home / "probes")
