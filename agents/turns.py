@@ -1,18 +1,22 @@
 """Conversation as plain chat text: speaker tags, and the prompt whose continuation is a persona's next line.
 
-The same form serves the trainer and the simulator: one system message (who, how they write, what they know), one user
-message with the conversation under speaker tags that ends on the persona's own tag. Tags are never special tokens.
+The same form serves the trainer and the simulator: one system message (who, how they write, what they hold dear), one
+user message with the conversation under speaker tags that ends on the persona's own tag. What belongs to one turn
+alone (what they know that bears on it, how they feel) stands just before that tag, so that all before it stays the
+same from turn to turn and is computed once (ADR 47). Tags are never special tokens.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from memory.types import Principle
 
+MAX_RECENT_CHARS = 4000  # of the running conversation in the prompt: about a thousand tokens
 _SPEECH = ("speech", "habit")
+_KEPT = 0.5  # share of the limit that is left when a block is dropped
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +29,19 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Persona:
-    """A person as they may be simulated: their name, who they talk with, and the principles they keep."""
+    """A person as they may be simulated: their name, who they talk with (at least one), and the principles they keep."""
 
     name: str
-    partner: str
+    partners: tuple[str, ...]
     principles: tuple[Principle, ...]
 
     @property
+    def partner(self) -> str:
+        return self.partners[0]
+
+    @property
     def tags(self) -> dict[str, str]:
-        return speaker_tags([self.name, self.partner])
+        return speaker_tags([self.name, *self.partners])
 
     @property
     def tag(self) -> str:
@@ -64,23 +72,83 @@ def turn_messages(
     *,
     now: datetime,
     prefix: str = "",
+    notes: Sequence[str] = (),
 ) -> list[dict[str, str]]:
-    """The chat messages whose continuation is the persona's next line; `prefix` is what they have begun to write."""
-    style = [item.text for item in persona.principles if item.kind in _SPEECH][:3]
-    values = [item.text for item in persona.principles if item.kind not in (*_SPEECH, "view")][:2]
-    views = [item.text for item in persona.principles if item.about == persona.partner][:2]
-    parts = [f"You are {persona.name}, in a chat with {persona.partner}. Today is {now:%A, %d %B %Y}."]
-    if style:
-        parts.append("How you write: " + "; ".join(style) + ".")
-    if values:
-        parts.append("What matters to you: " + "; ".join(values) + ".")
-    if views:
-        parts.append(f"How you see {persona.partner}: " + "; ".join(views) + ".")
-    if known:
-        parts.append("What you know: " + " ".join(known))
+    """The chat messages whose continuation is the persona's next line; `prefix` is what they have begun to write.
+
+    `known` and `notes` are of this turn alone and come last. What comes before them only grows from turn to turn, as
+    long as `turns` does and the day is the same.
+    """
     body = conversation_text(((turn.speaker, turn.text) for turn in turns), persona.tags)
-    opening = f"{body}\n{persona.tag}" if body else persona.tag
+    opening = with_notes(f"{body}\n{persona.tag}" if body else persona.tag, known, notes)
     return [
-        {"role": "system", "content": "\n".join(parts)},
+        {"role": "system", "content": _who(persona, now)},
         {"role": "user", "content": f"{opening} {prefix}".rstrip()},
     ]
+
+
+def with_notes(opening: str, known: Sequence[str], notes: Sequence[str] = ()) -> str:
+    """A conversation that ends on a tag, with what somebody knows and notes to them, a line each, before that tag."""
+    body, _, tag = opening.rpartition("\n")
+    lines = [f"What you know: {' '.join(known)}"] if known else []
+    lines = [" ".join(line.split()) for line in (*lines, *notes)]
+    return "\n".join([*([body] if body else []), *lines, tag])
+
+
+def recent(
+    turns: Sequence[Turn], limit: int = MAX_RECENT_CHARS, size: Callable[[str], int] = len
+) -> list[Turn]:
+    """The last turns, of at most `limit` together as `size` counts a text (characters by default, or tokens).
+
+    Once they are more, a whole block goes, down to half the limit: what is left begins with the same turn for many turns,
+    so a prompt made of it keeps its beginning. `recent([*recent(turns), turn])` is `recent([*turns, turn])`, so whoever
+    holds a conversation may forget what was dropped. The newest turn always stays; one beyond the limit loses its
+    beginning.
+    """
+    kept: list[tuple[Turn, int]] = []
+    total = 0
+    for turn in turns:
+        kept.append((turn, size(turn.text)))
+        total += kept[-1][1]
+        if total > limit:
+            kept = _without_block(kept, limit, size)
+            total = sum(n for _, n in kept)
+    return [turn for turn, _ in kept]
+
+
+def _without_block(
+    kept: Sequence[tuple[Turn, int]], limit: int, size: Callable[[str], int]
+) -> list[tuple[Turn, int]]:
+    """The newest of the turns with their sizes: half the limit's worth, or the end of the very last one."""
+    total = sum(n for _, n in kept)
+    start = 0
+    while start < len(kept) - 1 and total > limit * _KEPT:
+        total -= kept[start][1]
+        start += 1
+    if total <= limit:
+        return list(kept[start:])
+    speaker, text = kept[-1][0].speaker, kept[-1][0].text
+    while text and size(text) > limit:
+        text = text[len(text) - min(len(text) - 1, len(text) * limit // size(text)) :]
+    return [(Turn(speaker, text), size(text))]
+
+
+def _who(persona: Persona, now: datetime) -> str:
+    """All that stays the same during a conversation of one day."""
+    style = [item.text for item in persona.principles if item.kind in _SPEECH][:3]
+    values = [item.text for item in persona.principles if item.kind not in (*_SPEECH, "view")][:2]
+    lines = [
+        f"You are {persona.name}, in a chat with {_listed(persona.partners)}. Today is {now:%A, %d %B %Y}."
+    ]
+    if style:
+        lines.append("How you write: " + "; ".join(style) + ".")
+    if values:
+        lines.append("What matters to you: " + "; ".join(values) + ".")
+    for partner in persona.partners:
+        if views := [item.text for item in persona.principles if item.about == partner][:2]:
+            lines.append(f"How you see {partner}: " + "; ".join(views) + ".")
+    return "\n".join(lines)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from agents.pasted import pasted
-from agents.turns import Persona, Turn, turn_messages
+from agents.turns import Persona, Turn, turn_messages, with_notes
 from consolidation.curriculum import Course, Row
 from memory.types import Episode, Principle
 
@@ -33,7 +33,7 @@ class Voice:
 
     @property
     def persona(self) -> Persona:
-        return Persona(self.person, self.partner, self.principles)
+        return Persona(self.person, (self.partner,), self.principles)
 
 
 def stretches(episodes: Iterable[Episode]) -> list[list[Episode]]:
@@ -100,7 +100,7 @@ def _window(
     others = {episode.speaker for episode in before} - {voice.person, partner}
     if len(reply) > MAX_REPLY_CHARS or others or any(e.id in hidden for e in (*before, *stretch[start:end])):
         return None
-    persona = Persona(voice.person, partner, voice.principles)
+    persona = Persona(voice.person, (partner,), voice.principles)
     turns = [Turn(episode.speaker, episode.text) for episode in before]
     messages = turn_messages(persona, turns, (), now=stretch[start].time)
     return Row("style", "window", (*messages, {"role": "assistant", "content": reply}))
@@ -117,7 +117,7 @@ def _latest(episodes: Sequence[Episode]) -> list[Episode]:
 
 
 def knowing_rows(course: Course, voice: Voice, rows: Sequence[Row], now: datetime) -> list[Row]:
-    """First-person rows with the persona's system message: half name the fact among what is known, half do not.
+    """First-person rows with the persona's prompt: half name the fact among what is known, half do not.
 
     So the persona uses what retrieval brings, and what the weights hold where it brings nothing.
     """
@@ -129,6 +129,8 @@ def knowing_rows(course: Course, voice: Voice, rows: Sequence[Row], now: datetim
         known = [saying for saying in beside if saying != sayings[place]]
         if place % 2 == 0:
             known.insert(dice.randint(0, len(known)), sayings[place])
-        system = turn_messages(voice.persona, (), known, now=now)[0]
-        voiced.append(Row("fact", "knowing", (system, *row.messages), row.fact_ids, row.meta))
+        system = turn_messages(voice.persona, (), (), now=now)[0]
+        *before, asked, answer = row.messages
+        asked = {**asked, "content": with_notes(asked["content"], known)}
+        voiced.append(Row("fact", "knowing", (system, *before, asked, answer), row.fact_ids, row.meta))
     return voiced

@@ -153,7 +153,7 @@ class Session:
             tools=tools,
             person=person,
             partner=partner,
-            persona=Persona(person.name, partner.name, tuple(principles)),
+            persona=Persona(person.name, (partner.name,), tuple(principles)),
             settings=settings,
             model=model,
             recipe=weights,

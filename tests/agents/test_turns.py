@@ -2,10 +2,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from agents.turns import Persona, Turn, conversation_text, speaker_tags, turn_messages
+from hypothesis import given
+from hypothesis import strategies as st
+
+from agents.turns import Persona, Turn, conversation_text, recent, speaker_tags, turn_messages, with_notes
 from memory.types import Principle
 
-INES = Persona("Ines Carvalho", "Tomas Lindqvist", (Principle("speech", "writes long and warm", ()),))
+INES = Persona("Ines Carvalho", ("Tomas Lindqvist",), (Principle("speech", "writes long and warm", ()),))
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
 
@@ -21,8 +24,7 @@ def test_several_lines_of_one_turn_keep_their_tag() -> None:
 
 def test_the_prompt_ends_on_the_personas_own_tag() -> None:
     messages = turn_messages(INES, [Turn("Tomas Lindqvist", "hi")], ["I live in Porto."], now=NOW)
-    assert messages[-1]["content"] == "[TOMAS] hi\n[INES]"
-    assert "I live in Porto." in messages[0]["content"]
+    assert messages[-1]["content"] == "[TOMAS] hi\nWhat you know: I live in Porto.\n[INES]"
     assert "writes long and warm" in messages[0]["content"]
 
 
@@ -36,8 +38,51 @@ def test_how_they_see_the_other_is_said_of_this_other_alone() -> None:
         Principle("view", "Trusts Tomas", (), "Tomas Lindqvist"),
         Principle("view", "Misses Ada", (), "Ada"),
     )
-    persona = Persona(INES.name, INES.partner, views)
+    persona = Persona(INES.name, INES.partners, views)
     system = turn_messages(persona, [], [], now=NOW)[0]["content"]
     assert "How you see Tomas Lindqvist: Trusts Tomas." in system
     assert "Misses Ada" not in system
     assert "What matters" not in system
+
+
+def test_a_prompt_begins_like_that_of_the_turn_before() -> None:
+    said = [Turn("Tomas Lindqvist", "hi"), Turn("Ines Carvalho", "hey"), Turn("Tomas Lindqvist", "and?")]
+    first = turn_messages(INES, said[:1], ["I live in Porto."], now=NOW, notes=["You feel calm."])
+    second = turn_messages(INES, said, ["I have a cat."], now=NOW)
+    assert first[0] == second[0]
+    assert first[1]["content"].startswith("[TOMAS] hi\n")
+    assert second[1]["content"].startswith("[TOMAS] hi\n")
+
+
+def test_notes_are_single_lines_just_before_the_tag() -> None:
+    assert with_notes("[TOMAS] hi\n[INES]", [], ["You\nfeel calm."]) == "[TOMAS] hi\nYou feel calm.\n[INES]"
+    assert with_notes("[INES]", ["One.", "Two."]) == "What you know: One. Two.\n[INES]"
+
+
+def test_a_group_is_named_tagged_and_seen_one_by_one() -> None:
+    views = (
+        Principle("view", "Trusts Tomas", (), "Tomas Lindqvist"),
+        Principle("view", "Likes Ada", (), "Ada"),
+    )
+    persona = Persona(INES.name, ("Tomas Lindqvist", "Ada"), views)
+    system = turn_messages(persona, [], [], now=NOW)[0]["content"]
+    assert "in a chat with Tomas Lindqvist and Ada." in system
+    assert "How you see Tomas Lindqvist: Trusts Tomas.\nHow you see Ada: Likes Ada." in system
+    assert list(persona.tags.values()) == ["[INES]", "[TOMAS]", "[ADA]"]
+
+
+@given(st.lists(st.integers(0, 60), max_size=60), st.integers(1, 100))
+def test_recent_is_bounded_and_may_be_told_its_own_answer(sizes: list[int], limit: int) -> None:
+    kept: list[Turn] = []
+    turns = [Turn("A", chr(65 + i) * size) for i, size in enumerate(sizes)]
+    for turn in turns:
+        kept = recent([*kept, turn], limit)
+        assert sum(len(one.text) for one in kept) <= limit
+    assert kept == recent(turns, limit)
+    assert not turns or kept[-1].text == turns[-1].text[-limit:] or not turns[-1].text
+
+
+def test_recent_drops_a_block_at_once() -> None:
+    turns = [Turn("A", "x" * 10) for _ in range(30)]
+    firsts = [30 - len(recent(turns[: n + 1], 100)) - (29 - n) for n in range(30)]
+    assert len(set(firsts)) == 5
