@@ -248,7 +248,7 @@ class Life:
     def worn_model(self) -> LanguageModel:
         recipe = current_recipe(self.database, self.space_id, self.home)
         model = load_base(self.cache)
-        model.apply(recipe_adapters(self.home, recipe) if recipe else [])
+        model.apply(recipe_adapters(self.home, recipe.for_person(None)) if recipe else [])
         return model
 
 

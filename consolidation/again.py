@@ -123,7 +123,7 @@ def ask_again(graph: Graph, retake: Retake, progress: Progress = no_progress) ->
     """
     recipe = retake.recipe
     before = {name: _answers_then(graph.database, retake, name) for name in _in_order(retake.conditions)}
-    vectors = recipe_adapters(graph.home, recipe) if recipe else []
+    vectors = recipe_adapters(graph.home, recipe.for_person(None)) if recipe else []
     base_hash = check_base(recipe, retake.spec)
     output = _recorded(graph.database, retake.run_id)
     prompts = _prompts(graph, retake, before, is_trusted=bool((output.get("prompts") or {}).get("trusted")))

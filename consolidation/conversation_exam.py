@@ -59,7 +59,7 @@ def ask_conversations(
     slots = slots_of_run(database, space_id, run_id, registry, clock)
     if not slots:
         raise NoExam(run_id, "nothing that it trained holds any more; `slowwave runs` lists others")
-    vectors = recipe_adapters(home, recipe) if recipe else []
+    vectors = recipe_adapters(home, recipe.for_person(None)) if recipe else []
     base_hash = check_base(recipe, spec)
     course = Course(Wordings.load(), Names(list_people(database, space_id)), seed)
     conversations = make_conversations(course, registry, slots)

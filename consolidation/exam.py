@@ -194,7 +194,7 @@ def vectors_of(context: NightContext) -> list[tuple[Adapter, float]]:
         adapter = Adapter.load(context.home / trained)
         recipe = recipe or Recipe(adapter.base_hash)
         recipe = add(recipe, adapter, path=trained, run_id=context.run_id, label="tonight")
-    return recipe_adapters(context.home, recipe) if recipe else []
+    return recipe_adapters(context.home, recipe.for_person(None)) if recipe else []
 
 
 class Counter:

@@ -134,6 +134,7 @@ def _source(place: Place, spec: ModelSpec, version: Version | None) -> _Source:
     base = resolve(spec)
     recipe = Recipe(base.base_hash) if version is None else version.usable()
     worn = check(place, recipe, spec)
+    recipe = recipe.for_person(None)
     check_vectors(worn)
     at_work = [i for i, (_, coefficient) in enumerate(worn) if coefficient]
     entries = [recipe.entries[i] for i in at_work] if recipe.rule == "sum" else []

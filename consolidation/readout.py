@@ -125,7 +125,7 @@ def run(context: NightContext, progress: Progress) -> StageResult:
     model = _plain_model(context)
     attribution.refresh(context, progress, model=model)
     recipe = context.output("merge")["recipe"]
-    model.apply(recipe_adapters(context.home, load_recipe(context.home, recipe)))
+    model.apply(recipe_adapters(context.home, load_recipe(context.home, recipe).for_person(None)))
     basis = Basis(
         model.base_hash,
         model.template.sha256,

@@ -32,6 +32,7 @@ from memory.whole import write_text
 FORMAT = "slowwave-recipe-2"
 FIRST_FORMAT = "slowwave-recipe-1"  # read and kept as it is: always the sum, and without a parent
 FOLDER = "recipes"
+STYLE = "style"  # the label of a person's style; whose it is, is in the entry
 MIN_NAME = 4  # characters of a hash or an id that may stand for the whole
 
 FloatArray = npt.NDArray[np.float32]
@@ -39,13 +40,24 @@ FloatArray = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One task vector. `path` is the adapter's folder relative to home; `label` says what it taught."""
+    """One task vector. `path` is the adapter's folder relative to home; `label` says what it taught.
+
+    `person`: id of the person whose style it is, who alone wears it; None is worn whoever speaks.
+    """
 
     adapter_sha256: str
     path: str
     coefficient: float
     run_id: str | None
     label: str
+    person: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Without `person` where there is none: recipes from before there were any keep their hashes."""
+        fields = asdict(self)
+        if self.person is None:
+            del fields["person"]
+        return fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +80,7 @@ class Recipe:
             "format": self.format,
             "base_hash": self.base_hash,
             "rule": self.rule,
-            "entries": [asdict(entry) for entry in self.entries],
+            "entries": [entry.as_json() for entry in self.entries],
         }
         if self.format != FIRST_FORMAT:
             fields |= {"density": self.density, "seed": self.seed, "parent": self.parent}
@@ -86,6 +98,14 @@ class Recipe:
     def path(self) -> str:
         """Where `save` puts it, relative to home."""
         return f"{FOLDER}/{self.sha256}.json"
+
+    def for_person(self, person_id: str | None) -> Recipe:
+        """What is worn while that person speaks: their style and what is nobody's; None is nobody in particular.
+
+        Made to be put on, never to be saved: where an entry is left out, it is no recipe of the history.
+        """
+        worn = tuple(entry for entry in self.entries if entry.person in (None, person_id))
+        return self if worn == self.entries else replace(self, entries=worn)
 
 
 def changed(recipe: Recipe, entries: Sequence[Entry]) -> Recipe:
@@ -119,6 +139,21 @@ def add(
         return recipe
     entry = Entry(adapter.sha256, path, float(coefficient), run_id, label)
     return changed(recipe, (*recipe.entries, entry))
+
+
+def with_style(
+    recipe: Recipe, adapter: Adapter, *, path: str, person: str, coefficient: float = 1.0
+) -> Recipe:
+    """The recipe with that person's style, last; the one they had is taken out.
+
+    It names no night: what a night taught is looked up by the entries that do. Raises BaseChanged.
+    """
+    if adapter.base_hash != recipe.base_hash:
+        raise BaseChanged(adapter.base_hash, recipe.base_hash)
+    style = Entry(adapter.sha256, path, float(coefficient), None, STYLE, person)
+    if style in recipe.entries:
+        return recipe
+    return changed(recipe, (*(entry for entry in recipe.entries if entry.person != person), style))
 
 
 def scale(recipe: Recipe, entry: str | Entry, coefficient: float) -> Recipe:
@@ -168,7 +203,7 @@ def _is_named(known: Entry, name: str | Entry) -> bool:
     is_beginning = len(name) >= MIN_NAME and (
         known.adapter_sha256.startswith(name) or (known.run_id or "").startswith(name)
     )
-    return is_beginning or name in (known.run_id, known.label)
+    return is_beginning or name in (known.run_id, known.label, known.person)
 
 
 def save(home: Path, recipe: Recipe) -> Path:
@@ -207,6 +242,7 @@ def _parse(fields: dict[str, Any]) -> Recipe:
             coefficient=float(entry["coefficient"]),
             run_id=None if entry["run_id"] is None else str(entry["run_id"]),
             label=str(entry["label"]),
+            person=None if entry.get("person") is None else str(entry["person"]),
         )
         for entry in fields["entries"]
     )

@@ -152,7 +152,7 @@ class _Line:
         return self.answers[number].is_right
 
     def _ask(self, version: Version | None) -> Answer:
-        recipe = version.usable() if version else None
+        recipe = version.usable().for_person(None) if version else None
         self.model.apply(recipe_adapters(self.place.home, recipe) if recipe else ())
         messages = [{"role": "user", "content": self.question.text}]
         (reply,) = self.model.answer([messages], max_new_tokens=LONG_ANSWER)
@@ -174,7 +174,7 @@ def bisect(
     if newest is not None:
         refuse_tainted(place, newest)
         check_base(newest.usable(), spec)
-        recipe_adapters(place.home, newest.usable())
+        recipe_adapters(place.home, newest.usable().for_person(None))
     line = history.line(newest)
     sound = _Sound(place, newest.usable().base_hash if newest else "")
     can_be_asked = [version for version in line if sound.is_sound(version)]

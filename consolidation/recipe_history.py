@@ -70,6 +70,7 @@ class Change:
             "vector": entry and entry.adapter_sha256,
             "night": entry and entry.run_id,
             "label": entry and entry.label,
+            "person": entry and entry.person,
             "before": self.before,
             "after": self.after,
         }

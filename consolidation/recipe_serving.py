@@ -23,7 +23,7 @@ from agents.runtime.adapter import Adapter
 from agents.runtime.spec import ModelSpec, resolve
 from consolidation import lease
 from consolidation.errors import NightError, RecipeStays
-from consolidation.recipe import Entry, Recipe, as_adapter, check_base, recipe_adapters, save
+from consolidation.recipe import Entry, Recipe, as_adapter, check_base, recipe_adapters, save, vector_of
 from consolidation.recipe_history import History, Version
 from consolidation.runs import get_run, new_run_id, stage_records
 from consolidation.trainer.job import JobFolder
@@ -61,7 +61,7 @@ def alone(place: Place) -> Iterator[None]:
 
 
 def check(place: Place, recipe: Recipe, spec: ModelSpec) -> list[tuple[Adapter, float]]:
-    """The vectors that the model would put on.
+    """Look at every vector of the recipe; those that the model would put on while nobody in particular speaks.
 
     Raises BaseChanged with both hashes, MissingVector, BrokenAdapter, BrokenRecipe, BadVector, or TaintedArtifact where
     a vector holds what was erased.
@@ -71,7 +71,10 @@ def check(place: Place, recipe: Recipe, spec: ModelSpec) -> list[tuple[Adapter, 
     for entry in recipe.entries:
         if entry.adapter_sha256 in tainted:
             raise TaintedArtifact(tainted[entry.adapter_sha256])
-    return recipe_adapters(place.home, recipe)
+    for entry in recipe.entries:
+        if entry.person is not None:
+            vector_of(place.home, recipe, entry)
+    return recipe_adapters(place.home, recipe.for_person(None))
 
 
 def refuse_tainted(place: Place, version: Version | None) -> None:

@@ -77,7 +77,9 @@ def _job(context: NightContext, folder: JobFolder, rows: list[Row]) -> TrainJob:
     return TrainJob(
         base_model=context.settings.base_model,
         cache_dir=str(context.home / "cache"),
-        adapters=worn_folders(context.home, recipe, folder.so_far) if recipe is not None else (),
+        adapters=worn_folders(context.home, recipe.for_person(None), folder.so_far)
+        if recipe is not None
+        else (),
         settings=context.settings.train,
         seed=context.settings.seed,
         n_facts=len({row.fact_id for row in rows if row.kind not in ("negative", "replay") and row.fact_id}),

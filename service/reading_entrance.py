@@ -88,7 +88,7 @@ def open_reader(services: Services, name: str | None = None, *, use_weights: boo
     spec, home = services.model_spec(), services.settings.home
     readout.check_model(resolve(spec).base_hash)  # before the weights are loaded
     recipe = current_recipe(services.database, services.space_id, home) if use_weights else None
-    model = LanguageModel.load(spec, recipe_adapters(home, recipe) if recipe else ())
+    model = LanguageModel.load(spec, recipe_adapters(home, recipe.for_person(None)) if recipe else ())
     return OpenReader(model, readout, sha256_of(readout))
 
 

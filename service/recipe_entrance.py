@@ -46,9 +46,10 @@ class How:
 
 def log(services: Services, name: str = SERVING, *, everything: bool = False) -> list[dict[str, Any]]:
     """The recipe and those it was made from, the newest first; or every recipe of the space."""
-    history = services.place().history()
+    place = services.place()
+    history = place.history()
     versions = list(history.versions.values())[::-1] if everything else history.line(history.find(name))
-    return [shapes.step_json(history, history.step(version)) for version in versions]
+    return [shapes.step_json(place, history, history.step(version)) for version in versions]
 
 
 def show(services: Services, name: str = SERVING, *, with_weights: bool = False) -> dict[str, Any]:
@@ -85,7 +86,7 @@ def diff(services: Services, old: str, new: str = SERVING, *, with_weights: bool
     found: dict[str, Any] = {
         "from": versions[0] and versions[0].sha256,
         "to": versions[1] and versions[1].sha256,
-        "changes": [change.as_json() for change in changes(before, after)],
+        "changes": shapes.changes_json(place, changes(before, after)),
     }
     if with_weights:
         if before.base_hash != after.base_hash:
@@ -171,6 +172,7 @@ def scale(
     services: Services, entry: str, coefficient: float, how: How, progress: Progress = no_progress
 ) -> dict[str, Any]:
     """Give a vector another coefficient. Raises UnknownEntry, RecipeStays."""
+    entry = _named(services, entry)
 
     def least(recipe: Recipe) -> float:
         now = recipes.entry_of(recipe, entry).coefficient
@@ -183,16 +185,17 @@ def negate(
     services: Services, entry: str, how: How, *, by: float, progress: Progress = no_progress
 ) -> dict[str, Any]:
     """Turn a vector round: it stands against what it was for, `by` as strongly. Raises UnknownEntry, RecipeStays."""
-    return _edit(services, _Edit(_scaled(entry), -abs(by)), how, progress)
+    return _edit(services, _Edit(_scaled(_named(services, entry)), -abs(by)), how, progress)
 
 
 def revert(
     services: Services, entries: Sequence[str], how: How, progress: Progress = no_progress
 ) -> dict[str, Any]:
     """Take vectors out. Raises UnknownEntry."""
+    names = [_named(services, entry) for entry in entries]
 
     def build(recipe: Recipe, _: float | None) -> Recipe:
-        wanted = {recipes.entry_of(recipe, entry) for entry in entries}
+        wanted = {recipes.entry_of(recipe, name) for name in names}
         return recipes.changed(recipe, [entry for entry in recipe.entries if entry not in wanted])
 
     return _edit(services, _Edit(build), how, progress)
@@ -281,7 +284,7 @@ def bisect(
         asked = stored_question(place, example=example, text=question)
     history = place.history()
     found = search(place, history, history.find(recipe), asked, services.model_spec(), progress)
-    return found.as_json()
+    return {**found.as_json(), "changes": shapes.changes_json(place, found.changes)}
 
 
 # The making of a change
@@ -295,6 +298,12 @@ class _Edit:
     build: Callable[[Recipe, float | None], Recipe]
     wanted: float | None = None
     least: Callable[[Recipe], float] = lambda _: 0.0
+
+
+def _named(services: Services, entry: str) -> str:
+    """By what the recipe itself knows an entry; `style of NAME` goes by the person. Raises UnknownPerson."""
+    begins = f"{recipes.STYLE} of "
+    return services.person(entry.removeprefix(begins)).id if entry.startswith(begins) else entry
 
 
 def _scaled(entry: str) -> Callable[[Recipe, float | None], Recipe]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from agents.errors import BaseChanged, BrokenAdapter
 from consolidation import recipe as recipes
 from consolidation.errors import MissingVector, NightError
 from consolidation.recipe import Entry, Recipe
-from consolidation.recipe_history import History, Step, Version
+from consolidation.recipe_history import Change, History, Step, Version
 from consolidation.recipe_serving import Place
 from consolidation.recipe_weights import norm
+from memory.people import list_people
 from service.vector_entrance import about_json
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ def result_json(
     return {
         **version_json(history, version),
         "served_before": before,
-        "changes": [change.as_json() for change in changed],
+        "changes": changes_json(place, changed),
         "exam": judged and judged.as_json(),
     }
 
@@ -53,14 +55,33 @@ def version_json(history: History, version: Version | None) -> dict[str, Any]:
     }
 
 
-def step_json(history: History, step: Step) -> dict[str, Any]:
+def step_json(place: Place, history: History, step: Step) -> dict[str, Any]:
     version = step.version
     return {
         **version_json(history, version),
         "broken": version.why,
         "n": len(version.recipe.entries) if version.recipe else None,
-        "changes": [change.as_json() for change in step.changes],
+        "changes": changes_json(place, step.changes),
     }
+
+
+def changes_json(place: Place, changes: Iterable[Change]) -> list[dict[str, Any]]:
+    """`person` is a name; null as well where an erasure took whoever it was."""
+    found = [change.as_json() for change in changes]
+    if any(one["person"] for one in found):
+        people = _people(place)
+        found = [{**one, "person": people.get(one["person"])} for one in found]
+    return found
+
+
+def _people(place: Place) -> dict[str | None, str]:
+    return {person.id: person.name for person in list_people(place.database, place.space_id)}
+
+
+def what(change_or_entry: Mapping[str, Any]) -> str:
+    """What an entry taught, and whose style it is."""
+    name = change_or_entry["person"]
+    return f"{change_or_entry['label']} of {name}" if name else str(change_or_entry["label"])
 
 
 def entry_json(place: Place, recipe: Recipe, entry: Entry) -> dict[str, Any]:
@@ -71,6 +92,7 @@ def entry_json(place: Place, recipe: Recipe, entry: Entry) -> dict[str, Any]:
         "coefficient": entry.coefficient,
         "night": entry.run_id,
         "label": entry.label,
+        "person": _people(place).get(entry.person) if entry.person else None,
         "about": about_json(place, entry.adapter_sha256),
     }
     try:
@@ -129,9 +151,9 @@ def says(change: dict[str, Any]) -> str:
     if kind == "base":
         return f"on base {after[:12]} instead of {before[:12]}"
     whose = f" of night {change['night']}" if change["night"] else ""
-    what = f"{change['label']}{whose} (vector {change['vector'][:12]})"
+    one = f"{what(change)}{whose} (vector {change['vector'][:12]})"
     if kind == "scaled":
-        return f"weighed {what} {after:g} instead of {before:g}"
+        return f"weighed {one} {after:g} instead of {before:g}"
     if kind == "removed":
-        return f"took out {what}"
-    return f"added {what}" + ("" if after == 1 else f" at {after:g}")
+        return f"took out {one}"
+    return f"added {one}" + ("" if after == 1 else f" at {after:g}")

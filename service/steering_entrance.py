@@ -164,5 +164,5 @@ def _model(services: Services, *, use_weights: bool) -> tuple[LanguageModel, str
 
     home = services.settings.home
     recipe = current_recipe(services.database, services.space_id, home) if use_weights else None
-    worn: Sequence[Any] = recipe_adapters(home, recipe) if recipe else ()
+    worn: Sequence[Any] = recipe_adapters(home, recipe.for_person(None)) if recipe else ()
     return LanguageModel.load(services.model_spec(), worn), recipe.sha256 if recipe else None

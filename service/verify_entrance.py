@@ -55,6 +55,7 @@ def verify(
     version = history.find(name)
     recipe_serving.refuse_tainted(place, version)
     recipe = version.usable() if version else Recipe(recipes.check_base(None, services.model_spec()))
+    recipe = recipe.for_person(None)  # styles are never worn together
     seen = compared(place.home, recipe, progress=watch.comparing)
     exams, drift = _examined(services, recipe, watch.exam) if is_examined and recipe.entries else ((), None)
     if picture is not None and recipe.entries:

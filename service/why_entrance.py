@@ -49,7 +49,7 @@ def why_said(services: Services, question: Question, watch: Watch | None = None)
     else:
         known_to = services.person(question.known_to).id if question.known_to else None
         said = Said(question.text or "", question.context, known_to)
-    recipe, tools = _tools(services, question.method, watch)
+    recipe, tools = _tools(services, question.method, said.known_to, watch)
     started = time.perf_counter()
     causes = why(tools, said, question.method, question.k, watch.ranking)
     return {
@@ -74,8 +74,9 @@ def turns(services: Services, n: int) -> list[dict[str, Any]]:
     ]
 
 
-def _tools(services: Services, method: Method, watch: Watch) -> tuple[str | None, Any]:
-    """The recipe whose weights are asked, and what the method needs: no model where it looks at words alone."""
+def _tools(services: Services, method: Method, speaker: str | None, watch: Watch) -> tuple[str | None, Any]:
+    """The recipe whose weights are asked, as that person wears it, and what the method needs: no model where it looks at
+    words alone."""
     from simulator.attribution import Tools
 
     database, space_id, home = services.database, services.space_id, services.settings.home
@@ -90,7 +91,7 @@ def _tools(services: Services, method: Method, watch: Watch) -> tuple[str | None
     model = LanguageModel.load(spec)
     bring_up_to_date(database, space_id, home, spec, watch.index, model=model)
     recipe = current_recipe(database, space_id, home) if method == "gradient" else None
-    worn = recipe_adapters(home, recipe) if recipe else ()
+    worn = recipe_adapters(home, recipe.for_person(speaker)) if recipe else ()
     tools = Tools(database, space_id, home, model=model, worn=worn)
     return (recipe.sha256 if recipe else None), tools
 

@@ -103,6 +103,7 @@ def _said(found: dict[str, Any]) -> list[str]:
 def show(state: State, name: str, with_weights: bool, as_json: bool) -> None:
     """What a recipe is made of: its vectors with coefficients and norms, and what they were trained from."""
     from service import recipe_entrance
+    from service.recipe_json import what
 
     with state.services() as services:
         found = recipe_entrance.show(services, name, with_weights=with_weights)
@@ -118,7 +119,7 @@ def show(state: State, name: str, with_weights: bool, as_json: bool) -> None:
             entry["broken"] or f"{entry['norm']:.3f}",
             entry["rank"],
             entry["night"] or "",
-            entry["label"],
+            what(entry),
             sources(entry["about"]),
         ]
         for entry in reversed(found["entries"])

@@ -166,3 +166,29 @@ def test_an_edited_recipe_is_refused(tmp_path: Path) -> None:
 def test_an_empty_recipe_is_the_base(tmp_path: Path) -> None:
     recipes.save(tmp_path, Recipe(BASE))
     assert recipes.recipe_adapters(tmp_path, recipes.load_recipe(tmp_path, Recipe(BASE).sha256)) == []
+
+
+def test_a_style_is_worn_while_its_person_speaks_and_by_nobody_else(tmp_path: Path) -> None:
+    plain = stored(tmp_path, adapter(1))
+    both = recipes.with_style(plain, adapter(2), path="adapters/2", person="ada")
+    both = recipes.with_style(both, adapter(3), path="adapters/3", person="bo")
+    assert [entry.person for entry in both.for_person("ada").entries] == [None, "ada"]
+    assert both.for_person(None).entries == both.for_person("cy").entries == plain.entries
+    assert plain.for_person("ada") is plain
+
+
+def test_a_new_style_takes_the_place_of_that_persons_old_one(tmp_path: Path) -> None:
+    recipe = stored(tmp_path, adapter(1))
+    for seed, person in ((2, "ada"), (3, "bo"), (4, "ada")):
+        recipe = recipes.with_style(recipe, adapter(seed), path=f"adapters/{seed}", person=person)
+    assert [(entry.person, entry.path) for entry in recipe.entries] == [
+        (None, "adapters/0"),
+        ("bo", "adapters/3"),
+        ("ada", "adapters/4"),
+    ]
+    assert recipes.with_style(recipe, adapter(4), path="adapters/4", person="ada") is recipe
+    assert recipes.load_recipe(tmp_path, recipes.save(tmp_path, recipe).stem) == recipe
+
+
+def test_recipes_without_styles_keep_the_text_they_were_hashed_by(tmp_path: Path) -> None:
+    assert "person" not in stored(tmp_path, adapter(1)).canonical()
