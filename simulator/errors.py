@@ -7,7 +7,9 @@ SimulatorError
 ├── UnknownDirection  nothing to steer by goes by that name (also a LookupError)
 ├── TooFewExamples    too few messages to make a direction of
 ├── OtherBase         a direction was made with another base model; carries both hashes
-└── BadDose           what cannot be a direction with a dose (also a ValueError)
+├── BadDose           what cannot be a direction with a dose (also a ValueError)
+├── NothingHeldOut    a person said nothing that their weights have not seen
+└── BadChoices        a file is no sheet's key, or no choices made on it (also a ValueError)
 """
 
 from __future__ import annotations
@@ -70,4 +72,19 @@ class BadDose(SimulatorError, ValueError):
     def __init__(self, text: str) -> None:
         super().__init__(
             f"{text!r} is no dose; write DIRECTION=DOSE, as in joy=0.2, with a dose from -4 to 4"
+        )
+
+
+class NothingHeldOut(SimulatorError):
+    def __init__(self, name: str, n_replies: int, least: int) -> None:
+        super().__init__(
+            f"{name} has {n_replies} replies that their weights have not seen; a report takes {least}, "
+            "so import more of the chat"
+        )
+
+
+class BadChoices(SimulatorError, ValueError):
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"the choices cannot be counted: {why}; give the sheet's .key.json, and the files that judges saved"
         )
