@@ -1,7 +1,8 @@
 """Digests: an old month of a conversation as those of its messages that tell most, read as who said what and when.
 
 A digest is a node of kind `digest` with links to messages, and holds no word of its own: it cannot misquote, and what
-is erased is gone from it. Which messages tell most is for `consolidation.digests` to say.
+is erased is gone from it. Which messages tell most is for `consolidation.digests` to say. A conversation of personas has
+digests as well, of so many turns each; their origin is that of their lines, and no night makes or drops them.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from datetime import datetime, timedelta, tzinfo
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import Select, delete, func, select
 from sqlalchemy.orm import Session
 
 from db import tables
@@ -34,10 +35,13 @@ DIGEST = "digest"  # kind of node
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """One month of one conversation: ids of its observed texts in time order, and when the first and the last was sent."""
+    """One month of one conversation: ids of its observed texts in time order, and when the first and the last was sent.
+
+    Or some turns of a conversation of personas.
+    """
 
     conversation_id: str
-    month: str  # YYYY-MM in the space's time zone
+    part: str  # YYYY-MM in the space's time zone; of personas "turns 0-31"
     began_at: datetime
     ended_at: datetime
     episode_ids: tuple[str, ...]
@@ -45,7 +49,7 @@ class Stretch:
     @property
     def name(self) -> str:
         """The node's name, the same whenever the stretch is read, without anybody's words."""
-        return f"{DIGEST} {self.conversation_id} {self.month}"
+        return f"{DIGEST} {self.conversation_id} {self.part}"
 
     @property
     def made_from(self) -> str:
@@ -65,6 +69,11 @@ class Digest:
     made_at: datetime
     lines: tuple[Episode, ...]
 
+    @property
+    def origin(self) -> str:
+        """That of its lines: `observed`, or `simulated` where personas said them."""
+        return "simulated" if any(line.origin == "simulated" for line in self.lines) else "observed"
+
 
 @dataclass(frozen=True, slots=True)
 class Due:
@@ -82,7 +91,7 @@ def due(database: Database, space_id: str) -> Due:
             for row in session.execute(
                 select(tables.Node.name, tables.Digest.id, tables.Digest.made_from)
                 .join(tables.Node, tables.Node.id == tables.Digest.id)
-                .where(tables.Digest.space_id == space_id)
+                .where(tables.Digest.space_id == space_id, tables.Digest.id.not_in(_of_personas(space_id)))
             )
         }
         stretches, there = list[Stretch](), set[str]()
@@ -92,6 +101,16 @@ def due(database: Database, space_id: str) -> Due:
                 stretches.append(stretch)
     gone = sorted(node_id for name, (node_id, _) in made.items() if name not in there)
     return Due(tuple(stretches), tuple(gone))
+
+
+def _of_personas(space_id: str) -> Select[str]:
+    """Ids of the digests that hold what a persona said."""
+    line, episode = tables.DigestLine, tables.Episode
+    return (
+        select(line.digest_id)
+        .join(episode, episode.id == line.episode_id)
+        .where(line.space_id == space_id, episode.origin == "simulated")
+    )
 
 
 def _stretches(session: Session, space_id: str) -> Iterator[Stretch]:
@@ -178,12 +197,21 @@ def drop(session: Session, digest_ids: Collection[str]) -> None:
 
 
 def list_digests(
-    database: Database, space_id: str, *, known_to: str | None = None, as_of: datetime | None = None
+    database: Database,
+    space_id: str,
+    *,
+    known_to: str | None = None,
+    as_of: datetime | None = None,
+    conversation_id: str | None = None,
+    origin: str = "observed",
 ) -> list[Digest]:
     """Every digest by time; those of conversations that the person (an id) took part in, of what had ended by then."""
+    query = _query(space_id, known_to, as_of)
+    if conversation_id is not None:
+        query = query.where(tables.Digest.conversation_id == conversation_id)
     with database.reading() as session:
-        rows = list(session.execute(_query(space_id, known_to, as_of)))
-    return _read(database, space_id, rows)
+        rows = list(session.execute(query))
+    return [digest for digest in _read(database, space_id, rows) if digest.origin == origin]
 
 
 def get_digest(

@@ -94,7 +94,7 @@ def any_talk(world: Any) -> Talk:
 
 
 def test_old_months_with_enough_messages_are_due(talk: Talk) -> None:
-    found = sorted((stretch.month, len(stretch.episode_ids)) for stretch in talk.due())
+    found = sorted((stretch.part, len(stretch.episode_ids)) for stretch in talk.due())
     assert found == [("2025-03", LEAST), ("2025-03", 30)]
 
 
@@ -197,3 +197,30 @@ def test_an_export_keeps_digests(talk: Talk, tmp_path: Path) -> None:
     assert list_digests(other, space_id) == list_digests(world.database, world.space_id)
     assert due(other, space_id).stretches == ()
     other.close()
+
+
+def test_a_digest_of_personas_is_apart_from_what_people_said_and_no_night_drops_it(talk: Talk) -> None:
+    world = talk.world
+    said = [
+        append_turn(
+            world.database,
+            world.space_id,
+            conversation="simulated: Ana Reis and Ben Ode",
+            speaker_id=world.person("Ana Reis"),
+            text=f"turn {number}",
+            origin="simulated",
+            time=MARCH + timedelta(minutes=number),
+        )
+        for number in range(4)
+    ]
+    stretch = Stretch(
+        said[0].conversation_id, "turns 0-3", said[0].time, said[-1].time, tuple(turn.id for turn in said)
+    )
+    with world.database.transaction() as session:
+        made = digests.write(session, world.space_id, stretch, [said[1].id], run_id=None, clock=world.clock)
+    assert made not in due(world.database, world.space_id).gone
+    assert talk.listed() == []
+    (found,) = list_digests(
+        world.database, world.space_id, origin="simulated", conversation_id=said[0].conversation_id
+    )
+    assert (found.origin, [line.text for line in found.lines]) == ("simulated", ["turn 1"])
