@@ -460,6 +460,83 @@ class Constitution(Base):
     changes: Mapped[list[Any]]  # [{"line", "change", "reason"}], without anybody's words
 
 
+class ChatSession(Base):
+    """One conversation with a persona, or of several; no person ever said what it holds. kind: reply | autocomplete | company."""
+
+    __tablename__ = "chat_session"
+    id: Mapped[str] = _id()
+    space_id: Mapped[str] = _space()
+    person_id: Mapped[str] = mapped_column(ForeignKey("node.id"), index=True)  # of a company, the first
+    conversation_id: Mapped[str] = mapped_column(ForeignKey("conversation.id"), index=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    began_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+    settings: Mapped[dict[str, Any]]
+    engine: Mapped[str]  # which model drew it
+    recipe: Mapped[str | None] = mapped_column(String(64))  # sha256 of what was worn
+    readout: Mapped[str | None] = mapped_column(String(64))  # sha256 over its files
+
+
+class ChatTurn(Base):
+    """What a persona said at once, and how it came to. status: whole | interrupted | corrected."""
+
+    __tablename__ = "chat_turn"
+    __table_args__ = (UniqueConstraint("session_id", "number"),)
+    id: Mapped[str] = _id()
+    space_id: Mapped[str] = _space()
+    session_id: Mapped[str] = mapped_column(ForeignKey("chat_session.id"))
+    number: Mapped[int]  # 1-based in its session
+    episode_id: Mapped[str | None] = mapped_column(ForeignKey("episode.id"), index=True)  # None: no word came
+    answers_id: Mapped[str | None] = mapped_column(ForeignKey("episode.id"), index=True)
+    status: Mapped[str] = mapped_column(String(16))
+    recipe: Mapped[str | None] = mapped_column(String(64))
+    adapters: Mapped[list[Any]]  # sha256 of each that was worn, knowledge and style
+    seed: Mapped[int] = mapped_column(_long())
+    n_draws: Mapped[int]  # 1 where no guard objected
+    objections: Mapped[list[Any]]  # [{"guard", "reason"}], without anybody's words
+    seconds: Mapped[float]
+    deliberation: Mapped[str] = mapped_column(Words, default="")
+
+
+class TurnFact(Base):
+    """A fact that a turn rested on. place: prompt | weights."""
+
+    __tablename__ = "turn_fact"
+    turn_id: Mapped[str] = mapped_column(ForeignKey("chat_turn.id"), primary_key=True)
+    fact_id: Mapped[str] = mapped_column(ForeignKey("fact.id"), primary_key=True, index=True)
+    space_id: Mapped[str] = _space()
+    place: Mapped[str] = mapped_column(String(8))
+
+
+class Claim(Base):
+    """What a person's persona said of the world. It is no fact, and nothing that reads facts reads it.
+
+    basis: fact | constitution | claim | invented. state: kept | withdrawn.
+    """
+
+    __tablename__ = "claim"
+    __table_args__ = (Index("ix_claim_slot", "space_id", "person_id", "predicate"),)
+    id: Mapped[str] = _id()
+    space_id: Mapped[str] = mapped_column(ForeignKey("space.id"))
+    person_id: Mapped[str] = mapped_column(ForeignKey("node.id"), index=True)
+    episode_id: Mapped[str] = mapped_column(ForeignKey("episode.id"), index=True)
+    subject_id: Mapped[str | None] = mapped_column(ForeignKey("node.id"), index=True)  # None: not known
+    subject: Mapped[str] = mapped_column(Words)
+    predicate: Mapped[str] = mapped_column(Label(64))
+    object: Mapped[str] = mapped_column(Words)
+    object_key: Mapped[str] = mapped_column(Words)
+    is_negated: Mapped[bool] = mapped_column(default=False)
+    valid_from: Mapped[datetime | None]
+    valid_to: Mapped[datetime | None]
+    basis: Mapped[str] = mapped_column(String(16))
+    fact_id: Mapped[str | None] = mapped_column(ForeignKey("fact.id"), index=True)
+    line: Mapped[str | None] = mapped_column(String(64))  # of the constitution
+    earlier_id: Mapped[str | None] = mapped_column(String(64))  # the claim that it repeats
+    state: Mapped[str] = mapped_column(String(16), default="kept")
+    said_at: Mapped[datetime]
+    withdrawn_at: Mapped[datetime | None]
+
+
 class Embedding(Base):
     """One float32 vector, with the model that made it. owner_kind: episode | fact."""
 

@@ -211,30 +211,46 @@ def append_turn(
     The conversation and its source are made by the first turn. Every call adds an episode, also for equal words. Tags
     of feelings at the end of the text are taken off it and kept as their author's.
     """
-    said, felt = feelings.split(text)
     with database.transaction() as session:
         conversation_id = ensure_conversation(session, space_id, conversation)
-        source_id = _ensure_channel(session, space_id, conversation_id, conversation, time)
         add_participants(session, space_id, conversation_id, {speaker_id, *participants})
-        last = session.scalar(
-            select(func.max(tables.Episode.position)).where(tables.Episode.source_id == source_id)
+        return add_turn(
+            session, space_id, conversation_id, speaker_id=speaker_id, text=text, origin=origin, time=time
         )
-        position = 0 if last is None else last + 1
-        row = tables.Episode(
-            space_id=space_id,
-            source_id=source_id,
-            conversation_id=conversation_id,
-            position=position,
-            speaker_id=speaker_id,
-            time=time,
-            text=said,
-            origin=origin,
-            key=message_key(f"turn:{source_id}", speaker_id, time, said, position),
-        )
-        session.add(row)
-        session.flush()
-        add_tags(session, space_id, [EmotionTag(row.id, *tag, feelings.AUTHOR) for tag in felt])
-        return _fetch(session, _query(space_id).where(tables.Episode.id == row.id))[0]
+
+
+def add_turn(
+    session: Session,
+    space_id: str,
+    conversation_id: str,
+    *,
+    speaker_id: str,
+    text: str,
+    origin: str,
+    time: datetime,
+) -> Episode:
+    """`append_turn` within a transaction, to a conversation that is there and in which the speaker takes part."""
+    said, felt = feelings.split(text)
+    source_id = _ensure_channel(session, space_id, conversation_id, time)
+    last = session.scalar(
+        select(func.max(tables.Episode.position)).where(tables.Episode.source_id == source_id)
+    )
+    position = 0 if last is None else last + 1
+    row = tables.Episode(
+        space_id=space_id,
+        source_id=source_id,
+        conversation_id=conversation_id,
+        position=position,
+        speaker_id=speaker_id,
+        time=time,
+        text=said,
+        origin=origin,
+        key=message_key(f"turn:{source_id}", speaker_id, time, said, position),
+    )
+    session.add(row)
+    session.flush()
+    add_tags(session, space_id, [EmotionTag(row.id, *tag, feelings.AUTHOR) for tag in felt])
+    return _fetch(session, _query(space_id).where(tables.Episode.id == row.id))[0]
 
 
 def conversation_id_of(database: Database, space_id: str, name: str) -> str | None:
@@ -273,11 +289,12 @@ def add_participants(session: Session, space_id: str, conversation_id: str, peop
         session.connection().execute(insert(Participant), rows)
 
 
-def _ensure_channel(session: Session, space_id: str, conversation_id: str, name: str, time: datetime) -> str:
+def _ensure_channel(session: Session, space_id: str, conversation_id: str, time: datetime) -> str:
     digest = hashlib.sha256(f"channel:{conversation_id}".encode()).hexdigest()
     found = session.scalar(select(Source.id).where(Source.space_id == space_id, Source.sha256 == digest))
     if found is not None:
         return found
+    name = session.get_one(Conversation, conversation_id).name
     row = Source(space_id=space_id, kind="chat", name=name, sha256=digest, created_at=time)
     session.add(row)
     session.flush()

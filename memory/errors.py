@@ -20,6 +20,8 @@ GraphError
 ├── CannotUnmerge     the merge was undone before, or a later one rests on it
 ├── UnknownFact       no such fact id (also a LookupError)
 ├── UnknownDigest     no such digest id (also a LookupError)
+├── UnknownSession    no such session with a persona (also a LookupError)
+├── UnknownClaim      no persona made a claim of that id (also a LookupError)
 ├── UnknownLine       a constitution has no line of that id (also a LookupError)
 ├── UnknownVersion    a constitution has no such version (also a LookupError)
 ├── UnknownDecision   no such decision id (also a LookupError)
@@ -174,6 +176,16 @@ class CannotUnmerge(GraphError):
 class UnknownFact(GraphError, LookupError):
     def __init__(self, fact_id: str) -> None:
         super().__init__(f"no fact has the id {fact_id}; `slowwave facts PERSON --json` lists ids")
+
+
+class UnknownSession(GraphError, LookupError):
+    def __init__(self, session_id: str) -> None:
+        super().__init__(f"no one session begins with {session_id!r}; list them with `slowwave chats list`")
+
+
+class UnknownClaim(GraphError, LookupError):
+    def __init__(self, claim_id: str) -> None:
+        super().__init__(f"no claim has the id {claim_id!r}; list them with `slowwave chats claims`")
 
 
 class UnknownDigest(GraphError, LookupError):

@@ -21,6 +21,8 @@ _TABLES: dict[str, type[Base]] = {
     table.__tablename__: table
     for table in (
         tables.Alias,
+        tables.ChatSession,
+        tables.Claim,
         tables.Consent,
         tables.Constitution,
         tables.Edge,
@@ -40,6 +42,9 @@ _PLAIN = (
     ("fact", "asserted_by"),
     ("episode", "speaker_id"),
     ("principle", "about_id"),
+    ("chat_session", "person_id"),
+    ("claim", "person_id"),
+    ("claim", "subject_id"),
 )
 # tables in which a node has a row of one kind only once: the columns that, with the node, must stay unique
 _UNIQUE = {

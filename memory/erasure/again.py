@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from db import tables
 from memory import decisions, fact_rows
-from memory.erasure.reach import chunked
+from memory.erasure.chunks import chunked
 from memory.ports import Clock
 from memory.registry import Registry
 

@@ -19,9 +19,10 @@ from sqlalchemy.orm import Session
 from db import tables
 from memory import message_vectors
 from memory.erasure import files, reach, residue, taint
+from memory.erasure.chunks import chunked
 from memory.erasure.mentions import Forms
 from memory.erasure.needles import Needle, Scanner, stretches
-from memory.erasure.reach import Reach, Target, chunked
+from memory.erasure.reach import Reach, Target
 from memory.erasure.taint import Tainted
 from memory.erasure.words import Scrub
 from memory.exports import ExportRecord, exports_that_hold
@@ -131,6 +132,7 @@ def _texts(session: Session, reached: Reach) -> list[str]:
         (tables.EpisodeVersion.id, tables.EpisodeVersion.text, reached.unsaid_versions),
         (tables.Fact.id, tables.Fact.object, reached.facts),
         (tables.Principle.person_id, tables.Principle.text, reached.nodes),
+        (tables.ChatTurn.id, tables.ChatTurn.deliberation, reached.turns | reached.blank),
     )
     return [
         text
@@ -149,6 +151,15 @@ def _doomed(
     conditions: dict[type[t.Base], list[tuple[Any, Iterable[str]]]] = {
         t.ExamAnswer: [(t.ExamAnswer.example_id, tainted.examples)],
         t.Example: [(t.Example.id, tainted.examples)],
+        t.TurnFact: [(t.TurnFact.turn_id, reached.turns), (t.TurnFact.fact_id, facts)],
+        t.Claim: [
+            (t.Claim.person_id, nodes),
+            (t.Claim.subject_id, nodes),
+            (t.Claim.episode_id, unsaid),
+            (t.Claim.fact_id, facts),
+        ],
+        t.ChatTurn: [(t.ChatTurn.id, reached.turns)],
+        t.ChatSession: [(t.ChatSession.id, reached.talks)],
         t.Decision: [(t.Decision.fact_id, facts)],
         t.FactUse: [(t.FactUse.fact_id, facts)],
         t.Evidence: [(t.Evidence.fact_id, facts), (t.Evidence.episode_id, unsaid)],
@@ -219,6 +230,7 @@ def _other_lines(
     lines = [
         _line("episode", "redacted", reached.redacted, "others' messages lose the name"),
         _line("episode", "put back", reached.put_back, "to what it was before this import"),
+        _line("chat_turn", "redacted", reached.blank, "what was thought rested on an erased fact"),
         _line("fact", "stated again", reached.again, "intervals and standing from what is left"),
         _line("episode", "stays", reached.repeated, "a later import brought them again"),
         _line("artifact", "tainted", tainted.artifacts, "never served again"),

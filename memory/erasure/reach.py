@@ -11,11 +11,13 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import select
 from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from db import tables
 from memory import families, vector_nodes
+from memory.erasure import said
+from memory.erasure.chunks import chunked
 from memory.erasure.mentions import Forms, forms_of
 from memory.erasure.repeats import Place, repeated
 from memory.erasure.rewordings import Rewordings, rewordings
@@ -24,7 +26,6 @@ from memory.exchange.told import notebook_ids, noted_nodes
 
 TargetKind = Literal["person", "fact", "episode", "source"]
 Mentions = Literal["keep", "redact", "erase"]
-CHUNK = 500  # ids per query; SQLite bounds the number of parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,9 @@ class Reach:
     conversations: set[str] = field(default_factory=set)
     sources: set[str] = field(default_factory=set)
     digests: set[str] = field(default_factory=set)  # made again from what is left
+    talks: set[str] = field(default_factory=set)  # sessions with personas
+    turns: set[str] = field(default_factory=set)  # of personas
+    blank: set[str] = field(default_factory=set)  # turns that stay and lose their deliberation
     repeated: dict[str, Place] = field(default_factory=dict)  # episodes that stay with a later source
     reworded: Rewordings = field(default_factory=Rewordings)  # messages to which the source gave other words
     n_left: int = 0  # messages on which an erased fact rested and that stay
@@ -80,13 +84,6 @@ class Reach:
         return self.reworded.unsaid
 
 
-def chunked(column: InstrumentedAttribute[Any], ids: Collection[str]) -> Iterator[ColumnElement[bool]]:
-    """Conditions that together say `column in ids`."""
-    ordered = sorted(ids)
-    for start in range(0, len(ordered), CHUNK):
-        yield column.in_(ordered[start : start + CHUNK])
-
-
 def find(session: Session, space_id: str, target: Target) -> Reach:
     """Raises UnknownPerson, UnknownFact, UnknownEpisode or UnknownSource."""
     reach = Reach(target)
@@ -100,8 +97,11 @@ def find(session: Session, space_id: str, target: Target) -> Reach:
         _close(session, space_id, reach)
     resting = set[str]().union(*evidence_of(session, reach.facts).values())
     reach.n_left = len(resting - reach.unsaid)
+    reach.episodes |= (restating := said.restating(session, reach.facts))
+    reach.redacted -= restating
     _empty_containers(session, space_id, reach)
     _digests(session, reach)
+    _personas(session, reach)
     _orphans(session, space_id, reach)
     return reach
 
@@ -326,6 +326,13 @@ def _digests(session: Session, reach: Reach) -> None:
             reach.digests.update(session.scalars(select(column).where(part)))
 
 
+def _personas(session: Session, reach: Reach) -> None:
+    """Sessions and turns of personas that go, and turns that were thought about with an erased fact."""
+    reach.talks = said.sessions_that_go(session, reach.nodes, reach.conversations)
+    reach.turns = said.turns_that_go(session, reach.talks, reach.episodes)
+    reach.blank = said.turns_to_blank(session, reach.facts, reach.turns)
+
+
 def _orphans(session: Session, space_id: str, reach: Reach) -> None:
     """Nodes that nothing refers to once the rest is gone: speakers without a message, values that nobody states."""
     fact, episode = tables.Fact, tables.Episode
@@ -345,6 +352,10 @@ def _orphans(session: Session, space_id: str, reach: Reach) -> None:
     kept |= noted_nodes(session, space_id, touched, reach.conversations)
     for column in (tables.Principle.person_id, tables.Consent.person_id, tables.Node.merged_into):
         kept |= _referring(session, column, column, touched, ())
+    kept |= _referring(session, tables.ChatSession.person_id, tables.ChatSession.id, touched, reach.talks)
+    claim = tables.Claim
+    for column in (claim.person_id, claim.subject_id):
+        kept |= _referring(session, column, claim.episode_id, touched, reach.episodes)
     kept |= _looked_at(session, touched, reach.episodes)
     of_weights = set(
         session.scalars(

@@ -9,9 +9,10 @@ from sqlalchemy import and_, bindparam, delete, inspect, select, update
 from sqlalchemy.orm import Session
 
 from db import tables
-from memory.erasure import again, words
+from memory.erasure import again, said, words
+from memory.erasure.chunks import chunked
 from memory.erasure.plan import Draft, Key
-from memory.erasure.reach import Reach, chunked
+from memory.erasure.reach import Reach
 from memory.ports import Clock
 from memory.registry import Registry
 
@@ -28,6 +29,8 @@ def apply(session: Session, space_id: str, draft: Draft, registry: Registry, clo
         moved.source_id, moved.position = source_id, position
     session.flush()
     _put_back(session, reached)
+    claims = [key[0] for key in draft.doomed[tables.Claim]]
+    said.loosen(session, reached.episodes, claims, reached.blank)
     for mapped, keys in draft.doomed.items():
         _delete(session, mapped, keys)
     session.expire_all()

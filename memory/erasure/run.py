@@ -24,10 +24,11 @@ from db.tables import new_id
 from memory import message_vectors
 from memory.erasure import again, files, plan, proof, residue, store, taint
 from memory.erasure import rows as store_rows
+from memory.erasure.chunks import chunked
 from memory.erasure.needles import Needle, Scanner
 from memory.erasure.plan import Draft, Plan
 from memory.erasure.proof import Certificate
-from memory.erasure.reach import Target, chunked
+from memory.erasure.reach import Target
 from memory.erasure.residue import Progress, Scan, no_progress
 from memory.errors import PlanChanged
 from memory.exports import ExportRecord, exports_that_hold, forget_places

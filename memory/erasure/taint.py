@@ -20,7 +20,8 @@ from sqlalchemy.orm import Session
 
 from db import tables
 from memory import artifacts, vector_nodes
-from memory.erasure.reach import Reach, chunked
+from memory.erasure.chunks import chunked
+from memory.erasure.reach import Reach
 from memory.erasure.words import Scrub
 from memory.ports import Clock
 

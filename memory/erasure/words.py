@@ -38,6 +38,9 @@ WORDS: dict[type[tables.Base], tuple[str, ...]] = {
     tables.Example: ("messages", "accepted", "meta"),
     tables.ExamAnswer: ("answer",),
     tables.Reading: ("concepts",),
+    tables.ChatSession: ("settings",),
+    tables.ChatTurn: ("deliberation",),
+    tables.Claim: ("subject", "object", "object_key"),
 }
 # Text columns that hold ids, hashes, paths of our making, names of kinds, or what the user called the space.
 _PLAIN = """
@@ -50,6 +53,9 @@ _PLAIN = """
     sleep_run.status stage_run.status stage_run.inputs_hash
     lease.holder decision.kind decision.run_id ledger.kind ledger.payload ledger.prev_hash ledger.hash
     digest.made_from artifact.kind artifact.path artifact.sha256 artifact.run_id artifact.tainted_by pointer.run_id
+    chat_session.kind chat_session.engine chat_session.recipe chat_session.readout
+    chat_turn.status chat_turn.recipe chat_turn.adapters chat_turn.objections turn_fact.place
+    claim.predicate claim.basis claim.line claim.earlier_id claim.state
     example.split example.kind change.space_id change.kind change.owner_id
 """
 PLAIN = frozenset(_PLAIN.split())

@@ -151,6 +151,22 @@ def vectors(session: Session, space_id: str) -> Iterator[Problem]:
     )
 
 
+def personas(session: Session, space_id: str) -> Iterator[Problem]:
+    """What personas said and claimed stands in messages that a model wrote, and nowhere else."""
+    episode = tables.Episode
+    remedy = "erase the message with `slowwave forget episode ID --yes`; the turn or claim goes with it"
+    for mapped, what in ((tables.ChatTurn, "turn"), (tables.Claim, "claim")):
+        query = (
+            select(mapped.id)
+            .join(episode, episode.id == mapped.episode_id)
+            .where(mapped.space_id == space_id, episode.origin != "simulated")
+        )
+        found = session.scalars(query.order_by(mapped.id))
+        yield from several(
+            "personas", (f"{what} {row_id} is of a message that a person wrote" for row_id in found), remedy
+        )
+
+
 def people(session: Session, space_id: str) -> Iterator[Problem]:
     """Merges end at a person who is there, and never go in a circle."""
     node = tables.Node

@@ -51,6 +51,7 @@ def verify(
             "vectors": lambda: rows.vectors(session, space_id),
             "people": lambda: rows.people(session, space_id),
             "participants": lambda: rows.participants(session, space_id),
+            "personas": lambda: rows.personas(session, space_id),
             "decisions": lambda: standing.decided(session, space_id),
             "timeline": lambda: standing.settled(session, space_id, registry),
             "ledger": lambda: standing.recorded(session, space_id),
@@ -96,4 +97,5 @@ _COUNTED: dict[str, Any] = {
     "ledger entries": tables.LedgerEntry,
     "artifacts": tables.Artifact,
     "digests": tables.Digest,
+    "claims": tables.Claim,
 }

@@ -182,6 +182,28 @@ def test_messages_are_kept_when_readings_come_and_go(bare_url: str) -> None:
     engine.dispose()
 
 
+def test_messages_are_kept_when_sessions_and_claims_come_and_go(bare_url: str) -> None:
+    engine = make_engine(bare_url)
+    command.upgrade(alembic_config(engine), "0012")
+    keep_a_message(engine, origin="simulated")
+    command.upgrade(alembic_config(engine), "0013")
+    with engine.begin() as connection:
+        for statement in (
+            "INSERT INTO chat_session (id, space_id, person_id, conversation_id, kind, began_at, settings, engine) "
+            f"VALUES ('t', 's', 'n', 'c', 'reply', {DAY}, '{{}}', 'embedded')",
+            "INSERT INTO chat_turn (id, space_id, session_id, number, episode_id, status, adapters, seed, n_draws, "
+            "objections, seconds, deliberation) VALUES ('u', 's', 't', 1, 'e', 'whole', '[]', 7, 1, '[]', 0.5, '')",
+            "INSERT INTO claim (id, space_id, person_id, episode_id, subject, predicate, object, object_key, "
+            "is_negated, basis, state, said_at) VALUES ('k', 's', 'n', 'e', 'Ana', 'likes', 'tea', 'tea', false, "
+            f"'invented', 'kept', {DAY})",
+        ):
+            connection.exec_driver_sql(statement)
+    command.downgrade(alembic_config(engine), "0012")
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT text FROM episode")).all() == [("hi",)]
+    engine.dispose()
+
+
 def test_revisions_are_one_line() -> None:
     script = ScriptDirectory.from_config(alembic_config())
     assert len(script.get_heads()) == 1

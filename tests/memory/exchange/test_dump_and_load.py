@@ -25,6 +25,7 @@ from memory.spaces import ensure_space
 from memory.types import EmotionTag, Principle
 
 Lines = list[dict[str, Any]]
+Rows = list[tuple[str, dict[str, Any]]]
 
 
 def fill_every_table(world: Any) -> None:
@@ -32,7 +33,9 @@ def fill_every_table(world: Any) -> None:
     world.store("Porto", 1)
     world.store("Lagos", 40, change="update")
     world.claim("tea", 3, predicate="likes")
-    world.say("Ana Reis", 5, origin="simulated", text='a "quoted" line\nwith é, 日本, 🧵 and \u2028')
+    simulated = world.say(
+        "Ana Reis", 5, origin="simulated", text='a "quoted" line\nwith é, 日本, 🧵 and \u2028'
+    )
     person = world.person("Ana Reis")
     said = world.say("Ana Reis", 6)
     consent.record(world.database, world.space_id, person, agreed_by="Ana Reis", clock=world.clock)
@@ -45,7 +48,7 @@ def fill_every_table(world: Any) -> None:
         other = world_node(session, world.space_id)
         conversation = session.scalar(select(Episode.conversation_id).where(Episode.id == said))
         run, artifact, example, digest = new_id(), new_id(), new_id(), new_id()
-        rows: list[tuple[str, dict[str, Any]]] = [
+        rows: Rows = [
             ("alias", {"node_id": person, "name": "Ani", "name_key": "ani"}),
             (
                 "episode_version",
@@ -83,6 +86,7 @@ def fill_every_table(world: Any) -> None:
                 "reading",
                 {"episode_id": said, "readout": "r" * 64, "concepts": {"joy": -0.1}, "read_at": now},
             ),
+            *a_talk(person, conversation, simulated, fact_id, now),
             ("edge", {"src_id": person, "dst_id": other, "kind": "friend", "weight": 0.1}),
             (
                 "sleep_run",
@@ -150,6 +154,58 @@ def fill_every_table(world: Any) -> None:
         ]
         for kind, row in rows:
             session.execute(insert(Base.metadata.tables[kind]).values(space_id=world.space_id, **row))
+
+
+def a_talk(person: str, conversation: str, said: str, fact_id: str, now: datetime) -> Rows:
+    """A session of one turn that rested on a fact and claimed it."""
+    talk, turn = new_id(), new_id()
+    return [
+        (
+            "chat_session",
+            {
+                "id": talk,
+                "person_id": person,
+                "conversation_id": conversation,
+                "kind": "reply",
+                "began_at": now,
+                "settings": {"temperature": 0.7},
+                "engine": "embedded",
+                "recipe": "a" * 64,
+            },
+        ),
+        (
+            "chat_turn",
+            {
+                "id": turn,
+                "session_id": talk,
+                "number": 1,
+                "episode_id": said,
+                "status": "corrected",
+                "adapters": ["b" * 64],
+                "seed": 2**40,
+                "n_draws": 2,
+                "objections": [{"guard": "claims", "reason": "another value"}],
+                "seconds": 0.5,
+                "deliberation": "they ask where I live",
+            },
+        ),
+        ("turn_fact", {"turn_id": turn, "fact_id": fact_id, "place": "prompt"}),
+        (
+            "claim",
+            {
+                "person_id": person,
+                "episode_id": said,
+                "subject_id": person,
+                "subject": "Ana Reis",
+                "predicate": "lives_in",
+                "object": "Lagos",
+                "object_key": "lagos",
+                "basis": "fact",
+                "fact_id": fact_id,
+                "said_at": now,
+            },
+        ),
+    ]
 
 
 def world_node(session: Any, space_id: str) -> str:
