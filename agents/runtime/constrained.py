@@ -15,7 +15,7 @@ import torch
 from transformers import DynamicCache
 
 from agents.errors import BackendMissing, BadSchema
-from agents.runtime.sampling import Sampling, next_token
+from agents.runtime.sampling import Sampler, Sampling
 
 if TYPE_CHECKING:
     from agents.runtime.lm import LanguageModel
@@ -54,7 +54,7 @@ class JsonWriter:
     def write(self, ids: Sequence[int], schema: Mapping[str, Any], sampling: Sampling) -> Written:
         """JSON of the schema after these ids. Raises BadSchema where the grammar has no such form."""
         matcher = self._matcher(schema)
-        generator = sampling.generator()
+        sampler = Sampler(sampling, ids)
         cache = DynamicCache(config=self._model.model.config)
         made: list[int] = []
         given = _forced(matcher, made, sampling.max_new_tokens)
@@ -65,7 +65,7 @@ class JsonWriter:
                     input_ids=step, past_key_values=cache, use_cache=True, logits_to_keep=1
                 )
             logits = self._allowed(output.logits[0, -1], matcher)
-            token = next_token(logits, sampling, [*ids, *made], generator)
+            token, _ = sampler.draw(logits)
             if not matcher.consume_token(token) or token in self._model.template.stop_ids:
                 break
             made.append(token)

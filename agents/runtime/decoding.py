@@ -5,13 +5,15 @@ Nothing here knows about adapters or templates; it takes ids and gives ids (or t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from transformers import DynamicCache
 
-from agents.runtime.sampling import Sampling, next_token
+from agents.runtime.prefix_cache import PrefixCache, common_length
+from agents.runtime.sampling import Sampler
 
 _COMPACT_BELOW = 0.6  # drop finished rows once this share or less is still being written
 
@@ -64,18 +66,22 @@ def complete(
     pad_id: int,
     pick: Callable[[torch.Tensor], torch.Tensor] = likeliest,
     selected: Callable[[Sequence[int]], None] | None = None,
+    begun: DynamicCache | None = None,
 ) -> list[list[int]]:
     """A continuation of each row, without its stop token. Finished rows leave the batch.
 
-    `selected` is told which places of the batch go on, whenever some leave it.
+    `selected` is told which places of the batch go on, whenever some leave it. `begun` holds what comes before every
+    row, once for each of them; it grows with what is written.
     """
     device = model.device
     ids, mask = (tensor.to(device) for tensor in pad_left(rows, pad_id))
-    cache = DynamicCache(config=model.config)
+    cache = begun if begun is not None else DynamicCache(config=model.config)
+    n_begun = cache.get_seq_length() if begun is not None else 0
+    mask = torch.cat([mask.new_ones(len(mask), n_begun), mask], dim=1)
     alive = list(range(len(rows)))
     made: list[list[int]] = [[] for _ in rows]
     stops = torch.tensor(sorted(stop_ids), device=device)
-    position = (mask.cumsum(-1) - 1).clamp(min=0)
+    position = (mask.cumsum(-1) - 1).clamp(min=0)[:, n_begun:]
     for step in range(max_new_tokens):
         logits = model(
             input_ids=ids,
@@ -109,30 +115,81 @@ def complete(
     return made
 
 
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """Text that became certain with one token, and the entropy in nats of what it was drawn from (`Sampler.draw`).
+
+    The last may have text alone: an incomplete character at the end.
+    """
+
+    text: str
+    token: int | None = None
+    entropy: float | None = None
+
+
 def stream_ids(
-    model: Any,
+    cache: PrefixCache,
     ids: Sequence[int],
-    sampling: Sampling,
+    sampler: Sampler,
     *,
     stop_ids: frozenset[int],
     should_stop: Callable[[], bool],
-) -> Iterator[int]:
-    """New token ids one by one, until a stop token, `max_new_tokens`, or `should_stop()` before the next one."""
-    generator = sampling.generator()
-    cache = DynamicCache(config=model.config)
-    given = torch.tensor([list(ids)], device=model.device)
-    recent = list(ids)
-    for _ in range(sampling.max_new_tokens):
-        if should_stop():
-            return
-        with torch.inference_mode():
-            output = model(input_ids=given, past_key_values=cache, use_cache=True, logits_to_keep=1)
-            token = next_token(output.logits[0, -1], sampling, recent, generator)
-        if token in stop_ids:
-            return
-        recent.append(token)
-        yield token
-        given = torch.tensor([[token]], device=model.device)
+    n_prompt: int | None = None,
+) -> Generator[tuple[int, float], None, None]:
+    """New token ids with their entropies, until a stop token, `max_new_tokens`, or `should_stop()` before the next one.
+
+    Closing the iterator ends it; the cache then holds all but the last token.
+    """
+    token: int | None = None
+    try:
+        for _ in range(sampler.sampling.max_new_tokens):
+            if should_stop():
+                return
+            logits = cache.read(ids, n_prompt) if token is None else cache.push(token)
+            token, entropy = sampler.draw(logits)
+            if token in stop_ids:
+                return
+            yield token, entropy
+    finally:
+        cache.release()
+
+
+def branch_ids(
+    model: Any,
+    cache: PrefixCache,
+    rows: Sequence[Sequence[int]],
+    samplers: Sequence[Sampler],
+    *,
+    max_new_tokens: int,
+    stop_ids: frozenset[int],
+    pad_id: int,
+) -> list[list[int]]:
+    """A continuation of each row, drawn by its own sampler; what all rows begin with is read once and kept in the cache."""
+    n_shared = min(common_length(rows[0], row) for row in rows)
+    n_shared = min(n_shared, *(len(row) - 1 for row in rows)) if len(rows) > 1 else len(rows[0]) - 1
+    begun = None
+    if n_shared > 0:
+        cache.read(rows[0][:n_shared])
+        begun = cache.branches(len(rows))
+    places = list(samplers)
+
+    def pick(logits_BV: torch.Tensor) -> torch.Tensor:
+        drawn_ids = [sampler.draw(row)[0] for sampler, row in zip(places, logits_BV, strict=True)]
+        return torch.tensor(drawn_ids, device=logits_BV.device)[:, None]
+
+    def select(kept: Sequence[int]) -> None:
+        places[:] = [places[i] for i in kept]
+
+    return complete(
+        model,
+        [row[n_shared:] if begun is not None else row for row in rows],
+        max_new_tokens=max_new_tokens,
+        stop_ids=stop_ids,
+        pad_id=pad_id,
+        pick=pick,
+        selected=select,
+        begun=begun,
+    )
 
 
 class Detokenizer:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,23 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from agents.errors import BaseChanged, UnknownModule
 from agents.runtime.adapter import Adapter
-from agents.runtime.decoding import Detokenizer, complete, drawn, likeliest, pad_right, stream_ids
+from agents.runtime.decoding import (
+    Detokenizer,
+    Drawn,
+    branch_ids,
+    complete,
+    drawn,
+    likeliest,
+    pad_right,
+    stream_ids,
+)
 from agents.runtime.extraction import BATCH_TOKENS, pooled_residuals
 from agents.runtime.hardware import choose_device, choose_dtype, in_parallel, n_workers
+from agents.runtime.prefix_cache import PrefixCache
 from agents.runtime.quiet import quiet_transformers
+from agents.runtime.repeats import Breakers
 from agents.runtime.residuals import blocks_of
-from agents.runtime.sampling import Sampling
+from agents.runtime.sampling import Sampler, Sampling
 from agents.runtime.spec import ModelSpec, resolve
 from agents.runtime.template import Message, Template
 from agents.runtime.token_rules import MEAN
@@ -48,6 +60,8 @@ class LanguageModel:
         self.workers = n_workers(sum(p.numel() for p in model.parameters()), self.device)
         model.get_output_embeddings().register_forward_pre_hook(_contiguous)
         self._originals: dict[str, torch.Tensor] = {}
+        self._n_changes = 0  # of the weights
+        self.steered_with: list[str] = []  # what steers it just now; kept by `agents.runtime.steering`
         self._pad_id = next(
             iter(i for i in (tokenizer.pad_token_id, tokenizer.eos_token_id, 0) if i is not None)
         )
@@ -75,6 +89,17 @@ class LanguageModel:
     def dtype(self) -> torch.dtype:
         return next(self.model.parameters()).dtype  # type: ignore[no-any-return]
 
+    @property
+    def window(self) -> int:
+        """Tokens that the model can look back on."""
+        config = self.model.config.get_text_config()
+        return int(getattr(config, "max_position_embeddings", 0) or 1 << 30)
+
+    @property
+    def state(self) -> tuple[object, ...]:
+        """Changes whenever the same tokens would be read otherwise: with the adapters worn, and with the steering."""
+        return (self._n_changes, *self.steered_with)
+
     # ---- adapters
 
     def apply(self, adapters: Sequence[tuple[Adapter, float]]) -> None:
@@ -93,6 +118,7 @@ class LanguageModel:
 
     def reset(self) -> None:
         """Take all adapters off; the weights are bit for bit the base's."""
+        self._n_changes += 1
         with torch.no_grad():
             for name, weight in self._originals.items():
                 self._linear(name).weight.copy_(weight)
@@ -165,21 +191,83 @@ class LanguageModel:
 
         `should_stop` gets all text so far before each further token; True ends the stream.
         """
-        detokenizer = Detokenizer(self.decode)
         text = ""
-        tokens = stream_ids(
-            self.model,
+        drawing = self.draw(
             ids,
-            sampling,
-            stop_ids=self.template.stop_ids,
+            self.sampler(ids, sampling),
             should_stop=lambda: should_stop is not None and should_stop(text),
         )
-        for token in tokens:
-            if piece := detokenizer.push(token):
-                text += piece
-                yield piece
+        for one in drawing:
+            if one.text:
+                text += one.text
+                yield one.text
+
+    def draw(
+        self,
+        ids: Sequence[int],
+        sampler: Sampler,
+        *,
+        cache: PrefixCache | None = None,
+        n_prompt: int | None = None,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> Iterator[Drawn]:
+        """Each token with the text that it made certain. With a cache, what it holds of `ids` is not read again.
+
+        `n_prompt`: how many of `ids` are given; the others were written before, by the same sampler's kind.
+        """
+        detokenizer = Detokenizer(self.decode)
+        tokens = stream_ids(
+            cache or PrefixCache(self),
+            ids,
+            sampler,
+            stop_ids=self.template.stop_ids,
+            should_stop=should_stop,
+            n_prompt=n_prompt,
+        )
+        with closing(tokens):
+            for token, entropy in tokens:
+                yield Drawn(detokenizer.push(token), token, entropy)
         if rest := detokenizer.rest():
-            yield rest
+            yield Drawn(rest)
+
+    def sampler(
+        self, ids: Sequence[int], sampling: Sampling, history: Sequence[int] | None = None
+    ) -> Sampler:
+        """The dice for one continuation of `ids`, knowing this model's tokens for the breakers of DRY."""
+        breakers = self._breakers(sampling.dry_breakers) if sampling.dry_multiplier > 0 else None
+        return Sampler(sampling, ids, history=history, breakers=breakers)
+
+    def branch(
+        self, rows: Sequence[Sequence[int]], samplings: Sequence[Sampling], cache: PrefixCache | None = None
+    ) -> list[list[int]]:
+        """New ids after each row, drawn as its own sampling says, all in one batch; the longest of them ends it.
+
+        What the rows begin with alike is read once, and not at all where the cache holds it: for the best of n.
+        """
+        samplers = [self.sampler(row, sampling) for row, sampling in zip(rows, samplings, strict=True)]
+        made = branch_ids(
+            self.model,
+            cache or PrefixCache(self),
+            rows,
+            samplers,
+            max_new_tokens=max(sampling.max_new_tokens for sampling in samplings),
+            stop_ids=self.template.stop_ids,
+            pad_id=self._pad_id,
+        )
+        return [ids[: sampling.max_new_tokens] for ids, sampling in zip(made, samplings, strict=True)]
+
+    def _breakers(self, texts: tuple[str, ...]) -> Breakers:
+        """A text of one character breaks wherever a token holds it, a longer one where its tokens stand together."""
+        marks = "".join(text for text in texts if len(text) == 1)
+        special = frozenset(self.tokenizer.all_special_ids)
+        known: dict[int, bool] = {}
+
+        def is_one(token: int) -> bool:
+            if token not in known:
+                known[token] = token in special or any(mark in self.decode([token]) for mark in marks)
+            return known[token]
+
+        return Breakers(is_one, tuple(tuple(self.template.encode(text)) for text in texts if len(text) > 1))
 
     def decode(self, ids: Sequence[int]) -> str:
         return str(

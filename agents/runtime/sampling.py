@@ -1,20 +1,40 @@
-"""Choosing the next token from logits."""
+"""Choosing the next token from logits: penalties for what came before, filters, and the draw.
+
+All of it is per call and repeatable under a seed. What is drawn from is small after the filters, so the sort of
+top-p and the draw itself work on the tokens that are left and not on the whole vocabulary.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import torch
+
+from agents.runtime.repeats import Breakers, Repeats
+
+_LEFT = 1024  # tokens among which top-p is looked for first
 
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How text is drawn. `temperature` 0 is greedy. Filters apply in the order of the fields."""
+    """How text is drawn. `temperature` 0 is greedy. Penalties and filters apply in the order of the fields.
+
+    dry_*: a token that would go on with a repetition of at least `dry_allowed_length` tokens loses
+    multiplier * base ** (length - allowed_length) of its logit, which stops copying and leaves single words alone (the DRY
+    sampler, github.com/oobabooga/text-generation-webui/pull/5677). No repetition reaches across a breaker.
+    """
 
     max_new_tokens: int = 128
     repetition_penalty: float = 1.0  # > 1 makes tokens of the last `penalty_window` less likely
     penalty_window: int = 64
+    dry_multiplier: float = 0.0  # 0: off
+    dry_base: float = 1.75
+    dry_allowed_length: int = 2
+    dry_window: int = 2048  # tokens that are searched
+    dry_breakers: tuple[str, ...] = ("\n", ":", '"', "*")
     temperature: float = 0.7
     top_k: int = 0  # 0: all
     min_p: float = 0.05  # share of the likeliest token's probability below which a token is never drawn
@@ -25,40 +45,93 @@ class Sampling:
         return torch.Generator().manual_seed(self.seed)
 
 
-def next_token(
-    logits_V: torch.Tensor, sampling: Sampling, recent: Sequence[int], generator: torch.Generator
-) -> int:
-    """Draw one token id from float logits of shape (V,)."""
-    logits = _penalise(logits_V.float().cpu(), sampling, recent)
-    if sampling.temperature <= 0:
-        return int(logits.argmax())
-    probabilities = _filter(torch.softmax(logits / sampling.temperature, dim=-1), sampling)
-    return int(torch.multinomial(probabilities, 1, generator=generator))
+class Sampler:
+    """Draws one text: holds the dice and what was drawn so far.
 
+    `ids` came before; `history` is what DRY must not repeat, `ids` where it is not given.
+    """
 
-def _penalise(logits: torch.Tensor, sampling: Sampling, recent: Sequence[int]) -> torch.Tensor:
-    """Divide positive, multiply negative logits of recent tokens (Keskar et al. 2019, arXiv:1909.05858, eq. 2)."""
-    window = list(recent[-sampling.penalty_window :]) if sampling.penalty_window else []
-    if sampling.repetition_penalty == 1.0 or not window:
+    def __init__(
+        self,
+        sampling: Sampling,
+        ids: Sequence[int],
+        *,
+        history: Sequence[int] | None = None,
+        breakers: Breakers | None = None,
+    ) -> None:
+        self.sampling = sampling
+        self._generator = sampling.generator()
+        self._recent = list(ids[-sampling.penalty_window :]) if sampling.penalty_window else []
+        self._repeats = None
+        if sampling.dry_multiplier > 0:
+            past = ids if history is None else history
+            past = past[max(0, len(past) - sampling.dry_window) :]
+            self._repeats = Repeats(past, breakers or Breakers())
+
+    def draw(self, logits_V: torch.Tensor) -> tuple[int, float]:
+        """A token id from float logits of shape (V,), and the entropy of softmax(logits) in nats.
+
+        The entropy is the model's own, before penalties, temperature and filters.
+        """
+        logits = logits_V.float().cpu()
+        entropy = entropy_of(logits)
+        token = self._choose(self._penalised(logits))
+        self._recent.append(token)
+        if self._repeats is not None:
+            self._repeats.push(token)
+        return token, entropy
+
+    def _choose(self, logits: torch.Tensor) -> int:
+        if self.sampling.temperature <= 0:
+            return int(logits.argmax())
+        tokens, weights = likely(torch.softmax(logits / self.sampling.temperature, dim=-1), self.sampling)
+        return int(tokens[torch.multinomial(weights, 1, generator=self._generator)])
+
+    def _penalised(self, logits: torch.Tensor) -> torch.Tensor:
+        """Divide positive, multiply negative logits of recent tokens (Keskar et al. 2019, arXiv:1909.05858, eq. 2)."""
+        how = self.sampling
+        window = self._recent[-how.penalty_window :] if how.penalty_window else []
+        if how.repetition_penalty != 1.0 and window:
+            ids = torch.tensor(sorted(set(window)))
+            seen = logits[ids]
+            logits = logits.clone()
+            logits[ids] = torch.where(seen > 0, seen / how.repetition_penalty, seen * how.repetition_penalty)
+        if self._repeats is not None:
+            tokens, lengths = self._repeats.continuations(how.dry_allowed_length)
+            if len(tokens):
+                logits = logits.clone()
+                logits[torch.from_numpy(tokens)] -= torch.from_numpy(dry_penalties(lengths, how))
         return logits
-    ids = torch.tensor(sorted(set(window)))
-    seen = logits[ids]
-    logits = logits.clone()
-    logits[ids] = torch.where(
-        seen > 0, seen / sampling.repetition_penalty, seen * sampling.repetition_penalty
-    )
-    return logits
 
 
-def _filter(probabilities: torch.Tensor, sampling: Sampling) -> torch.Tensor:
+def dry_penalties(lengths: npt.NDArray[np.int64], sampling: Sampling) -> npt.NDArray[np.float32]:
+    """multiplier * base ** (length - allowed_length), no more than 1e4."""
+    excess = np.minimum(lengths - sampling.dry_allowed_length, 64).astype(np.float64)
+    return np.minimum(sampling.dry_multiplier * sampling.dry_base**excess, 1e4).astype(np.float32)
+
+
+def entropy_of(logits_V: torch.Tensor) -> float:
+    """Of softmax(logits), in nats; tokens at minus infinity have no part in it."""
+    logprobs = torch.log_softmax(logits_V, dim=-1)
+    return float(-(logprobs.exp() * logprobs.clamp(min=-1e4)).sum())
+
+
+def likely(probabilities_V: torch.Tensor, sampling: Sampling) -> tuple[torch.Tensor, torch.Tensor]:
+    """The tokens that top-k, min-p and top-p leave, with their probabilities (not renormalised), the likeliest first
+    where top-p sorted them. At least one."""
+    weights = probabilities_V
+    floor = sampling.min_p * weights.max()
     if sampling.top_k > 0:
-        floor = probabilities.topk(min(sampling.top_k, probabilities.numel())).values[-1]
-        probabilities = probabilities.where(probabilities >= floor, 0.0)
-    if sampling.min_p > 0:
-        probabilities = probabilities.where(probabilities >= sampling.min_p * probabilities.max(), 0.0)
-    if sampling.top_p < 1:
-        ordered, order = probabilities.sort(descending=True)
-        before = ordered.cumsum(-1) - ordered
-        kept = ordered.where(before < sampling.top_p * ordered.sum(), 0.0)
-        probabilities = torch.zeros_like(probabilities).scatter(0, order, kept)
-    return probabilities
+        floor = torch.maximum(floor, weights.topk(min(sampling.top_k, weights.numel())).values[-1])
+    tokens = torch.nonzero((weights >= floor) & (weights > 0))[:, 0]
+    weights = weights[tokens]
+    if sampling.top_p >= 1:
+        return tokens, weights
+    n = min(_LEFT, len(tokens))
+    limit = sampling.top_p * weights.sum()
+    ordered, order = weights.topk(n)
+    if n < len(tokens) and ordered.sum() < limit:
+        ordered, order = weights.sort(descending=True, stable=True)
+    is_kept = (ordered.cumsum(-1) - ordered) < limit
+    is_kept[0] = True
+    return tokens[order[is_kept]], ordered[is_kept]

@@ -8,6 +8,7 @@ Letters: B row, T position, D hidden, V vocabulary, R position that is scored.
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -89,13 +90,24 @@ def steered(
     fitting = {layer: _checked(model, layer, vector) for layer, vector in vectors.items()}
     steering = Steered(positions)
     handles = []
+    name = _name(vectors, positions)
+    model.steered_with.append(name)
     try:
         for layer, vector in fitting.items():
             handles.append(model.blocks[layer].register_forward_hook(_hook(steering, vector)))
         yield steering
     finally:
+        model.steered_with.remove(name)
         for handle in handles:
             handle.remove()
+
+
+def _name(vectors: Mapping[int, FloatArray], positions: Positions) -> str:
+    """The same for the same vectors, and for no others."""
+    digest = hashlib.sha256(positions.encode())
+    for layer, vector in sorted(vectors.items()):
+        digest.update(f" {layer} ".encode() + np.asarray(vector, dtype=np.float32).tobytes())
+    return digest.hexdigest()
 
 
 def _checked(model: LanguageModel, layer: int, vector: FloatArray) -> torch.Tensor:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.turns import Persona, Turn, conversation_text, recent, speaker_tags, turn_messages, with_notes
@@ -71,6 +71,7 @@ def test_a_group_is_named_tagged_and_seen_one_by_one() -> None:
     assert list(persona.tags.values()) == ["[INES]", "[TOMAS]", "[ADA]"]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 60), max_size=60), st.integers(1, 100))
 def test_recent_is_bounded_and_may_be_told_its_own_answer(sizes: list[int], limit: int) -> None:
     kept: list[Turn] = []
