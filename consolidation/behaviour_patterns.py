@@ -1,7 +1,7 @@
 """A behaviour out of a pattern that the graph holds: how the person replied in the messages it rests on.
 
 Only for somebody who agreed to be simulated. The examples are windows of their conversations as a night trains them
-(`voices`); those whose prompts are held out are chosen by hash. A pattern that shows in what is said has its measure by its
+(`windows`); those whose prompts are held out are chosen by hash. A pattern that shows in what is said has its measure by its
 name; any other needs one.
 """
 
@@ -11,22 +11,19 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+from agents.withholding import Withholding
 from consolidation.behaviour import LEAST_EXAMPLES, LEAST_HELD_OUT, Behaviour, Messages, Yardstick, split
-from consolidation.curriculum import Course
 from consolidation.errors import BadBehaviour
 from consolidation.patterns import PREDICATE
 from consolidation.recipe_serving import Place
-from consolidation.slots import Names
-from consolidation.voices import Voice, replies, stretches, window_rows
+from consolidation.windows import Bounds, Known, barred, whole_prompt, windows_of
 from memory.consent import has_consent
 from memory.episodes import list_episodes
 from memory.facts import get_fact
-from memory.people import list_people
 from memory.registry import Registry
-from memory.sensitive import left_out
-from memory.types import Episode, Fact
-from memory.wordings import Wordings
+from memory.types import Fact
 
+BOUNDS = Bounds(max_context=4, max_context_chars=320, max_reply_chars=200)
 # what `agents.patterns.shown` calls behaviours, as far as a single reply can show them
 _SHOWN_IN = (
     (re.compile(r"writes short messages\b"), "words_per_reply", "less"),
@@ -99,20 +96,10 @@ def _windows(
     place: Place, fact: Fact, kinds_left_out: Collection[str]
 ) -> Iterator[tuple[Messages, frozenset[str]]]:
     """Each reply that holds a message of the evidence, with what was said before it and who spoke; every reply once."""
-    course = Course(Wordings.load(), Names(list_people(place.database, place.space_id)), 0)
     episodes = list_episodes(place.database, place.space_id)
-    hidden = left_out(episodes, kinds_left_out)
+    hidden = barred(episodes, Withholding(tuple(kinds_left_out)))
     evidence = set(fact.evidence)
-    for stretch in stretches(sorted(episodes, key=lambda one: (one.conversation_id, one.time, one.position))):
-        for start, end in replies(stretch, fact.subject):
-            if evidence.isdisjoint(episode.id for episode in stretch[start:end]):
-                continue
-            heard = stretch[:end]
-            voice = Voice(fact.subject, stretch[start - 1].speaker)
-            rows = window_rows(course, voice, heard, hidden)
-            if rows and rows[0].answer.startswith(_first_line(stretch[start])):
-                yield tuple(map(dict, rows[0].messages)), frozenset(one.speaker_id for one in heard)
-
-
-def _first_line(episode: Episode) -> str:
-    return next((line for line in episode.text.splitlines() if line.strip()), "")
+    for window in windows_of(episodes, fact.subject_id, BOUNDS, barred=hidden):
+        if window.before and not evidence.isdisjoint(episode.id for episode in window.reply):
+            messages = whole_prompt(window, Known(), BOUNDS)
+            yield tuple(map(dict, messages)), frozenset(one.speaker_id for one in window.episodes)

@@ -36,7 +36,7 @@ from consolidation.rehearsal import shares, traces
 from consolidation.scoring import gives_any
 from consolidation.slots import Names, Slot, make_slots, now_and_before
 from consolidation.stage import NightContext, Progress, StageResult
-from consolidation.voices import Voice, knowing_rows, window_rows
+from consolidation.voices import Voice, knowing_rows
 from consolidation.waiting_rows import imported_rows, prompt_of
 from db.tables import ExamAnswer, Example
 from memory import constitutions
@@ -45,7 +45,7 @@ from memory.episodes import list_episodes
 from memory.facts import ALL_STATUSES, list_facts
 from memory.people import list_people
 from memory.registry import Registry
-from memory.sensitive import kinds_of_fact, left_out
+from memory.sensitive import kinds_of_fact
 from memory.types import Episode, Fact
 from memory.wordings import Wordings, content_words
 
@@ -101,8 +101,7 @@ def run(context: NightContext, progress: Progress) -> StageResult:
         "n_waiting": graph.n_waiting,
     }
     by_kind = {
-        kind: sum(row.kind == kind for row in rows)
-        for kind in ("fact", "negative", "replay", "style", "validation")
+        kind: sum(row.kind == kind for row in rows) for kind in ("fact", "negative", "replay", "validation")
     }
     counts = {
         "facts": n_facts,
@@ -218,10 +217,9 @@ def teach(context: NightContext, graph: Graph, progress: Progress) -> list[Row]:
 
 
 def voice_rows(context: NightContext, graph: Graph, rows: Sequence[Row]) -> list[Row]:
-    """How those who agreed to be simulated talk: windows of their conversations, and their facts as they say them."""
+    """Their facts as those say them who agreed to be simulated; how they write is learnt apart (`consolidation.style`)."""
     people = {person.id: person for person in graph.course.called.people}
     episodes = list_episodes(context.database, context.space_id)
-    hidden = left_out(episodes, context.tools.leave_out)
     subjects = {slot.key: slot.subject_id for slot in graph.tonight}
     voiced: list[Row] = []
     for person in people.values():
@@ -236,7 +234,6 @@ def voice_rows(context: NightContext, graph: Graph, rows: Sequence[Row]) -> list
             if row.form in ("first_person", "dialogue")
             and subjects.get(str(row.meta.get("slot"))) == person.id
         ]
-        voiced += window_rows(graph.course, voice, episodes, hidden)
         voiced += knowing_rows(graph.course, voice, own, episodes[-1].time)
     return voiced
 
