@@ -42,6 +42,7 @@ svg .title { fill: var(--ink); font-size: 13px; }
 .line5 { stroke: var(--blue); stroke-dasharray: 9 4; }
 .dot { fill: var(--card); } .paper { fill: var(--card); }
 .bar { fill: var(--blue); } .grid { stroke: var(--rule); } .mark { stroke: var(--bad); stroke-dasharray: 3 3; }
+.whisker { stroke-dasharray: none; stroke-width: 2; }
 .heat { fill: var(--blue); } .against { fill: var(--bad); } svg .cell { fill: var(--ink); }"""
 _VIEW = re.compile(r'viewBox="0 0 ([\d.]+) ([\d.]+)"')
 _CELL = (44, 24)  # width and height in a heat map
@@ -128,6 +129,26 @@ def bar_chart(shares: Mapping[str, float], *, mark: float | None = None) -> str:
         x = _scale(mark, 0, 1, left, WIDTH - 60)
         bars.append(f'<line class="mark" x1="{x:.1f}" x2="{x:.1f}" y1="2" y2="{height - 2}"/>')
     return f'<svg viewBox="0 0 {WIDTH} {height}" role="img">{"".join(bars)}</svg>'
+
+
+def number_chart(numbers: Mapping[str, tuple[float, float, float]], unit: str) -> str:
+    """One horizontal bar per name, of (value, low, high), the largest high across, its interval as a line over its end."""
+    if not numbers:
+        return ""
+    row, left = 24, 170
+    widest = max(high for _, _, high in numbers.values()) or 1.0
+    bars = []
+    for index, (name, (value, low, high)) in enumerate(numbers.items()):
+        y = index * row + 6
+        at, first, last = (_scale(x, 0, widest, left, WIDTH - 80) for x in (value, low, high))
+        bars.append(
+            f'<text x="{left - 8}" y="{y + 12}" text-anchor="end">{escape(name)}</text>'
+            f'<rect class="bar" x="{left}" y="{y}" width="{at - left:.1f}" height="16" rx="2"/>'
+            f'<line class="mark whisker" x1="{first:.1f}" x2="{last:.1f}" y1="{y + 8}" y2="{y + 8}"/>'
+            f'<text x="{last + 6:.1f}" y="{y + 12}">{value:.3f}</text>'
+        )
+    height = row * len(numbers) + 8
+    return f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(unit)}">{"".join(bars)}</svg>'
 
 
 def time_chart(seconds: Mapping[str, float]) -> str:

@@ -5,18 +5,17 @@ Nothing of a reply's own time or later stands before it, and nothing across a pa
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
 
-from agents.measures import in_order
 from agents.turns import Persona, Turn
-from consolidation.voices import stretches
+from consolidation.windows import Bounds, Span, Window, windows_of
 from memory.types import Episode, Principle
 
-MAX_BEFORE = 8  # messages before a reply
+BOUNDS = Bounds(max_reply_chars=4000)  # what people write in a row is one reply, however long
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,46 +42,30 @@ class Exchange:
 
 
 def exchanges(
-    episodes: Sequence[Episode], person: str, *, since: datetime | None = None, hidden: Collection[str] = ()
+    episodes: Sequence[Episode],
+    person_id: str,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    barred: Collection[str] = (),
 ) -> list[Exchange]:
-    """Every reply of that person (a name) from `since` on, in time order; each of their messages is in one reply.
+    """Every reply of that person within [since, until), in time order; no message is in two of them.
 
-    `episodes`: of whole conversations. No reply and no context holds a `hidden` message (ids).
+    `episodes`: of whole conversations. Neither reply nor context holds a `barred` message (ids).
     """
-    talk = [episode for episode in in_order(episodes) if since is None or episode.time >= since]
-    everybody = tuple(dict.fromkeys(episode.speaker for episode in talk if episode.speaker != person))
-    found = []
-    for stretch in stretches(talk):
-        for start, end in _runs(stretch, person):
-            if any(episode.id in hidden for episode in stretch[start:end]):
-                continue
-            before = [e for e in stretch[max(0, start - MAX_BEFORE) : start] if e.id not in hidden]
-            partners = dict.fromkeys(e.speaker for e in reversed(before) if e.speaker != person)
-            lines = [line.strip() for e in stretch[start:end] for line in e.text.splitlines()]
-            if any(lines) and (partners or everybody):
-                found.append(
-                    Exchange(
-                        stretch[start].id,
-                        person,
-                        tuple(partners) or everybody[:1],
-                        tuple(Turn(e.speaker, e.text) for e in before),
-                        tuple(line for line in lines if line),
-                        stretch[start].time,
-                    )
-                )
-    return sorted(found, key=lambda one: (one.at, one.id))
+    windows = windows_of(episodes, person_id, BOUNDS, Span(since, until), barred=barred)
+    return [_exchange(window) for window in windows]
 
 
-def _runs(stretch: Sequence[Episode], person: str) -> Iterator[tuple[int, int]]:
-    """[start, end) of each run of that person's messages."""
-    start = 0
-    while start < len(stretch):
-        end = start
-        while end < len(stretch) and stretch[end].speaker == person:
-            end += 1
-        if end > start:
-            yield start, end
-        start = max(end, start + 1)
+def _exchange(window: Window) -> Exchange:
+    return Exchange(
+        window.reply[0].id,
+        window.speaker,
+        window.partners,
+        tuple(Turn(episode.speaker, episode.text) for episode in window.before),
+        tuple(window.lines),
+        window.at,
+    )
 
 
 def shuffled(found: Sequence[Exchange], seed: int) -> list[Exchange]:

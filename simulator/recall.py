@@ -1,4 +1,4 @@
-"""What somebody could know at a moment and would bring to a reply: the facts a session retrieves, as of that moment.
+"""Who somebody was at a moment and what they could know: constitution and facts, made of what was said before it.
 
 Nothing that was said at the moment or later is looked at, whatever the graph holds by now.
 """
@@ -7,14 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 
+from agents.constitutions import HabitWriter
+from agents.held import held
 from memory.ask import ask
 from memory.errors import UnknownFact
-from memory.facts import get_fact
+from memory.facts import get_fact, list_facts
 from memory.names import first
-from memory.types import Fact, Person
+from memory.people import list_people
+from memory.revision import Found, Standing, revise
+from memory.types import Episode, Fact, Person, Principle
 from memory.wordings import Wordings
 from simulator.held_out import Exchange
 from simulator.persona import in_third_person, own_words
@@ -34,6 +38,27 @@ class Recall:
     @cached_property
     def _wordings(self) -> Wordings:
         return Wordings.load()
+
+    def principles(self, episodes: Sequence[Episode], until: datetime) -> list[Principle]:
+        """The constitution that a first night would have written then, by the writer that needs no model.
+
+        Lines that stand now, and those that people wrote, may rest on what came later; none is used. `episodes`: all
+        that was said in the person's conversations, without what no writer may see.
+        """
+        tools, then = self._tools, until - _BEFORE
+        said = [episode for episode in episodes if episode.time < until]
+        people = list_people(tools.database, tools.space_id)
+        facts = list_facts(
+            tools.database,
+            tools.space_id,
+            tools.registry,
+            person_id=self._person.id,
+            as_of=then,
+            known_to=self._person.id,
+            clock=lambda: then,
+        )
+        lines = [*HabitWriter().write(self._person.name, said, people), *held(facts)]
+        return [line.principle for line in revise(Standing(0, (), {}), Found(lines)).lines]
 
     def known(self, exchange: Exchange) -> list[str]:
         """At most MAX_FACTS that bear on what was said last, in the person's own words, the best first."""

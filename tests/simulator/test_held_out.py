@@ -43,9 +43,9 @@ def test_nothing_from_before_the_cut_is_reply_or_context() -> None:
     assert found[0].before == (Turn("Bo", "slept well?\n\nI did"),)
 
 
-def test_hidden_messages_are_neither_replies_nor_context() -> None:
-    found = exchanges(chat(), "Ada", hidden={"0", "1"})
-    assert [(one.lines, len(one.before)) for one in found] == [(("no",), 1), (("yes",), 1)]
+def test_barred_messages_are_neither_replies_nor_context() -> None:
+    found = exchanges(chat(), "Ada", barred={"1"})
+    assert [(one.lines, len(one.before)) for one in found] == [(("morning",), 0), (("no",), 1), (("yes",), 1)]
 
 
 def test_shuffled_replies_keep_their_words_and_none_its_context() -> None:
