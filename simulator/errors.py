@@ -3,6 +3,7 @@
 SimulatorError
 ├── NoConsent         nobody has recorded that this person agreed to be simulated
 ├── SamePerson        somebody was to talk with their own persona (autocomplete is meant for that)
+├── TooManyPersonas   more personas were to talk with each other than can (also a ValueError)
 ├── UnknownTurn       no turn of a persona, or more than one, goes by that id (also a LookupError)
 ├── UnknownDirection  nothing to steer by goes by that name (also a LookupError)
 ├── TooFewExamples    too few messages to make a direction of
@@ -38,6 +39,11 @@ class UnknownTurn(SimulatorError, LookupError):
 class SamePerson(SimulatorError):
     def __init__(self, name: str) -> None:
         super().__init__(f"{name} cannot talk with themselves; use --autocomplete to continue as oneself")
+
+
+class TooManyPersonas(SimulatorError, ValueError):
+    def __init__(self, n: int, most: int) -> None:
+        super().__init__(f"{n} personas are more than can talk with each other; name two or {most}")
 
 
 class UnknownDirection(SimulatorError, LookupError):

@@ -1,0 +1,221 @@
+"""A conversation of two or three personas with each other: whose turn it is, what it may turn to, when it is over.
+
+Each speaks from its own perspective, with its own weights and guards; what they say is kept as `simulated`, turn by
+turn, so that a conversation that is killed goes on where it was. A prompt holds the last turns and one sentence about
+what came before: it does not grow with the conversation. Who speaks and how is behind the Protocol `Member`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from agents.turns import Turn, recent
+from memory.sessions import NewTurn
+from memory.types import Person
+from simulator.errors import SamePerson, TooManyPersonas
+from simulator.topics import Topic, main_words
+
+if TYPE_CHECKING:
+    from simulator.company_record import Record
+
+MOST_PERSONAS = 3
+DRIFT_TURNS = 16  # last turns in which a word that DRIFT of them share means that they are stuck with it
+DRIFT = 0.5
+_SEED = 2**31
+
+Ended = Literal["turns", "nothing left to say", "interrupted"]
+
+
+class Member(Protocol):
+    """A persona in company. `found`: loops by detector so far; `turned_to`: topics so far, in order."""
+
+    person: Person
+
+    def speak(self, turns: Sequence[Turn], notes: Sequence[str], *, seed: int) -> NewTurn:
+        """What it says after these turns, with how that came to be. An empty reply where it has nothing to say."""
+        ...
+
+    def heard(self, speaker: str, text: str) -> None:
+        """A turn was said, also its own."""
+        ...
+
+    def turn_to(self) -> Topic | None:
+        """Something else to talk about, from what it can know."""
+        ...
+
+    @property
+    def found(self) -> Mapping[str, int]: ...
+
+    @property
+    def turned_to(self) -> Sequence[Topic]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CompanySettings:
+    """`changes`: whether topics change by themselves and where the talk drifts, after `pace` turns (from, to) at random."""
+
+    seed: int = 0
+    context_chars: int = 1000  # of the turns that a prompt holds
+    changes: bool = True
+    pace: tuple[int, int] = (6, 14)
+
+
+@dataclass(frozen=True, slots=True)
+class SaidTurn:
+    """One turn that was kept. `topic`: what the speaker was told to turn to, in the graph's words."""
+
+    number: int  # from 0, over everything these people said to each other
+    speaker: str
+    text: str
+    turn: NewTurn
+    topic: str | None = None
+
+
+@dataclass(slots=True)
+class Company:
+    """Open one with `Company.begin`. Not safe for two threads, nor for two processes on one conversation."""
+
+    members: tuple[Member, ...]
+    record: Record
+    settings: CompanySettings
+    ended: Ended | None = None
+    _turns: list[Turn] = field(default_factory=list)
+    _latest: deque[Turn] = field(default_factory=lambda: deque(maxlen=DRIFT_TURNS))
+    _number: int = 0
+    _change_at: int = 0
+    _n_silent: int = 0
+
+    @classmethod
+    def begin(cls, members: Sequence[Member], record: Record, settings: CompanySettings) -> Company:
+        """The conversation as it was left, or a new one. Raises SamePerson, TooManyPersonas."""
+        check_people([member.person for member in members])
+        company = cls(tuple(members), record, settings)
+        for turn in record.last_turns():
+            company._hear(turn)
+        company._number = record.n_turns
+        company._plan_change()
+        return company
+
+    @property
+    def found(self) -> Counter[str]:
+        """Loops by detector, over all members, since this process began."""
+        return sum((Counter(member.found) for member in self.members), Counter())
+
+    def turns(self, n: int) -> Iterator[SaidTurn]:
+        """At most n further turns as they are said; each is kept before it is given out. `ended` says why they stop."""
+        self.ended = None
+        for _ in range(n):
+            said = self._turn()
+            while said is None:
+                if self._n_silent > 2 * len(self.members):
+                    self.ended = "nothing left to say"
+                    return
+                said = self._turn()
+            yield said
+        self.ended = "turns"
+
+    def _turn(self) -> SaidTurn | None:
+        """None where somebody had nothing to say."""
+        dice = Random(f"{self.settings.seed}/{self._number}/{self._n_silent}")
+        speaker = self._next(dice)
+        topic = speaker.turn_to() if self._is_time_to_change() else None
+        notes = [note for note in (self.record.summary, topic.note if topic else "") if note]
+        made = speaker.speak(self._turns, notes, seed=dice.randrange(_SEED))
+        if topic is not None:
+            self._plan_change()
+        if not made.reply.strip():
+            self._n_silent += 1
+            return None
+        self._n_silent = 0
+        self.record.keep(made)
+        said = SaidTurn(self._number, speaker.person.name, made.reply, made, topic.name if topic else None)
+        self._number += 1
+        self._hear(Turn(said.speaker, said.text))
+        return said
+
+    def _next(self, dice: Random) -> Member:
+        names = [member.person.name for member in self.members]
+        return self.members[names.index(next_speaker(list(self._latest), names, dice, self._n_silent))]
+
+    def _hear(self, turn: Turn) -> None:
+        self._turns = recent([*self._turns, turn], self.settings.context_chars)
+        self._latest.append(turn)
+        for member in self.members:
+            member.heard(turn.speaker, turn.text)
+
+    def _plan_change(self) -> None:
+        self._change_at = self._number + Random(f"{self.settings.seed}:{self._number}").randint(
+            *self.settings.pace
+        )
+
+    def _is_time_to_change(self) -> bool:
+        if not self.settings.changes:
+            return False
+        return self._number >= self._change_at or self._n_silent > 0 or not self._latest or self._drifts()
+
+    def _drifts(self) -> bool:
+        """Whether half of the last turns share a word, other than the names of who is here."""
+        if len(self._latest) < DRIFT_TURNS or self._number < self._change_at - self.settings.pace[0]:
+            return False
+        words = main_words(
+            [turn.text for turn in self._latest], but=[member.person.name for member in self.members]
+        )
+        return bool(words) and words[0][1] >= DRIFT
+
+
+def check_people(people: Sequence[Person]) -> None:
+    """Raises SamePerson where somebody is there twice, TooManyPersonas above three."""
+    if len(people) > MOST_PERSONAS:
+        raise TooManyPersonas(len(people), MOST_PERSONAS)
+    for place, person in enumerate(people):
+        if person.id in [other.id for other in people[:place]]:
+            raise SamePerson(person.name)
+
+
+def next_speaker(turns: Sequence[Turn], names: Sequence[str], dice: Random, n_silent: int = 0) -> str:
+    """Who speaks after these turns: whoever is addressed by name, else by chance, those who were silent longest likelier.
+
+    Never who spoke last. A question is likelier answered by who was asked it: the one that spoke before. `n_silent`: how
+    many just had nothing to say; of two people the other one then speaks again.
+    """
+    if not turns:
+        return names[n_silent % len(names)]
+    last = turns[-1]
+    others = [name for name in names if name != last.speaker]
+    if n_silent:
+        return (
+            names[(names.index(last.speaker) + 1 + n_silent) % len(names)]
+            if last.speaker in names
+            else others[0]
+        )
+    if named := addressed(last.text, others):
+        return named
+    before = next((turn.speaker for turn in reversed(turns[:-1]) if turn.speaker != last.speaker), None)
+    asks = last.text.rstrip().endswith("?")
+    weights = [_silence(turns, name) + (3 if asks and name == before else 0) for name in others]
+    return dice.choices(others, weights=weights)[0]
+
+
+def addressed(text: str, names: Sequence[str]) -> str | None:
+    """Whose first name stands where one calls somebody: at an end of a sentence or line, before or after a comma, behind @.
+
+    The last one who is called; None where nobody is, and where two share the first name.
+    """
+    found: list[tuple[int, str]] = []
+    for name in names:
+        first = name.split()[0]
+        if sum(other.split()[0] == first for other in names) > 1:
+            continue
+        called = rf"(?:@{re.escape(first)}\b|(?:^|[.!?\n,]\s*){re.escape(first)}\s*(?:[,:.!?\n]|$))"
+        found += [(match.start(), name) for match in re.finditer(called, text, re.IGNORECASE)]
+    return max(found)[1] if found else None
+
+
+def _silence(turns: Sequence[Turn], name: str) -> int:
+    """Turns since they spoke, at least 1; all that are looked at where they have not."""
+    return next((n for n, turn in enumerate(reversed(turns)) if turn.speaker == name), len(turns)) or 1
