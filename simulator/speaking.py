@@ -1,0 +1,131 @@
+"""A reply, drawn part by part: each sentence or message is shown to the guards before anybody sees it.
+
+What a guard objects to is thrown away and drawn again from where it began; the engine keeps what stands. A part begins
+with the blank or line break before it, so that what stands ends where a token ends. A line break is a new message of
+the same speaker, which the model writes under the speaker's own tag.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from simulator.lengths import Length
+from simulator.ports import Engine, Guard, Objection, Piece
+from simulator.tags import TagFilter
+
+if TYPE_CHECKING:
+    from agents.runtime.sampling import Sampling
+
+MAX_DRAWS = 4  # of one part
+PROMPT_NOTES = ("What you know:", "What you have said before:")  # nobody says them
+_END = re.compile(r"(?:[.!?…]+[\"')\]]*(?=\s+\S)|(?=\n\S))")
+_CLOSED = re.compile(r"[.!?…\"')\]\U0001f300-\U0001faff\u2600-\u27bf]\s*$")
+_PRIME = 7919  # between the seeds of draws
+
+
+@dataclass(slots=True)
+class Spoken:
+    """What became of one reply. `objections`: guard and reason, in their order."""
+
+    text: str = ""
+    n_draws: int = 0
+    n_tokens: int = 0
+    objections: list[Objection] = field(default_factory=list)
+    is_corrected: bool = False  # a guard's words stand in it
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """How one reply is spoken. `last_resort` is said where every draw of its beginning was objected to."""
+
+    engine: Engine
+    guards: Sequence[Guard]
+    tag: str
+    others: Sequence[str] = ()  # tags of the others in the conversation
+    last_resort: str = ""
+
+    def speak(
+        self, messages: Sequence[dict[str, str]], sampling: Sampling, length: Length, spoken: Spoken
+    ) -> Iterator[str]:
+        """The parts that stand, as they come; `spoken` grows with them, also where the engine fails on the way."""
+        n_objected = 0
+        while True:
+            objection = None
+            for part, pieces in self._parts(messages, sampling, length, spoken):
+                if part.startswith("\n") and spoken.text.count("\n") + 1 >= length.messages:
+                    return
+                objection = self._objection(spoken.text, part, pieces)
+                if objection is not None:
+                    spoken.objections.append(objection)
+                    break
+                n_objected = 0
+                spoken.text += part
+                yield part
+                if len(spoken.text) >= length.chars:
+                    return
+            if objection is None:
+                return
+            n_objected += 1
+            if objection.instead is not None or n_objected == MAX_DRAWS:
+                yield from self._instead(objection, spoken)
+                return
+
+    def _instead(self, objection: Objection, spoken: Spoken) -> Iterator[str]:
+        words = objection.instead if objection.instead is not None else self.last_resort
+        if not words or (objection.instead is None and spoken.text):
+            return
+        part = f" {words}" if spoken.text else words
+        spoken.is_corrected = True
+        spoken.text += part
+        yield part
+
+    def _objection(self, said: str, part: str, pieces: Sequence[Piece]) -> Objection | None:
+        return next((found for guard in self.guards if (found := guard.objection(said, part, pieces))), None)
+
+    def _parts(
+        self, messages: Sequence[dict[str, str]], sampling: Sampling, length: Length, spoken: Spoken
+    ) -> Iterator[tuple[str, list[Piece]]]:
+        """Parts of one draw with the pieces they came in; a piece that ends one part and begins another counts to
+        the second."""
+        how = replace(
+            sampling,
+            seed=(sampling.seed + _PRIME * spoken.n_draws) % 2**31,
+            max_new_tokens=max(1, length.max_tokens - _tokens(spoken.text)),
+        )
+        spoken.n_draws += 1
+        tags = TagFilter(self.tag, self.others, notes=PROMPT_NOTES, is_begun=bool(spoken.text))
+        part, pieces, n_tokens = "", [], 0
+        with closing(self.engine.stream(messages, how, said=self._raw(spoken.text))) as stream:  # type: ignore[type-var]
+            for piece in stream:
+                n_tokens += 1
+                spoken.n_tokens += 1
+                part += tags.feed(piece.text)
+                pieces.append(piece)
+                while end := _part_end(part):
+                    yield part[:end], pieces[:-1] or pieces
+                    part, pieces = part[end:], pieces[-1:]
+                if tags.is_done:
+                    break
+        part += tags.finish()
+        is_cut = n_tokens >= how.max_new_tokens and not _CLOSED.search(part)
+        if part.strip() and not (is_cut and spoken.text):
+            yield part.rstrip(), pieces
+
+    def _raw(self, text: str) -> str:
+        """What stands as the model wrote it: each message but the first under the speaker's own tag."""
+        return text.replace("\n", f"\n{self.tag} ")
+
+
+def _part_end(text: str) -> int:
+    """Where the first part of the text ends, 0 where it may go on."""
+    found = next((match for match in _END.finditer(text) if text[: match.end()].strip()), None)
+    return found.end() if found else 0
+
+
+def _tokens(text: str) -> int:
+    """About how many tokens that is, from below."""
+    return len(text) // 5

@@ -1,0 +1,114 @@
+"""A reply is drawn part by part, and what a guard objects to is never seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import pytest
+
+from agents.runtime.sampling import Sampling
+from simulator.lengths import Length
+from simulator.ports import Objection, Piece
+from simulator.scripted import ScriptedEngine
+from simulator.speaking import MAX_DRAWS, Speaker, Spoken
+
+LONG = Length(1000, 9)
+HOW = Sampling(max_new_tokens=100, seed=3)
+
+
+@dataclass
+class Forbidding:
+    """Objects to every part with this word; `instead` from the n-th objection on."""
+
+    word: str
+    instead: str | None = None
+    after: int = 1
+    name: str = "forbidding"
+    seen: list[tuple[str, str]] = field(default_factory=list)
+    n_objected: int = 0
+
+    def objection(self, said: str, part: str, pieces: Sequence[Piece]) -> Objection | None:
+        self.seen.append((said, part))
+        assert "".join(piece.text for piece in pieces).strip().startswith(part.strip()[:3])
+        if self.word not in part:
+            return None
+        self.n_objected += 1
+        return Objection(self.name, "a word", self.instead if self.n_objected >= self.after else None)
+
+    def heard(self, speaker: str, text: str) -> None:
+        """Nothing to keep."""
+
+
+def spoken_of(
+    replies: Sequence[str], *guards: Forbidding, length: Length = LONG, last_resort: str = ""
+) -> tuple[list[str], Spoken]:
+    spoken = Spoken()
+    speaker = Speaker(ScriptedEngine(replies), guards, "[ANA]", last_resort=last_resort)
+    parts = list(speaker.speak([{"role": "user", "content": "hi"}], HOW, length, spoken))
+    assert "".join(parts) == spoken.text
+    return parts, spoken
+
+
+def test_parts_are_sentences_and_messages_and_together_the_reply() -> None:
+    parts, spoken = spoken_of(["Well, hello. How are you? fine\n[ANA] and you"])
+    assert parts == ["Well, hello.", " How are you?", " fine", "\nand you"]
+    assert spoken.text == "Well, hello. How are you? fine\nand you"
+    assert (spoken.n_draws, spoken.is_corrected) == (1, False)
+
+
+def test_numbers_and_ellipses_within_a_sentence_do_not_end_it() -> None:
+    parts, _ = spoken_of(["it is 3.14... or so... I think. Yes"])
+    assert parts == ["it is 3.14...", " or so...", " I think.", " Yes"]
+
+
+def test_what_is_objected_to_is_drawn_again_and_never_seen() -> None:
+    guard = Forbidding("blue")
+    parts, spoken = spoken_of(["Hi. My door is blue. Bye.", " My door is red. Bye."], guard)
+    assert parts == ["Hi.", " My door is red.", " Bye."]
+    assert (spoken.n_draws, [found.guard for found in spoken.objections]) == (2, ["forbidding"])
+    assert guard.seen[1] == ("Hi.", " My door is blue.")
+    assert guard.seen[2] == ("Hi.", " My door is red.")
+
+
+def test_words_of_a_guard_end_the_reply() -> None:
+    parts, spoken = spoken_of(["Hi. blue. Bye.", " blue."], Forbidding("blue", "It is red.", after=2))
+    assert parts == ["Hi.", " It is red."]
+    assert (spoken.n_draws, spoken.is_corrected) == (2, True)
+
+
+def test_an_empty_instead_ends_the_reply_there() -> None:
+    parts, _ = spoken_of(["Hi. blue. Bye."], Forbidding("blue", ""))
+    assert parts == ["Hi."]
+
+
+def test_a_beginning_that_never_passes_gives_the_last_resort() -> None:
+    parts, spoken = spoken_of(["blue. Bye."], Forbidding("blue"), last_resort="hm")
+    assert parts == ["hm"]
+    assert (spoken.n_draws, len(spoken.objections)) == (MAX_DRAWS, MAX_DRAWS)
+
+
+def test_an_end_that_never_passes_is_left_out() -> None:
+    parts, _ = spoken_of(["Hi. blue.", *[" blue."] * 3], Forbidding("blue"), last_resort="hm")
+    assert parts == ["Hi."]
+
+
+@pytest.mark.parametrize(("messages", "said"), [(1, "one"), (2, "one\ntwo"), (9, "one\ntwo\nthree")])
+def test_no_more_messages_than_the_length_allows(messages: int, said: str) -> None:
+    _, spoken = spoken_of(["one\n[ANA] two\n[ANA] three"], length=Length(1000, messages))
+    assert spoken.text == said
+
+
+def test_a_reply_ends_with_the_part_that_fills_its_length() -> None:
+    _, spoken = spoken_of(["One two three. Four five six. Seven."], length=Length(20, 1))
+    assert spoken.text == "One two three. Four five six."
+
+
+def test_a_sentence_cut_off_by_the_limit_of_tokens_is_left_out() -> None:
+    _, spoken = spoken_of(["Hello there. " + "word " * 500], length=Length(40, 1))
+    assert spoken.text == "Hello there."
+
+
+def test_a_reply_that_is_one_cut_sentence_stays() -> None:
+    _, spoken = spoken_of(["word " * 500], length=Length(40, 1))
+    assert spoken.text.startswith("word word")
