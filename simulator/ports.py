@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Text that became certain with one token. `entropy`: of the distribution it was drawn from, in nats.
+    """Text that became certain with one token. `entropy`: of the model's distribution for it, before penalties,
+    temperature and filters, in nats.
 
     Without a token where a server sent text only.
     """

@@ -99,8 +99,9 @@ def events(*pieces: Any) -> Reply:
     return 200, {"Content-Type": "text/event-stream"}, body.encode()
 
 
-def delta(text: str) -> dict[str, Any]:
-    choice = {"index": 0, "delta": {"content": text}, "finish_reason": None}
+def delta(text: str, finish: str | None = None) -> dict[str, Any]:
+    """A piece of an OpenAI server's stream; the last one has a reason to finish."""
+    choice = {"index": 0, "delta": {"content": text}, "finish_reason": finish}
     return {"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]}
 
 

@@ -46,12 +46,17 @@ class MaskingChat:
         return self._inner.stream(self._masked(messages), max_tokens=max_tokens, temperature=temperature)
 
     def _masked(self, messages: Sequence[dict[str, str]]) -> list[dict[str, str]]:
-        return [
-            message
-            if message["role"] == "system"
-            else {
-                **message,
-                "content": "\n".join(masked(line, self._left_out) for line in message["content"].split("\n")),
-            }
-            for message in messages
-        ]
+        return masked_messages(messages, self._left_out)
+
+
+def masked_messages(messages: Sequence[dict[str, str]], left_out: Collection[str]) -> list[dict[str, str]]:
+    """The messages as a back-end may see them, line by line."""
+    return [
+        message
+        if message["role"] == "system"
+        else {
+            **message,
+            "content": "\n".join(masked(line, left_out) for line in message["content"].split("\n")),
+        }
+        for message in messages
+    ]

@@ -3,12 +3,12 @@
 The address is always given, and the key never comes from the environment: what the user did not configure is
 never called. Busy servers, time-outs and lost connections are tried again (`retrying.py`); a used-up quota is not.
 Servers differ in what they accept; the known differences (name of the token limit, JSON schemas and which of their
-keywords, temperature) are found out from the first refusal and remembered.
+keywords, temperature, how text is drawn) are found out from the first refusals and remembered.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -67,7 +67,7 @@ class OpenAIChat:
             lambda _: {"type": "json_object"},
             lambda _: {},  # in words alone
         )
-        self._takes_temperature = True
+        self._refused: set[str] = set()  # fields that this server takes in no request
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -92,25 +92,39 @@ class OpenAIChat:
         return self._forms.ask(schema, lambda form: self._text(messages, max_tokens, 0.0, form))
 
     def stream(
-        self, messages: Sequence[dict[str, str]], *, max_tokens: int = 512, temperature: float = 0.0
-    ) -> Iterator[str]:
+        self,
+        messages: Sequence[dict[str, str]],
+        *,
+        max_tokens: int = 512,
+        temperature: float = 0.0,
+        fields: Mapping[str, Any] | None = None,
+    ) -> Generator[str, None, None]:
         """Pieces as they come. A connection lost in the middle raises: half an answer is never passed off as one.
 
-        Only the beginning is tried again.
+        Only the beginning is tried again. `fields` are more of the request, as this or that server knows them; one that
+        is refused is left out from then on.
         """
         said: list[str] = []
         with self._meter.request(self.name, messages, max_tokens) as bill:
-            chunks = self._create(messages, max_tokens, temperature, stream=True)
+            chunks = self._create(messages, max_tokens, temperature, fields, stream=True)
             bill.settle(None, None)  # the prompt was read, whatever becomes of the answer
+            is_ended = False
             try:
                 with not_retried(self.name), self._mapped(), chunks:
                     for chunk in chunks:
-                        piece = chunk.choices[0].delta.content if chunk.choices else None
-                        if piece:
-                            said.append(piece)
-                            yield piece
+                        choice = chunk.choices[0] if chunk.choices else None
+                        is_ended = is_ended or (choice is not None and choice.finish_reason is not None)
+                        if choice is not None and choice.delta.content:
+                            said.append(choice.delta.content)
+                            yield choice.delta.content
+                    if not is_ended:
+                        raise Busy("it broke off")
             finally:
                 bill.settle(None, None, answer="".join(said))
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._client.close()
 
     def _text(
         self,
@@ -131,39 +145,44 @@ class OpenAIChat:
         return text
 
     def _create(
-        self, messages: Sequence[dict[str, str]], max_tokens: int, temperature: float, **options: Any
+        self,
+        messages: Sequence[dict[str, str]],
+        max_tokens: int,
+        temperature: float,
+        fields: Mapping[str, Any] | None = None,
+        **options: Any,
     ) -> Any:
         """The server's answer after as many tries as are allowed, in the words that this server accepts."""
 
         def ask() -> Any:
+            more = {name: value for name, value in (fields or {}).items() if name not in self._refused}
             request: dict[str, Any] = {
                 "model": self._model,
                 "messages": list(messages),
                 self._limit_field: max_tokens,
-                "extra_body": self._extra or None,
-                **({"temperature": temperature} if self._takes_temperature else {}),
+                "extra_body": {**more, **self._extra} or None,
+                **({"temperature": temperature} if "temperature" not in self._refused else {}),
                 **options,
             }
             create: Any = self._client.chat.completions.create
             with self._mapped():
                 return create(**request)
 
-        try:
-            return retried(self.name, ask, self._retries)
-        except BackendRefused as exc:
-            if not self._learns_from(str(exc)):
-                raise
-        return retried(self.name, ask, self._retries)
+        while True:
+            try:
+                return retried(self.name, ask, self._retries)
+            except BackendRefused as exc:
+                if not self._learns_from(str(exc), fields or {}):
+                    raise
 
-    def _learns_from(self, refusal: str) -> bool:
+    def _learns_from(self, refusal: str, fields: Mapping[str, Any]) -> bool:
         """Whether the refusal names something that this server wants otherwise, which is from now on respected."""
         if self._limit_field == "max_tokens" and "max_completion_tokens" in refusal:
             self._limit_field = "max_completion_tokens"
             return True
-        if self._takes_temperature and "temperature" in refusal:
-            self._takes_temperature = False
-            return True
-        return False
+        named = {name for name in ("temperature", *fields) if name in refusal} - self._refused
+        self._refused |= named
+        return bool(named)
 
     @contextmanager
     def _mapped(self) -> Iterator[None]:

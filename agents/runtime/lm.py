@@ -7,7 +7,7 @@ very bits. Not safe for two threads that change weights; reading is.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -210,7 +210,7 @@ class LanguageModel:
         cache: PrefixCache | None = None,
         n_prompt: int | None = None,
         should_stop: Callable[[], bool] = lambda: False,
-    ) -> Iterator[Drawn]:
+    ) -> Generator[Drawn, None, None]:
         """Each token with the text that it made certain. With a cache, what it holds of `ids` is not read again.
 
         `n_prompt`: how many of `ids` are given; the others were written before, by the same sampler's kind.

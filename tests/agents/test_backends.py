@@ -134,7 +134,7 @@ def test_a_server_that_speaks_another_language_is_a_bad_answer(server: ModelServ
 
 
 def test_openai_streams_pieces_that_join_to_the_answer(server: ModelServer) -> None:
-    server.reply = lambda n, body: events(delta("in the "), delta("harbour"))
+    server.reply = lambda n, body: events(delta("in the "), delta("harbour", "stop"))
     assert list(openai(server).stream(ASK)) == ["in the ", "harbour"]
     assert server.requests[0][2]["stream"] is True
 
@@ -154,8 +154,27 @@ def test_a_stream_that_stops_in_the_middle_raises(server: ModelServer) -> None:
         list(gemini(server).stream(ASK))
 
 
+def test_openai_stream_that_ends_without_a_reason_broke_off(server: ModelServer) -> None:
+    server.reply = lambda n, body: events(delta("in "))
+    with pytest.raises(BackendUnreachable, match="broke off"):
+        list(openai(server).stream(ASK))
+
+
+def test_openai_leaves_out_the_fields_that_a_server_refuses(server: ModelServer) -> None:
+    def reply(n: int, body: dict[str, Any]) -> Reply:
+        refused = next((name for name in ("min_p", "top_k") if name in body), None)
+        return refusal(400, f"unknown argument: {refused}") if refused else events(delta("here", "stop"))
+
+    server.reply = reply
+    model = openai(server)
+    fields = {"top_k": 5, "min_p": 0.1, "seed": 3}
+    assert [list(model.stream(ASK, fields=fields)) for _ in range(2)] == [["here"], ["here"]]
+    assert len(server.requests) == 4
+    assert server.requests[-1][2]["seed"] == 3
+
+
 def test_a_stream_is_begun_again_while_the_server_is_busy(server: ModelServer) -> None:
-    server.reply = lambda n, body: refusal(503, "down") if n < 2 else events(delta("here"))
+    server.reply = lambda n, body: refusal(503, "down") if n < 2 else events(delta("here", "stop"))
     assert list(openai(server).stream(ASK)) == ["here"]
 
 

@@ -57,7 +57,7 @@ def test_without_figures_length_is_counted_and_said_to_be_an_estimate(
 def test_a_stream_is_counted_also_where_nobody_listens_to_its_end(
     server: ModelServer, tmp_path: Path
 ) -> None:
-    server.reply = lambda n, body: events(delta("in the "), delta("harbour"))
+    server.reply = lambda n, body: events(delta("in the "), delta("harbour", "stop"))
     spent = budget(tmp_path)
     stream = model(server, spent).stream(ASK)
     assert next(stream) == "in the "
