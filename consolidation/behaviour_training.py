@@ -104,8 +104,14 @@ def train(
 
 
 def folder_of(place: Place, behaviour: Behaviour, job: TrainJob) -> JobFolder:
-    """Where this training is done in the home; any other one of the space that was left unfinished goes."""
-    text = json.dumps([behaviour.sha256, asdict(job)], sort_keys=True, default=str)
+    """Where this training is done in the home."""
+    return folder_named(place, [behaviour.sha256, asdict(job)])
+
+
+def folder_named(place: Place, what: Any) -> JobFolder:
+    """The folder of a training outside of nights, by all that decides it; any other one of the space that was left
+    unfinished goes."""
+    text = json.dumps(what, sort_keys=True, default=str)
     path = place.home / FOLDER / place.space_id / hashlib.sha256(text.encode()).hexdigest()[:16]
     for other in path.parent.glob("*"):
         if other != path:
@@ -127,11 +133,12 @@ def examined(
 
 def named_in(place: Place, behaviour: Behaviour) -> list[str]:
     """Ids of the people of the space whom the examples or the held-out prompts name, in order."""
-    text = "\n".join(
-        message["content"]
-        for conversation in (*behaviour.examples, *behaviour.yardstick.held_out)
-        for message in conversation
-    )
+    conversations = (*behaviour.examples, *behaviour.yardstick.held_out)
+    return people_named(place, "\n".join(message["content"] for one in conversations for message in one))
+
+
+def people_named(place: Place, text: str) -> list[str]:
+    """Ids of the people of the space whom a text names, in order."""
     said = set(re.findall(r"\w+", names.key(text)))
     maybe = [
         person.id

@@ -21,6 +21,7 @@ NightError
 ├── MissingVector     the files of a task vector are not there
 ├── BadVector         a task vector that cannot be merged or made; carries which and why
 ├── BadBehaviour      a behaviour that cannot be trained or measured as it is given; carries which and why
+├── TooFewMessages    somebody wrote too little for their style to be trained; carries how much
 ├── UnknownBehaviour  no behaviour of that name is shipped or was trained (also a LookupError)
 ├── BadRule           no such rule of merging, or a density it cannot have (also a ValueError)
 ├── BrokenTensors     a file of tensors is damaged or of a type that cannot be read
@@ -190,6 +191,15 @@ class BadBehaviour(NightError):
     def __init__(self, name: str, why: str) -> None:
         super().__init__(f"the behaviour {name} cannot be used: {why}")
         self.name = name
+
+
+class TooFewMessages(NightError):
+    def __init__(self, name: str, n: int, least: int) -> None:
+        super().__init__(
+            f"{name} has {n} messages that may be trained on, and {least} are the least (night.style.min_messages); "
+            "until then their persona speaks from the prompt alone: `slowwave chat`"
+        )
+        self.n = n
 
 
 class UnknownBehaviour(NightError, LookupError):

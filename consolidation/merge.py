@@ -1,4 +1,4 @@
-"""Stage `merge`: add tonight's task vector to a copy of the recipe that it was trained on, and write the new recipe.
+"""Stage `merge`: add tonight's task vectors to a copy of the recipe that they were trained on, and write the new recipe.
 
 Nothing serves yet: `publish` moves the pointer. Runs again to the same file and the same artifact.
 """
@@ -11,7 +11,9 @@ from consolidation import recipe as recipes
 from consolidation.errors import StageFailed
 from consolidation.primer import recipe_to_extend
 from consolidation.recipe import Recipe
+from consolidation.recipe_serving import Place
 from consolidation.stage import NightContext, Progress, StageResult
+from consolidation.style_night import trained_tonight, with_styles
 from memory.artifacts import get_artifact, record_artifact
 
 MAX_RESIDUAL = 1e-5  # float32 rounding leaves about 1e-7
@@ -28,7 +30,9 @@ def run(context: NightContext, progress: Progress) -> StageResult:
     adapter = _tonights(context, trained["adapter"], trained.get("adapter_id"))
     label = f"{int(context.output('dream').get('n_facts', 0))} facts"
     merged = recipes.add(so_far, adapter, path=trained["adapter"], run_id=context.run_id, label=label)
-    residual = recipes.residual(recipes.recipe_adapters(context.home, merged))
+    place = Place(context.database, context.space_id, context.home, context.clock)
+    merged = with_styles(place, merged, trained_tonight(context))
+    residual = recipes.residual(recipes.recipe_adapters(context.home, merged.for_person(None)))
     if not residual <= MAX_RESIDUAL:
         raise StageFailed(
             "merge", f"the factored sum is off by {residual:.1e}; the vectors hold no usable numbers"

@@ -41,7 +41,7 @@ from memory.ports import Clock, utc_now
 
 StageWatcher = Callable[[str], Progress]  # the name of a stage that begins -> what it reports its progress to
 
-NEED_TRAINING = ("train", "exam", "merge", "readout")
+NEED_FACTS = ("exam", "merge", "readout")
 
 log = logging.getLogger(__name__)
 
@@ -197,7 +197,7 @@ def _call(night: _Night, name: str) -> StageResult:
         inner(done, total, note)
 
     progress(0, 1)
-    if name in NEED_TRAINING and not night.context.output("dream").get("n_train"):
+    if name in NEED_FACTS and not night.context.output("dream").get("n_train"):
         progress(1, 1, "nothing to train")
         return StageResult(output={"skipped": "nothing to train"})
     return _stage(night.stages, name)(night.context, progress)

@@ -12,6 +12,8 @@ from consolidation.charts import Points, bar_chart, line_chart, time_chart
 from consolidation.html_page import html_page, html_table
 from consolidation.readout_pictures import section as picture_section
 from consolidation.stage import EXAM_NUMBERS
+from consolidation.style_page import StyleLine
+from consolidation.style_page import section as style_section
 from consolidation.vectors_picture import Seen, section
 from memory.types import Principle
 
@@ -58,6 +60,7 @@ class NightPage:
     loss: Mapping[str, Points] = field(default_factory=dict)  # kind of text -> loss by step
     rate: Points = ()  # the learning rate by step
     learnt: Points = ()  # the share of the texts that count as learnt, by step
+    styles: Sequence[StyleLine] = ()  # of everybody who agreed to be simulated
     nights: Mapping[str, Points] = field(
         default_factory=dict
     )  # number of the exam -> share by published night
@@ -78,6 +81,7 @@ def render(page: NightPage) -> str:
         _nights,
         _questions,
         _training,
+        _styles,
         _vectors,
         _decisions,
         _readout,
@@ -203,6 +207,10 @@ def _training(page: NightPage) -> str:
     )
     shown = "".join(f"<p>{drawing}</p>" for drawing in drawings if drawing)
     return f"<h2>Training</h2>{shown}" if shown else ""
+
+
+def _styles(page: NightPage) -> str:
+    return style_section(page.styles)
 
 
 def _vectors(page: NightPage) -> str:

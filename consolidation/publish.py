@@ -7,15 +7,16 @@ cannot have (earlier nights). The pointer and its ledger entry are one transacti
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import select
 
+from consolidation.checks import Check
 from consolidation.errors import NothingPublished, StageFailed, UnknownRun
 from consolidation.runs import stage_records
 from consolidation.stage import Gate, NightContext, Progress, StageResult
+from consolidation.style_night import serve_styles
 from db.engine import Database
 from db.tables import SleepRun
 from memory import artifacts
@@ -23,47 +24,6 @@ from memory.artifacts import PointerRow
 from memory.ports import Clock, utc_now
 
 CONDITION = "weights"  # the gate judges what the weights alone know
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One number of the exam against its limit. `value` is None where it was not measured."""
-
-    number: str
-    value: float | None
-    limit: float
-    is_passed: bool
-    is_at_least: bool  # which side of the limit is the good one
-
-    def sentence(self) -> str:
-        if self.value is None:
-            return f"{self.number} was not measured"
-        side = "under" if self.is_at_least else "over"
-        return f"{self.number} {self.value:.3f} is {side} {self.limit:.3f}"
-
-    def as_json(self) -> dict[str, Any]:
-        return {
-            "number": self.number,
-            "value": self.value,
-            "limit": self.limit,
-            "passed": self.is_passed,
-            "at_least": self.is_at_least,
-        }
-
-
-class Held:
-    """What was held against limits, its `checks`: whether all are kept, and which are not."""
-
-    __slots__ = ()
-    checks: Sequence[Check]
-
-    @property
-    def is_kept(self) -> bool:
-        return all(check.is_passed for check in self.checks)
-
-    @property
-    def failed(self) -> str:
-        return "; ".join(check.sentence() for check in self.checks if not check.is_passed)
 
 
 def hold_against(gate: Gate, numbers: Mapping[str, Any], earlier_recall: float | None) -> list[Check]:
@@ -116,16 +76,23 @@ def run(context: NightContext, progress: Progress) -> StageResult:
     """Repeatable: a night whose pointer was moved is not judged again."""
     progress(0, 1)
     if not context.output("dream").get("n_train"):
-        return _result("done", "nothing to train; the published artifacts still serve", [])
+        n_styles = serve_styles(context)
+        reason = "no new facts to train" if n_styles else "nothing to train"
+        return _result("done", f"{reason}; the published artifacts still serve{_with(n_styles)}", [])
     numbers = (context.output("exam").get("exam") or {}).get(CONDITION) or {}
     checks = hold_against(context.settings.gate, numbers, earlier_recall(context))
     failed = [check for check in checks if not check.is_passed]
     if failed:
         reasons = "; ".join(check.sentence() for check in failed)
-        return _result("refused", f"the gate refused: {reasons}; the night before still serves", checks)
+        still = f"the night before still serves{_with(serve_styles(context))}"
+        return _result("refused", f"the gate refused: {reasons}; {still}", checks)
     serving = _move(context)
     progress(1, 1)
     return _result("done", None, checks, serving)
+
+
+def _with(n_styles: int) -> str:
+    return f", with {n_styles} new {'style' if n_styles == 1 else 'styles'}" if n_styles else ""
 
 
 def _result(

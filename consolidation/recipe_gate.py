@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from agents.runtime.adapter import Adapter
 from agents.runtime.spec import ModelSpec
 from consolidation import exam
+from consolidation.checks import Check, Held
 from consolidation.exam import Asked, Counter, General
-from consolidation.publish import Check, Held, side_effects
+from consolidation.publish import side_effects
 from consolidation.recipe import Recipe
 from consolidation.stage import Gate, Progress
 from db.engine import Database

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,9 @@ from consolidation.recipe import load_recipe
 from consolidation.runs import get_run, list_runs, stage_records
 from consolidation.slots import is_too_long
 from consolidation.stage import NightContext, Progress, StageResult
+from consolidation.style_night import FOLDER as STYLE_FOLDER
+from consolidation.style_night import SAMPLES
+from consolidation.style_page import StyleLine, read_samples
 from consolidation.vectors_picture import MOST_SHOWN, Seen, compared
 from db.engine import Database
 from db.tables import Decision, ExamAnswer, Example, Fact, Node, Space
@@ -127,7 +131,7 @@ def gather(night: Night) -> NightPage:
     records = stage_records(night.database, night.run_id)
     published = records["publish"].output if "publish" in records else {}
     exam = records["exam"].output.get("exam") if "exam" in records else None
-    curves = curves_of(night.folder)
+    curves = curves_of(night.folder / "train")
     return NightPage(
         run_id=night.run_id,
         space=_space_name(night),
@@ -142,30 +146,47 @@ def gather(night: Night) -> NightPage:
         prompts=(records["exam"].output.get("prompts") or {}) if "exam" in records else {},
         decisions=_decisions(night),
         questions=_questions(night),
-        loss={LOSSES.get(key, key): points for key, points in curves.items() if key.startswith("loss_")},
+        loss=_losses(curves),
         rate=curves.get("lr", ()),
         learnt=curves.get("learned", ()),
         nights=published_exams(night),
+        styles=_styles(night, (records["train"].output.get("styles") or ()) if "train" in records else ()),
         vectors=_vectors(night, records["merge"].output.get("recipe") if "merge" in records else None),
         readout=_readout(night, records["readout"].output if "readout" in records else {}),
         constitutions=_constitutions(night),
     )
 
 
-def curves_of(run_dir: Path) -> dict[str, list[tuple[float, float]]]:
-    """What the trainer wrote down, by step: losses by kind of text, `lr`, `learned`. A row that a kill cut short is
-    left out."""
+def curves_of(folder: Path) -> dict[str, list[tuple[float, float]]]:
+    """What the trainer wrote down in its folder, by step: losses by kind of text, `lr`, `learned`. A row that a kill cut
+    short is left out."""
     series: dict[str, dict[float, float]] = {}
-    for path in sorted(run_dir.rglob("metrics.jsonl"))[:1]:
-        for line in path.read_text(encoding="utf-8").splitlines():
-            try:
-                row = json.loads(line)
-            except ValueError:
-                continue
-            for key, value in row.items():
-                if key.startswith("loss_") or key in ("lr", "learned"):
-                    series.setdefault(key, {})[row["step"]] = value
+    path = folder / "metrics.jsonl"
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        for key, value in row.items():
+            if key.startswith("loss_") or key in ("lr", "learned"):
+                series.setdefault(key, {})[row["step"]] = value
     return {key: sorted(points.items()) for key, points in series.items()}
+
+
+def _losses(curves: dict[str, list[tuple[float, float]]]) -> dict[str, list[tuple[float, float]]]:
+    return {LOSSES.get(key, key): points for key, points in curves.items() if key.startswith("loss_")}
+
+
+def _styles(night: Night, told: Sequence[dict[str, Any]]) -> list[StyleLine]:
+    """Whom an erasure has taken since is left out."""
+    names = {person.id: person.name for person in list_people(night.database, night.space_id)}
+    lines = []
+    for one in told:
+        folder = night.folder / f"{STYLE_FOLDER}{one['person']}"
+        if one["person"] in names:
+            curves = _losses(curves_of(folder))
+            lines.append(StyleLine(names[one["person"]], one, curves, read_samples(folder / SAMPLES)))
+    return lines
 
 
 def published_exams(night: Night) -> dict[str, list[tuple[float, float]]]:

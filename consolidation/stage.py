@@ -44,6 +44,8 @@ STAGES = (
     "report",
 )
 
+MAX_TOKENS = 384  # of a training text
+
 # what the exam counts, in the order of the tables
 EXAM_NUMBERS = (
     "recall_trained",
@@ -97,12 +99,46 @@ class TrainSettings:
     facts_per_step: int = 7
     negatives_per_step: int = 6
     replay_per_step: int = 6
-    style_per_step: int = 1  # windows of real conversation by people who agreed to be simulated
+    style_per_step: int = 0  # windows of somebody's style, or examples of a behaviour
     kl_per_step: int = 2
     kl_texts: int = 96  # of the base's own that one night looks at: a teacher is computed once for each
     kl_weight: float = 2.0
     kl_growth: float = 0.5  # of kl_weight, with each vector worn: what each may drift adds up
+    max_tokens: int = MAX_TOKENS  # of a text; what does not fit is cut at its beginning
+    look_every: int = 80  # steps between two looks at what is held out
+    keep_best: bool = (
+        False  # end where what is held out no longer gets better, with the weights it was best with
+    )
     dtype: str = "auto"  # auto | bfloat16 | float32
+
+
+@dataclass(frozen=True, slots=True)
+class StyleSettings:
+    """How those who agreed to be simulated are learnt to write (`consolidation.style`); all that decides their vectors,
+    beside model, rank and depth, which are those of the night's own training."""
+
+    is_on: bool = True
+    gap_minutes: float = 120.0  # a longer pause ends a conversation
+    half_life_days: float = 365.0  # a window so much older is shown half as often; 0: all equally often
+    max_context: int = 8  # messages before a reply
+    max_context_chars: int = 900
+    max_reply_chars: int = 400
+    both_speakers: bool = (
+        False  # learn also how the others write who agreed: one vector that can speak as either
+    )
+    min_messages: int = 120  # by the person; with fewer they speak from the prompt alone
+    holdout: float = (
+        0.2  # share of their replies, the newest: half watch over the training, half are the gate's
+    )
+    renew: float = 0.2  # train again once there are so many more messages
+    people_per_night: int = 2
+    max_minutes: float = 2.5  # of training, for each
+    passes: float = 3.0  # showings by the number of windows
+    lr: float = 1e-3
+    windows_per_step: int = 8
+    kl_per_step: int = 2
+    kl_weight: float = 1.0
+    coefficient: float = 1.0  # in the recipe; less where the gate wants it
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +170,7 @@ class NightSettings:
     exam_wordings: int = 2  # held-out wordings asked per fact
     salience: SalienceWeights = field(default_factory=SalienceWeights)
     train: TrainSettings = field(default_factory=TrainSettings)
+    style: StyleSettings = field(default_factory=StyleSettings)
     primer: bool = True  # begin a first recipe with the base's primer, see consolidation.primer
     gate: Gate = field(default_factory=Gate)
     readout_layers: tuple[int, ...] = ()  # () chooses by held-out AUROC

@@ -206,7 +206,7 @@ def _run_cell(
         run_id, dreamt = _dreams(sweep, base, cell)
         outputs = {"dream": dreamt}
         context = _context(sweep, run_id, cell.settings, sweep.work / "cells" / cell.key, outputs)
-        trained = outputs["train"] = train.run(context, progress).output
+        trained = outputs["train"] = train.knowledge(context, progress).output
         numbers = _examine(context, progress, generals)
     except NightStopped:
         raise

@@ -1,4 +1,4 @@
-"""Stage `train`: put tonight's curriculum into an adapter, in a child process.
+"""Stage `train`: put tonight's curriculum into an adapter, in a child process; then the styles that are due.
 
 The job and its rows are written into the run's folder, the child trains and reports by files, and its adapter moves
 to home/adapters. Killed at any instruction, the stage goes on: the child resumes from its checkpoint, a finished child
@@ -16,10 +16,12 @@ from typing import Any
 from sqlalchemy import select
 
 from agents.runtime.adapter import Adapter
+from consolidation import style_night
 from consolidation.errors import NightStopped, StageFailed, TrainingFailed, TrainingStopped
 from consolidation.primer import recipe_to_extend
 from consolidation.recipe import worn_folders
 from consolidation.stage import NightContext, Progress, StageResult
+from consolidation.style import Standing
 from consolidation.trainer.job import JobFolder, Row, TrainJob
 from consolidation.training_child import put_job, trained
 from consolidation.vectors import Origin, hash_rows
@@ -29,10 +31,22 @@ from memory.artifacts import record_artifact
 
 
 def run(context: NightContext, progress: Progress) -> StageResult:
-    """Output: adapter (folder relative to home), adapter_id, steps, seconds, final_loss and the child's result.
+    """Output: adapter (folder relative to home), adapter_id, steps, seconds, final_loss and the child's result; and
+    `styles`, a row for each person who agreed (`style_night`).
 
-    Without rows nothing is trained and `adapter` is None.
+    Without rows no knowledge is trained and `adapter` is None.
     """
+    taught = knowledge(context, progress)
+    styles = style_night.train_due(context, progress)
+    counts = dict(taught.counts)
+    if styles:
+        counts["styles"] = sum(one["standing"] == Standing.TRAINED for one in styles)
+        counts["style_seconds"] = round(sum(one.get("seconds", 0.0) for one in styles), 1)
+    return StageResult(counts, {**taught.output, "styles": styles})
+
+
+def knowledge(context: NightContext, progress: Progress) -> StageResult:
+    """The vector of tonight's facts alone; the output is without `styles`."""
     rows = training_rows(context)
     if not rows:
         return StageResult(counts={"steps": 0}, output={"adapter": None, "adapter_id": None, "steps": 0})

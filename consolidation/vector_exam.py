@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from agents.runtime.adapter import Adapter
 from consolidation import exam
+from consolidation.checks import Check, Held
 from consolidation.exam import Asked, Counter, Drift, General
-from consolidation.publish import Check, Held, side_effects
+from consolidation.publish import side_effects
 from consolidation.recipe import Entry, Recipe
 from consolidation.recipe_gate import KIND, Vectors
 from consolidation.stage import Gate

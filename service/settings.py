@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import platformdirs
 
-from consolidation.stage import Gate, NightSettings, SalienceWeights, TrainSettings
+from consolidation.stage import Gate, NightSettings, SalienceWeights, StyleSettings, TrainSettings
 from memory.sensitive import KINDS
 from service.errors import BadSettings
 
@@ -99,6 +99,7 @@ _T = TypeVar(
     ServeSettings,
     NightSettings,
     SalienceWeights,
+    StyleSettings,
     TrainSettings,
     Gate,
 )
@@ -144,6 +145,7 @@ _TABLES = (
     ServeSettings,
     NightSettings,
     SalienceWeights,
+    StyleSettings,
     TrainSettings,
     Gate,
 )

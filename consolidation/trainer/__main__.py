@@ -121,7 +121,7 @@ def train(folder: JobFolder, stop: _Stop, started: float) -> None:
         raise NothingToTrain
     backend, reason = choose_backend(job.settings)
     language_model = load_base(job, backend)
-    texts = make_texts(rows, language_model.template)
+    texts = make_texts(rows, language_model.template, job.settings.max_tokens)
     replay = _replay(job, language_model, stop)
     language_model.apply([(Adapter.load(Path(path)), coefficient) for path, coefficient in job.adapters])
     engine = make_engine(language_model, job.settings)

@@ -16,15 +16,19 @@ from memory.whole import whole_file
 
 @dataclass
 class Checkpoint:
-    """`notes` is JSON: schedule, curriculum, seconds spent, a fingerprint of the job."""
+    """`notes` is JSON: schedule, curriculum, seconds spent, a fingerprint of the job. `best`: the factors that did best on
+    what is held out, where the job asks for them."""
 
     flat: torch.Tensor
     first: torch.Tensor
     second: torch.Tensor
     notes: dict[str, Any]
+    best: torch.Tensor | None = None
 
     def save(self, file: Path) -> None:
         tensors = {"flat": self.flat.cpu(), "first": self.first.cpu(), "second": self.second.cpu()}
+        if self.best is not None:
+            tensors["best"] = self.best.cpu()
         with whole_file(file) as part:
             save_file(tensors, part, metadata={"notes": json.dumps(self.notes)})
 
@@ -37,6 +41,7 @@ class Checkpoint:
             with safe_open(file, framework="pt") as opened:
                 notes = json.loads(opened.metadata()["notes"])
                 flat, first, second = (opened.get_tensor(name) for name in ("flat", "first", "second"))
-                return cls(flat, first, second, notes)
+                best = opened.get_tensor("best") if "best" in opened.keys() else None  # noqa: SIM118 (no mapping)
+                return cls(flat, first, second, notes, best)
         except (OSError, SafetensorError, KeyError, ValueError):
             return None

@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+import torch
+
 from consolidation.errors import TrainingDiverged, TrainingStopped
 from consolidation.trainer.checkpoint import Checkpoint
 from consolidation.trainer.curriculum import Curriculum
@@ -81,7 +83,8 @@ class Loop:
         self._should_stop = should_stop
         self._prepared_s = prepared_s
         self._curriculum = Curriculum(texts, job.settings, job.seed)
-        self._validation = Validation([text for text in texts if text.kind == "validation"])
+        held_out = [text for text in texts if text.kind == "validation"]
+        self._validation = Validation(held_out, job.settings.look_every)
         self._schedule = Schedule(job.settings.lr, job.settings.warmup_steps, planned_steps(job))
         self._adam = Adam.zeros_like(engine.factors.flat)
         self._step_times: list[float] = []
@@ -89,13 +92,14 @@ class Loop:
         self._spent_s = 0.0
         self._n_tokens = 0
         self._is_cooling = False
+        self._best: torch.Tensor | None = None  # factors, where the job keeps the best
 
     def run(self) -> Outcome:
         """Train to the end. Raises TrainingStopped (checkpoint written) and TrainingDiverged (last good one kept)."""
         self._restore()
         saved_at = time.monotonic()
         with self._folder.metrics.open("a", encoding="utf-8") as metrics:
-            while not self._schedule.is_done:
+            while not self._is_done:
                 if self._should_stop():
                     self._save()
                     raise TrainingStopped(self._schedule.step)
@@ -104,15 +108,25 @@ class Loop:
                 if time.monotonic() - saved_at > self._job.checkpoint_s:
                     self._save()
                     saved_at = time.monotonic()
+        if self._best is not None:
+            self._engine.factors.flat.copy_(self._best)
         return Outcome(
             steps=self._schedule.step,
             seconds=self._spent_s,
             final_loss=fmean(self._answer_losses[-8:]) if self._answer_losses else 0.0,
             share_learned=self._curriculum.share_learned(),
-            stopped_early=self._is_cooling,
+            stopped_early=self._is_cooling or self._is_past_best,
             n_tokens=self._n_tokens,
             plans=tuple(self._schedule.plans),
         )
+
+    @property
+    def _is_done(self) -> bool:
+        return self._schedule.is_done or self._is_past_best
+
+    @property
+    def _is_past_best(self) -> bool:
+        return self._job.settings.keep_best and self._validation.is_stale
 
     def _step(self) -> dict[str, float]:
         started = time.monotonic()
@@ -144,12 +158,16 @@ class Loop:
         }
 
     def _validate(self) -> float | None:
-        """Every so many steps the mean loss of wordings that are never trained; its time is the training's."""
-        if not self._validation.is_due(self._schedule.step):
+        """Every so many steps the mean loss of what is never trained; its time is the training's. Where the best is kept,
+        after the last step as well."""
+        is_last = self._job.settings.keep_best and self._schedule.is_done
+        if not self._validation.is_due(self._schedule.step, is_last=is_last):
             return None
         started = time.monotonic()
         loss = self._validation.measure(self._engine)
         self._spent_s += time.monotonic() - started
+        if self._job.settings.keep_best and self._validation.is_best:
+            self._best = self._engine.factors.flat.clone()
         return loss
 
     def _account(self, seconds: float, n_tokens: int) -> None:
@@ -179,9 +197,8 @@ class Loop:
             "validation": self._validation.state(),
             "adam": self._adam.count,
         }
-        Checkpoint(self._engine.factors.flat, self._adam.first, self._adam.second, notes).save(
-            self._folder.checkpoint
-        )
+        flat, adam = self._engine.factors.flat, self._adam
+        Checkpoint(flat, adam.first, adam.second, notes, self._best).save(self._folder.checkpoint)
 
     def _restore(self) -> None:
         saved = Checkpoint.load(self._folder.checkpoint)
@@ -193,6 +210,7 @@ class Loop:
         self._adam.first.copy_(saved.first)
         self._adam.second.copy_(saved.second)
         self._adam.count = saved.notes["adam"]
+        self._best = saved.best
         self._schedule = Schedule.from_state(saved.notes["schedule"])
         self._curriculum.restore(saved.notes["curriculum"])
         self._spent_s = saved.notes["spent_s"]

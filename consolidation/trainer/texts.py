@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from agents.runtime.template import Template
+from consolidation.stage import MAX_TOKENS
 from consolidation.trainer.engine import Text
 from consolidation.trainer.job import Row
 
-MAX_TOKENS = 384  # what does not fit is cut at its beginning: the answer stays whole as far as it can
 _OWN_KINDS = ("negative", "replay", "style", "validation")
 
 
-def make_texts(rows: Sequence[Row], template: Template) -> list[Text]:
-    """One text per row with at least one supervised position; every kind that is not special is an answer."""
+def make_texts(rows: Sequence[Row], template: Template, max_tokens: int = MAX_TOKENS) -> list[Text]:
+    """What is longer is cut at its beginning, so that the answer stays whole as far as it can. One text per row with at least one supervised position; every kind that is not special is an answer."""
     texts = []
     for row in rows:
         ids, is_answer = template.supervised([dict(message) for message in row.messages])
-        ids, is_answer = ids[-MAX_TOKENS:], is_answer[-MAX_TOKENS:]
+        ids, is_answer = ids[-max_tokens:], is_answer[-max_tokens:]
         positions = tuple(i - 1 for i in range(1, len(ids)) if is_answer[i])
         kind = row.kind if row.kind in _OWN_KINDS else "answer"
         if positions:

@@ -8,7 +8,6 @@ from typing import Any
 
 from consolidation.trainer.engine import Engine, Text
 
-EVERY = 80  # steps; each look costs about two
 MAX_TEXTS = 32
 PATIENCE = 3  # looks without a better loss
 _BETTER = 0.98  # a loss under this share of the best one counts as better
@@ -18,15 +17,23 @@ _AT_ONCE = 32
 class Validation:
     """Mean loss over a fixed choice of texts, and how long it has not fallen."""
 
-    def __init__(self, texts: Sequence[Text]) -> None:
+    def __init__(self, texts: Sequence[Text], every: int) -> None:
+        """`every`: steps between two looks, of which each costs about two."""
         step = max(1, math.ceil(len(texts) / MAX_TEXTS))
         self._texts = list(texts[::step])
-        self._best = math.inf
+        self._every = every
+        self._best = self._lowest = math.inf
         self._n_since = 0
+        self._is_lowest = False
 
-    def is_due(self, step: int) -> bool:
+    def is_due(self, step: int, *, is_last: bool = False) -> bool:
         """`step`: how many were made."""
-        return bool(self._texts) and step > 0 and step % EVERY == 0
+        return bool(self._texts) and step > 0 and (is_last or step % self._every == 0)
+
+    @property
+    def is_best(self) -> bool:
+        """Whether the last look found the lowest loss so far."""
+        return self._is_lowest
 
     @property
     def is_stale(self) -> bool:
@@ -38,6 +45,8 @@ class Validation:
         for start in range(0, len(self._texts), _AT_ONCE):
             losses += engine.step(self._texts[start : start + _AT_ONCE], 0.0).losses
         loss = sum(losses) / len(losses)
+        self._is_lowest = loss < self._lowest
+        self._lowest = min(self._lowest, loss)
         if loss < self._best * _BETTER:
             self._best, self._n_since = loss, 0
         else:
@@ -45,8 +54,11 @@ class Validation:
         return loss
 
     def state(self) -> dict[str, Any]:
-        return {"best": None if math.isinf(self._best) else self._best, "since": self._n_since}
+        best, lowest = (None if math.isinf(loss) else loss for loss in (self._best, self._lowest))
+        return {"best": best, "lowest": lowest, "since": self._n_since}
 
     def restore(self, state: dict[str, Any]) -> None:
-        self._best = math.inf if state["best"] is None else float(state["best"])
+        self._best, self._lowest = (
+            math.inf if state[name] is None else float(state[name]) for name in ("best", "lowest")
+        )
         self._n_since = int(state["since"])

@@ -64,7 +64,7 @@ def to_remove(
     wanted += [home / "index" / space_id, home / IMPORTED / f"{space_id}.jsonl", home / ANSWERS]
     wanted.append(home / BEHAVIOURS / space_id)
     wanted += sorted((home / SWEEPS).glob("*/*work*"))
-    wanted += sorted((home / "runs").glob("*/train/so_far"))  # weights of other nights
+    wanted += sorted((home / "runs").glob("*/*/so_far"))  # weights of other nights
     return [path for path in dict.fromkeys(wanted) if path.exists() and _is_inside(home, path)]
 
 

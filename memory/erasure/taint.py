@@ -1,7 +1,8 @@
 """What the nights made of the erased: which artifacts hold it, and what serves instead.
 
-An adapter is tainted when its night trained on an erased fact, on a text that quotes or names, or replayed one, or when
-the graph has it as trained from an erased person or pattern, or from such a night; a recipe when one of its vectors is; a readout when its weights are, or when an erased message was among its examples.
+An adapter is tainted when its night trained on an erased fact, on a text that quotes or names, or replayed one, when it is a
+style and an erased message was among its windows, or when the graph has it as trained from an erased person or pattern, or
+from such a night; a recipe when one of its vectors is; a readout when its weights are, or when an erased message was among its examples.
 Reports and curricula of such nights, and of those that decided about erased facts, are tainted as a whole, and so is what
 was found when a recipe was verified that is tainted or has a vector of such a night.
 """
@@ -102,13 +103,17 @@ def _look_at_artifacts(session: Session, space_id: str, home: Path, reach: Reach
         .where(tables.Artifact.space_id == space_id, tables.Artifact.tainted_at.is_(None))
         .order_by(tables.Artifact.created_at, tables.Artifact.id)
     ).all()
-    vectors = tainted.vectors
+    vectors, heard = tainted.vectors, reach.episodes | reach.redacted
     recipes: set[str] = set()
     hashes: set[str] = set()
     about = vector_nodes.trained_on(session, space_id, reach.nodes)
     about |= vector_nodes.trained_in(session, space_id, tainted.trained)
     for row in rows:
-        if row.kind == "adapter" and (row.run_id in tainted.trained or row.sha256 in about):
+        if row.kind == "adapter" and (
+            row.run_id in tainted.trained
+            or row.sha256 in about
+            or not heard.isdisjoint(row.meta.get("episodes", ()))  # of a style: what its windows hold
+        ):
             vectors.add(row.sha256)
             tainted.artifacts[row.id] = row.path
     for row in rows:
@@ -123,7 +128,6 @@ def _look_at_artifacts(session: Session, space_id: str, home: Path, reach: Reach
             row.meta["recipe"] in hashes or not tainted.runs.isdisjoint(row.meta["nights"])
         ):
             tainted.artifacts[row.id] = row.path
-    heard = reach.episodes | reach.redacted
     since = _first_brought(session, heard)
     for row in rows:
         if row.kind in ("readout", "probe") and _is_made_of(home, row, recipes | hashes, heard, since):

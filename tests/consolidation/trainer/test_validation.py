@@ -11,7 +11,9 @@ from agents.runtime.lm import LanguageModel
 from agents.runtime.spec import ModelSpec
 from consolidation.trainer.engine import Text
 from consolidation.trainer.handwritten import HandwrittenEngine
-from consolidation.trainer.validation import EVERY, MAX_TEXTS, PATIENCE, Validation
+from consolidation.trainer.validation import MAX_TEXTS, PATIENCE, Validation
+
+EVERY = 40
 
 
 def texts(n: int) -> list[Text]:
@@ -27,14 +29,18 @@ def engine(tiny_folder: Path, model_cache: Path) -> HandwrittenEngine:
 
 
 def test_it_looks_now_and_then_and_only_where_there_is_something() -> None:
-    assert not Validation([]).is_due(EVERY)
-    assert [step for step in range(3 * EVERY) if Validation(texts(2)).is_due(step)] == [EVERY, 2 * EVERY]
+    assert not Validation([], EVERY).is_due(EVERY)
+    assert Validation(texts(2), EVERY).is_due(7, is_last=True)
+    assert [step for step in range(3 * EVERY) if Validation(texts(2), EVERY).is_due(step)] == [
+        EVERY,
+        2 * EVERY,
+    ]
 
 
 def test_it_goes_stale_when_the_loss_no_longer_falls_and_keeps_that_over_a_restart(
     engine: HandwrittenEngine,
 ) -> None:
-    watching = Validation(texts(MAX_TEXTS + 30))
+    watching = Validation(texts(MAX_TEXTS + 30), EVERY)
     engine.prepare(texts(MAX_TEXTS + 30))
     before = engine.factors.flat.clone()
     first = watching.measure(engine)
@@ -44,6 +50,6 @@ def test_it_goes_stale_when_the_loss_no_longer_falls_and_keeps_that_over_a_resta
         assert watching.measure(engine) == pytest.approx(first)
     assert watching.is_stale
     assert torch.equal(engine.factors.flat, before)
-    again = Validation(texts(3))
+    again = Validation(texts(3), EVERY)
     again.restore(watching.state())
     assert again.is_stale

@@ -1,0 +1,317 @@
+"""How those write who agreed to be simulated: a task vector for each, trained on windows of their real conversations.
+
+Here is who is due and what they are trained on; `style_training` trains and measures, `style_night` is the night's part.
+A person's newest replies are held out, split by time: the first half watch over the training, the second are the gate's, and
+no two of the three share a message. What stands beside a window in its prompt varies, so that the vector serves the bare
+conversation and the simulator's whole prompt alike (docs/adr/0046).
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from consolidation.recipe_serving import Place
+from consolidation.runs import stage_records
+from consolidation.stage import Gate, NightContext, StyleSettings, TrainSettings
+from consolidation.trainer.job import Row
+from consolidation.windows import (
+    Bounds,
+    Known,
+    Message,
+    Span,
+    Window,
+    bare_prompt,
+    barred,
+    drawn_prompt,
+    shown,
+    time_of_split,
+    whole_prompt,
+    windows_of,
+)
+from memory import constitutions
+from memory.artifacts import Artifact, list_artifacts
+from memory.consent import has_consent
+from memory.episodes import list_episodes
+from memory.facts import list_facts
+from memory.people import list_people
+from memory.ports import Withhold
+from memory.registry import Registry
+from memory.sensitive import kinds_of_fact
+from memory.types import Episode, Person
+from memory.wordings import Wordings, fill
+
+MAX_SHOWINGS = 4000  # of one training; more never fits into its minutes on a CPU
+MAX_WATCHING = 24  # windows that are looked at during the training
+MAX_JUDGED = 64
+MAX_SAYINGS = 40  # facts that prompts are made with
+
+
+class Standing(StrEnum):
+    """Where a person stands with their style."""
+
+    DUE = "due"
+    TRAINED = "trained"  # just now
+    PROMPT_ONLY = "prompt only"  # too few messages: they speak from the prompt alone
+    UP_TO_DATE = "up to date"
+    WAITS = "waits"  # for another night: this one has enough to train
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a style is made from and with. `leave_out`: kinds of memory.sensitive that are not trained on."""
+
+    place: Place
+    registry: Registry
+    withhold: Withhold
+    leave_out: frozenset[str]
+    base_model: str
+    style: StyleSettings
+    train: TrainSettings
+    gate: Gate
+    seed: int
+
+    @classmethod
+    def of(cls, context: NightContext) -> Ground:
+        tools, settings = context.tools, context.settings
+        return cls(
+            Place(context.database, context.space_id, context.home, context.clock),
+            tools.registry,
+            tools.withhold or (lambda _: frozenset()),
+            tools.leave_out,
+            settings.base_model,
+            settings.style,
+            settings.train,
+            settings.gate,
+            settings.seed,
+        )
+
+    @property
+    def bounds(self) -> Bounds:
+        style = self.style
+        return Bounds(style.gap_minutes, style.max_context, style.max_context_chars, style.max_reply_chars)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A person with a consent record. `n_messages`: theirs that may be trained on; `n_trained`: of those, how many there were
+    when their style was last trained, None where it never was."""
+
+    person: Person
+    n_messages: int
+    n_trained: int | None
+    standing: Standing
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """The windows of one style: trained, watching over the training, and the gate's; and the prompts' other parts."""
+
+    person: Person
+    n_messages: int
+    trained: Sequence[Window]
+    watching: Sequence[Window]
+    judged: Sequence[Window]
+    known: Mapping[str, Known]  # by the speaker's name
+
+    @property
+    def is_enough(self) -> bool:
+        return bool(self.trained and self.watching and self.judged)
+
+    @property
+    def episodes(self) -> list[Episode]:
+        """Every message in any of them, once, by time."""
+        found = {
+            e.id: e for part in (self.trained, self.watching, self.judged) for w in part for e in w.episodes
+        }
+        return sorted(found.values(), key=lambda episode: (episode.time, episode.id))
+
+
+def candidates(ground: Ground) -> list[Candidate]:
+    """Everybody who speaks and agreed, those first who are due: those without a style before those with one, and then those
+    with the most messages."""
+    if not ground.style.is_on:
+        return []
+    agreed = [person for person in _speakers(ground) if _agreed(ground, person.id)]
+    if not agreed:
+        return []
+    talk = read_talk(ground)
+    known = n_trained(ground)
+    found = []
+    for person in agreed:
+        n = sum(e.speaker_id == person.id and e.id not in talk.barred for e in talk.episodes)
+        found.append(Candidate(person, n, known.get(person.id), _standing(ground, n, known.get(person.id))))
+    found.sort(key=lambda one: (one.standing != Standing.DUE, one.n_trained is not None, -one.n_messages))
+    return [
+        Candidate(one.person, one.n_messages, one.n_trained, Standing.WAITS)
+        if one.standing == Standing.DUE and place >= ground.style.people_per_night
+        else one
+        for place, one in enumerate(found)
+    ]
+
+
+def due(ground: Ground) -> list[Candidate]:
+    """Whose style is trained now."""
+    return [one for one in candidates(ground) if one.standing == Standing.DUE]
+
+
+def _standing(ground: Ground, n_messages: int, n_before: int | None) -> Standing:
+    if n_messages < ground.style.min_messages:
+        return Standing.PROMPT_ONLY
+    is_new = n_before is None or n_messages >= math.ceil(n_before * (1 + ground.style.renew))
+    return Standing.DUE if is_new else Standing.UP_TO_DATE
+
+
+def _speakers(ground: Ground) -> list[Person]:
+    place = ground.place
+    return [person for person in list_people(place.database, place.space_id) if person.is_speaker]
+
+
+def _agreed(ground: Ground, person_id: str) -> bool:
+    return has_consent(ground.place.database, ground.place.space_id, person_id)
+
+
+def n_trained(ground: Ground) -> dict[str, int]:
+    """Person -> messages when their style was last tried on this base, whether or not the gate let it serve.
+
+    A night that was cut off before it published has tried nothing.
+    """
+    from agents.runtime.spec import ModelSpec, resolve
+
+    base_hash = resolve(ModelSpec(ground.place.home / "cache", ground.base_model)).base_hash
+    return {
+        row.meta["style"]: int(row.meta["n_messages"])
+        for row in styles_on_record(ground.place)
+        if row.meta["base_hash"] == base_hash and _is_settled(ground.place, row)
+    }
+
+
+def styles_on_record(place: Place) -> list[Artifact]:
+    """Vectors of styles, oldest first; those that hold what was erased are none."""
+    rows = list_artifacts(place.database, place.space_id, kind="adapter")
+    return [row for row in rows if "style" in row.meta and row.tainted_at is None]
+
+
+def _is_settled(place: Place, row: Artifact) -> bool:
+    if row.meta["run_id"] is None:
+        return True
+    published = stage_records(place.database, row.meta["run_id"]).get("publish")
+    return published is not None and published.status == "done"
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """Every message of the space until some time, and the ids of those that no window may hold."""
+
+    episodes: Sequence[Episode]
+    barred: frozenset[str]
+
+
+def read_talk(ground: Ground, until: datetime | None = None) -> Talk:
+    place = ground.place
+    episodes = list_episodes(
+        place.database,
+        place.space_id,
+        origins=("observed", "inferred", "simulated"),
+        kinds=("text", "media", "deleted"),
+        until=until,
+    )
+    return Talk(episodes, barred(episodes, ground.withhold))
+
+
+def material(ground: Ground, person: Person, until: datetime | None = None) -> Material:
+    """What the style of that person would be trained and judged on; `until` is exclusive."""
+    talk, share = read_talk(ground, until), ground.style.holdout
+    own = _windows(ground, talk, person.id, Span())
+    split = time_of_split(own, share)
+    later = _windows(ground, talk, person.id, Span(since=split)) if split else []
+    middle = time_of_split(later, 0.5)
+    watching = _windows(ground, talk, person.id, Span(split, middle)) if middle else []
+    judged = _windows(ground, talk, person.id, Span(since=middle)) if middle else []
+    trained = [
+        window
+        for one in _learnt(ground, person)
+        for window in _windows(ground, talk, one.id, Span(until=split))
+    ]
+    return Material(
+        person,
+        sum(e.speaker_id == person.id and e.id not in talk.barred for e in talk.episodes),
+        sorted(trained, key=lambda window: (window.at, window.reply[0].id)),
+        spread(watching, MAX_WATCHING),
+        spread(judged, MAX_JUDGED),
+        {one.name: _known(ground, one) for one in _learnt(ground, person)},
+    )
+
+
+def _windows(ground: Ground, talk: Talk, person_id: str, span: Span) -> list[Window]:
+    return windows_of(talk.episodes, person_id, ground.bounds, span, barred=talk.barred)
+
+
+def _learnt(ground: Ground, person: Person) -> list[Person]:
+    """Whose replies are learnt: that person's, and where both are wanted those of everybody else who agreed."""
+    if not ground.style.both_speakers:
+        return [person]
+    others = [one for one in _speakers(ground) if one.id != person.id and _agreed(ground, one.id)]
+    return [person, *others]
+
+
+def spread(windows: Sequence[Window], n: int) -> list[Window]:
+    """At most `n` of them, evenly over all."""
+    n = min(n, len(windows))
+    return [windows[i * len(windows) // n] for i in range(n)]
+
+
+def _known(ground: Ground, person: Person) -> Known:
+    """Their principles, and what holds of them in their own words, the most salient first."""
+    place, wordings = ground.place, Wordings.load()
+    facts = list_facts(place.database, place.space_id, ground.registry, clock=place.clock)
+    own = [
+        fact
+        for fact in facts
+        if fact.subject_id == person.id and ground.leave_out.isdisjoint(kinds_of_fact(fact))
+    ]
+    own.sort(key=lambda fact: (-(fact.salience or 0.0), fact.predicate, fact.object))
+    sayings = [
+        fill(wordings.first_person(fact.predicate)[0], fact.subject, fact.object, fact.predicate)
+        for fact in own[:MAX_SAYINGS]
+    ]
+    principles = tuple(constitutions.current(place.database, place.space_id, person.id))
+    return Known(principles, tuple(dict.fromkeys(sayings)))
+
+
+def rows_of(material: Material, ground: Ground, n_showings: int) -> list[Row]:
+    """What the trainer gets: showings of the windows that are trained, and those that watch, with whole and bare prompts."""
+    bounds, dice = ground.bounds, random.Random(f"style {ground.seed}")
+    showings = shown(material.trained, n_showings, ground.style.half_life_days, dice)
+    rows = [
+        Row(f"style:{place:05d}", "style", drawn_prompt(window, material.known[window.speaker], bounds, dice))
+        for place, window in enumerate(showings)
+    ]
+    watching = enumerate(held_out_prompts(material.watching, material.known, bounds))
+    return [*rows, *(Row(f"validation:{place:03d}", "validation", messages) for place, messages in watching)]
+
+
+def held_out_prompts(
+    windows: Sequence[Window], known: Mapping[str, Known], bounds: Bounds
+) -> Iterator[tuple[Message, ...]]:
+    """A window with the whole prompt and one with the bare one, in turn."""
+    for place, window in enumerate(windows):
+        if place % 2:
+            yield bare_prompt(window, bounds)
+        else:
+            yield whole_prompt(window, known[window.speaker], bounds)
+
+
+def as_json(candidate: Candidate) -> dict[str, Any]:
+    """For the record of a night: by id, for its page looks up the name."""
+    return {
+        "person": candidate.person.id,
+        "standing": candidate.standing.value,
+        "n_messages": candidate.n_messages,
+        "n_trained": candidate.n_trained,
+    }

@@ -1,0 +1,289 @@
+"""One style's training, what it does to the person's own future messages, and its record.
+
+Trained by the night's own child on top of the weights that serve, the base's own replies beside it. It is let serve where
+the held-out replies cost fewer nats with it than without, and neutral text hardly more. No torch at import.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agents.runtime.adapter import Adapter
+from agents.runtime.spec import ModelSpec
+from agents.turns import Persona, Turn, turn_messages
+from consolidation import exam
+from consolidation.behaviour_training import people_named
+from consolidation.checks import Check, Held
+from consolidation.recipe import Recipe, recipe_adapters, worn_folders
+from consolidation.stage import Progress, TrainSettings
+from consolidation.style import MAX_SHOWINGS, Ground, Material, held_out_prompts, rows_of
+from consolidation.trainer.job import JobFolder, Row, TrainJob
+from consolidation.training_child import put_job, trained
+from consolidation.vectors import Origin, hash_rows
+from consolidation.windows import Message
+from memory import vector_nodes
+from memory.artifacts import record_artifact
+
+if TYPE_CHECKING:
+    from agents.runtime.lm import LanguageModel
+
+Vectors = Sequence[tuple[Adapter, float]]
+LEAST_STEPS = 24
+SHARES = (1.0, 0.7, 0.5)  # of the wanted coefficient, tried in turn until the gate is kept
+OPENINGS = Path(__file__).with_name("style_openings.toml")
+MAX_TOKENS = 512  # of a window with its whole prompt
+LOOK_EVERY = 20  # steps
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """A vector, and what the child told of its making."""
+
+    vector: Adapter
+    steps: int
+    seconds: float
+    stopped_early: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Surprise:
+    """What held-out replies cost a model: nats per token, the end of the reply included; bits per character of its text."""
+
+    nats_per_token: float
+    bits_per_char: float
+
+    def as_json(self) -> dict[str, float]:
+        return {"nats_per_token": self.nats_per_token, "bits_per_char": self.bits_per_char}
+
+
+@dataclass(frozen=True, slots=True)
+class Judged(Held):
+    """A style against the recipe without it, at the coefficient that did best by the gate. `ppl_change` is relative to the
+    recipe without it."""
+
+    n: int
+    coefficient: float
+    before: Surprise
+    after: Surprise
+    checks: tuple[Check, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "n": self.n,
+            "coefficient": self.coefficient,
+            "before": self.before.as_json(),
+            "after": self.after.as_json(),
+            "checks": [check.as_json() for check in self.checks],
+            "passed": self.is_kept,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A fixed opening, and what the persona writes with and without the style, drawn with the same seed."""
+
+    said: tuple[str, ...]
+    without: str
+    styled: str
+
+
+def training_settings(ground: Ground, n_windows: int) -> TrainSettings:
+    """The night's settings of model and adapter with a style's own curriculum."""
+    style = ground.style
+    showings = min(MAX_SHOWINGS, math.ceil(style.passes * n_windows))
+    return replace(
+        ground.train,
+        lr=style.lr,
+        steps=max(LEAST_STEPS, math.ceil(showings / style.windows_per_step)),
+        max_minutes=style.max_minutes,
+        style_per_step=style.windows_per_step,
+        facts_per_step=0,
+        negatives_per_step=0,
+        replay_per_step=0,
+        kl_per_step=style.kl_per_step if ground.train.kl_per_step else 0,
+        kl_weight=style.kl_weight,
+        kl_growth=0.0,
+        max_tokens=MAX_TOKENS,
+        look_every=LOOK_EVERY,
+        keep_best=True,
+    )
+
+
+def rows_and_settings(ground: Ground, material: Material) -> tuple[list[Row], TrainSettings]:
+    settings = training_settings(ground, len(material.trained))
+    return rows_of(material, ground, (settings.steps or 0) * settings.style_per_step), settings
+
+
+def train(
+    ground: Ground,
+    material: Material,
+    recipe: Recipe | None,
+    folder: JobFolder,
+    progress: Progress,
+    should_stop: Callable[[], bool],
+) -> Trained:
+    """Train in a child process, on what `recipe` puts on for nobody in particular; one that was cut off goes on.
+
+    Raises what `training_child.trained` does.
+    """
+    rows, settings = rows_and_settings(ground, material)
+    home = ground.place.home
+    worn = worn_folders(home, recipe.for_person(None), folder.so_far) if recipe else ()
+    job = TrainJob(
+        base_model=ground.base_model,
+        cache_dir=str(home / "cache"),
+        adapters=worn,
+        settings=settings,
+        seed=ground.seed,
+        meta=Origin(hash_rows(rows), recipe.sha256 if recipe else None).as_meta("style"),
+    )
+    put_job(folder, job, rows)
+    result = trained(folder, progress, should_stop)
+    vector = Adapter.load(folder.adapter)
+    return Trained(vector, int(result["steps"]), float(result["seconds"]), bool(result["stopped_early"]))
+
+
+# ---- what it does
+
+
+def open_model(ground: Ground) -> LanguageModel:
+    from agents.runtime.lm import LanguageModel
+
+    return LanguageModel.load(ModelSpec(ground.place.home / "cache", ground.base_model, ground.train.dtype))
+
+
+def worn_by(ground: Ground, recipe: Recipe | None) -> Vectors:
+    """What the recipe puts on while nobody in particular speaks."""
+    return recipe_adapters(ground.place.home, recipe.for_person(None)) if recipe else []
+
+
+def judge(model: LanguageModel, ground: Ground, material: Material, worn: Vectors, vector: Adapter) -> Judged:
+    """The largest coefficient that keeps the gate, or the last one tried. The model ends up with it on."""
+    prompts = list(held_out_prompts(material.judged, material.known, ground.bounds))
+    neutral = exam.neutral_texts()
+    model.apply(worn)
+    before, perplexity = surprise(model, prompts), model.perplexity(neutral)
+    for share in SHARES:
+        coefficient = share * ground.style.coefficient
+        model.apply([*worn, (vector, coefficient)])
+        after, change = surprise(model, prompts), model.perplexity(neutral) / perplexity - 1
+        judged = Judged(len(prompts), coefficient, before, after, _checks(ground, before, after, change))
+        if judged.is_kept:
+            break
+    return judged
+
+
+def _checks(ground: Ground, before: Surprise, after: Surprise, change: float) -> tuple[Check, ...]:
+    limit, value = before.nats_per_token, after.nats_per_token
+    most = ground.gate.max_ppl_change
+    return (
+        Check("held_out_nats", value, limit, value < limit, is_at_least=False),
+        Check("ppl_change", change, most, change <= most, is_at_least=False),
+    )
+
+
+def surprise(model: LanguageModel, prompts: Sequence[Sequence[Message]]) -> Surprise:
+    """Of the replies that end these conversations, together."""
+    rows = [model.template.supervised([dict(message) for message in messages]) for messages in prompts]
+    nats = n_tokens = 0.0
+    for (_, is_answer), logprobs in zip(rows, model.rows_logprobs([ids for ids, _ in rows]), strict=True):
+        said = [float(logprob) for logprob, counts in zip(logprobs, is_answer[1:], strict=True) if counts]
+        nats -= math.fsum(said)
+        n_tokens += len(said)
+    n_chars = sum(len(messages[-1]["content"]) for messages in prompts)
+    return Surprise(nats / max(1.0, n_tokens), nats / math.log(2) / max(1, n_chars))
+
+
+def samples(model: LanguageModel, material: Material, worn: Vectors, styled: Vectors) -> list[Sample]:
+    """Replies to the openings of style_openings.toml, with the whole prompt but no facts."""
+    fixed = tomllib.loads(OPENINGS.read_text(encoding="utf-8"))
+    last = material.judged[-1]
+    persona = Persona(
+        material.person.name, last.partners[:1], material.known[material.person.name].principles
+    )
+    rows = [
+        model.chat_ids(
+            turn_messages(persona, [Turn(persona.partner, said) for said in opening], (), now=last.at)
+        )
+        for opening in fixed["openings"]
+    ]
+    drawn = [list(_drawn(model, rows, vectors, persona, fixed)) for vectors in (worn, styled)]
+    return [
+        Sample(tuple(opening), *replies) for opening, *replies in zip(fixed["openings"], *drawn, strict=True)
+    ]
+
+
+def _drawn(
+    model: LanguageModel, rows: Sequence[list[int]], vectors: Vectors, persona: Persona, fixed: dict[str, Any]
+) -> Iterator[str]:
+    """Each reply up to where somebody else would speak; the messages of one are separated by line breaks."""
+    model.apply(vectors)
+    for ids in model.continue_ids(
+        rows, fixed["tokens"], temperature=fixed["temperature"], seed=fixed["seed"]
+    ):
+        lines = model.decode(ids).strip().split("\n")
+        own = [line.removeprefix(persona.tag).strip() for line in lines if not _is_others(line, persona)]
+        others = next((place for place, line in enumerate(lines) if _is_others(line, persona)), len(lines))
+        yield "\n".join(own[:others])
+
+
+def _is_others(line: str, persona: Persona) -> bool:
+    return any(line.startswith(tag) for name, tag in persona.tags.items() if name != persona.name)
+
+
+# ---- its record
+
+
+def keep(
+    ground: Ground, material: Material, done: Trained, judged: Judged, *, run_id: str | None = None
+) -> str:
+    """Put the vector into home/adapters and on record, with edges to whom it was trained from; its path.
+
+    Those are everybody whose messages a window holds, and whom these or the prompts' other parts name. `run_id`: the
+    night that tried it. Repeatable.
+    """
+    place, vector = ground.place, done.vector
+    path = f"adapters/{vector.sha256[:12]}"
+    if not (place.home / path / "adapter_model.safetensors").is_file():
+        vector.save(place.home / path)
+    episodes = material.episodes
+    named = people_named(place, "\n".join([e.text for e in episodes] + _beside(material)))
+    people = sorted({material.person.id, *named, *(episode.speaker_id for episode in episodes)})
+    meta = {
+        "base_hash": vector.base_hash,
+        "rank": vector.rank,
+        "steps": done.steps,
+        "style": material.person.id,
+        "run_id": run_id,
+        "n_messages": material.n_messages,
+        "n_windows": len(material.trained),
+        "effect": judged.as_json(),
+        "episodes": [episode.id for episode in episodes],
+    }
+    with place.database.transaction() as session:
+        vector_nodes.connect(session, place.space_id, vector.sha256, people=people, clock=place.clock)
+        record_artifact(
+            session,
+            place.space_id,
+            run_id=None,  # a night's own is the knowledge it taught
+            kind="adapter",
+            path=path,
+            sha256=vector.sha256,
+            meta=meta,
+            clock=place.clock,
+        )
+    return path
+
+
+def _beside(material: Material) -> list[str]:
+    """What the prompts say beside the conversations."""
+    return [
+        text
+        for known in material.known.values()
+        for text in (*(item.text for item in known.principles), *known.sayings)
+    ]

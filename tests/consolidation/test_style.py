@@ -1,0 +1,283 @@
+"""Claims about styles: who is due, what they are trained on, what the gate lets serve, and what an erasure takes."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents.runtime.adapter import Adapter
+from agents.runtime.spec import ModelSpec, resolve
+from consolidation import runs, style_training, train
+from consolidation.errors import NightStopped
+from consolidation.publish import run as publish
+from consolidation.recipe import Recipe, current_recipe
+from consolidation.recipe_serving import Place, record, serve
+from consolidation.stage import NightContext, NightSettings, StyleSettings, TrainSettings, no_progress
+from consolidation.style import Ground, Material, Standing, candidates, material, rows_of
+from consolidation.style_night import SAMPLES, trained_tonight, with_styles
+from consolidation.style_training import Judged, Trained, judge, keep, open_model, samples
+from consolidation.trainer.job import JobFolder
+from memory import consent, erasure
+from memory.artifacts import list_artifacts
+from memory.importing import import_file
+from memory.people import find_person
+from memory.types import Person
+from memory.vector_nodes import trained_from
+from tests.consolidation.conftest import REGISTRY, START, TOOLS, at_noon, ticking
+from tests.made_recipes import linear_shapes, make_vector
+
+N_EVENINGS = 30
+STYLE = StyleSettings(min_messages=40, passes=1.0, windows_per_step=4, kl_per_step=0, max_minutes=1.0)
+TRAIN = TrainSettings(rank=4, alpha=8, kl_per_step=0, dtype="float32")
+
+
+def tell(place: Place, folder: Path, first: int, n: int) -> None:
+    """Evenings on which Bo and Cy each say something and Ada answers both in two lines."""
+    rows = []
+    for day in range(first, first + n):
+        said = (
+            ("Bo Rask", f"hello on day {day}"),
+            ("Cy Moe", "and from me"),
+            ("Ada Lund", "hi hi"),
+            ("Ada Lund", f"day {day}!"),
+        )
+        for minute, (speaker, text) in enumerate(said):
+            time = START + timedelta(days=day, minutes=minute)
+            rows.append({"time": time.isoformat(), "speaker": speaker, "text": text, "conversation": "club"})
+    path = folder / f"talk{first}.jsonl"
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    import_file(place.database, place.space_id, path, clock=at_noon)
+
+
+@pytest.fixture
+def club(place: Place, tmp_path: Path, model_cache: Path) -> Place:
+    (place.home / "cache").symlink_to(model_cache)
+    tell(place, tmp_path, 0, N_EVENINGS)
+    return place
+
+
+def person(place: Place, name: str) -> Person:
+    return find_person(place.database, place.space_id, name)
+
+
+def agree(place: Place, *names: str) -> None:
+    for name in names:
+        consent.record(place.database, place.space_id, person(place, name).id, agreed_by=name, clock=at_noon)
+
+
+def ground(place: Place, folder: Path, **style: Any) -> Ground:
+    settings = NightSettings(base_model=str(folder), style=replace(STYLE, **style), train=TRAIN, primer=False)
+    return Ground.of(context_of(place, settings, "unused"))
+
+
+def context_of(place: Place, settings: NightSettings, run_id: str, **given: Any) -> NightContext:
+    run_dir = place.home / "runs" / run_id
+    run_dir.mkdir(parents=True, exist_ok=True)
+    return NightContext(
+        place.database,
+        place.space_id,
+        run_id,
+        place.home,
+        run_dir,
+        settings,
+        TOOLS,
+        ticking,
+        given.get("output", lambda _: {}),
+        given.get("should_stop", lambda: False),
+    )
+
+
+def standings(place: Place, folder: Path, **style: Any) -> dict[str, str]:
+    return {one.person.name: one.standing.value for one in candidates(ground(place, folder, **style))}
+
+
+def made_vector(folder: Path, place: Place, seed: int = 1, scale: float = 1e-3) -> Adapter:
+    base = resolve(ModelSpec(place.home / "cache", str(folder))).base_hash
+    return make_vector(base, seed, linear_shapes(folder), scale=scale)
+
+
+def kept(place: Place, folder: Path, vector: Adapter, *, run_id: str | None = None) -> tuple[Material, str]:
+    """A style of Ada's on record, as a training leaves it; its path."""
+    on = ground(place, folder)
+    made = material(on, person(place, "Ada Lund"))
+    judged = Judged(1, 1.0, *(style_training.Surprise(2.0, 3.0),) * 2, ())
+    return made, keep(on, made, Trained(vector, 3, 1.0, False), judged, run_id=run_id)
+
+
+def ids(windows: Iterable[Any]) -> set[str]:
+    return {episode.id for window in windows for episode in window.episodes}
+
+
+def test_without_consent_nobody_is_looked_at(club: Place, tiny_folder: Path) -> None:
+    assert candidates(ground(club, tiny_folder)) == []
+    agree(club, "Ada Lund")
+    assert standings(club, tiny_folder) == {"Ada Lund": "due"}
+    assert standings(club, tiny_folder, is_on=False) == {}
+
+
+def test_who_wrote_too_little_speaks_from_the_prompt_alone_and_others_wait_their_turn(
+    club: Place, tiny_folder: Path
+) -> None:
+    agree(club, "Ada Lund", "Bo Rask", "Cy Moe")
+    assert standings(club, tiny_folder) == {
+        "Ada Lund": "due",
+        "Bo Rask": "prompt only",
+        "Cy Moe": "prompt only",
+    }
+    assert sorted(standings(club, tiny_folder, min_messages=10, people_per_night=1).values()) == [
+        "due",
+        "waits",
+        "waits",
+    ]
+
+
+def test_a_style_is_due_again_once_there_is_a_fifth_more(
+    club: Place, tiny_folder: Path, tmp_path: Path
+) -> None:
+    agree(club, "Ada Lund")
+    kept(club, tiny_folder, made_vector(tiny_folder, club))
+    assert standings(club, tiny_folder) == {"Ada Lund": "up to date"}
+    tell(club, tmp_path, N_EVENINGS, 5)
+    assert standings(club, tiny_folder) == {"Ada Lund": "up to date"}
+    tell(club, tmp_path, N_EVENINGS + 5, 1)
+    assert standings(club, tiny_folder) == {"Ada Lund": "due"}
+
+
+def test_a_night_that_never_published_has_tried_nothing(club: Place, tiny_folder: Path) -> None:
+    agree(club, "Ada Lund")
+    runs.begin(club.database, club.space_id, "cut", NightSettings(), is_resumed=False, clock=ticking)
+    kept(club, tiny_folder, made_vector(tiny_folder, club), run_id="cut")
+    assert standings(club, tiny_folder) == {"Ada Lund": "due"}
+
+
+def test_past_and_future_share_no_message_and_the_future_is_the_newest(
+    club: Place, tiny_folder: Path
+) -> None:
+    made = material(ground(club, tiny_folder), person(club, "Ada Lund"))
+    past, watching, judged = ids(made.trained), ids(made.watching), ids(made.judged)
+    assert past
+    assert watching
+    assert judged
+    assert not past & watching
+    assert not past & judged
+    assert not watching & judged
+    assert max(w.at for w in made.trained) < min(w.at for w in made.watching)
+    assert max(w.at for w in made.watching) < min(w.at for w in made.judged)
+
+
+def test_both_speakers_are_learnt_where_wanted_and_only_those_who_agreed(
+    club: Place, tiny_folder: Path
+) -> None:
+    agree(club, "Ada Lund", "Bo Rask")
+    ada = person(club, "Ada Lund")
+    alone = material(ground(club, tiny_folder), ada)
+    both = material(ground(club, tiny_folder, both_speakers=True), ada)
+    assert {window.speaker for window in alone.trained} == {"Ada Lund"}
+    assert {window.speaker for window in both.trained} == {"Ada Lund", "Bo Rask"}
+    assert {window.speaker for window in both.judged} == {"Ada Lund"}
+
+
+def test_the_same_seed_gives_the_same_rows(club: Place, tiny_folder: Path) -> None:
+    on = ground(club, tiny_folder)
+    made = material(on, person(club, "Ada Lund"))
+    rows = rows_of(made, on, 50)
+    assert rows == rows_of(made, on, 50)
+    assert rows != rows_of(made, replace(on, seed=1), 50)
+    assert sum(row.kind == "style" for row in rows) == 50
+    assert {row.messages[-1]["role"] for row in rows} == {"assistant"}
+
+
+def test_a_style_that_does_not_help_is_left_out_and_says_which_number_failed(
+    club: Place, tiny_folder: Path
+) -> None:
+    on = ground(club, tiny_folder)
+    on = replace(on, gate=replace(on.gate, max_ppl_change=-2.0))
+    made, vector = material(on, person(club, "Ada Lund")), made_vector(tiny_folder, club)
+    model = open_model(on)
+    judged = judge(model, on, made, [], vector)
+    assert not judged.is_kept
+    assert "ppl_change" in judged.failed
+    assert judged.coefficient == 0.5
+    same = samples(model, made, [], [])
+    assert [sample.without for sample in same] == [sample.styled for sample in same]
+    assert not any("[BO]" in sample.styled for sample in same)
+
+
+def test_what_a_style_was_trained_from_is_known_and_erasing_any_of_it_takes_it(
+    club: Place, tiny_folder: Path
+) -> None:
+    vector = made_vector(tiny_folder, club)
+    made, path = kept(club, tiny_folder, vector)
+    about = {edge.name for edge in trained_from(club.database, club.space_id, vector.sha256)}
+    assert about == {"Ada Lund", "Bo Rask", "Cy Moe"}
+    recipe = with_styles(club, current_of(club, vector), [outcome_of(club, vector, path)])
+    assert recipe.entries == ()  # nobody agreed
+    agree(club, "Ada Lund")
+    recipe = with_styles(club, current_of(club, vector), [outcome_of(club, vector, path)])
+    serve(club, record(club, recipe))
+    target = erasure.Target("episode", made.trained[0].reply[0].id)
+    erasure.erase(club.database, club.space_id, club.home, target, REGISTRY, clock=club.clock)
+    (row,) = list_artifacts(club.database, club.space_id, kind="adapter")
+    assert row.tainted_at is not None
+    assert current_recipe(club.database, club.space_id, club.home) is None
+    assert not (club.home / path).exists()
+
+
+def current_of(place: Place, vector: Adapter) -> Recipe:
+    return current_recipe(place.database, place.space_id, place.home) or Recipe(vector.base_hash)
+
+
+def outcome_of(place: Place, vector: Adapter, path: str) -> dict[str, Any]:
+    return {
+        "person": person(place, "Ada Lund").id,
+        "serves": True,
+        "vector": vector.sha256,
+        "path": path,
+        "effect": {"coefficient": 0.7},
+    }
+
+
+def test_a_night_without_facts_trains_the_style_goes_on_after_a_stop_and_lets_it_serve(
+    club: Place, tiny_folder: Path
+) -> None:
+    agree(club, "Ada Lund")
+    style = replace(STYLE, lr=0.02)
+    settings = NightSettings(base_model=str(tiny_folder), style=style, train=TRAIN, primer=False)
+    settings = replace(settings, gate=replace(settings.gate, max_ppl_change=1e9))
+    runs.begin(club.database, club.space_id, "night", settings, is_resumed=False, clock=ticking)
+    stop = threading.Event()
+    outputs: dict[str, dict[str, Any]] = {"dream": {"n_train": 0}}
+
+    def context() -> NightContext:
+        return context_of(
+            club, settings, "night", output=lambda stage: outputs.get(stage, {}), should_stop=stop.is_set
+        )
+
+    def stop_at_work(done: int, total: int, note: str = "") -> None:
+        if done >= 2:
+            stop.set()
+
+    with pytest.raises(NightStopped):
+        train.run(context(), stop_at_work)
+    folder = JobFolder(next((club.home / "runs" / "night").glob("style-*")))
+    assert folder.checkpoint.is_file()
+    stop.clear()
+    outputs["train"] = train.run(context(), no_progress).output
+    (told,) = trained_tonight(context())
+    assert (told["standing"], told["serves"]) == (Standing.TRAINED.value, True)
+    assert told["effect"]["after"]["nats_per_token"] < told["effect"]["before"]["nats_per_token"]
+    assert len(json.loads((folder.path / SAMPLES).read_text(encoding="utf-8"))) == 4
+    assert train.run(context(), no_progress).output == outputs["train"]
+    published = publish(context(), no_progress)
+    assert "with 1 new style" in published.output["reason"]
+    recipe = current_recipe(club.database, club.space_id, club.home)
+    assert recipe is not None
+    assert [entry.person for entry in recipe.entries] == [person(club, "Ada Lund").id]
+    assert publish(context(), no_progress).output == published.output
