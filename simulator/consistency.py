@@ -1,0 +1,263 @@
+"""What a persona is about to say, held against what it can know and what it said before.
+
+A claim is held against the facts of its slot that the persona can know at that moment, then against the limits of the
+constitution, then against the persona's own earlier claims. A value that was so and is told as past contradicts
+nothing; of a predicate with many values only a denial, a value taken back or its opposite does. What contradicts
+nothing is remembered as the persona's own once the turn was said. A fact that came since wins: the claim is withdrawn.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+import numpy as np
+
+from memory import claims as store
+from memory import families, names, values
+from memory.claims import Claim, NewClaim
+from memory.facts import HISTORY, list_facts
+from memory.ports import Entailer
+from memory.registry import LASTING
+from memory.revision import Line
+from memory.types import Fact, FactCandidate, Person
+from memory.wordings import Wordings, fill
+from simulator.claims import Listener, Told, claims_of
+from simulator.ports import Objection, Piece
+from simulator.stance import Sight, claim_words, fact_words
+
+MAX_DRAWS = 2  # objections in one reply before the right thing is said instead
+LEAST_ALIKE = 0.72  # cosine of a question and a way to ask for a claim
+LEAST_AGAINST = 0.9  # probability that a sentence contradicts a limit
+_HOLDING = ("current", "candidate", "contested")
+_OPPOSITE = {"likes": "dislikes", "dislikes": "likes", "loves": "dislikes"}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a claim meets: something it rests on, something against it with what to say instead, or nothing (None)."""
+
+    verdict: Literal["rests", "contradicts"]
+    fact: Fact | None = None
+    claim: Claim | None = None
+    instead: str = ""
+
+
+@dataclass(slots=True)
+class ClaimGuard:
+    """A `Guard`. `lines`: the constitution's; limits are looked at where there is an `entailer`."""
+
+    sight: Sight
+    listener: Listener
+    lines: Sequence[Line] = ()
+    entailer: Entailer | None = None
+    name: str = "claims"
+    _heard: str = ""
+    _n_objected: int = 0
+    _standing: list[Claim] | None = field(default=None)
+
+    def objection(self, said: str, part: str, pieces: Sequence[Piece]) -> Objection | None:
+        for told in self._told(part, said):
+            found = self._held_against(told)
+            if found is not None and found.verdict == "contradicts":
+                what = "a fact" if found.fact else "an earlier claim"
+                return self._object(f"{what} says otherwise: {told.fact.predicate}", found.instead)
+        if any(self._breaks_limit(sentence) for sentence in claims_of(part)):
+            return self._object("a limit of the constitution", "")
+        return None
+
+    def heard(self, speaker: str, text: str) -> None:
+        """A turn is over; what was remembered is read anew for the next one."""
+        self._n_objected, self._standing = 0, None
+        self._heard = "" if speaker == self.sight.person.name else text
+
+    def claims_of(self, reply: str) -> list[NewClaim]:
+        """What the reply claims, each with what it rests on; to be kept with the turn once it was said."""
+        made = []
+        for told in self._told(reply, ""):
+            found = self._held_against(told)
+            if found is None or found.verdict == "rests":
+                made.append(self._new(told, found))
+        return made
+
+    def claims_bearing_on(self, question: str) -> list[Claim]:
+        """Earlier claims that the question (in the third person) asks for, the newest first."""
+        own = [claim for claim in self.standing() if claim.basis != "fact" and _is_named(question, claim)]
+        if not own:
+            return []
+        near = _nearness(self.sight, question, own)
+        return [claim for claim, score in zip(own, near, strict=True) if score >= LEAST_ALIKE]
+
+    def standing(self) -> list[Claim]:
+        """What the persona stands by. What a fact contradicts by now is withdrawn first; the fact wins."""
+        if self._standing is None:
+            sight = self.sight
+            kept = store.list_claims(sight.database, sight.space_id, person_id=sight.person.id)
+            lost = {claim.id for claim in kept if self._is_refuted(claim)}
+            for claim_id in sorted(lost):
+                store.withdraw(sight.database, sight.space_id, claim_id, clock=sight.clock)
+            self._standing = [claim for claim in kept if claim.id not in lost and self._lasts(claim)]
+        return self._standing
+
+    def _object(self, reason: str, instead: str) -> Objection:
+        self._n_objected += 1
+        return Objection(self.name, reason, instead or None if self._n_objected > MAX_DRAWS else None)
+
+    def _told(self, text: str, said: str) -> list[Told]:
+        return self.listener.told(text, self.sight.clock(), heard=self._heard, said=said)
+
+    def _held_against(self, told: Told) -> Finding | None:
+        return self._facts_on(told) or self._claims_on(told)
+
+    def _facts_on(self, told: Told) -> Finding | None:
+        subject = self._person(told.fact.subject)
+        if subject is None:
+            return None
+        one = told.fact
+        predicates = {one.predicate, *families.sharing(one.predicate), _OPPOSITE.get(one.predicate, "")} - {
+            ""
+        }
+        sight = self.sight
+        known = list_facts(
+            sight.database,
+            sight.space_id,
+            sight.registry,
+            person_id=subject.id,
+            as_of=sight.clock(),
+            known_to=sight.person.id,
+            statuses=HISTORY,
+            predicates=sorted(predicates),
+            clock=sight.clock,
+        )
+        return self._among_facts(told, known)
+
+    def _among_facts(self, told: Told, known: Sequence[Fact]) -> Finding | None:
+        one, entry = told.fact, self.sight.registry.get(told.fact.predicate)
+        slot = [fact for fact in known if fact.predicate == one.predicate]
+        now = [fact for fact in slot if fact.status in _HOLDING]
+        same = [fact for fact in slot if values.is_same(fact.object, one.object, kind=entry.object)]
+        same_now = [fact for fact in same if fact in now]
+        is_over = told.is_past and entry.volatility != "never"
+        if told.is_negated:
+            return self._against(same_now[0]) if same_now else None
+        if is_over:
+            return Finding("rests", same[0]) if same else None
+        if same_now:
+            return Finding("rests", same_now[0])
+        if entry.cardinality == "one" and now:
+            return self._against(now[0])
+        opposite = [
+            fact
+            for fact in known
+            if fact.predicate == _OPPOSITE.get(one.predicate)
+            and fact.status in _HOLDING
+            and values.is_same(fact.object, one.object)
+        ]
+        taken_back = [fact for fact in same if fact.status == "retracted"]
+        if opposite:
+            return self._against(opposite[0])
+        return Finding("contradicts", taken_back[0]) if taken_back else None
+
+    def _against(self, fact: Fact) -> Finding:
+        return Finding("contradicts", fact, instead=fact_words(self.sight, fact))
+
+    def _claims_on(self, told: Told) -> Finding | None:
+        one, entry = told.fact, self.sight.registry.get(told.fact.predicate)
+        earlier = [
+            claim
+            for claim in self.standing()
+            if claim.predicate == one.predicate and self._is_about(claim, one.subject)
+        ]
+        same = [claim for claim in earlier if values.is_same(claim.object, one.object, kind=entry.object)]
+        if told.is_past and entry.volatility != "never":
+            return None
+        if same:
+            if same[0].is_negated == told.is_negated:
+                return Finding("rests", claim=same[0])
+            return self._said_otherwise(same[0])
+        rivals = [claim for claim in earlier if not claim.is_negated and claim.valid_to is None]
+        if entry.cardinality == "one" and rivals and not told.is_negated:
+            return self._said_otherwise(rivals[0])
+        return None
+
+    def _said_otherwise(self, claim: Claim) -> Finding:
+        return Finding("contradicts", claim=claim, instead=claim_words(claim, self.sight.person.name))
+
+    def _is_about(self, claim: Claim, subject: str) -> bool:
+        person = self._person(subject)
+        if person is not None and claim.subject_id is not None:
+            return claim.subject_id == person.id
+        return names.key(claim.subject) == names.key(subject)
+
+    def _new(self, told: Told, found: Finding | None) -> NewClaim:
+        one, person = told.fact, self._person(told.fact.subject)
+        made = NewClaim(
+            person.name if person else one.subject,
+            one.predicate,
+            one.object,
+            person.id if person else None,
+            told.is_negated,
+            one.valid_from,
+            (one.valid_to or self.sight.clock()) if told.is_past else one.valid_to,
+        )
+        if found is not None and found.fact is not None:
+            return replace(made, basis="fact", fact_id=found.fact.id)
+        if found is not None and found.claim is not None:
+            return replace(made, basis="claim", earlier_id=found.claim.earlier_id or found.claim.id)
+        line = next((line for line in self.lines if _names(line.principle.text, one.object)), None)
+        return replace(made, basis="constitution", line=line.id) if line else made
+
+    def _person(self, name: str) -> Person | None:
+        """The one person whom the graph knows by that name."""
+        key = names.key(name)
+        found = [one for one in self.sight.people if key in map(names.key, (one.name, *one.aliases))]
+        if not found:
+            found = [one for one in self.sight.people if key == names.key(names.first(one.name))]
+        return found[0] if len(found) == 1 else None
+
+    def _is_refuted(self, claim: Claim) -> bool:
+        if claim.basis == "fact":
+            return False
+        said = FactCandidate(claim.subject, claim.predicate, claim.object, (), claim.person, 1.0, "claim")
+        found = self._facts_on(Told(said, claim.is_negated, claim.valid_to is not None))
+        return found is not None and found.verdict == "contradicts"
+
+    def _lasts(self, claim: Claim) -> bool:
+        lasting = LASTING[self.sight.registry.get(claim.predicate).volatility]
+        return lasting is None or self.sight.clock() - claim.said_at <= lasting
+
+    def _breaks_limit(self, sentence: str) -> bool:
+        limits = [line.principle.text for line in self.lines if line.principle.kind == "limit"]
+        if self.entailer is None or not limits:
+            return False
+        premises = [f"{self.sight.person.name}: {limit}" for limit in limits]
+        said = [f"{self.sight.person.name}: {sentence}"] * len(limits)
+        return bool(np.max(self.entailer.judge(premises, said)[:, 2]) >= LEAST_AGAINST)
+
+
+def _names(line: str, value: str) -> bool:
+    return len(value) > 2 and re.search(rf"\b{re.escape(value)}\b", line, re.IGNORECASE) is not None
+
+
+def _is_named(question: str, claim: Claim) -> bool:
+    return any(_names(question, name) for name in (claim.subject, claim.subject.split()[0]))
+
+
+def _nearness(sight: Sight, question: str, claims: Sequence[Claim]) -> list[float]:
+    """For each claim the best cosine of the question and the ways to ask for it."""
+    wordings = Wordings.load()
+    asks = [
+        [
+            fill(form, subject=claim.subject.split()[0], object=claim.object, predicate=claim.predicate)
+            for form in wordings.questions(claim.predicate)[:4]
+        ]
+        for claim in claims
+    ]
+    rows = sight.index.embedder.encode([question, *(text for forms in asks for text in forms)])
+    scores, found, at = rows[1:] @ rows[0], [], 0
+    for forms in asks:
+        found.append(float(max(scores[at : at + len(forms)])))
+        at += len(forms)
+    return found
