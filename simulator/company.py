@@ -34,7 +34,8 @@ Ended = Literal["turns", "nothing left to say", "interrupted"]
 class Member(Protocol):
     """A persona in company. `found`: loops by detector so far; `turned_to`: topics so far, in order."""
 
-    person: Person
+    @property
+    def person(self) -> Person: ...
 
     def speak(self, turns: Sequence[Turn], notes: Sequence[str], *, seed: int) -> NewTurn:
         """What it says after these turns, with how that came to be. An empty reply where it has nothing to say."""

@@ -2,12 +2,37 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
 
+from agents.runtime.sampling import Sampling
 from agents.turns import Turn
-from simulator.company import addressed, next_speaker
+from db.engine import Database, make_engine
+from memory import digests
+from memory.digests import list_digests
+from memory.embedders.hashing import HashingEmbedder
+from memory.episodes import list_episodes
+from memory.people import get_or_create_node, get_person
+from memory.sessions import NewSession, NewTurn, list_sessions
+from memory.spaces import ensure_space
+from memory.types import Episode, Person
+from simulator.company import Company, CompanySettings, addressed, check_people, next_speaker
+from simulator.company_record import DIGESTED, Record, conversation_of
+from simulator.errors import SamePerson, TooManyPersonas
+from simulator.lengths import Length
+from simulator.loops import LoopGuard
+from simulator.scripted import ScriptedEngine
+from simulator.speaking import Speaker, Spoken
+from simulator.topics import Topic, Topics
 
 TRIO = ("Ada Lund", "Bo Rask", "Cy Holm")
 
@@ -62,7 +87,7 @@ def test_in_a_group_nobody_speaks_twice_in_a_row_and_nobody_is_left_out() -> Non
     for _ in range(300):
         said.append(Turn(next_speaker(said[-16:], TRIO, dice), "well"))
     speakers = [turn.speaker for turn in said]
-    assert all(one != other for one, other in zip(speakers, speakers[1:], strict=False))
+    assert all(one != other for one, other in pairwise(speakers))
     assert all(80 <= speakers.count(name) <= 120 for name in TRIO)
 
 
@@ -75,3 +100,179 @@ def test_the_same_dice_give_the_same_speakers() -> None:
 
     assert order(1) == order(1)
     assert order(1) != order(2)
+
+
+# What a conversation leaves behind
+
+
+@dataclass
+class Reader:
+    """A member who reads from a script, under the loop guard, as personas speak."""
+
+    person: Person
+    engine: ScriptedEngine
+    topics: Topics
+    loops: LoopGuard | None
+
+    def speak(self, turns: Sequence[Turn], notes: Sequence[str], *, seed: int) -> NewTurn:
+        guards = [self.loops] if self.loops else []
+        tag = f"[{self.person.name.split()[0].upper()}]"
+        spoken = Spoken()
+        for _ in Speaker(self.engine, guards, tag).speak([], Sampling(), Length(400, 2), spoken):
+            pass
+        return NewTurn(self.person.id, spoken.text.strip(), n_draws=spoken.n_draws)
+
+    def heard(self, speaker: str, text: str) -> None:
+        self.topics.heard(text)
+        if self.loops:
+            self.loops.heard(speaker, text)
+
+    def turn_to(self) -> Topic | None:
+        return self.topics.next()
+
+    @property
+    def found(self) -> Mapping[str, int]:
+        return self.loops.found if self.loops else {}
+
+    @property
+    def turned_to(self) -> Sequence[Topic]:
+        return self.topics.used
+
+
+BOATS = tuple(
+    Topic("boats", f"boat {n}", frozenset((f"boat{n}",)), f"You want boat {n}", (f"About boat{n}.",))
+    for n in range(20)
+)
+
+
+class Table:
+    """A store in memory with people in it, and members who read from a script."""
+
+    def __init__(self, database: Database, now: datetime) -> None:
+        self.database, self.now = database, now
+        self.space_id = ensure_space(database)
+        with database.transaction() as session:
+            ids = [get_or_create_node(session, self.space_id, name, clock=self.clock) for name in TRIO]
+        self.people = [get_person(database, self.space_id, one) for one in ids]
+
+    def clock(self) -> datetime:
+        self.now += timedelta(seconds=1)
+        return self.now
+
+    def company(self, script: dict[str, list[str]], *, guarded: bool = True, **settings: Any) -> Company:
+        people = [person for person in self.people if person.name in script]
+        members = []
+        for person in people:
+            topics = Topics(BOATS, seed=1)
+            loops = LoopGuard(person.name, None, topics.opening) if guarded else None
+            members.append(Reader(person, ScriptedEngine(script[person.name]), topics, loops))
+        ids = tuple(person.id for person in people)
+        session = NewSession(people[0].id, conversation_of(people), ids, "company")
+        where = {"embedder": HashingEmbedder(), "clock": self.clock}
+        record = Record(self.database, self.space_id, people, session, **where)
+        return Company.begin(members, record, CompanySettings(**settings))
+
+    def said(self) -> list[Episode]:
+        return list_episodes(self.database, self.space_id, origins=("simulated",))
+
+
+@pytest.fixture
+def table(migrated: Path, now: datetime) -> Iterator[Table]:
+    with closing(Database(make_engine("sqlite://"))) as opened:
+        with closing(sqlite3.connect(migrated)) as template, opened.engine.connect() as connection:
+            template.backup(connection.connection.driver_connection)  # type: ignore[arg-type]
+        yield Table(opened, now)
+
+
+def different(n: int) -> list[str]:
+    """Turns of which no two are alike."""
+    dice = Random(n)
+    letters = "bcdfgklmnprstv"
+    return [
+        " ".join("".join(dice.choice(letters) + dice.choice("aeiou") for _ in range(3)) for _ in range(5))
+        for _ in range(n)
+    ]
+
+
+def test_every_turn_is_kept_as_simulated_before_the_next_is_drawn(table: Table) -> None:
+    company = table.company({"Ada Lund": different(9), "Bo Rask": different(8)})
+    for number, said in enumerate(company.turns(6), start=1):
+        assert [turn.text for turn in table.said()][-1] == said.text
+        assert len(table.said()) == number
+    assert {turn.origin for turn in table.said()} == {"simulated"}
+    assert company.ended == "turns"
+    (kept,) = list_sessions(table.database, table.space_id)
+    assert (kept.kind, kept.n_turns, kept.conversation) == ("company", 6, "simulated: Ada Lund and Bo Rask")
+
+
+def test_a_conversation_that_was_killed_goes_on_and_knows_what_was_said(table: Table) -> None:
+    script = {"Ada Lund": different(90), "Bo Rask": different(91)}
+    first = table.company(script)
+    spoken = first.turns(40)
+    for _ in range(7):
+        next(spoken)
+    spoken.close()  # type: ignore[attr-defined]
+    again = table.company(
+        {
+            "Ada Lund": [first_said := table.said()[0].text, "something else entirely now"],
+            "Bo Rask": ["so it goes with boats and such"],
+        }
+    )
+    assert again.record.n_turns == 7
+    said = list(again.turns(2))
+    assert [turn.number for turn in said] == [7, 8]
+    assert first_said not in [turn.text for turn in said]
+    assert again.found["turns"] >= 1
+
+
+def test_two_who_only_repeat_themselves_are_led_to_other_topics(table: Table) -> None:
+    circle = {"Ada Lund": ["What shall we eat today my dear?"], "Bo Rask": ["Whatever you like the most."]}
+    control = [turn.text for turn in table.company(circle, guarded=False, changes=False).turns(12)]
+    assert len(set(control)) == 2
+    guarded = table.company({"Bo Rask": circle["Bo Rask"], "Cy Holm": circle["Ada Lund"]})
+    said = [turn.text for turn in guarded.turns(12)]
+    assert len(set(said)) == 12
+    assert guarded.found["turns"] > 0
+
+
+def test_a_digest_of_each_32_turns_stays_in_the_graph_and_its_words_in_the_prompt(table: Table) -> None:
+    company = table.company({"Ada Lund": different(70), "Bo Rask": different(71), "Cy Holm": different(72)})
+    assert company.record.summary == ""
+    list(company.turns(70))
+    found = list_digests(table.database, table.space_id, origin="simulated")
+    assert [digest.n_messages for digest in found] == [DIGESTED, DIGESTED]
+    assert list_digests(table.database, table.space_id) == []
+    assert company.record.summary.startswith("Before this you talked about ")
+    assert len(company.record.summary) < 120
+
+
+def test_a_digest_that_was_due_when_it_was_killed_is_made_when_it_goes_on(table: Table) -> None:
+    script = {"Ada Lund": different(70), "Bo Rask": different(71)}
+    list(table.company(script).turns(DIGESTED))
+    (made,) = list_digests(table.database, table.space_id, origin="simulated")
+    with table.database.transaction() as session:
+        digests.drop(session, [made.id])
+    again = table.company(script)
+    assert again.record.n_digests == 1
+    assert again.record.summary
+
+
+def test_a_prompt_does_not_grow_with_the_conversation(table: Table) -> None:
+    company = table.company({"Ada Lund": different(60), "Bo Rask": different(61)}, context_chars=400)
+    for _ in company.turns(50):
+        assert sum(len(turn.text) for turn in company._turns) <= 400
+    assert len(company.record._said) <= 96
+
+
+def test_where_nobody_has_anything_to_say_it_ends(table: Table) -> None:
+    company = table.company({"Ada Lund": [" "], "Bo Rask": [" "]})
+    assert list(company.turns(10)) == []
+    assert company.ended == "nothing left to say"
+    assert table.said() == []
+
+
+def test_nobody_talks_with_themselves_and_four_are_too_many(table: Table) -> None:
+    with pytest.raises(SamePerson):
+        check_people([table.people[0], table.people[1], table.people[0]])
+    with pytest.raises(TooManyPersonas):
+        check_people([*table.people, table.people[0]])
