@@ -36,7 +36,7 @@ def _head(found: Fidelity, notes: Mapping[str, str]) -> str:
     return (
         f"<h1>How much is the persona like {escape(found.name)}?</h1>"
         f"<p class='soft'>{reached}. No weight has seen them; each stands after what was said before it, and nothing "
-        f"later.</p>{html_table(('', ''), rows, words=(1,))}"
+        f"later.</p>{html_table(('made of', ''), rows, words=(1,))}"
     )
 
 

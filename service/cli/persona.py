@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from service.cli.output import Bars, Date, State, print_json, print_table
+from service.cli.persona_report import judge, report
 
 _SHORT = 12  # digits of a hash that a line shows
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -83,5 +84,8 @@ def _print_trained(found: dict[str, Any]) -> None:
             f'{vector}, serves at {effect["coefficient"]:g}; `slowwave recipe revert "style of {found["person"]}"` takes it off'
         )
 
+
+for command in (report, judge):
+    persona.add_command(command)
 
 COMMANDS = (persona,)
