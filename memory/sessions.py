@@ -124,6 +124,41 @@ class Why:
     claims: tuple[Claim, ...]
 
 
+def session_json(session: ChatSession) -> dict[str, Any]:
+    """The session as other programs get it."""
+    return {
+        "id": session.id,
+        "person": session.person,
+        "conversation": session.conversation,
+        "kind": session.kind,
+        "began_at": session.began_at.isoformat(),
+        "ended_at": session.ended_at.isoformat() if session.ended_at else None,
+        "settings": session.settings,
+        "engine": session.engine,
+        "recipe": session.recipe,
+        "readout": session.readout,
+        "turns": session.n_turns,
+    }
+
+
+def turn_json(turn: ChatTurn) -> dict[str, Any]:
+    """How a turn came to; what it said is in its messages."""
+    return {
+        "id": turn.id,
+        "number": turn.number,
+        "episode": turn.episode_id,
+        "answers": turn.answers_id,
+        "status": turn.status,
+        "recipe": turn.recipe,
+        "adapters": list(turn.adapters),
+        "seed": turn.seed,
+        "draws": turn.n_draws,
+        "objections": list(turn.objections),
+        "seconds": round(turn.seconds, 3),
+        "deliberation": turn.deliberation,
+    }
+
+
 def begin(database: Database, space_id: str, new: NewSession, *, clock: Clock = utc_now) -> str:
     """Open a session; its id. The conversation is made where there is none of that name."""
     with database.transaction() as session:

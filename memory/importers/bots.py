@@ -12,6 +12,8 @@ from memory import names
 from memory.errors import BadPattern
 from memory.types import Message
 
+SIMULATED = " (simulated)"  # behind the speaker's name in an export of a chat with a persona
+
 
 @dataclass(frozen=True, slots=True)
 class Bots:

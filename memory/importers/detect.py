@@ -30,7 +30,7 @@ from memory.importers import (
     telegram,
     whatsapp,
 )
-from memory.importers.bots import NO_BOTS
+from memory.importers.bots import NO_BOTS, SIMULATED
 from memory.importers.documents import document
 from memory.importers.files import File, Meter, digest, encoding_of
 from memory.importers.shape import Reader, Reading, ReadOptions
@@ -92,6 +92,8 @@ class Export:
                 said, tags = feelings.split(row.text)
                 if tags:
                     row = replace(row, text=said, feelings=tags)
+                if row.speaker.endswith(SIMULATED):
+                    row = replace(row, speaker=row.speaker.removesuffix(SIMULATED), origin="simulated")
                 yield replace(row, origin="simulated") if wrote is not None and wrote(row) else row
 
     def _rows(self) -> Iterator[Row]:

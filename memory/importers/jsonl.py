@@ -1,8 +1,8 @@
 """Generic JSONL: one object per line with `time`, `speaker` and `text`.
 
 `time` is ISO 8601 (without an offset: in the import's time zone) or a number of seconds or milliseconds since 1970.
-A line whose speaker is null is a system line. `kind` (text, media, deleted) and `edited` may be given. Other keys are
-passed over. Blank lines are allowed.
+A line whose speaker is null is a system line. `kind` (text, media, deleted), `edited` and `origin` (simulated, where a
+program wrote it) may be given. Other keys are passed over. Blank lines are allowed.
 """
 
 from __future__ import annotations
@@ -79,4 +79,5 @@ def _message(row: dict[str, Any], zone: tzinfo) -> Message:
         kind=kind if text or kind != "text" else "media",
         is_edited=bool(row.get("edited") or row.get("is_edited")),
         external_id=str(row["id"]) if row.get("id") is not None else None,
+        origin="simulated" if row.get("origin") == "simulated" else "observed",
     )

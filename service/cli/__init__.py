@@ -15,7 +15,9 @@ from db.engine import is_disk_full
 from service.cli import (
     ask,
     behaviour,
+    chats,
     constitution,
+    converse,
     curriculum,
     digests,
     exam,
@@ -86,6 +88,8 @@ for module in (
     pending,
     digests,
     talk,
+    chats,
+    converse,
     steer,
     why_said,
     forgetting,
