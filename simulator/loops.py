@@ -1,7 +1,7 @@
 """The loop guard: what tells that a conversation turns in circles, and what is done about it, by steps.
 
-Four detectors, each a plain function: a block that repeats in one reply, turns that repeat in a cycle (also nearly, also
-said by another persona), long stretches of what the person really wrote, and an entropy that falls away. What they find
+Detectors, each a plain function: a block that repeats in one reply; turns that repeat in a cycle, also nearly, also said
+by another persona; a word that most turns hold; long stretches of what the person really wrote; an entropy that falls away. What they find
 is drawn again, then answered with a change of topic, then ends the reply. Which texts are ordinary chat and may repeat
 is in the thresholds below; docs/results.md has how often they fire on real messages.
 """
@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from statistics import fmean, median
@@ -20,7 +20,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from memory.search.words import content_words
+from memory.search.words import STOP, content_words
 from simulator.ports import Objection, Piece
 
 WINDOW = 512  # units of a reply that are searched for a block
@@ -164,6 +164,21 @@ def _is_within(words: Sequence[str], other: Sequence[str]) -> bool:
     return len(pairs & _pairs(other)) >= WITHIN * len(pairs)
 
 
+WORN_TURNS = 12  # last turns of all
+WORN = 7  # of them that hold a word, from which on it is not said again for a while
+
+
+def worn(turns: Sequence[Sequence[str]], but: Collection[str] = ()) -> frozenset[str]:
+    """Content words that WORN of the last turns hold; `but`: words that may be said as often as one likes, such as names."""
+    held = Counter(
+        word
+        for turn in turns[-WORN_TURNS:]
+        for word in frozenset(turn)
+        if len(word) >= SUBSTANTIAL and word not in STOP and word not in but
+    )
+    return frozenset(word for word, n in held.items() if n >= WORN)
+
+
 # ---- what the person really wrote
 
 
@@ -263,6 +278,7 @@ MOST_TRIPLES = 4096
 _REASONS = {
     "block": "a block repeats within the reply",
     "turns": "turns repeat",
+    "worn": "a word that most of the last turns hold",
     "verbatim": "a long stretch of what they really wrote",
     "entropy": "the entropy falls away",
 }
@@ -295,6 +311,7 @@ class LoopGuard:
     name: str = "loops"
     found: Counter[str] = field(default_factory=Counter)  # detector -> objections so far
     _turns: deque[tuple[str, ...]] = field(default_factory=lambda: deque(maxlen=MOST_TURNS))
+    _names: set[str] = field(default_factory=set)  # of who speaks
     _triples: dict[int, None] = field(default_factory=dict)  # oldest first
     _first: list[float] = field(default_factory=list)  # mean entropies of the persona's first turns
     _means: deque[float] = field(default_factory=lambda: deque(maxlen=2 * LEAST_TURNS))
@@ -302,7 +319,7 @@ class LoopGuard:
     _n_in_a_row: int = 0
 
     def objection(self, said: str, part: str, pieces: Sequence[Piece]) -> Objection | None:
-        """The reason names the detector: block, turns, verbatim or entropy."""
+        """The reason names the detector: block, turns, worn, verbatim or entropy."""
         entropies = self._drawn.get(said, []) + [one.entropy for one in pieces if one.entropy is not None]
         detector = self._detector(said, part, entropies)
         if detector is None:
@@ -322,6 +339,7 @@ class LoopGuard:
         words = normal_words(text)
         if not words:
             return
+        self._names.update(normal_words(speaker))
         if (key := self._triple(words)) is not None:
             self._triples[key] = None
             if len(self._triples) > MOST_TRIPLES:
@@ -343,6 +361,8 @@ class LoopGuard:
             return "block"
         if self._is_again(normal_words(whole), normal_words(part)):
             return "turns"
+        if not worn(list(self._turns), self._names).isdisjoint(normal_words(part)):
+            return "worn"
         if self.written is not None and self.written.repeated(whole):
             return "verbatim"
         if falls_in_reply(entropies, self.level):

@@ -22,6 +22,7 @@ from simulator.loops import (
     said_before,
     trend,
     without_repetition,
+    worn,
 )
 from simulator.ports import Objection, Piece
 
@@ -143,6 +144,19 @@ def test_a_sentence_from_the_middle_of_an_earlier_turn_was_said_before() -> None
     earlier = words("Well. We could paint the boat green on Sunday. What do you say?")
     assert said_before(normal_words("We could paint the boat green on Sunday!"), earlier)
     assert not said_before(normal_words("We could sell the boat on Sunday"), earlier)
+
+
+def test_a_word_that_most_turns_hold_is_worn_and_names_and_grammar_are_not() -> None:
+    turns = [f"{filler} harbour Ines would {filler} laugh" for filler in "abcdefgh"]
+    assert worn(words(*turns), but={"ines"}) == {"harbour", "laugh"}
+    assert worn(words(*turns[:6])) == frozenset()
+    guard = LoopGuard("Ines")
+    for place, filler in enumerate(("grey", "cold", "old", "far", "near", "lost", "red")):
+        guard.heard(("Ines", "Tomas")[place % 2], f"A {filler} harbour and {filler * 2}, Tomas")
+    found = say(guard, "What of the harbour, Tomas?")
+    assert found is not None
+    assert found.reason.startswith("worn")
+    assert say(guard, "What of your sister, Tomas?") is None
 
 
 def test_only_a_long_telling_stretch_of_what_was_written_is_verbatim() -> None:
