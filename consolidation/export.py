@@ -19,7 +19,7 @@ from consolidation.errors import CannotExport, ExportExists
 from consolidation.export_notes import readme
 from consolidation.factors import FloatArray, cut, side_by_side
 from consolidation.merging import check as check_vectors
-from consolidation.recipe import Entry, Recipe, deltas
+from consolidation.recipe import Entry, Recipe, deltas, recipe_adapters
 from consolidation.recipe_history import SERVING, Version
 from consolidation.recipe_serving import Place, check, refuse_tainted
 from consolidation.stage import Progress, no_progress
@@ -31,13 +31,17 @@ FORMATS = ("peft", "checkpoint", "gguf")
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """How to write it. `max_rank` cuts adapters to their largest singular values; `dtype`, `max_shard`: of a checkpoint."""
+    """How to write it. `max_rank` cuts adapters to their largest singular values; `dtype`, `max_shard`: of a checkpoint.
+
+    `person`: id of the one in whose style it is to speak; without it no style goes out.
+    """
 
     format: str
     per_vector: bool = False
     max_rank: int | None = None
     dtype: str = "keep"
     max_shard: str = "5GB"
+    person: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,7 @@ def export_recipe(
     """
     version = place.history().find(name)
     refuse_tainted(place, version)
-    source = _source(place, spec, version)
+    source = _source(place, spec, version, wish.person)
     if wish.format != "checkpoint":
         _check_wish(source, wish)
     with whole_folder(folder) as part:
@@ -129,12 +133,13 @@ def hash_of(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _source(place: Place, spec: ModelSpec, version: Version | None) -> _Source:
+def _source(place: Place, spec: ModelSpec, version: Version | None, person: str | None) -> _Source:
     """Vectors at coefficient 0 stay here: their factors would go out though they add nothing."""
     base = resolve(spec)
     recipe = Recipe(base.base_hash) if version is None else version.usable()
-    worn = check(place, recipe, spec)
-    recipe = recipe.for_person(None)
+    check(place, recipe, spec)
+    recipe = recipe.for_person(person)
+    worn = recipe_adapters(place.home, recipe)
     check_vectors(worn)
     at_work = [i for i, (_, coefficient) in enumerate(worn) if coefficient]
     entries = [recipe.entries[i] for i in at_work] if recipe.rule == "sum" else []

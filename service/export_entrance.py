@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from consolidation.stage import Progress
+from memory.consent import has_consent
+from simulator.errors import NoConsent
 
 if TYPE_CHECKING:
     from consolidation.export import Export, Wish, Written
     from service.wiring import Services
 
 
-def export(services: Services, name: str, folder: Path, wish: Wish, progress: Progress) -> dict[str, Any]:
-    """Write the recipe of that name into `folder`; raises what `consolidation.export.export_recipe` does."""
+def export(
+    services: Services, name: str, folder: Path, wish: Wish, progress: Progress, *, person: str | None = None
+) -> dict[str, Any]:
+    """Write the recipe of that name into `folder`, with the style of `person` (a name) where one is given.
+
+    Raises UnknownPerson, NoConsent, and what `consolidation.export.export_recipe` does.
+    """
     from consolidation.export import export_recipe
 
+    if person is not None:
+        found = services.person(person)
+        if not has_consent(services.database, services.space_id, found.id):
+            raise NoConsent(found.name)
+        wish = replace(wish, person=found.id)
     return _json(
         export_recipe(services.place(), services.model_spec(), folder, wish, name=name, progress=progress)
     )

@@ -21,6 +21,7 @@ from consolidation.style import Ground, material
 from consolidation.style_page import read_samples
 from memory.consent import has_consent
 from service import recipe_json as shapes
+from simulator.errors import NoConsent
 
 if TYPE_CHECKING:
     from agents.runtime.lm import LanguageModel
@@ -49,8 +50,6 @@ def train(
 
     Raises UnknownPerson, NoConsent, TooFewMessages, LeaseHeld, TrainingError.
     """
-    from simulator.errors import NoConsent
-
     place, person = services.place(), services.person(name)
     if not has_consent(place.database, place.space_id, person.id):
         raise NoConsent(person.name)

@@ -22,6 +22,9 @@ from service.cli.output import Bars, State, print_json
     help="An adapter for peft and vLLM, a model by itself, or an adapter for llama.cpp.",
 )
 @click.option("--each", "per_vector", is_flag=True, help="One adapter for each task vector.")
+@click.option(
+    "--person", metavar="NAME", help="With the style of NAME, who must have agreed (default: nobody's)."
+)
 @click.option("--max-rank", type=click.IntRange(min=1), help="Cut adapters to this rank; says what it cost.")
 @click.option(
     "--dtype",
@@ -38,6 +41,7 @@ def export(
     out: Path,
     format_: str,
     per_vector: bool,
+    person: str | None,
     max_rank: int | None,
     dtype: str,
     as_json: bool,
@@ -52,7 +56,7 @@ def export(
         raise click.UsageError("--dtype is for --format checkpoint; adapters are written in float32")
     wish = Wish(format_, per_vector, max_rank, dtype)
     with state.services() as services, Bars() as bars:
-        found = export_weights(services, name, out, wish, bars.step("export"))
+        found = export_weights(services, name, out, wish, bars.step("export"), person=person)
         bars.finish("export")
     if as_json:
         print_json(found)

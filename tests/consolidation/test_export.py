@@ -8,6 +8,7 @@ import shutil
 import stat
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,20 @@ def test_an_export_is_on_record_with_its_vectors_and_its_hash(
     assert known.sha256 == export.folder_sha256 == hash_of(tmp_path / "out")
     (tmp_path / "out" / "README.md").write_text("changed", encoding="utf-8")
     assert hash_of(tmp_path / "out") != known.sha256
+
+
+def test_a_style_goes_out_only_where_its_person_is_named(
+    place: Place, spec: ModelSpec, lm: LanguageModel, tmp_path: Path
+) -> None:
+    recipe = serving(place, lm, (1.0, 0.5))
+    knowledge, style = recipe.entries
+    recipe = replace(recipe, entries=(knowledge, replace(style, run_id=None, person="ada")))
+    serve(place, record(place, recipe))
+    plain = export_recipe(place, spec, tmp_path / "plain", Wish("peft"))
+    own = export_recipe(place, spec, tmp_path / "own", Wish("peft", person="ada"))
+    assert [entry.person for entry in plain.recipe.entries] == [None]
+    assert [entry.person for entry in own.recipe.entries] == [None, "ada"]
+    assert (plain.rank or 0) < (own.rank or 0)
 
 
 def taint(place: Place) -> None:
