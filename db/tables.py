@@ -566,6 +566,16 @@ class Consent(Base):
     withdrawn_at: Mapped[datetime | None]
 
 
+class PersonaSetting(Base):
+    """How one person's persona speaks where it is not said for a turn."""
+
+    __tablename__ = "persona_setting"
+    person_id: Mapped[str] = mapped_column(ForeignKey("node.id"), primary_key=True)
+    space_id: Mapped[str] = _space()
+    sampling: Mapped[dict[str, Any]]  # name of a field of agents.runtime.sampling -> number
+    set_at: Mapped[datetime]
+
+
 class SleepRun(Base):
     """One night. status: running | done | failed | refused | interrupted."""
 

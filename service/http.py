@@ -52,7 +52,11 @@ class Turn(BaseModel):
     text: str = Field(max_length=8000)
     autocomplete: bool = False
     seed: int | None = None
-    temperature: Annotated[float, Field(ge=0, le=2)] = 0.7
+    temperature: float | None = None  # bounds are the simulator's, as for each that follows
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    think: bool = False
     use_weights: bool = True
     steer: dict[str, float] = {}  # direction -> dose
     force_dose: bool = False

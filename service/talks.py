@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from memory.artifacts import pointer
@@ -19,7 +19,8 @@ from simulator.steering import Wish
 
 if TYPE_CHECKING:
     from service.wiring import Services
-    from simulator.session import Session, SpokenTurn
+    from simulator.session import Session
+    from simulator.spoken_turn import SpokenTurn
 
 IDLE_S = 600.0
 
@@ -33,7 +34,11 @@ class Says:
     text: str
     autocomplete: bool = False
     seed: int | None = None
-    temperature: float = 0.7
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    think: bool = False
     use_weights: bool = True
     steer: tuple[Wish, ...] = ()
     force_dose: bool = False
@@ -113,6 +118,10 @@ class Talks:
                     as_person=says.as_person,
                     seed=says.seed,
                     temperature=says.temperature,
+                    top_p=says.top_p,
+                    top_k=says.top_k,
+                    min_p=says.min_p,
+                    think=says.think,
                     use_weights=says.use_weights,
                     steer=says.steer,
                     force_dose=says.force_dose,
@@ -133,7 +142,7 @@ class Talks:
         services = self._services
         current = pointer(services.database, services.space_id)
         people = (services.person(says.person).id, services.person(says.as_person).id)
-        how = (says.seed, says.temperature, says.use_weights, says.steer, says.force_dose)
+        how = astuple(replace(says, person="", as_person="", text="", autocomplete=False))
         return (*people, *how, current)
 
     def _has_consent(self, person_id: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from service.graph_work import GraphWork
@@ -9,7 +10,9 @@ from service.night_work import NightWork
 
 if TYPE_CHECKING:
     from consolidation.probes import Probe
-    from simulator.session import Session, SimulatorTools
+    from simulator.company import Company
+    from simulator.session import Session
+    from simulator.tools import SimulatorTools
 
 
 class Services(GraphWork, NightWork):
@@ -23,9 +26,18 @@ class Services(GraphWork, NightWork):
         settings = SessionSettings(trust_weights=self.settings.memory.trust_weights, **options)
         return Session.open(self.simulator_tools(), self.person(person), self.person(as_person), settings)
 
+    def open_company(self, names: Sequence[str], **options: Any) -> Company:
+        """A conversation of these people's personas with each other; `options` as in Invitation."""
+        from simulator.inviting import Invitation, open_company
+
+        self.index.refresh()
+        return open_company(
+            self.simulator_tools(), [self.person(name) for name in names], Invitation(**options)
+        )
+
     def simulator_tools(self) -> SimulatorTools:
         """What personas are made and steered with."""
-        from simulator.session import SimulatorTools
+        from simulator.tools import SimulatorTools
 
         return SimulatorTools(
             database=self.database,
@@ -37,6 +49,8 @@ class Services(GraphWork, NightWork):
             clock=self.clock,
             withhold=self.withhold,
             probe=self._probe,
+            extractor=self.extractor,
+            entailer=self.entailer,
         )
 
     def _probe(self, name: str) -> Probe:

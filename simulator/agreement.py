@@ -1,8 +1,9 @@
 """Whether what replies say of people agrees with what the graph holds of them and the person could know.
 
-A reply is read by the extractor that reads chats, after what was said before it; each fact that it states is laid
-beside those of the same subject and predicate as of that moment. Real replies are measured in the same way: what they
-reach is what the measure gives to a person who makes nothing up, for real people also tell what nobody knew before.
+A reply is read as a session reads what its persona claims (`simulator.claims`); each thing that it tells is laid beside the
+facts of the same subject and predicate as of that moment. Real replies are measured in the same way: what they reach
+is what the measure gives to a person who makes nothing up, for real people also tell what nobody knew before. Nothing is
+kept: a report is no conversation.
 """
 
 from __future__ import annotations
@@ -10,24 +11,25 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from memory import names, values
-from memory.facts import list_facts
-from memory.ports import Extractor, Roster
-from memory.types import Episode, Fact, FactCandidate, Person
-from simulator.adherence import as_episodes
+from memory.facts import HOLDING, list_facts
+from memory.ports import Extractor
+from memory.types import Fact, Person
+from simulator.claims import Listener, Told
 from simulator.held_out import Exchange
-from simulator.session import SimulatorTools
+from simulator.tools import SimulatorTools
 
 _BEFORE = timedelta(microseconds=1)
+_HELD_THEN = (*HOLDING, "past")
 AGREES, CONTRADICTS, NEW = "agrees", "contradicts", "new"
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """What the replies state: facts that are known, that a known one rules out, and that nobody had told."""
+    """What the replies tell: what is known, what a known fact rules out, and what nobody had told."""
 
     agrees: int
     contradicts: int
@@ -61,46 +63,40 @@ def agreement(
     """Of replies to those exchanges, seen from the person at the time of each."""
     counts: Counter[str] = Counter()
     for exchange, lines in zip(exchanges, replies, strict=True):
-        stated = _stated(extractor, exchange, lines)
-        if stated:
-            then = exchange.at - _BEFORE
-            known = list_facts(
-                tools.database,
-                tools.space_id,
-                tools.registry,
-                as_of=then,
-                known_to=person.id,
-                clock=lambda then=then: then,
-            )
-            counts.update(_verdict(tools, candidate, known) for candidate in stated)
+        listener = Listener(extractor, exchange.person, exchange.partners)
+        heard = [turn.text for turn in exchange.before if turn.speaker != exchange.person]
+        told = listener.told("\n".join(lines), exchange.at, heard=heard[-1] if heard else "")
+        if told:
+            known = _known(tools, person, exchange.at - _BEFORE)
+            counts.update(_verdict(tools, one, known) for one in told)
     return Agreement(counts[AGREES], counts[CONTRADICTS], counts[NEW], len(replies))
 
 
-def _stated(extractor: Extractor, exchange: Exchange, lines: Sequence[str]) -> list[FactCandidate]:
-    """What the reply itself states; the messages before it are read with it, and count for nothing."""
-    own = as_episodes([exchange], [lines])
-    if not own:
-        return []
-    before = [
-        Episode(
-            f"before+{i}", "made", -len(exchange.before) + i, turn.speaker, turn.speaker, exchange.at, turn.text
-        )
-        for i, turn in enumerate(exchange.before)
-    ]  # fmt: skip
-    speakers = (exchange.person, *exchange.partners)
-    ids = {episode.id for episode in own}
-    found = extractor.extract([*before, *own], Roster(speakers))
-    return [candidate for candidate in found if ids.issuperset(candidate.episode_ids)]
+def _known(tools: SimulatorTools, person: Person, then: datetime) -> list[Fact]:
+    return list_facts(
+        tools.database,
+        tools.space_id,
+        tools.registry,
+        as_of=then,
+        known_to=person.id,
+        statuses=_HELD_THEN,
+        clock=lambda: then,
+    )
 
 
-def _verdict(tools: SimulatorTools, candidate: FactCandidate, known: Sequence[Fact]) -> str:
-    predicate = tools.registry.get(candidate.predicate)
-    of_it = [
+def _verdict(tools: SimulatorTools, told: Told, known: Sequence[Fact]) -> str:
+    """What was so and is told as past contradicts nothing; of a predicate with many values only a denial does."""
+    one, predicate = told.fact, tools.registry.get(told.fact.predicate)
+    slot = [
         fact
         for fact in known
-        if fact.predicate == candidate.predicate and names.key(fact.subject) == names.key(candidate.subject)
+        if fact.predicate == one.predicate and names.key(fact.subject) == names.key(one.subject)
     ]
-    if any(values.is_same(fact.object, candidate.object, kind=predicate.object) for fact in of_it):
-        return AGREES
-    rules_out = of_it and predicate.cardinality == "one" and candidate.change == "state"
-    return CONTRADICTS if rules_out else NEW
+    same = [fact for fact in slot if values.is_same(fact.object, one.object, kind=predicate.object)]
+    holds = [fact for fact in slot if fact.status in HOLDING]
+    if told.is_past:
+        return AGREES if same else NEW
+    if any(fact in holds for fact in same):
+        return CONTRADICTS if told.is_negated else AGREES
+    rules_out = predicate.cardinality == "one" and holds and not told.is_negated
+    return CONTRADICTS if rules_out and one.change == "state" else NEW

@@ -29,7 +29,6 @@ from memory.perspective import visible_among
 from memory.ports import FloatMatrix
 from memory.types import Episode
 from simulator.errors import UnknownTurn
-from simulator.session import MAX_TURNS
 
 if TYPE_CHECKING:
     from agents.runtime.adapter import Adapter
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
 
 Method = Literal["activation", "gradient", "bm25", "dense"]
 METHODS: tuple[Method, ...] = get_args(Method)
+MAX_TURNS = 8  # of what was said before that a reply is explained with
 SHORTLIST = 32  # messages whose gradients are taken
 MAX_CHARS = 400  # of a message that is differentiated, and of what was said before it
 ANSWERED_WITHIN = timedelta(hours=2)  # a message answers what was said so shortly before it

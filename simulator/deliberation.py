@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from agents.runtime.sampling import Sampling
 
 THOUGHT_TOKENS = 40
+UNKNOWN = "You do not know what is asked; you say so."
 _THINK = "(Before you write: in one sentence, what do you make of this, and what do you want to say?)"
 
 
@@ -32,21 +33,27 @@ class Deliberation:
     moment: str = ""
     mood: Mood = field(default_factory=Mood)
     others: tuple[str, ...] = ()  # who came up
-    topic: str = ""  # a change of topic, where the conversation goes in circles
+    notes_given: tuple[str, ...] = ()  # by whoever leads the conversation: a summary, a change of topic
     thought: str = ""
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What stands before the persona's tag in the prompt, beside what is known."""
-        lines = [self.moment, *self.others]
+        lines = [self.moment, *self.notes_given, *self.others]
         if self.said_before:
             lines.append("What you have said before: " + " ".join(self.said_before))
-        lines += [mood_note(self.mood), self.topic]
+        lines.append(mood_note(self.mood))
         if self.stance == "decline":
-            lines.append("You do not know what is asked; you say so.")
+            lines.append(UNKNOWN)
         if self.thought:
             lines.append(f"You think: {self.thought}")
         return tuple(line for line in lines if line)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """All of it as lines to read, the stance first."""
+        known = (f"What you know: {' '.join(self.known)}",) if self.known else ()
+        return (f"Stance: {self.stance}.", *known, *self.notes)
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -56,7 +63,7 @@ class Deliberation:
             "others": list(self.others),
             "moment": self.moment,
             "mood": self.mood.as_json(),
-            "topic": self.topic,
+            "notes": list(self.notes_given),
             "thought": self.thought,
             "length": {"chars": self.length.chars, "messages": self.length.messages},
         }

@@ -2,6 +2,9 @@
 
 SimulatorError
 ├── NoConsent         nobody has recorded that this person agreed to be simulated
+├── EmptyTurn         nothing was said (also a ValueError)
+├── BadSampling       what is no setting of how words are drawn, or beyond its bounds (also a ValueError)
+├── SteeringElsewhere a persona that a server speaks was to be steered
 ├── SamePerson        somebody was to talk with their own persona (autocomplete is meant for that)
 ├── TooManyPersonas   more personas were to talk with each other than can (also a ValueError)
 ├── UnknownTurn       no turn of a persona, or more than one, goes by that id (also a LookupError)
@@ -28,6 +31,26 @@ class NoConsent(SimulatorError):
             f'{name} is simulated only with consent; when they have agreed, run `slowwave consent "{name}" --by WHO`'
         )
         self.name = name
+
+
+class EmptyTurn(SimulatorError, ValueError):
+    def __init__(self) -> None:
+        super().__init__(
+            "nothing was said; say something, or use --autocomplete to let them go on by themselves"
+        )
+
+
+class BadSampling(SimulatorError, ValueError):
+    def __init__(self, text: str, known: Sequence[str]) -> None:
+        super().__init__(f"{text!r} cannot be set; what can: {', '.join(known)}, as in temperature=0.9")
+
+
+class SteeringElsewhere(SimulatorError):
+    def __init__(self) -> None:
+        super().__init__(
+            'steering changes a model in this process, and a server speaks; set persona.engine = "local", '
+            "or leave --steer out"
+        )
 
 
 class UnknownTurn(SimulatorError, LookupError):

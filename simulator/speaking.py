@@ -8,7 +8,7 @@ the same speaker, which the model writes under the speaker's own tag.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -46,7 +46,7 @@ class Speaker:
     guards: Sequence[Guard]
     tag: str
     others: Sequence[str] = ()  # tags of the others in the conversation
-    last_resort: str = ""
+    last_resort: Callable[[], str] = lambda: ""
 
     def speak(
         self, messages: Sequence[dict[str, str]], sampling: Sampling, length: Length, spoken: Spoken
@@ -75,8 +75,10 @@ class Speaker:
                 return
 
     def _instead(self, objection: Objection, spoken: Spoken) -> Iterator[str]:
-        words = objection.instead if objection.instead is not None else self.last_resort
-        if not words or (objection.instead is None and spoken.text):
+        words = objection.instead
+        if words is None:
+            words = "" if spoken.text else self.last_resort()
+        if not words:
             return
         part = f" {words}" if spoken.text else words
         spoken.is_corrected = True

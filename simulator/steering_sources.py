@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from agents.runtime.lm import LanguageModel
     from agents.runtime.steering import Positions
     from simulator.dosing import Measure
-    from simulator.session import SimulatorTools
+    from simulator.tools import SimulatorTools
 
 DEPTH = (0.4, 0.7)  # layers of a direction made by day where no readout says which, as shares of the depth
 N_LAYERS = 3

@@ -169,6 +169,7 @@ def _doomed(
         t.Principle: [(t.Principle.person_id, nodes), (t.Principle.about_id, nodes)],
         t.Constitution: [(t.Constitution.person_id, nodes)],
         t.Consent: [(t.Consent.person_id, nodes)],
+        t.PersonaSetting: [(t.PersonaSetting.person_id, nodes)],
         t.Edge: [(t.Edge.src_id, nodes), (t.Edge.dst_id, nodes)],
         t.PersonMerge: [(t.PersonMerge.kept_id, nodes), (t.PersonMerge.merged_id, nodes)],
         t.Alias: [

@@ -350,7 +350,8 @@ def _orphans(session: Session, space_id: str, reach: Reach) -> None:
         session, tables.Participant.node_id, tables.Participant.conversation_id, touched, reach.conversations
     )
     kept |= noted_nodes(session, space_id, touched, reach.conversations)
-    for column in (tables.Principle.person_id, tables.Consent.person_id, tables.Node.merged_into):
+    owned = (tables.Principle.person_id, tables.Consent.person_id, tables.PersonaSetting.person_id)
+    for column in (*owned, tables.Node.merged_into):
         kept |= _referring(session, column, column, touched, ())
     kept |= _referring(session, tables.ChatSession.person_id, tables.ChatSession.id, touched, reach.talks)
     claim = tables.Claim

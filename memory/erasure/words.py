@@ -55,7 +55,7 @@ _PLAIN = """
     digest.made_from artifact.kind artifact.path artifact.sha256 artifact.run_id artifact.tainted_by pointer.run_id
     chat_session.kind chat_session.engine chat_session.recipe chat_session.readout
     chat_turn.status chat_turn.recipe chat_turn.adapters chat_turn.objections turn_fact.place
-    claim.predicate claim.basis claim.line claim.earlier_id claim.state
+    persona_setting.sampling claim.predicate claim.basis claim.line claim.earlier_id claim.state
     example.split example.kind change.space_id change.kind change.owner_id
 """
 PLAIN = frozenset(_PLAIN.split())

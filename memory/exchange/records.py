@@ -51,6 +51,7 @@ TYPES = (
     "principle",
     "constitution",
     "consent",
+    "persona_setting",
     "chat_session",
     "chat_turn",
     "turn_fact",

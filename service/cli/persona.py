@@ -9,6 +9,7 @@ import click
 
 from service.cli.output import Bars, Date, State, print_json, print_table
 from service.cli.persona_report import judge, report
+from service.cli.persona_set import set_
 
 _SHORT = 12  # digits of a hash that a line shows
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -85,7 +86,7 @@ def _print_trained(found: dict[str, Any]) -> None:
         )
 
 
-for command in (report, judge):
+for command in (report, judge, set_):
     persona.add_command(command)
 
 COMMANDS = (persona,)

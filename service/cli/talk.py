@@ -11,7 +11,8 @@ from service.cli.output import State, print_json
 from simulator.steering import Wish
 
 if TYPE_CHECKING:
-    from simulator.session import Session, SpokenTurn
+    from simulator.session import Session
+    from simulator.spoken_turn import SpokenTurn
 
 
 @click.command()
@@ -59,7 +60,11 @@ def consent(state: State, person: str, agreed_by: str, note: str, withdraw: bool
     help="Continue as PERSON would go on writing; TEXT is what they have begun.",
 )
 @click.option("--seed", type=int, help="Make the sampling repeatable.")
-@click.option("--temperature", type=float, default=0.7, show_default=True)
+@click.option("--temperature", type=float, help="Default: as set for PERSON, else 0.7.")
+@click.option("--top-p", type=float)
+@click.option("--top-k", type=int)
+@click.option("--min-p", type=float)
+@click.option("--think", is_flag=True, help="Let the model draw a thought before it speaks; -v shows it.")
 @click.option("--no-weights", is_flag=True, help="Leave tonight's weights out: base model with retrieval.")
 @click.option(
     "--steer",
@@ -71,7 +76,12 @@ def consent(state: State, person: str, agreed_by: str, note: str, withdraw: bool
 @click.option(
     "--force", "force_dose", is_flag=True, help="Steer with the whole dose, also where it breaks fluency."
 )
-@click.option("-v", "--verbose", is_flag=True, help="After each turn, the facts used and the readouts.")
+@click.option(
+    "-v",
+    "--verbose",
+    is_flag=True,
+    help="After each turn, what was considered, the facts used and the readouts.",
+)
 @click.option("--json", "as_json", is_flag=True, help="With --once: print JSON.")
 @click.pass_obj
 def chat(
@@ -81,7 +91,11 @@ def chat(
     once: str | None,
     autocomplete: bool,
     seed: int | None,
-    temperature: float,
+    temperature: float | None,
+    top_p: float | None,
+    top_k: int | None,
+    min_p: float | None,
+    think: bool,
     no_weights: bool,
     steer: tuple[str, ...],
     force_dose: bool,
@@ -97,19 +111,28 @@ def chat(
             as_person=as_person,
             seed=seed,
             temperature=temperature,
+            top_p=top_p,
+            top_k=top_k,
+            min_p=min_p,
+            think=think,
             use_weights=not no_weights,
             steer=tuple(Wish.parse(wish) for wish in steer),
             force_dose=force_dose,
         )
         _tell_clamped(session)
-        if once is not None:
+        for notice in session.notices:
+            click.echo(notice, err=True)
+        try:
+            if once is None:
+                _converse(session, autocomplete=autocomplete, verbose=verbose)
+                return
             turn = session.reply(once, autocomplete=autocomplete)
-            if as_json:
-                print_json(turn.as_json())
-            else:
-                _show(turn.reply, session.person.name, verbose, turn)
-            return
-        _converse(session, autocomplete=autocomplete, verbose=verbose)
+        finally:
+            session.close()
+        if as_json:
+            print_json(turn.as_json())
+        else:
+            _show(turn.reply, session.person.name, verbose, turn)
 
 
 def _tell_clamped(session: Session) -> None:
@@ -155,9 +178,14 @@ def _show(reply: str, name: str, verbose: bool, turn: SpokenTurn) -> None:
 
 
 def _details(turn: SpokenTurn) -> None:
+    for line in turn.deliberation.lines:
+        click.echo(f"    before   {line}")
     for fact in turn.facts:
         click.echo(f"    fact     {fact.subject} · {fact.predicate.replace('_', ' ')} · {fact.object}")
-    for name, readouts in (("heard", turn.heard), ("readouts", turn.readouts)):
+    for objection in turn.objections:
+        click.echo(f"    drawn again: {objection.reason}")
+    readings = (("heard", turn.heard), ("readouts", turn.readouts), ("mood", dict(turn.mood.felt)))
+    for name, readouts in readings:
         strongest = sorted(readouts.items(), key=lambda item: -abs(item[1]))[:5]
         if strongest:
             numbers = "  ".join(f"{concept} {value:+.1f}" for concept, value in strongest)

@@ -204,6 +204,26 @@ def test_messages_are_kept_when_sessions_and_claims_come_and_go(bare_url: str) -
     engine.dispose()
 
 
+def test_how_a_persona_speaks_comes_and_goes_without_touching_people(bare_url: str) -> None:
+    engine = make_engine(bare_url)
+    command.upgrade(alembic_config(engine), "0013")
+    keep_a_message(engine, origin="observed")
+    command.upgrade(alembic_config(engine), "0014")
+    with engine.begin() as connection:
+        person = connection.execute(text("SELECT id, space_id FROM node")).first()
+        assert person is not None
+        connection.execute(
+            text(
+                "INSERT INTO persona_setting VALUES (:person, :space, '{\"top_k\": 40}', '2026-01-01 00:00:00')"
+            ),
+            {"person": person[0], "space": person[1]},
+        )
+    command.downgrade(alembic_config(engine), "0013")
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT text FROM episode")).all() == [("hi",)]
+    engine.dispose()
+
+
 def test_revisions_are_one_line() -> None:
     script = ScriptDirectory.from_config(alembic_config())
     assert len(script.get_heads()) == 1

@@ -64,6 +64,13 @@ def test_a_turn_as_json_holds_reply_facts_readouts_and_recipe(slept: Any) -> Non
     turn = slept(*said).json
     assert set(turn) == {
         "reply",
+        "status",
+        "session",
+        "turn",
+        "mood",
+        "deliberation",
+        "draws",
+        "objections",
         "facts",
         "readouts",
         "heard",

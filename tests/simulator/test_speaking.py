@@ -44,7 +44,7 @@ def spoken_of(
     replies: Sequence[str], *guards: Forbidding, length: Length = LONG, last_resort: str = ""
 ) -> tuple[list[str], Spoken]:
     spoken = Spoken()
-    speaker = Speaker(ScriptedEngine(replies), guards, "[ANA]", last_resort=last_resort)
+    speaker = Speaker(ScriptedEngine(replies), guards, "[ANA]", last_resort=lambda: last_resort)
     parts = list(speaker.speak([{"role": "user", "content": "hi"}], HOW, length, spoken))
     assert "".join(parts) == spoken.text
     return parts, spoken

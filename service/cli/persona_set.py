@@ -1,0 +1,35 @@
+"""`persona set`: how somebody's words are drawn where it is not said for a conversation."""
+
+from __future__ import annotations
+
+import click
+
+from service.cli.output import State, print_json, print_table
+
+
+@click.command("set")
+@click.argument("name")
+@click.argument("values", nargs=-1, metavar="[SETTING=VALUE]...")
+@click.option("--clear", is_flag=True, help="Take back what was set before.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def set_(state: State, name: str, values: tuple[str, ...], clear: bool, as_json: bool) -> None:
+    """Set how the words of NAME's persona are drawn, as in temperature=0.9 top_p=0.95; without a value show it."""
+    from memory.persona_settings import get_sampling, set_sampling
+    from simulator.drawing import KNOBS, parse_sampling
+
+    wanted = dict(parse_sampling(value) for value in values)
+    with state.services() as services:
+        person = services.person(name)
+        stored = {} if clear else get_sampling(services.database, services.space_id, person.id)
+        if wanted or clear:
+            stored |= wanted
+            set_sampling(services.database, services.space_id, person.id, stored, clock=services.clock)
+    shown = {field: stored.get(field, knob.default) for field, knob in KNOBS.items()}
+    if as_json:
+        print_json({"person": person.name, "sampling": shown, "set": sorted(stored)})
+        return
+    print_table(
+        ("setting", "value", ""),
+        [(field, f"{value:g}", "set" if field in stored else "default") for field, value in shown.items()],
+    )

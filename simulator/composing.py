@@ -1,0 +1,227 @@
+"""How a persona's turn is made: what it brings to what was said, the prompt of it, and the reply under the guards.
+
+Nothing is written here; `simulator.session` keeps a turn of two, `simulator.company` one of several.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, tzinfo
+from typing import TYPE_CHECKING
+
+from agents.turns import Persona, Turn, recent, turn_messages
+from consolidation.mastery import Mastered
+from memory.sessions import NewTurn, Status
+from memory.types import Fact, Person
+from memory.wordings import Wordings
+from simulator.answering import Owed
+from simulator.consistency import ClaimGuard
+from simulator.deliberation import Deliberation, with_thought
+from simulator.knowing import related
+from simulator.lengths import Lengths
+from simulator.loops import LoopGuard
+from simulator.mentions import mention_notes, mentioned
+from simulator.moments import moment_note
+from simulator.mood import Mood
+from simulator.persona import own_words
+from simulator.ports import Engine, Guard
+from simulator.speaking import Speaker, Spoken
+from simulator.stance import Stance, claim_words, stance
+from simulator.tools import SimulatorTools
+from simulator.topics import Topics
+
+if TYPE_CHECKING:
+    from agents.runtime.sampling import Sampling
+
+MAX_CHARS = 24_000  # of what was said, that is looked at; the prompt holds less
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """What a persona brings to one turn. `spared`: ids of facts that the prompt leaves to the weights."""
+
+    stance: Stance
+    deliberation: Deliberation
+    facts: tuple[Fact, ...] = ()
+    spared: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """The circumstances of one turn. `last_at`: when anybody last spoke; `notes`: more that the prompt says to the persona."""
+
+    now: datetime
+    seed: int
+    mood: Mood = field(default_factory=Mood)
+    last_at: datetime | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Composer:
+    """One persona in one conversation; `engine` is set before its first turn."""
+
+    tools: SimulatorTools
+    person: Person
+    partners: tuple[Person, ...]
+    persona: Persona
+    sampling: Sampling
+    lengths: Lengths
+    engine: Engine = field(init=False)
+    claims: ClaimGuard | None = None
+    loops: LoopGuard | None = None
+    topics: Topics | None = None  # what else there is to talk about
+    zone: tzinfo | None = None
+    mastered: Mastered = field(default_factory=Mastered)  # by the weights
+    thinks: bool = False
+    recipe: str | None = None
+    adapters: tuple[str, ...] = ()
+
+    def compose(self, heard: str, turns: Sequence[Turn], moment: Moment, *, prefix: str = "") -> Composed:
+        """The turn that answers `heard`, after these turns; it is drawn while it is iterated over.
+
+        `prefix` is what the persona has begun to write. Raises what `memory.ask` does.
+        """
+        return Composed(self, self.bring(heard, moment), tuple(turns), moment, prefix)
+
+    @property
+    def guards(self) -> list[Guard]:
+        return [guard for guard in (self.claims, self.loops) if guard is not None]
+
+    def hear(self, speaker: str, text: str) -> None:
+        """A turn is over, the persona's own or another's."""
+        for guard in self.guards:
+            guard.heard(speaker, text)
+        if self.topics is not None:
+            self.topics.heard(text)
+
+    def opening(self) -> str:
+        """Something else to say, where nothing passes the guards."""
+        return (self.topics.opening() if self.topics else None) or ""
+
+    def bring(self, heard: str, moment: Moment) -> Brought:
+        """What bears on what was heard, from what the persona can know now."""
+        heard = heard[-MAX_CHARS:]
+        owed = self._stance(heard)
+        found = {fact.id: fact for fact in owed.facts}
+        if heard:
+            found |= {fact.id: fact for fact in related(self.tools, self.person, self.partners[0], heard)}
+        needed = [fact for fact in found.values() if not self.mastered.covers(fact)]
+        wordings = Wordings.load()
+        known = [own_words(fact, self.persona, wordings, moment.now) for fact in needed]
+        if owed.kind == "answer" and not owed.facts:
+            known.append(owed.plain)  # a message that answers
+        deliberation = Deliberation(
+            owed.kind,
+            self.lengths.draw(len(heard), moment.seed),
+            tuple(dict.fromkeys(known)),
+            tuple(claim_words(claim, self.person.name) for claim in owed.claims),
+            moment_note(moment.now, moment.last_at, *([self.zone] if self.zone else [])),
+            moment.mood,
+            tuple(self._others(heard, wordings)),
+            notes_given=moment.notes,
+        )
+        spared = tuple(fact.id for fact in found.values() if fact not in needed)
+        return Brought(owed, deliberation, tuple(found.values()), spared)
+
+    def _stance(self, heard: str) -> Stance:
+        if not heard or self.claims is None:
+            return Stance("talk")
+        return stance(self.claims.sight, heard, self.claims.claims_bearing_on)
+
+    def _others(self, heard: str, wordings: Wordings) -> list[str]:
+        tools = self.tools
+        present = [self.person.id, *(one.id for one in self.partners)]
+        found = mentioned(
+            tools.database,
+            tools.space_id,
+            tools.index,
+            tools.registry,
+            [heard],
+            known_to=self.person.id,
+            present=present,
+            clock=tools.clock,
+        )
+        return mention_notes(found, self.persona, wordings)
+
+    def prompt(
+        self, deliberation: Deliberation, turns: Sequence[Turn], now: datetime, prefix: str
+    ) -> list[dict[str, str]]:
+        return turn_messages(
+            self.persona,
+            recent(turns),
+            deliberation.known,
+            now=now,
+            prefix=prefix,
+            notes=deliberation.notes,
+        )
+
+
+class Composed:
+    """A turn under way: iterate for its parts. `spoken`, `seconds` and `brought` are whole once that has ended."""
+
+    def __init__(
+        self, composer: Composer, brought: Brought, turns: tuple[Turn, ...], moment: Moment, prefix: str
+    ) -> None:
+        self.brought = brought
+        self.spoken = Spoken()
+        self.seconds = 0.0
+        self.prefix = prefix
+        self._composer = composer
+        self._turns = turns
+        self._moment = moment
+
+    def __iter__(self) -> Iterator[str]:
+        began = time.monotonic()
+        try:
+            yield from self._parts()
+        finally:
+            self.seconds = time.monotonic() - began
+
+    @property
+    def said(self) -> str:
+        """All that the persona said, what it had begun included."""
+        return f"{self.prefix} {self.spoken.text}".strip()
+
+    def new_turn(self, *, is_interrupted: bool = False) -> NewTurn:
+        """The turn for the record, with what it claims."""
+        composer, brought, spoken = self._composer, self.brought, self.spoken
+        status: Status = "interrupted" if is_interrupted else "corrected" if spoken.is_corrected else "whole"
+        return NewTurn(
+            speaker_id=composer.person.id,
+            reply=self.said,
+            status=status,
+            facts={fact.id: "weights" if fact.id in brought.spared else "prompt" for fact in brought.facts},
+            claims=composer.claims.claims_of(spoken.text) if composer.claims and spoken.text.strip() else (),
+            recipe=composer.recipe,
+            adapters=composer.adapters,
+            seed=self._moment.seed,
+            n_draws=max(1, spoken.n_draws),
+            objections=tuple((one.guard, one.reason) for one in spoken.objections),
+            seconds=self.seconds,
+            deliberation="\n".join(brought.deliberation.lines),
+        )
+
+    def _parts(self) -> Iterator[str]:
+        composer, moment = self._composer, self._moment
+        sampling = replace(composer.sampling, seed=moment.seed)
+        messages = composer.prompt(self.brought.deliberation, self._turns, moment.now, self.prefix)
+        if composer.thinks:
+            thoughtful = with_thought(self.brought.deliberation, composer.engine, messages, sampling)
+            self.brought = replace(self.brought, deliberation=thoughtful)
+            messages = composer.prompt(thoughtful, self._turns, moment.now, self.prefix)
+        owed = self.brought.stance
+        guards = composer.guards
+        if owed.kind != "talk" and not self.prefix:
+            guards.insert(0, Owed(owed.kind, owed.is_given, owed.plain))
+        tags = composer.persona.tags
+        speaker = Speaker(
+            composer.engine,
+            guards,
+            composer.persona.tag,
+            [tag for name, tag in tags.items() if name != composer.person.name],
+            lambda: owed.plain or composer.opening(),
+        )
+        yield from speaker.speak(messages, sampling, self.brought.deliberation.length, self.spoken)

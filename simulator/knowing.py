@@ -1,0 +1,58 @@
+"""The facts that bear on what was said to a persona and that the persona can know."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import datetime
+
+from agents import cues
+from memory.errors import UnknownFact
+from memory.facts import get_fact
+from memory.names import first
+from memory.types import Fact, Hit, Person
+from simulator.persona import in_third_person
+from simulator.tools import SimulatorTools
+
+MAX_FACTS = 4
+MIN_DENSE = 1.1  # a hit that shares no word counts only when its dense part of the score reaches this
+MAX_ASKED_CHARS = 600  # of a long turn: its questions, else its end
+_HOLDING = ("current", "candidate", "contested")
+
+
+def asked(text: str) -> str:
+    """What of a turn is looked up: all of a short one, the questions of a long one, its end where it has none."""
+    if len(text) <= MAX_ASKED_CHARS:
+        return text
+    questions = [
+        one.text for one in cues.sentences(text[-20 * MAX_ASKED_CHARS :]) if cues.is_question(one.text)
+    ]
+    return (" ".join(questions) or text)[-MAX_ASKED_CHARS:]
+
+
+def related(
+    tools: SimulatorTools, person: Person, partner: Person, text: str, *, as_of: datetime | None = None
+) -> list[Fact]:
+    """At most MAX_FACTS that the search finds, the best first; with `as_of`, by what was said until then."""
+    question = in_third_person(asked(text), first(person.name), first(partner.name))
+    clock = tools.clock if as_of is None else lambda: as_of
+    hits = tools.index.search(question, k=MAX_FACTS, as_of=as_of, known_to=person.id, kinds=("fact",))
+    found = []
+    for hit in hits:
+        if _is_relevant(hit):
+            with suppress(UnknownFact):  # what the person heard may have been taken back since
+                found.append(
+                    get_fact(
+                        tools.database,
+                        tools.space_id,
+                        hit.id,
+                        tools.registry,
+                        known_to=person.id,
+                        as_of=as_of,
+                        clock=clock,
+                    )
+                )
+    return [fact for fact in found if fact.status in _HOLDING]
+
+
+def _is_relevant(hit: Hit) -> bool:
+    return "fulltext" in hit.parts or hit.parts.get("dense", 0.0) >= MIN_DENSE

@@ -1,0 +1,233 @@
+"""Opens a session: consent, weights, perspective, guards, the mood and the turns that were left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from agents.turns import Persona, Turn, recent
+from consolidation.mastery import Mastered, serving_mastery
+from consolidation.readouts import sha256_of
+from consolidation.truth_check import TruthCheck, usable_truth_probe
+from memory import consent, constitutions, fact_rows
+from memory.episodes import conversation_id_of, list_episodes
+from memory.people import list_people
+from memory.persona_settings import get_sampling
+from memory.ports import Judge
+from memory.readings import list_readings
+from memory.revision import Line
+from memory.types import Episode, Person
+from simulator.claims import Listener
+from simulator.composing import Composer
+from simulator.consistency import ClaimGuard
+from simulator.drawing import KNOBS, sampling_with
+from simulator.engines import LocalEngine
+from simulator.errors import NoConsent, SamePerson, SteeringElsewhere
+from simulator.lengths import lengths_of
+from simulator.loops import LoopGuard, Written
+from simulator.moments import MAX_GAP_S
+from simulator.mood import mood_of
+from simulator.ports import Engine
+from simulator.session import Session, SessionSettings, conversation_name
+from simulator.stance import Sight
+from simulator.steering_sources import Sources, steering_for
+from simulator.tools import SimulatorTools
+from simulator.topics import Graph, Topics, topics_of
+
+if TYPE_CHECKING:
+    from agents.runtime.lm import LanguageModel
+    from agents.runtime.sampling import Sampling
+    from consolidation.recipe import Recipe
+
+MAX_TURNS = 64  # of an earlier sitting that this one follows
+
+
+def open_session(
+    tools: SimulatorTools, person: Person, partner: Person, settings: SessionSettings
+) -> Session:
+    """See `Session.open`."""
+    from consolidation.current import current_readout
+    from consolidation.recipe import current_recipe
+
+    if person.id == partner.id:
+        raise SamePerson(person.name)
+    check_consent(tools, person)
+    if tools.server is not None and settings.steer:
+        raise SteeringElsewhere
+    recipe = current_recipe(tools.database, tools.space_id, tools.home) if settings.use_weights else None
+    worn = recipe.for_person(person.id) if recipe else None
+    weights = recipe.sha256 if recipe else None
+    model = None if tools.server is not None else load_model(tools, worn)
+    readout = current_readout(tools.database, tools.space_id, tools.home, model.base_hash) if model else None
+    sha256 = sha256_of(readout) if readout else ""
+    composer = make_composer(tools, person, (partner,), sampling_of(tools, person, settings))
+    composer.engine = engine_of(tools, model, weights, composer.persona)
+    composer.thinks, composer.recipe = settings.think, weights
+    composer.adapters = tuple(entry.adapter_sha256 for entry in worn.entries) if worn else ()
+    composer.mastered = _mastered(tools) if recipe and settings.trust_weights else Mastered()
+    session = Session(
+        tools=tools,
+        composer=composer,
+        settings=settings,
+        model=model,
+        recipe=weights,
+        readout=readout,
+        readout_sha256=sha256,
+        checks=_checks(tools, model, weights),
+        notices=notices_of(person, worn, is_local=model is not None),
+    )
+    if model is not None:
+        sources = Sources(tools, model, readout, person)
+        session.steering = steering_for(
+            sources, settings.steer, weights=weights, is_forced=settings.force_dose
+        )
+    _go_on(session, _recent(tools, conversation_name(person, partner)))
+    return session
+
+
+def check_consent(tools: SimulatorTools, person: Person) -> None:
+    """Raises NoConsent."""
+    if not consent.has_consent(tools.database, tools.space_id, person.id):
+        raise NoConsent(person.name)
+
+
+def load_model(tools: SimulatorTools, worn: Recipe | None) -> LanguageModel:
+    from agents.runtime.lm import LanguageModel
+    from consolidation.recipe import recipe_adapters
+
+    return LanguageModel.load(tools.model_spec, recipe_adapters(tools.home, worn) if worn else ())
+
+
+def engine_of(
+    tools: SimulatorTools, model: LanguageModel | None, weights: str | None, persona: Persona
+) -> Engine:
+    """What draws: the settings' server, else the model in this process."""
+    if tools.server is not None:
+        return tools.server()
+    if model is None:
+        raise ValueError("without a server a model speaks")
+    return LocalEngine(model, recipe=weights, tags=list(persona.tags.values()))
+
+
+def sampling_of(tools: SimulatorTools, person: Person, settings: SessionSettings) -> Sampling:
+    """As asked, as set for the person, as by default. Raises BadSampling."""
+    stored = get_sampling(tools.database, tools.space_id, person.id)
+    return sampling_with(stored, {name: getattr(settings, name) for name in KNOBS})
+
+
+def make_composer(
+    tools: SimulatorTools,
+    person: Person,
+    partners: tuple[Person, ...],
+    sampling: Sampling,
+    *,
+    seed: int = 0,
+    about: str = "",
+    is_guarded: bool = True,
+) -> Composer:
+    """A persona in a conversation with these partners; its engine is the caller's to set.
+
+    `about`: what it shall turn to first. `is_guarded` False leaves loops alone: a control.
+    """
+    with tools.database.reading() as session:
+        lines = constitutions.standing(session, tools.space_id, person.id).lines
+        zone = fact_rows.timezone(session, tools.space_id)
+    persona = Persona(
+        person.name, tuple(one.name for one in partners), tuple(line.principle for line in lines)
+    )
+    said = list_episodes(tools.database, tools.space_id)
+    claims = _claim_guard(tools, person, partners, lines)
+    graph = Graph(tools.database, tools.space_id, tools.registry, tools.clock, tools.withhold)
+    topics = Topics(topics_of(graph, person.id, persona), seed=seed, about=about)
+    written = Written([episode.text for episode in said if episode.speaker_id == person.id])
+    loops = LoopGuard(person.name, written, topics.opening)
+    return Composer(
+        tools=tools,
+        person=person,
+        partners=partners,
+        persona=persona,
+        sampling=sampling,
+        lengths=lengths_of(said, person.id),
+        claims=claims,
+        loops=loops if is_guarded else None,
+        topics=topics,
+        zone=zone,
+    )
+
+
+def notices_of(person: Person, worn: Recipe | None, *, is_local: bool) -> tuple[str, ...]:
+    """What whoever talks should know about the weights."""
+    has_style = worn is not None and any(entry.person == person.id for entry in worn.entries)
+    if not is_local:
+        return ("a server speaks: weights, steering and readings of this space are not used",)
+    if not has_style:
+        return (
+            f"{person.name} has no style of their own in the weights yet; the prompt alone makes them speak",
+        )
+    return ()
+
+
+def _claim_guard(
+    tools: SimulatorTools, person: Person, partners: Sequence[Person], lines: Sequence[Line]
+) -> ClaimGuard:
+    people = tuple(list_people(tools.database, tools.space_id))
+    sight = Sight(
+        tools.database,
+        tools.space_id,
+        tools.index,
+        tools.registry,
+        tools.clock,
+        person,
+        partners[0],
+        people,
+    )
+    known = tuple(name for one in people for name in (one.name, *one.aliases))
+    listener = Listener(tools.extractor, person.name, tuple(one.name for one in partners), known)
+    return ClaimGuard(sight, listener, tuple(lines), tools.entailer)
+
+
+def _checks(tools: SimulatorTools, model: LanguageModel | None, recipe: str | None) -> tuple[Judge, ...]:
+    """What looks at a persona's claims: the truth probe, where one may be read with these weights."""
+    if model is None:
+        return ()
+    probe, _ = usable_truth_probe(tools.database, tools.space_id, tools.home, model.base_hash, recipe)
+    return (TruthCheck(probe, model),) if probe else ()
+
+
+def _mastered(tools: SimulatorTools) -> Mastered:
+    return serving_mastery(tools.database, tools.space_id, tools.home, tools.registry, clock=tools.clock)
+
+
+def _recent(tools: SimulatorTools, conversation: str) -> list[Episode]:
+    """The last turns of the simulated talk of that name, oldest first."""
+    conversation_id = conversation_id_of(tools.database, tools.space_id, conversation)
+    if conversation_id is None:
+        return []
+    return list_episodes(
+        tools.database, tools.space_id, conversation_id=conversation_id, origins=("simulated",)
+    )[-MAX_TURNS:]
+
+
+def _go_on(session: Session, said: Sequence[Episode]) -> None:
+    """Take up the turns since the last long pause, and the mood that is left of them all."""
+    if not said:
+        return
+    session.last_at = said[-1].time
+    start, later = len(said), session.tools.clock()
+    while start and (later - said[start - 1].time).total_seconds() <= MAX_GAP_S:
+        start, later = start - 1, said[start - 1].time
+    for episode in said[start:]:
+        session.composer.hear(episode.speaker, episode.text)
+    session.turns = recent([Turn(episode.speaker, episode.text) for episode in said[start:]])
+    if session.readout_sha256:
+        ids = [episode.id for episode in said]
+        found = list_readings(
+            session.tools.database, session.tools.space_id, readout=session.readout_sha256, episodes=ids
+        )
+        readings = {one.episode_id: one.concepts for one in found}
+        session.mood = mood_of(
+            [
+                (episode.time, episode.speaker_id == session.person.id, readings.get(episode.id, {}))
+                for episode in said
+            ]
+        )

@@ -1,0 +1,34 @@
+"""What a session, a steering direction and a report work with; wired by `service`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from db.engine import Database
+from memory.index import Index
+from memory.ports import Clock, Entailer, Extractor, Withhold
+from memory.registry import Registry
+
+if TYPE_CHECKING:
+    from agents.runtime.spec import ModelSpec
+    from consolidation.probes import Probe
+    from simulator.ports import Engine
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatorTools:
+    database: Database
+    space_id: str
+    home: Path
+    registry: Registry
+    index: Index  # refreshed
+    model_spec: ModelSpec
+    clock: Clock
+    withhold: Withhold
+    probe: Callable[[str], Probe]  # by its name
+    extractor: Extractor  # reads what a persona claims
+    entailer: Entailer | None = None  # holds what it says against its limits
+    server: Callable[[], Engine] | None = None  # what speaks instead of the model in this process
