@@ -1,0 +1,119 @@
+"""Bring two or three personas together: their consent, weights, perspective, topics and guards.
+
+Personas that wear the same weights share one model in memory. The conversation itself knows `simulator.company.Member`
+only; a persona's turns are composed as in a session (`simulator.composing`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from memory.sessions import NewSession
+from memory.types import Person
+from simulator.company import Company, CompanySettings, check_people
+from simulator.company_record import Record, conversation_of
+from simulator.lengths import Lengths
+from simulator.member import PersonaMember
+from simulator.opening import check_consent, engine_of, load_model, make_composer, sampling_of
+from simulator.session import SessionSettings
+from simulator.tools import SimulatorTools
+
+if TYPE_CHECKING:
+    from agents.runtime.lm import LanguageModel
+    from consolidation.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """How personas come together. `about`: what they shall turn to first, where they know of it.
+
+    `max_chars` bounds a reply, which else is as long as that person's are. `is_guarded` False leaves loops alone, and
+    topics as they fall: a control.
+    """
+
+    seed: int = 0
+    temperature: float | None = None  # None: as set for each person
+    max_chars: int | None = None
+    use_weights: bool = True
+    about: str = ""
+    is_guarded: bool = True
+
+
+def open_company(tools: SimulatorTools, people: Sequence[Person], how: Invitation) -> Company:
+    """The conversation of these people as they left it. Raises NoConsent, SamePerson, TooManyPersonas, and what loading does."""
+    from consolidation.recipe import current_recipe
+
+    check_people(people)
+    for person in people:
+        check_consent(tools, person)
+    recipe = current_recipe(tools.database, tools.space_id, tools.home) if how.use_weights else None
+    models = _Models(tools)
+    members = [_member(tools, person, people, how, recipe, models) for person in people]
+    first = members[0].composer
+    session = NewSession(
+        people[0].id,
+        conversation_of(people),
+        tuple(person.id for person in people),
+        "company",
+        {"seed": how.seed, "temperature": how.temperature, "is_guarded": how.is_guarded},
+        first.engine.name,
+        first.recipe,
+    )
+    record = Record(
+        tools.database, tools.space_id, people, session, embedder=tools.index.embedder, clock=tools.clock
+    )
+    return Company.begin(members, record, CompanySettings(seed=how.seed, changes=how.is_guarded))
+
+
+def _member(
+    tools: SimulatorTools,
+    person: Person,
+    people: Sequence[Person],
+    how: Invitation,
+    recipe: Recipe | None,
+    models: _Models,
+) -> PersonaMember:
+    from consolidation.current import current_readout
+
+    composer = make_composer(
+        tools,
+        person,
+        tuple(one for one in people if one.id != person.id),
+        sampling_of(tools, person, SessionSettings(temperature=how.temperature)),
+        seed=how.seed,
+        about=how.about,
+        is_guarded=how.is_guarded,
+    )
+    if how.max_chars is not None:
+        composer.lengths = _shortened(composer.lengths, how.max_chars)
+    worn = recipe.for_person(person.id) if recipe else None
+    composer.recipe = recipe.sha256 if recipe else None
+    composer.adapters = tuple(entry.adapter_sha256 for entry in worn.entries) if worn else ()
+    model = models.wearing(worn)
+    composer.engine = engine_of(tools, model, composer.recipe, composer.persona)
+    readout = current_readout(tools.database, tools.space_id, tools.home, model.base_hash) if model else None
+    return PersonaMember(composer, model, readout)
+
+
+def _shortened(lengths: Lengths, max_chars: int) -> Lengths:
+    return Lengths(
+        lengths.heard, tuple(min(n, max_chars) for n in lengths.chars), tuple(1 for _ in lengths.messages)
+    )
+
+
+@dataclass(slots=True)
+class _Models:
+    """Language models by what they wear: one for all who wear the same, none where a server speaks."""
+
+    tools: SimulatorTools
+    _loaded: dict[tuple[tuple[str, float], ...], LanguageModel] = field(default_factory=dict)
+
+    def wearing(self, worn: Recipe | None) -> LanguageModel | None:
+        if self.tools.server is not None:
+            return None
+        key = tuple((entry.adapter_sha256, entry.coefficient) for entry in worn.entries) if worn else ()
+        if key not in self._loaded:
+            self._loaded[key] = load_model(self.tools, worn)
+        return self._loaded[key]

@@ -1,0 +1,67 @@
+"""A persona in company: composes its turns as in any conversation, from its own perspective, and has a mood of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from agents.turns import Turn
+from memory.sessions import NewTurn
+from memory.types import Person
+from simulator.composing import Composer, Moment
+from simulator.mood import Mood
+from simulator.topics import Topic
+
+if TYPE_CHECKING:
+    from agents.runtime.lm import LanguageModel
+    from consolidation.readouts import Readout
+
+
+@dataclass(slots=True)
+class PersonaMember:
+    """Implements `simulator.company.Member`. Without a model or a readout (a server speaks, no night yet) it feels nothing."""
+
+    composer: Composer
+    model: LanguageModel | None = None
+    readout: Readout | None = None
+    mood: Mood = field(default_factory=Mood)
+    n_tokens: int = 0  # drawn so far, those that were thrown away among them
+    _last_at: datetime | None = None
+
+    @property
+    def person(self) -> Person:
+        return self.composer.person
+
+    @property
+    def found(self) -> Mapping[str, int]:
+        return self.composer.loops.found if self.composer.loops else {}
+
+    @property
+    def turned_to(self) -> Sequence[Topic]:
+        return self.composer.topics.used if self.composer.topics else ()
+
+    def speak(self, turns: Sequence[Turn], notes: Sequence[str], *, seed: int) -> NewTurn:
+        """Raises what the engine does; nothing is kept then."""
+        now = self.composer.tools.clock()
+        heard = next((turn.text for turn in reversed(turns) if turn.speaker != self.person.name), "")
+        moment = Moment(now, seed, self.mood.now(now), self._last_at, tuple(notes))
+        composed = self.composer.compose(heard, turns, moment)
+        for _ in composed:
+            pass
+        self.n_tokens += composed.spoken.n_tokens
+        return composed.new_turn()
+
+    def heard(self, speaker: str, text: str) -> None:
+        self._last_at = self.composer.tools.clock()
+        self.composer.hear(speaker, text)
+        if self.model is None or self.readout is None:
+            return
+        from consolidation.reading import read_texts
+
+        (reading,) = read_texts(self.model, self.readout, [text])
+        self.mood = self.mood.after(reading, self._last_at, is_own=speaker == self.person.name)
+
+    def turn_to(self) -> Topic | None:
+        return self.composer.topics.next() if self.composer.topics else None
