@@ -30,6 +30,8 @@ from simulator.persona import in_second_person, in_third_person, own_words
 
 Kind = Literal["answer", "claimed", "decline", "talk"]
 DONT_KNOW = "I don't know."
+MAX_QUESTIONS = 4  # of one turn that are asked of the graph, the last first
+MAX_CHARS = 600  # of a question; its end
 
 _LEAST_WORDS = 3
 _ASKS_TO_TELL = re.compile(r"^\W*(?:please )?(?:tell me|remind me|say|give me|name)\b", re.IGNORECASE)
@@ -123,7 +125,7 @@ def stance(sight: Sight, said: str, claims: Callable[[str], Sequence[Claim]] = l
     """
     if is_pasted(said):
         return Stance("talk")
-    for question in reversed(questions_in(said)):
+    for question in questions_in(said)[: -MAX_QUESTIONS - 1 : -1]:
         found = _towards(sight, question, claims)
         if found.kind != "talk":
             return found
@@ -133,7 +135,8 @@ def stance(sight: Sight, said: str, claims: Callable[[str], Sequence[Claim]] = l
 def questions_in(said: str) -> list[str]:
     """The sentences that ask for something, in their order."""
     sentences = [one.text for one in cues.sentences(said)] if said.strip() else []
-    return [text for text in sentences if cues.is_question(text) or _ASKS_TO_TELL.search(text)]
+    asking = [text for text in sentences if cues.is_question(text) or _ASKS_TO_TELL.search(text)]
+    return [text[-MAX_CHARS:] for text in asking]
 
 
 def is_small_talk(question: str) -> bool:
@@ -157,6 +160,10 @@ def _towards(sight: Sight, question: str, claims: Callable[[str], Sequence[Claim
         as_of=sight.clock(),
         clock=sight.clock,
     )
+    if any(
+        is_pasted(text) for text in (*(f.object for f in answer.facts), *(e.text for e in answer.evidence))
+    ):
+        return Stance("talk", asked)  # what gives orders to machines is no answer
     if not answer.abstained:
         return _answered(sight, asked, answer)
     before = tuple(claims(asked))
