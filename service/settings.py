@@ -62,6 +62,19 @@ class MemorySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class PersonaSettings:
+    """What personas speak with (docs/personas.md). `openai` sends what is said to the server at `base_url`."""
+
+    engine: str = "local"  # local | openai
+    model: str = ""  # of the server
+    base_url: str = ""
+    api_key_env: str = ""
+    timeout_s: float = 60.0  # of one try
+    retries: int = 2  # further tries before a reply has begun
+    writes_in: str = "full"  # full | int8: the local model's weights while it writes
+
+
+@dataclass(frozen=True, slots=True)
 class ServeSettings:
     host: str = "127.0.0.1"
     port: int = 7777
@@ -82,6 +95,7 @@ class Settings:
     backend: BackendSettings = field(default_factory=BackendSettings)
     privacy: PrivacySettings = field(default_factory=PrivacySettings)
     memory: MemorySettings = field(default_factory=MemorySettings)
+    persona: PersonaSettings = field(default_factory=PersonaSettings)
     serve: ServeSettings = field(default_factory=ServeSettings)
     night: NightSettings = field(default_factory=NightSettings)
 
@@ -96,6 +110,7 @@ _T = TypeVar(
     BackendSettings,
     PrivacySettings,
     MemorySettings,
+    PersonaSettings,
     ServeSettings,
     NightSettings,
     SalienceWeights,
@@ -142,6 +157,7 @@ _TABLES = (
     BackendSettings,
     PrivacySettings,
     MemorySettings,
+    PersonaSettings,
     ServeSettings,
     NightSettings,
     SalienceWeights,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from service.graph_work import GraphWork
 from service.night_work import NightWork
+from service.persona_engine import server_of, speaking_spec
 
 if TYPE_CHECKING:
     from consolidation.probes import Probe
@@ -45,12 +46,13 @@ class Services(GraphWork, NightWork):
             home=self.settings.home,
             registry=self.registry,
             index=self.index,
-            model_spec=self.model_spec(),
+            model_spec=speaking_spec(self.model_spec(), self.settings.persona),
             clock=self.clock,
             withhold=self.withhold,
             probe=self._probe,
             extractor=self.extractor,
             entailer=self.entailer,
+            server=server_of(self.settings, self.clock),
         )
 
     def _probe(self, name: str) -> Probe:

@@ -33,6 +33,7 @@ from agents.runtime.decoding import (
 from agents.runtime.extraction import BATCH_TOKENS, pooled_residuals
 from agents.runtime.hardware import choose_device, choose_dtype, in_parallel, n_workers
 from agents.runtime.prefix_cache import PrefixCache
+from agents.runtime.quantised import QuantisedStep, quantised_step
 from agents.runtime.quiet import quiet_transformers
 from agents.runtime.repeats import Breakers
 from agents.runtime.residuals import blocks_of
@@ -62,6 +63,8 @@ class LanguageModel:
         self._originals: dict[str, torch.Tensor] = {}
         self._n_changes = 0  # of the weights
         self.steered_with: list[str] = []  # what steers it just now; kept by `agents.runtime.steering`
+        self.writes_in = "full"  # or int8
+        self._step: tuple[int, QuantisedStep | None] | None = None  # as of which change of the weights
         self._pad_id = next(
             iter(i for i in (tokenizer.pad_token_id, tokenizer.eos_token_id, 0) if i is not None)
         )
@@ -78,6 +81,7 @@ class LanguageModel:
             tokenizer = AutoTokenizer.from_pretrained(found.path, local_files_only=True)
         model.eval().requires_grad_(False).to(device)
         loaded = cls(model, tokenizer, found.base_hash, found.path)
+        loaded.writes_in = spec.writes_in
         loaded.apply(adapters)
         return loaded
 
@@ -98,7 +102,18 @@ class LanguageModel:
     @property
     def state(self) -> tuple[object, ...]:
         """Changes whenever the same tokens would be read otherwise: with the adapters worn, and with the steering."""
-        return (self._n_changes, *self.steered_with)
+        return (self._n_changes, self.writes_in, *self.steered_with)
+
+    def one_token_step(self) -> QuantisedStep | None:
+        """The pass of a token that is written, where it is to be a faster one than the model's own and may be.
+
+        What is steered or read on the way takes the model's own, which has the hooks.
+        """
+        if self.writes_in != "int8" or any(block._forward_hooks for block in self.blocks):
+            return None
+        if self._step is None or self._step[0] != self._n_changes:
+            self._step = (self._n_changes, quantised_step(self))
+        return self._step[1]
 
     # ---- adapters
 

@@ -120,16 +120,21 @@ class PrefixCache:
 
     def _feed(self, ids: Sequence[int]) -> torch.Tensor:
         """One pass; one that breaks off leaves nothing to reuse."""
-        given = torch.tensor([list(ids)], device=self._model.device)
+        step = self._model.one_token_step() if len(ids) == 1 and self._ids else None
         try:
-            with torch.inference_mode():
-                output = self._model.model(
-                    input_ids=given, past_key_values=self._cache, use_cache=True, logits_to_keep=1
-                )
+            logits = self._whole_pass(ids) if step is None else step(ids[0], self._cache)
         except BaseException:
             self.clear()
             raise
         self._ids.extend(ids)
+        return logits
+
+    def _whole_pass(self, ids: Sequence[int]) -> torch.Tensor:
+        given = torch.tensor([list(ids)], device=self._model.device)
+        with torch.inference_mode():
+            output = self._model.model(
+                input_ids=given, past_key_values=self._cache, use_cache=True, logits_to_keep=1
+            )
         return output.logits[0, -1]  # type: ignore[no-any-return]
 
 

@@ -30,6 +30,7 @@ class ModelSpec:
     source: str = "embedded"  # "embedded", a local folder, a .gguf file or a hub id
     dtype: str = "auto"  # auto | bfloat16 | float32
     device: str = "auto"  # auto | cpu | cuda
+    writes_in: str = "full"  # full | int8: the weights while a reply is written (`agents.runtime.quantised`)
 
 
 @dataclass(frozen=True, slots=True)
