@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -88,29 +88,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--develop", action="store_true", help="leave the last fifth unread")
     parser.add_argument("--model", default="embedded")
     parser.add_argument("--cache", type=Path, help="a folder that keeps the converted model")
+    parser.add_argument("--home", type=Path, help="a folder that keeps what is made, or has it")
     parser.add_argument("--show", action="store_true", help="print replies on standard error")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args(argv)
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        numbers = run(args, Path(folder))
+        numbers = run(args, args.home or Path(folder))
     print_result(numbers, seed=args.seed, started=started)
     return 0
 
 
 def run(args: argparse.Namespace, home: Path) -> dict[str, Any]:
     part = part_of(args.chat, develop=args.develop)
-    if args.cache:
+    is_made = (home / "graph.db").exists()
+    home.mkdir(parents=True, exist_ok=True)
+    if args.cache and not (home / "cache").exists():
         home.joinpath("cache").symlink_to(args.cache.resolve(), target_is_directory=True)
     settings = Settings(home=home)
     settings = replace(settings, night=replace(settings.night, base_model=args.model, seed=args.seed))
     began = time.monotonic()
     with Services(settings, clock=lambda: part.cut + timedelta(seconds=time.monotonic() - began)) as services:
-        seconds = {"import": _timed(lambda: bring_in(services, args.chat, part))}
+        seconds = {} if is_made else make(services, args, part)
         later = everything(args.chat, home / "whole", part)
         people = agreeing(services)
-        seconds["first_night"] = _timed(lambda: first_night(services, args.facts, args.minutes))
-        seconds["styles"] = _timed(lambda: second_night(services, args.minutes))
         services.index.refresh()
         model = LanguageModel.load(services.model_spec())
         speakers = [found for one in people if (found := speaker_of(services, one, later, part))]
@@ -129,6 +130,23 @@ def run(args: argparse.Namespace, home: Path) -> dict[str, Any]:
             "styles": styles_of(services, people),
             "seconds_by_part": seconds,
         }
+
+
+def make(services: Services, args: argparse.Namespace, part: Part) -> dict[str, float]:
+    """Everything that is made of the first part; seconds of each step."""
+    seconds = {"import": _timed(lambda: bring_in(services, args.chat, part))}
+    for person in agreeing(services):
+        consent.record(
+            services.database,
+            services.space_id,
+            person.id,
+            agreed_by=person.name,
+            note="a benchmark",
+            clock=services.clock,
+        )
+    seconds["first_night"] = _timed(lambda: first_night(services, args.facts, args.minutes))
+    seconds["styles"] = _timed(lambda: second_night(services, args.minutes))
+    return seconds
 
 
 def _timed(work: Any) -> float:
@@ -170,7 +188,7 @@ def _limited(reading: Reading, end: datetime) -> Reading:
 
 def everything(folder: Path, home: Path, part: Part) -> list[Episode]:
     """All that was said until the part's end, in a store of its own, without what no writer may see."""
-    with Services(Settings(home=home)) as services:
+    with Services(Settings(home=home)) as services:  # the same file is not stored again
         import_export(services.database, services.space_id, before(open_chat(folder), part.end))
         said = list_episodes(services.database, services.space_id)
         hidden = barred(said, services.withhold)
@@ -186,16 +204,10 @@ def bring_in(services: Services, folder: Path, part: Part) -> None:
 
 
 def agreeing(services: Services) -> list[Person]:
-    """The people with the most messages, each with a consent on record."""
+    """The people with the most messages; each of them is asked, and agrees."""
     counts = Counter(episode.speaker_id for episode in list_episodes(services.database, services.space_id))
     people = {person.id: person for person in list_people(services.database, services.space_id)}
-    chosen = [people[person_id] for person_id, _ in counts.most_common(MOST)]
-    for person in chosen:
-        consent.record(
-            services.database, services.space_id, person.id, agreed_by=person.name, note="a benchmark",
-            clock=services.clock,
-        )  # fmt: skip
-    return chosen
+    return [people[person_id] for person_id, _ in counts.most_common(MOST)]
 
 
 def first_night(services: Services, n_facts: int, minutes: float) -> None:
@@ -250,7 +262,8 @@ def speaker_of(services: Services, person: Person, later: Sequence[Episode], par
 def speak(model: LanguageModel, speakers: Sequence[Speaker], drawing: Drawing) -> None:
     for one in speakers:
         step = now_and_then("replies")
-        one.found = measure_person(model, one.worn, one.material, drawing, progress=step)
+        speaking = (BOTH if one.worn else PROMPT,)
+        one.found = measure_person(model, one.worn, one.material, drawing, speaking=speaking, progress=step)
 
 
 def found_of(speaker: Speaker) -> Fidelity:
@@ -299,22 +312,20 @@ def _rounded(bounds: Sequence[float]) -> list[float]:
 
 
 def who_said_it(speakers: Sequence[Speaker]) -> dict[str, Any]:
-    """Of everybody's real replies, and of those that each condition writes in their place."""
+    """Of everybody's real replies, and of those that their persona writes in their place."""
     judge = WhoSaidIt.learn({one.person.name: one.material.earlier[one.person.name] for one in speakers})
     real = {one.person.name: _texts([e.lines for e in found_of(one).exchanges]) for one in speakers}
-    made: dict[str, float] = {}
-    for condition in CONDITIONS:
-        written = {}
-        for one in speakers:
-            replies = found_of(one).made
-            spoken = replies.get(condition) or replies[BASE if condition != BOTH else PROMPT]
-            written[one.person.name] = _texts(spoken.replies)
-        made[condition] = round(judge.accuracy(written), 4)
+    made = {one.person.name: _texts(spoken_by(one)) for one in speakers}
     return {
         "who_said_it_real": round(judge.accuracy(real), 4),
-        "who_said_it_generated": made[BOTH],
-        "who_said_it": made,
+        "who_said_it_generated": round(judge.accuracy(made), 4),
     }
+
+
+def spoken_by(speaker: Speaker) -> Sequence[Sequence[str]]:
+    """The replies of weights and memory; of the prompt where somebody has no weights."""
+    (judged,) = found_of(speaker).made.values()
+    return judged.replies
 
 
 def _texts(replies: Sequence[Sequence[str]]) -> list[str]:
@@ -357,12 +368,10 @@ def _under(model: LanguageModel, material: Material, worn: Worn) -> Likelihood:
 def show(speakers: Sequence[Speaker]) -> None:
     for one in speakers:
         found = found_of(one)
-        made: Mapping[str, Any] = found.made
         for place, exchange in enumerate(found.exchanges[:12]):
             print(f"\n{[turn.text for turn in exchange.before[-2:]]}", file=sys.stderr)
-            print(f"  {one.person.name}: {exchange.lines}", file=sys.stderr)
-            for name, judged in made.items():
-                print(f"  {name:<15} {judged.replies[place]}", file=sys.stderr)
+            print(f"  really  {exchange.lines}", file=sys.stderr)
+            print(f"  persona {spoken_by(one)[place]}", file=sys.stderr)
 
 
 if __name__ == "__main__":

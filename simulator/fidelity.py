@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 BASE, PROMPT, ADAPTER, BOTH = CONDITIONS = ("base", "prompt", "adapter", "adapter_memory")
 WITH_PROMPT = frozenset((PROMPT, BOTH))
 WITH_WEIGHTS = frozenset((ADAPTER, BOTH))
-CHUNK = 16  # replies that every condition has spoken to before the time is looked at
+CHUNK = 32  # replies that every condition has spoken to before the time is looked at
 LEAST = 4  # held-out replies of a report
 
 Lines = tuple[str, ...]
@@ -48,7 +48,7 @@ class Drawing:
 
     temperature: float = 0.7
     max_new_tokens: int = 60
-    batch_size: int = CHUNK
+    batch_size: int = 8
     seed: int = 0
 
 
@@ -150,12 +150,13 @@ def measure_person(
     *,
     minutes: float = math.inf,
     conditions: Sequence[str] = CONDITIONS,
+    speaking: Sequence[str] = CONDITIONS,
     agree: Agree | None = None,
     progress: Progress = no_progress,
 ) -> Fidelity:
     """Everything about one person. `worn` are their weights, which come off again; without any, conditions with
-    weights are left out. Replies come in random order, and end with the time: all conditions have then spoken to the
-    same ones.
+    weights are left out; those not `speaking` are measured by likelihood alone. Replies come in random order, and end
+    with the time: all conditions have then spoken to the same ones.
     """
     asked = [one for one in conditions if worn or one not in WITH_WEIGHTS]
     order = np.random.default_rng(drawing.seed).permutation(len(material.replies))
@@ -166,7 +167,8 @@ def measure_person(
         part = [material.replies[place] for place in order[start : start + CHUNK]]
         for name, prompts in _conditions(model, worn, material, part, asked):
             spoken[name].likelihoods.append(measure(model, part, prompts))
-            spoken[name].replies += draw(model, part, prompts, drawing)
+            if name in speaking:
+                spoken[name].replies += draw(model, part, prompts, drawing)
         reached += part
         progress(len(reached), len(order))
         if time.monotonic() > until:
@@ -178,7 +180,7 @@ def measure_person(
         len(material.replies),
         {name: one.likelihood for name, one in spoken.items()},
         judge([one.lines for one in reached]),
-        {name: judge(one.replies) for name, one in spoken.items()},
+        {name: judge(one.replies) for name, one in spoken.items() if name in speaking},
         drawing.seed,
     )
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from agents.runtime.template import Message, Template
 
 Floats = npt.NDArray[np.float64]
-BATCH = 16
+BATCH = 8  # rows read at once on one core
 DRAWS = 2000  # of the bootstrap
 INTERVAL = 0.95
 

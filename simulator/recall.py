@@ -6,26 +6,25 @@ Nothing that was said at the moment or later is looked at, whatever the graph ho
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import cached_property
 
 from agents.constitutions import HabitWriter
 from agents.held import held
+from agents.turns import Turn
 from memory.ask import ask
-from memory.errors import UnknownFact
-from memory.facts import get_fact, list_facts
+from memory.facts import HOLDING, list_facts
 from memory.names import first
 from memory.people import list_people
 from memory.revision import Found, Standing, revise
 from memory.types import Episode, Fact, Person, Principle
 from memory.wordings import Wordings
 from simulator.held_out import Exchange
+from simulator.knowing import MAX_FACTS, asked, related
 from simulator.persona import in_third_person, own_words
-from simulator.session import MAX_FACTS, MIN_DENSE, SimulatorTools
+from simulator.tools import SimulatorTools
 
 _BEFORE = timedelta(microseconds=1)
-_HOLDING = ("current", "candidate", "contested")
 
 
 class Recall:
@@ -67,41 +66,24 @@ class Recall:
 
     def facts(self, exchange: Exchange) -> list[Fact]:
         """As `known`; empty where nobody had said anything."""
-        heard = [turn.text for turn in exchange.before if turn.speaker != self._person.name]
+        heard = [turn for turn in exchange.before if turn.speaker != self._person.name]
         return self._about(exchange, heard[-1]) if heard else []
 
-    def _about(self, exchange: Exchange, heard: str) -> list[Fact]:
+    def _about(self, exchange: Exchange, heard: Turn) -> list[Fact]:
+        """What answers a question comes first, then what the search finds, as in a session."""
         tools, then = self._tools, exchange.at - _BEFORE
-        question = in_third_person(heard, first(self._person.name), first(exchange.partners[0]))
+        partner = Person("", heard.speaker)
         answer = ask(
             tools.database,
             tools.space_id,
             tools.index,
             tools.registry,
-            question,
+            in_third_person(asked(heard.text), first(self._person.name), first(partner.name)),
             known_to=self._person.id,
             as_of=then,
             clock=lambda: then,
         )
-        found = {fact.id: fact for fact in answer.facts}
-        hits = tools.index.search(
-            question, k=MAX_FACTS, known_to=self._person.id, as_of=then, kinds=("fact",)
-        )
-        for hit in hits:
-            is_relevant = "fulltext" in hit.parts or hit.parts.get("dense", 0.0) >= MIN_DENSE
-            if hit.id not in found and is_relevant:
-                with suppress(UnknownFact):
-                    found[hit.id] = get_fact(
-                        tools.database,
-                        tools.space_id,
-                        hit.id,
-                        tools.registry,
-                        known_to=self._person.id,
-                        as_of=then,
-                        clock=lambda: then,
-                    )
-        return _usable(list(found.values()))
-
-
-def _usable(facts: Sequence[Fact]) -> list[Fact]:
-    return [fact for fact in facts if fact.status in _HOLDING][:MAX_FACTS]
+        found = {fact.id: fact for fact in answer.facts if fact.status in HOLDING}
+        for fact in related(tools, self._person, partner, heard.text, as_of=then):
+            found.setdefault(fact.id, fact)
+        return list(found.values())[:MAX_FACTS]

@@ -2,17 +2,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from agents.constitutions import HabitWriter
 from agents.runtime.adapter import Adapter
 from agents.runtime.lm import LanguageModel
 from agents.runtime.spec import ModelSpec
-from memory.types import Episode
 from simulator.adherence import adherence, as_episodes, countable
 from simulator.fidelity import (
     BASE,
@@ -26,20 +23,8 @@ from simulator.fidelity import (
     measure_person,
 )
 from simulator.fidelity_page import render, summary
-from simulator.held_out import exchanges
 from tests.made_recipes import linear_shapes, make_vector
-
-BEGIN = datetime(2025, 3, 1, 10, tzinfo=UTC)
-
-
-def chat(n: int, begin: datetime = BEGIN) -> list[Episode]:
-    """Ada in small letters without a mark, Bo loud."""
-    said = (("Ada Lund", "no idea about number {}"), ("Bo Rask", "WONDERFUL!!! Tell me about {} 😍"))
-    return [
-        Episode(f"{begin:%Y}{i}", "talk", i, who, who, begin + timedelta(minutes=i), text.format(i))
-        for i in range(n)
-        for who, text in [said[i % 2]]
-    ]
+from tests.made_talk import chat, material_of
 
 
 @pytest.fixture(scope="module")
@@ -49,18 +34,7 @@ def model(tiny_folder: Path, model_cache: Path) -> LanguageModel:
 
 @pytest.fixture(scope="module")
 def material() -> Material:
-    before, later = chat(80), chat(24, BEGIN + timedelta(days=400))
-    own, others = ([e for e in before if e.speaker == who] for who in ("Ada Lund", "Bo Rask"))
-    return Material(
-        "Ada Lund",
-        exchanges(later, "Ada Lund"),
-        exchanges(later, "Bo Rask"),
-        {"Ada Lund": [e.text for e in own], "Bo Rask": [e.text for e in others]},
-        HabitWriter().write("Ada Lund", before),
-        lambda exchange: ["I live in Porto."],
-        own,
-        others,
-    )
+    return material_of("Ada Lund", "Bo Rask")
 
 
 @pytest.fixture(scope="module")
