@@ -51,13 +51,14 @@ from simulator.fidelity import (
     Worn,
     measure_person,
 )
-from simulator.held_out import shuffled
+from simulator.held_out import Exchange, shuffled
 from simulator.likelihood import Likelihood, full_prompt, measure, pooled
 from simulator.recall import Recall
 from simulator.who_said_it import WhoSaidIt
 
 SHARE = 0.8  # of the messages that everything is made of
 MOST = 3  # people, those with the most messages
+CONTROLS = 24  # replies of each that are read under the controls
 SAVED = 0.15  # the bar: of the prompt's bits
 SAID = 0.8  # the bar: of the judge's accuracy on real replies
 
@@ -333,34 +334,37 @@ def _texts(replies: Sequence[Sequence[str]]) -> list[str]:
 
 
 def controls(model: LanguageModel, speakers: Sequence[Speaker], seed: int) -> dict[str, Any]:
-    """Bits per character with weights and memory: as above, under somebody else's weights, after another conversation."""
-    own = pooled([likelihood_of(one, BOTH) for one in speakers])
-    foreign = []
-    mixed = []
+    """Bits per character with weights and memory, of some of the replies: as they are, under somebody else's weights, and
+    after another conversation."""
+    found: dict[str, dict[str, Likelihood]] = {}
     for place, one in enumerate(speakers):
         other = speakers[(place + 1) % len(speakers)]
-        foreign.append(_under(model, one.material, other.worn))
-        replies = shuffled(one.material.replies, seed)
-        mixed.append(_under(model, replace(one.material, replies=replies), one.worn))
+        some = found_of(one).exchanges[:CONTROLS]  # which are in random order
+        own = likelihood_of(one, BOTH)
+        found[one.person.name] = {
+            "own": Likelihood(own.bits_N[:CONTROLS], own.characters_N[:CONTROLS]),
+            "other_persons_weights": _under(model, one.material, other.worn, some),
+            "shuffled_contexts": _under(model, one.material, one.worn, shuffled(some, seed)),
+        }
+    together = {
+        name: pooled([by_name[name] for by_name in found.values()])
+        for name in ("own", "other_persons_weights", "shuffled_contexts")
+    }
     return {
-        "own": round(own.per_character, 4),
-        "other_persons_weights": round(pooled(foreign).per_character, 4),
-        "shuffled_contexts": round(pooled(mixed).per_character, 4),
+        **{name: round(likelihood.per_character, 4) for name, likelihood in together.items()},
+        "replies": len(together["own"].bits_N),
         "by_person": {
-            one.person.name: {
-                "other_persons_weights": round(theirs.per_character, 4),
-                "shuffled_contexts": round(moved.per_character, 4),
-            }
-            for one, theirs, moved in zip(speakers, foreign, mixed, strict=True)
+            name: {what: round(one.per_character, 4) for what, one in by_name.items()}
+            for name, by_name in found.items()
         },
     }
 
 
-def _under(model: LanguageModel, material: Material, worn: Worn) -> Likelihood:
-    prompts = [full_prompt(one, material.principles, material.known(one)) for one in material.replies]
+def _under(model: LanguageModel, material: Material, worn: Worn, replies: Sequence[Exchange]) -> Likelihood:
+    prompts = [full_prompt(one, material.principles, material.known(one)) for one in replies]
     model.apply(worn)
     try:
-        return measure(model, material.replies, prompts)
+        return measure(model, replies, prompts)
     finally:
         model.reset()
 

@@ -80,13 +80,14 @@ def measure(
     model: LanguageModel, replies: Sequence[Exchange], prompts: Sequence[Sequence[Message]]
 ) -> Likelihood:
     """Of each reply after its prompt, by the weights that the model wears. Rows of like length are read together."""
-    rows, masks = [], []
+    rows, masks, since = [], [], []
     for exchange, messages in zip(replies, prompts, strict=True):
         ids, is_text = reply_ids(model.template, exchange)
         before = model.chat_ids(messages)
         rows.append([*before, *ids])
-        masks.append(np.array([False] * (len(before) - 1) + is_text))
-    found = model.rows_logprobs(rows, batch_size=BATCH)
+        masks.append(np.array(is_text))
+        since.append(len(before))
+    found = model.rows_logprobs(rows, batch_size=BATCH, since=since)
     bits = [
         -float(logprobs.astype(np.float64)[mask].sum()) / math.log(2)
         for logprobs, mask in zip(found, masks, strict=True)

