@@ -104,6 +104,7 @@ def keep_claims(
         raise ValueError(f"message {episode_id} is {said.origin}; claims are kept of simulated ones only")
     rows = [
         tables.Claim(
+            id=claim_id,
             space_id=space_id,
             person_id=person_id,
             episode_id=episode_id,
@@ -121,7 +122,7 @@ def keep_claims(
             earlier_id=claim.earlier_id,
             said_at=said_at,
         )
-        for claim in claims
+        for claim_id, claim in zip(tables.new_ids(len(claims)), claims, strict=True)
     ]
     session.add_all(rows)
     session.flush()
@@ -138,7 +139,7 @@ def list_claims(
     states: Collection[str] = ("kept",),
     episodes: Collection[str] = (),
 ) -> list[Claim]:
-    """The newest first; of one persona, of these predicates, bases, states, messages (all, where none is given)."""
+    """The newest first, of one message in their order; of one persona, of these predicates, bases, states, messages (all, where none is given)."""
     row = tables.Claim
     query = _query().where(row.space_id == space_id)
     for column, wanted in (

@@ -49,9 +49,12 @@ def list_all(state: State, person: str | None, as_json: bool) -> None:
 
 @chats.command()
 @_session
+@click.option(
+    "-v", "--verbose", is_flag=True, help="Also what the persona considered, and what guards objected to."
+)
 @_json
 @click.pass_obj
-def show(state: State, session_id: str, as_json: bool) -> None:
+def show(state: State, session_id: str, verbose: bool, as_json: bool) -> None:
     """Show SESSION turn by turn, with the facts, adapters and claims of each."""
     from service import chat_entrance
 
@@ -63,6 +66,15 @@ def show(state: State, session_id: str, as_json: bool) -> None:
     click.echo(f"{found['conversation']}, {found['began_at'][:16].replace('T', ' ')} ({found['engine']})")
     for turn in found["turns"]:
         _show(turn)
+        if verbose:
+            _considered(turn)
+
+
+def _considered(turn: dict[str, Any]) -> None:
+    for line in turn["deliberation"].splitlines():
+        click.echo(f"    considered {line}")
+    for one in turn["objections"]:
+        click.echo(f"    objected   {one['guard']}: {one['reason']}")
 
 
 def _show(turn: dict[str, Any]) -> None:

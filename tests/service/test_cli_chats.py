@@ -36,7 +36,8 @@ def talk(slowwave: Any) -> str:
             NewClaim(ADA, "dog", "Rex", ada),
         ]
         turn = NewTurn(
-            ada, "In Lagos, with my dog Rex.", heard=(bo, "where are you?"), facts={lagos.id: "prompt"}, claims=claims
+            ada, "In Lagos, with my dog Rex.", heard=(bo, "where are you?"), facts={lagos.id: "prompt"}, claims=claims,
+            deliberation="stance: answer", objections=(("claims", "a fact says otherwise: lives_in"),),
         )  # fmt: skip
         sessions.keep_turn(services.database, services.space_id, session_id, turn)
     return session_id
@@ -54,6 +55,10 @@ def test_sessions_are_listed_and_shown_with_what_they_rested_on(slowwave: Any, t
         ("Rex", "invented"),
     ]
     assert "lives in · Lagos (prompt)" in slowwave("chats", "show", talk).out
+    assert "stance" not in slowwave("chats", "show", talk).out
+    shown = slowwave("chats", "show", talk, "-v").out
+    assert "considered stance: answer" in shown
+    assert "objected   claims: a fact says otherwise" in shown
 
 
 @pytest.mark.parametrize("form", ["whatsapp", "jsonl"])
