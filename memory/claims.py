@@ -139,7 +139,7 @@ def list_claims(
     states: Collection[str] = ("kept",),
     episodes: Collection[str] = (),
 ) -> list[Claim]:
-    """The newest first, of one message in their order; of one persona, of these predicates, bases, states, messages (all, where none is given)."""
+    """The newest first, those of one message in their order. Of what is not given (predicates, bases, states, messages) all count."""
     row = tables.Claim
     query = _query().where(row.space_id == space_id)
     for column, wanted in (
