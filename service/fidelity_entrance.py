@@ -135,6 +135,10 @@ def _notes(split: Unseen, dtype: str, base_hash: str) -> dict[str, str]:
         "computed in": f"{dtype}, base {base_hash[:12]}",
         "constitution": "made of what was said before, by the writer that needs no model",
     }
+    if any(one.person for one in worn):
+        told["looked at"] = (
+            "how long the style was trained and how much of it serves was decided on some of these replies"
+        )
     if split.left_out:
         told["left out"] = ", ".join(split.left_out) + ": trained on what is held out here"
     return told
