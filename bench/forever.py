@@ -21,7 +21,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -42,7 +42,8 @@ CHAT = ROOT / "examples" / "harbor"
 WINDOW = 100  # turns at either end
 WARM = 50
 NEAR = 0.8
-TEMPERATURE = 0.8
+TEMPERATURE = 0.7
+REPETITION_PENALTY = 1.0  # off: DRY is on, and with both the small model leaves English after some turns
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +61,13 @@ class Row:
 
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.forever", description=__doc__)
+    parser.add_argument(
+        "--home", type=Path, help="where the conversation is kept, and goes on; default: nowhere"
+    )
     parser.add_argument("--turns", type=int, default=1000)
     parser.add_argument("--chat", type=Path, default=CHAT, help="a folder with one export")
     parser.add_argument("--control", action="store_true", help="without guard and topics")
-    parser.add_argument("--chars", type=int, default=48, help="the most of one reply, about")
+    parser.add_argument("--chars", type=int, default=32, help="the most of one reply, about")
     parser.add_argument("--minutes", type=float, help="stop there, however many turns there were")
     parser.add_argument("--model", default="embedded")
     parser.add_argument("--cache", type=Path, help="a folder that keeps the converted model")
@@ -72,12 +76,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder) / "home"
-        home.mkdir()
-        if args.cache:
+        home = args.home or Path(folder) / "home"
+        home.mkdir(parents=True, exist_ok=True)
+        if args.cache and not (home / "cache").exists():
             (home / "cache").symlink_to(args.cache.resolve())
         settings = Settings(home=home)
-        with Services(settings) as services:
+        with Services(replace(settings, night=replace(settings.night, base_model=args.model))) as services:
             people = prepared(services, args.chat)
             alarms = false_alarms(services, people)
             company = opened(services, people, args)
@@ -104,6 +108,7 @@ def opened(services: Services, people: Sequence[Person], args: argparse.Namespac
     how = Invitation(
         seed=args.seed,
         temperature=TEMPERATURE,
+        repetition_penalty=REPETITION_PENALTY,
         max_chars=args.chars,
         is_guarded=not args.control,
     )

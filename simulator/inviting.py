@@ -7,7 +7,7 @@ only; a persona's turns are composed as in a session (`simulator.composing`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
 from memory.sessions import NewSession
@@ -34,7 +34,8 @@ class Invitation:
     """
 
     seed: int = 0
-    temperature: float | None = None  # None: as set for each person
+    temperature: float | None = None  # None, also below: as set for each person
+    repetition_penalty: float | None = None
     max_chars: int | None = None
     use_weights: bool = True
     about: str = ""
@@ -57,7 +58,7 @@ def open_company(tools: SimulatorTools, people: Sequence[Person], how: Invitatio
         conversation_of(people),
         tuple(person.id for person in people),
         "company",
-        {"seed": how.seed, "temperature": how.temperature, "is_guarded": how.is_guarded},
+        {**asdict(first.sampling), "seed": how.seed, "is_guarded": how.is_guarded},
         first.engine.name,
         first.recipe,
     )
@@ -77,11 +78,12 @@ def _member(
 ) -> PersonaMember:
     from consolidation.current import current_readout
 
+    asked = SessionSettings(temperature=how.temperature, repetition_penalty=how.repetition_penalty)
     composer = make_composer(
         tools,
         person,
         tuple(one for one in people if one.id != person.id),
-        sampling_of(tools, person, SessionSettings(temperature=how.temperature)),
+        sampling_of(tools, person, asked),
         seed=how.seed,
         about=how.about,
         is_guarded=how.is_guarded,

@@ -17,6 +17,7 @@ from memory.ports import Judge
 from memory.readings import list_readings
 from memory.revision import Line
 from memory.types import Episode, Person
+from simulator.circles import Written
 from simulator.claims import Listener
 from simulator.composing import Composer
 from simulator.consistency import ClaimGuard
@@ -24,7 +25,7 @@ from simulator.drawing import KNOBS, sampling_with
 from simulator.engines import LocalEngine
 from simulator.errors import NoConsent, SamePerson, SteeringElsewhere
 from simulator.lengths import lengths_of
-from simulator.loops import LoopGuard, Written
+from simulator.loops import LoopGuard
 from simulator.moments import MAX_GAP_S
 from simulator.mood import mood_of
 from simulator.ports import Engine
