@@ -92,11 +92,17 @@ class Company:
     _n_silent: int = 0
 
     @classmethod
-    def begin(cls, members: Sequence[Member], record: Record, settings: CompanySettings) -> Company:
-        """The conversation as it was left, or a new one. Raises SamePerson, TooManyPersonas."""
+    def begin(
+        cls,
+        members: Sequence[Member],
+        record: Record,
+        settings: CompanySettings,
+        before: Sequence[Turn] = (),
+    ) -> Company:
+        """The conversation as it was left, or a new one that follows `before`. Raises SamePerson, TooManyPersonas."""
         check_people([member.person for member in members])
         company = cls(tuple(members), record, settings)
-        for turn in record.last_turns():
+        for turn in record.last_turns() or before:
             company._hear(turn)
         company._number = record.n_turns
         company._plan_change()

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from agents.turns import Turn
+from memory.episodes import audience, list_episodes, readable
+from memory.sensitive import kinds
 from memory.sessions import NewSession
 from memory.types import Person
 from simulator.company import Company, CompanySettings, check_people
@@ -23,6 +27,9 @@ from simulator.tools import SimulatorTools
 if TYPE_CHECKING:
     from agents.runtime.lm import LanguageModel
     from consolidation.recipe import Recipe
+
+REAL_TURNS = 8  # that a new conversation follows
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +72,21 @@ def open_company(tools: SimulatorTools, people: Sequence[Person], how: Invitatio
     record = Record(
         tools.database, tools.space_id, people, session, embedder=tools.index.embedder, clock=tools.clock
     )
-    return Company.begin(members, record, CompanySettings(seed=how.seed, changes=how.is_guarded))
+    settings = CompanySettings(seed=how.seed, changes=how.is_guarded)
+    return Company.begin(members, record, settings, before=really_said(tools, people))
+
+
+def really_said(tools: SimulatorTools, people: Sequence[Person]) -> list[Turn]:
+    """The last that these people really wrote where all of them could hear it, oldest first: a new conversation follows it.
+
+    Nothing of others, nothing sensitive and nothing that is withheld.
+    """
+    ids = {person.id for person in people}
+    shared = [one for one, heard in audience(tools.database, tools.space_id).items() if ids <= heard]
+    talks = [list_episodes(tools.database, tools.space_id, conversation_id=one) for one in shared]
+    newest = max(talks, key=lambda talk: talk[-1].time if talk else _NEVER, default=[])
+    said = [episode for episode in newest if episode.speaker_id in ids and not kinds(episode.text)]
+    return [Turn(one.speaker, one.text) for one in readable(said[-REAL_TURNS:], tools.withhold)]
 
 
 def _member(

@@ -159,7 +159,14 @@ class Table:
         self.now += timedelta(seconds=1)
         return self.now
 
-    def company(self, script: dict[str, list[str]], *, guarded: bool = True, **settings: Any) -> Company:
+    def company(
+        self,
+        script: dict[str, list[str]],
+        *,
+        guarded: bool = True,
+        before: Sequence[Turn] = (),
+        **settings: Any,
+    ) -> Company:
         people = [person for person in self.people if person.name in script]
         members = []
         for person in people:
@@ -170,7 +177,7 @@ class Table:
         session = NewSession(people[0].id, conversation_of(people), ids, "company")
         where = {"embedder": HashingEmbedder(), "clock": self.clock}
         record = Record(self.database, self.space_id, people, session, **where)
-        return Company.begin(members, record, CompanySettings(**settings))
+        return Company.begin(members, record, CompanySettings(**settings), before)
 
     def said(self) -> list[Episode]:
         return list_episodes(self.database, self.space_id, origins=("simulated",))
@@ -262,6 +269,18 @@ def test_a_prompt_does_not_grow_with_the_conversation(table: Table) -> None:
     for _ in company.turns(50):
         assert sum(len(turn.text) for turn in company._turns) <= 400
     assert len(company.record._said) <= 96
+
+
+def test_a_new_conversation_follows_what_was_said_before_and_does_not_say_it_again(table: Table) -> None:
+    real = turns(
+        ("Bo Rask", "Shall we paint the boat on Sunday?"), ("Ada Lund", "If it does not rain too much")
+    )
+    company = table.company(
+        {"Ada Lund": ["What a day this was"], "Bo Rask": [real[0].text, "Then I buy the paint"]}, before=real
+    )
+    (said,) = company.turns(1)
+    assert (said.number, said.speaker, said.text) == (0, "Bo Rask", "Then I buy the paint")
+    assert [turn.text for turn in table.said()] == ["Then I buy the paint"]
 
 
 def test_where_nobody_has_anything_to_say_it_ends(table: Table) -> None:

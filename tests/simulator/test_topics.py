@@ -8,6 +8,7 @@ import pytest
 from agents.turns import Persona
 from service.settings import Settings
 from service.wiring import Services
+from simulator.inviting import really_said
 from simulator.topics import RESTING, Graph, Topic, Topics, main_words, topics_of
 
 SAID = {
@@ -68,6 +69,18 @@ def test_nothing_sensitive_is_a_topic(graph: tuple[Services, Graph]) -> None:
         told = known_to(graph, name, partner)
         assert "912" not in told
         assert "asthma" not in told
+
+
+def test_company_follows_what_all_of_them_heard_and_nothing_sensitive(graph: tuple[Services, Graph]) -> None:
+    services, _ = graph
+    services.index.refresh()
+    people = {name: services.person(name) for name in ("Ada Lund", "Bo Rask", "Cy Holm")}
+    tools = services.simulator_tools()
+    said = [turn.text for turn in really_said(tools, [people["Ada Lund"], people["Bo Rask"]])]
+    assert said[0] == "I live in Porto."
+    assert said[-1] == "My boat is called Gaivota."
+    assert not [text for text in said if "912" in text or "asthma" in text]
+    assert really_said(tools, list(people.values())) == []
 
 
 def test_who_knows_nothing_has_no_topic() -> None:
