@@ -3,11 +3,13 @@
 The same form serves the trainer and the simulator: one system message (who, how they write, what they hold dear), one
 user message with the conversation under speaker tags that ends on the persona's own tag. What belongs to one turn
 alone (what they know that bears on it, how they feel) stands just before that tag, so that all before it stays the
-same from turn to turn and is computed once (ADR 47). Tags are never special tokens.
+same from turn to turn and is computed once (ADR 47). Tags are never special tokens, and what stands for a special token
+in somebody's words is broken up, so that no message can end the prompt's own.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +18,7 @@ from memory.types import Principle
 
 MAX_RECENT_CHARS = 4000  # of the running conversation in the prompt: about a thousand tokens
 _SPEECH = ("speech", "habit")
+_CONTROL = re.compile(r"<(?=\||/?s>|(?:start|end)_of_turn>)|\[(?=/?INST\])")
 _KEPT = 0.5  # share of the limit that is left when a block is dropped
 
 
@@ -61,8 +64,13 @@ def conversation_text(turns: Iterable[tuple[str, str]], tags: dict[str, str]) ->
     """Turns as lines `[TAG] text`; inner line breaks become new lines under the same tag."""
     lines = []
     for speaker, text in turns:
-        lines += [f"{tags[speaker]} {line}" for line in text.splitlines() if line.strip()]
+        lines += [f"{tags[speaker]} {line}" for line in harmless(text).splitlines() if line.strip()]
     return "\n".join(lines)
+
+
+def harmless(text: str) -> str:
+    """The text with a blank in whatever a model's tokenizer would take for the control of a conversation."""
+    return _CONTROL.sub(lambda match: f"{match[0]} ", text)
 
 
 def turn_messages(
@@ -83,7 +91,7 @@ def turn_messages(
     opening = with_notes(f"{body}\n{persona.tag}" if body else persona.tag, known, notes)
     return [
         {"role": "system", "content": _who(persona, now)},
-        {"role": "user", "content": f"{opening} {prefix}".rstrip()},
+        {"role": "user", "content": f"{opening} {harmless(prefix)}".rstrip()},
     ]
 
 
@@ -91,7 +99,7 @@ def with_notes(opening: str, known: Sequence[str], notes: Sequence[str] = ()) ->
     """A conversation that ends on a tag, with what somebody knows and notes to them, a line each, before that tag."""
     body, _, tag = opening.rpartition("\n")
     lines = [f"What you know: {' '.join(known)}"] if known else []
-    lines = [" ".join(line.split()) for line in (*lines, *notes)]
+    lines = [harmless(" ".join(line.split())) for line in (*lines, *notes)]
     return "\n".join([*([body] if body else []), *lines, tag])
 
 
