@@ -133,7 +133,8 @@ class StyleSettings:
     renew: float = 0.2  # train again once there are so many more messages
     people_per_night: int = 2
     max_minutes: float = 2.5  # of training, for each
-    passes: float = 3.0  # showings by the number of windows
+    passes: float = 4.0  # showings by the number of windows, but
+    max_showings: int = 1200  # which is what a CPU does in those minutes
     lr: float = 1e-3
     windows_per_step: int = 8
     kl_per_step: int = 2

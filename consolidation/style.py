@@ -46,7 +46,6 @@ from memory.sensitive import kinds_of_fact
 from memory.types import Episode, Person
 from memory.wordings import Wordings, fill
 
-MAX_SHOWINGS = 4000  # of one training; more never fits into its minutes on a CPU
 MAX_WATCHING = 24  # windows that are looked at during the training
 MAX_JUDGED = 64
 MAX_SAYINGS = 40  # facts that prompts are made with

@@ -21,7 +21,7 @@ from consolidation.behaviour_training import people_named
 from consolidation.checks import Check, Held
 from consolidation.recipe import Recipe, recipe_adapters, worn_folders
 from consolidation.stage import Progress, TrainSettings
-from consolidation.style import MAX_SHOWINGS, Ground, Material, held_out_prompts, rows_of
+from consolidation.style import Ground, Material, held_out_prompts, rows_of
 from consolidation.trainer.job import JobFolder, Row, TrainJob
 from consolidation.training_child import put_job, trained
 from consolidation.vectors import Origin, hash_rows
@@ -95,7 +95,7 @@ class Sample:
 def training_settings(ground: Ground, n_windows: int) -> TrainSettings:
     """The night's settings of model and adapter with a style's own curriculum."""
     style = ground.style
-    showings = min(MAX_SHOWINGS, math.ceil(style.passes * n_windows))
+    showings = min(style.max_showings, math.ceil(style.passes * n_windows))
     return replace(
         ground.train,
         lr=style.lr,
