@@ -23,6 +23,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from agents.runtime.lm import LanguageModel
 from bench.chats import open_chat
 from bench.report import now_and_then, print_result
@@ -89,6 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--develop", action="store_true", help="leave the last fifth unread")
     parser.add_argument("--model", default="embedded")
     parser.add_argument("--cache", type=Path, help="a folder that keeps the converted model")
+    parser.add_argument("--replies", type=int, help="of each speaker, drawn by the seed (default: all)")
     parser.add_argument("--home", type=Path, help="a folder that keeps what is made, or has it")
     parser.add_argument("--show", action="store_true", help="print replies on standard error")
     parser.add_argument("--seed", type=int, default=0)
@@ -116,6 +119,8 @@ def run(args: argparse.Namespace, home: Path) -> dict[str, Any]:
         services.index.refresh()
         model = LanguageModel.load(services.model_spec())
         speakers = [found for one in people if (found := speaker_of(services, one, later, part))]
+        for one in speakers:
+            one.material = some_of(one.material, args.replies, args.seed)
         drawing = Drawing(seed=args.seed)
         seconds["measuring"] = _timed(lambda: speak(model, speakers, drawing))
         numbers = numbers_of(speakers)
@@ -258,6 +263,14 @@ def speaker_of(services: Services, person: Person, later: Sequence[Episode], par
     recipe = current_recipe(services.database, services.space_id, home)
     worn = recipe_adapters(home, recipe.for_person(person.id)) if recipe else []
     return Speaker(person, replace(material, principles=principles), worn)
+
+
+def some_of(material: Material, n: int | None, seed: int) -> Material:
+    """The material with so many of the replies."""
+    if n is None or n >= len(material.replies):
+        return material
+    chosen = np.random.default_rng(seed).permutation(len(material.replies))[:n]
+    return replace(material, replies=[material.replies[place] for place in sorted(chosen.tolist())])
 
 
 def speak(model: LanguageModel, speakers: Sequence[Speaker], drawing: Drawing) -> None:
