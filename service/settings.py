@@ -63,9 +63,11 @@ class MemorySettings:
 
 @dataclass(frozen=True, slots=True)
 class PersonaSettings:
-    """What personas speak with (docs/personas.md). `openai` sends what is said to the server at `base_url`."""
+    """What personas speak with (docs/personas.md). `openai` sends what is said to the server at `base_url`,
+    `scripted` says what a file holds."""
 
-    engine: str = "local"  # local | openai
+    engine: str = "local"  # local | openai | scripted
+    script: str = ""  # of the scripted engine: a file with a reply on each line
     model: str = ""  # of the server
     base_url: str = ""
     api_key_env: str = ""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,7 +18,7 @@ from memory import consent
 from memory.episodes import list_episodes
 from memory.ports import utc_now
 from service.http import create_app
-from service.settings import Settings
+from service.settings import PersonaSettings, Settings
 from service.talks import Says, Talks
 from service.wiring import Services
 from simulator.lengths import Lengths
@@ -113,15 +116,20 @@ def test_consent_withdrawn_ends_an_open_session(app: FastAPI, services: Services
 
 
 def test_a_listener_who_leaves_stops_the_reply_and_nothing_of_it_is_kept(
-    app: FastAPI, services: Services
+    services: Services, tmp_path: Path
 ) -> None:
-    talks: Talks = app.state.slowwave.talks
-    before = list_episodes(services.database, services.space_id, origins=("simulated",))
-    said = "Tell me all about Porto."
+    script = tmp_path / "replies.txt"
+    script.write_text("It is by the sea. " + "I like it there a lot. " * 12)
+    said = "I have never been to Porto in all my life."
     seed = next(n for n in range(99) if Lengths((), (), ()).draw(len(said), n).chars > 200)
-    spoken = talks.stream(Says("Ada", "Bo", said, temperature=0, seed=seed - len(before)))
-    assert isinstance(next(spoken), str)
-    spoken.close()  # type: ignore[attr-defined]
-    with app.state.slowwave.lock:  # the turn has ended
-        after = list_episodes(services.database, services.space_id, origins=("simulated",))
+    scripted = PersonaSettings(engine="scripted", script=str(script))
+    with Services(replace(services.settings, persona=scripted)) as opened:
+        lock = threading.RLock()
+        talks = Talks(opened, lock)
+        before = list_episodes(opened.database, opened.space_id, origins=("simulated",))
+        spoken = talks.stream(Says("Ada", "Bo", said, seed=seed - len(before)))
+        assert next(spoken) == "It is by the sea."
+        spoken.close()  # type: ignore[attr-defined]
+        with lock:  # the turn has ended
+            after = list_episodes(opened.database, opened.space_id, origins=("simulated",))
     assert after == before

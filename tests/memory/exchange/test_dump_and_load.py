@@ -20,6 +20,7 @@ from memory.errors import BrokenExport, NewerFormat, SpaceInUse, WrongEntrance
 from memory.exchange import records
 from memory.exchange.dump import dump, lines
 from memory.exchange.load import load
+from memory.persona_settings import set_sampling
 from memory.registry import Registry
 from memory.spaces import ensure_space
 from memory.types import EmotionTag, Principle
@@ -39,6 +40,7 @@ def fill_every_table(world: Any) -> None:
     person = world.person("Ana Reis")
     said = world.say("Ana Reis", 6)
     consent.record(world.database, world.space_id, person, agreed_by="Ana Reis", clock=world.clock)
+    set_sampling(world.database, world.space_id, person, {"temperature": 0.9}, clock=world.clock)
     now = datetime(2025, 5, 1, 3, 4, 5, 678901, tzinfo=UTC)
     with world.database.transaction() as session:
         emotions.add_tags(session, world.space_id, [EmotionTag(said, "joy", 7.25, "test")])
