@@ -68,7 +68,10 @@ class Speaker:
                 if len(spoken.text) >= length.chars:
                     return
             if objection is None:
-                return
+                if spoken.text:
+                    return
+                objection = Objection("speaking", "nothing was said")
+                spoken.objections.append(objection)
             n_objected += 1
             if objection.instead is not None or n_objected == MAX_DRAWS:
                 yield from self._instead(objection, spoken)

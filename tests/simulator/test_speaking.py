@@ -88,6 +88,13 @@ def test_a_beginning_that_never_passes_gives_the_last_resort() -> None:
     assert (spoken.n_draws, len(spoken.objections)) == (MAX_DRAWS, MAX_DRAWS)
 
 
+def test_draws_of_nothing_give_the_last_resort() -> None:
+    assert spoken_of(["", "Hello."], last_resort="Hm.")[0] == ["Hello."]
+    parts, spoken = spoken_of([""], last_resort="Hm.")
+    assert parts == ["Hm."]
+    assert (spoken.n_draws, spoken.is_corrected) == (MAX_DRAWS, True)
+
+
 def test_an_end_that_never_passes_is_left_out() -> None:
     parts, _ = spoken_of(["Hi. blue.", *[" blue."] * 3], Forbidding("blue"), last_resort="hm")
     assert parts == ["Hi."]
