@@ -102,6 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--part", choices=("all", "even", "odd"), default="all", help="of the questions, by place"
     )
+    parser.add_argument("--limit", type=int, help="of the questions of each day, evenly chosen")
     parser.add_argument("--no-control", action="store_true")
     parser.add_argument("--model", default="embedded")
     parser.add_argument("--cache", type=Path, help="a folder that keeps the converted model")
@@ -111,8 +112,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         found = run(args, Path(folder))
-    if args.show:
-        show(found)
     print_result(numbers(found) | {"part": args.part, "trained": args.train}, seed=args.seed, started=started)
     return 0
 
@@ -131,8 +130,14 @@ def run(args: argparse.Namespace, folder: Path) -> list[Answers]:
             said = list_episodes(services.database, services.space_id)
             people = list_people(services.database, services.space_id)
             asked = [one for row in by_moment[until] if (one := put(row, people, said, until))]
-            found += ask_all(services, clock, asked, args)
+            found += ask_all(services, clock, _some(asked, args.limit), args)
     return found
+
+
+def _some(asked: list[Asked], limit: int | None) -> list[Asked]:
+    if limit is None or len(asked) <= limit:
+        return asked
+    return [asked[place * len(asked) // limit] for place in range(limit)]
 
 
 def _until(row: dict[str, Any]) -> datetime | None:
@@ -277,6 +282,8 @@ def ask_all(
                 one.ours.append(session.reply(one.asked.text).reply)
                 if not args.no_control:
                     one.control.append(_plainly(session, one.asked.text))
+                if args.show:
+                    show(one)
                 done += 1
                 step(done, 2 * len(found))
             session.close()
@@ -345,15 +352,14 @@ def is_same(asked: Asked, first: str, second: str) -> bool:
     return told == again or len(told & again) >= _ALIKE * min(len(told), len(again)) > 0
 
 
-def show(found: Sequence[Answers]) -> None:
-    for one in found:
-        asked = one.asked
-        mark = "right" if asked.is_right(one.ours[0]) else "wrong"
-        print(f"\n{mark} {asked.id} {asked.kind} [{asked.person}] {asked.text}", file=sys.stderr)
-        print(f"  wanted {asked.gold}", file=sys.stderr)
-        for name, said in (("ours", one.ours), ("control", one.control)):
-            for text in said:
-                print(f"  {name}: {text!r}", file=sys.stderr)
+def show(one: Answers) -> None:
+    asked, said = one.asked, one.ours[-1]
+    mark = "right" if asked.is_right(said) else "wrong"
+    print(f"\n{mark} {asked.id} {asked.kind} [{asked.person}] {asked.text}", file=sys.stderr)
+    print(f"  wanted {asked.gold}\n  ours {said!r}", file=sys.stderr)
+    for text in one.control[-1:]:
+        print(f"  control {text!r}", file=sys.stderr)
+    sys.stderr.flush()
 
 
 if __name__ == "__main__":
