@@ -109,6 +109,10 @@ class Company:
         return company
 
     @property
+    def _names(self) -> list[str]:
+        return [member.person.name for member in self.members]
+
+    @property
     def found(self) -> Counter[str]:
         """Loops by detector, over all members, since this process began."""
         return sum((Counter(member.found) for member in self.members), Counter())
@@ -135,7 +139,7 @@ class Company:
         made = speaker.speak(self._turns, notes, seed=dice.randrange(_SEED))
         if topic is not None:
             self._plan_change()
-        if not made.reply.strip():
+        if made.reply.strip(" :\n") in ("", *self._names):  # a model that only writes whose line it is
             self._n_silent += 1
             return None
         self._n_silent = 0
@@ -146,8 +150,8 @@ class Company:
         return said
 
     def _next(self, dice: Random) -> Member:
-        names = [member.person.name for member in self.members]
-        return self.members[names.index(next_speaker(list(self._latest), names, dice, self._n_silent))]
+        name = next_speaker(list(self._latest), self._names, dice, self._n_silent)
+        return self.members[self._names.index(name)]
 
     def _hear(self, turn: Turn) -> None:
         self._turns = recent([*self._turns, turn], self.settings.context_chars)
@@ -169,9 +173,7 @@ class Company:
         """Whether half of the last turns share a word, other than the names of who is here."""
         if len(self._latest) < DRIFT_TURNS or self._number < self._change_at - self.settings.pace[0]:
             return False
-        words = main_words(
-            [turn.text for turn in self._latest], but=[member.person.name for member in self.members]
-        )
+        words = main_words([turn.text for turn in self._latest], but=self._names)
         return bool(words) and words[0][1] >= DRIFT
 
 
@@ -188,18 +190,15 @@ def next_speaker(turns: Sequence[Turn], names: Sequence[str], dice: Random, n_si
     """Who speaks after these turns: whoever is addressed by name, else by chance, those who were silent longest likelier.
 
     Never who spoke last. A question is likelier answered by who was asked it: the one that spoke before. `n_silent`: how
-    many just had nothing to say; of two people the other one then speaks again.
+    often in a row nobody had anything to say; everybody is asked twice, whoever spoke last at the end.
     """
     if not turns:
         return names[n_silent % len(names)]
     last = turns[-1]
     others = [name for name in names if name != last.speaker]
     if n_silent:
-        return (
-            names[(names.index(last.speaker) + 1 + n_silent) % len(names)]
-            if last.speaker in names
-            else others[0]
-        )
+        place = names.index(last.speaker) if last.speaker in names else -1
+        return names[(place + 1 + n_silent // 2) % len(names)]
     if named := addressed(last.text, others):
         return named
     before = next((turn.speaker for turn in reversed(turns[:-1]) if turn.speaker != last.speaker), None)

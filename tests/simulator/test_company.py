@@ -91,6 +91,12 @@ def test_in_a_group_nobody_speaks_twice_in_a_row_and_nobody_is_left_out() -> Non
     assert all(80 <= speakers.count(name) <= 120 for name in TRIO)
 
 
+def test_who_has_nothing_to_say_is_asked_once_more_before_the_others() -> None:
+    said = turns(("Ada Lund", "Cy, are you there?"))
+    asked = [next_speaker(said, TRIO, Random(1), n_silent) for n_silent in range(1, 6)]
+    assert asked == ["Bo Rask", "Cy Holm", "Cy Holm", "Ada Lund", "Ada Lund"]
+
+
 def test_the_same_dice_give_the_same_speakers() -> None:
     def order(seed: int) -> list[str]:
         said, dice = turns(("Ada Lund", "hello")), Random(seed)
@@ -284,7 +290,7 @@ def test_a_new_conversation_follows_what_was_said_before_and_does_not_say_it_aga
 
 
 def test_where_nobody_has_anything_to_say_it_ends(table: Table) -> None:
-    company = table.company({"Ada Lund": [" "], "Bo Rask": [" "]})
+    company = table.company({"Ada Lund": [" "], "Bo Rask": ["Ada Lund:"]})
     assert list(company.turns(10)) == []
     assert company.ended == "nothing left to say"
     assert table.said() == []
