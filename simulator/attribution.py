@@ -97,8 +97,14 @@ def persona_turns(database: Database, space_id: str) -> list[Episode]:
     return [
         turn
         for turn in list_episodes(database, space_id, origins=("simulated",))
-        if names[turn.conversation_id].startswith(f"simulated: {turn.speaker} with ")
+        if _is_personas(names[turn.conversation_id], turn.speaker)
     ]
+
+
+def _is_personas(conversation: str, speaker: str) -> bool:
+    """Whether a persona said it: of two the one that the conversation is named after, in company everybody."""
+    is_company = conversation.startswith("simulated: ") and " with " not in conversation
+    return is_company or conversation.startswith(f"simulated: {speaker} with ")
 
 
 def why(tools: Tools, said: Said, method: Method, k: int, progress: Progress = no_progress) -> list[Cause]:

@@ -25,6 +25,7 @@ from memory.people import get_or_create_node, get_person
 from memory.sessions import NewSession, NewTurn, list_sessions
 from memory.spaces import ensure_space
 from memory.types import Episode, Person
+from simulator.attribution import persona_turns
 from simulator.company import Company, CompanySettings, addressed, check_people, next_speaker
 from simulator.company_record import DIGESTED, Record, conversation_of
 from simulator.errors import SamePerson, TooManyPersonas
@@ -214,6 +215,7 @@ def test_every_turn_is_kept_as_simulated_before_the_next_is_drawn(table: Table) 
         assert len(table.said()) == number
     assert {turn.origin for turn in table.said()} == {"simulated"}
     assert company.ended == "turns"
+    assert persona_turns(table.database, table.space_id) == table.said()
     (kept,) = list_sessions(table.database, table.space_id)
     assert (kept.kind, kept.n_turns, kept.conversation) == ("company", 6, "simulated: Ada Lund and Bo Rask")
 
