@@ -79,13 +79,13 @@ def serving_mastery(
     merged = stage_records(database, serving.run_id).get("merge")
     recipe = load_recipe(home, servable(database, serving.recipe_id).path)
     if merged is None or not (
-        merged.output.get("recipe_id") == serving.recipe_id or _restyled(home, merged, recipe)
+        merged.output.get("recipe_id") == serving.recipe_id or is_restyled(home, merged, recipe)
     ):
         return Mastered()
     return mastery_of(database, space_id, recipe, registry, clock=clock)
 
 
-def _restyled(home: Path, merged: StageRecord, recipe: Recipe) -> bool:
+def is_restyled(home: Path, merged: StageRecord, recipe: Recipe) -> bool:
     """Whether the recipe is that of the night but for the styles of people, which answer no exam."""
     try:
         of_night = load_recipe(home, str(merged.output.get("recipe")))

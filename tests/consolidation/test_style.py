@@ -14,10 +14,11 @@ import pytest
 
 from agents.runtime.adapter import Adapter
 from agents.runtime.spec import ModelSpec, resolve
-from consolidation import runs, style_training, train
+from consolidation import exam, merge, runs, style_training, train
 from consolidation.errors import NightStopped
+from consolidation.mastery import is_restyled
 from consolidation.publish import run as publish
-from consolidation.recipe import Recipe, current_recipe
+from consolidation.recipe import Recipe, current_recipe, load_recipe
 from consolidation.recipe_serving import Place, record, serve
 from consolidation.stage import NightContext, NightSettings, StyleSettings, TrainSettings, no_progress
 from consolidation.style import Ground, Material, Standing, candidates, material, rows_of
@@ -25,13 +26,13 @@ from consolidation.style_night import SAMPLES, trained_tonight, with_styles
 from consolidation.style_training import Judged, Trained, judge, keep, open_model, samples
 from consolidation.trainer.job import JobFolder
 from memory import consent, erasure
-from memory.artifacts import list_artifacts
+from memory.artifacts import PointerRow, list_artifacts, pointer
 from memory.importing import import_file
 from memory.people import find_person
 from memory.types import Person
 from memory.vector_nodes import trained_from
 from tests.consolidation.conftest import REGISTRY, START, TOOLS, at_noon, ticking
-from tests.made_recipes import linear_shapes, make_vector
+from tests.made_recipes import linear_shapes, make_vector, publish_night
 
 N_EVENINGS = 30
 STYLE = StyleSettings(min_messages=40, passes=1.0, windows_per_step=4, kl_per_step=0, max_minutes=1.0)
@@ -281,3 +282,58 @@ def test_a_night_without_facts_trains_the_style_goes_on_after_a_stop_and_lets_it
     assert recipe is not None
     assert [entry.person for entry in recipe.entries] == [person(club, "Ada Lund").id]
     assert publish(context(), no_progress).output == published.output
+
+
+def test_a_night_with_facts_puts_both_into_one_recipe_and_its_exam_is_of_nobody(
+    club: Place, tiny_folder: Path
+) -> None:
+    agree(club, "Ada Lund")
+    knowledge, style = (made_vector(tiny_folder, club, seed) for seed in (1, 2))
+    knowledge.save(club.home / "adapters" / "known")
+    _, path = kept(club, tiny_folder, style)
+    told = [outcome_of(club, style, path)]
+    outputs: dict[str, dict[str, Any]] = {
+        "dream": {"n_train": 1, "n_facts": 1},
+        "train": {"adapter": "adapters/known", "adapter_id": None, "styles": told},
+    }
+    settings = NightSettings(base_model=str(tiny_folder), primer=False)
+    runs.begin(club.database, club.space_id, "night", settings, is_resumed=False, clock=ticking)
+    context = context_of(club, settings, "night", output=lambda stage: outputs.get(stage, {}))
+    recipe = load_recipe(club.home, merge.run(context, no_progress).output["recipe"])
+    assert [entry.label for entry in recipe.entries] == ["1 facts", "style"]
+    assert [adapter.sha256 for adapter, _ in exam.vectors_of(context)] == [knowledge.sha256]
+
+
+def test_a_refused_night_lets_its_styles_serve_with_what_was_there(club: Place, tiny_folder: Path) -> None:
+    agree(club, "Ada Lund")
+    before = publish_night(club, made_vector(tiny_folder, club, 1), "first")
+    _, path = kept(club, tiny_folder, style := made_vector(tiny_folder, club, 2))
+    outputs: dict[str, dict[str, Any]] = {
+        "dream": {"n_train": 1},
+        "train": {"styles": [outcome_of(club, style, path)]},
+    }
+    settings = NightSettings(base_model=str(tiny_folder), primer=False)
+    runs.begin(club.database, club.space_id, "night", settings, is_resumed=False, clock=ticking)
+    context = context_of(club, settings, "night", output=lambda stage: outputs.get(stage, {}))
+    result = publish(context, no_progress)
+    assert result.output["status"] == "refused"
+    assert "the night before still serves, with 1 new style" in result.output["reason"]
+    recipe = current_recipe(club.database, club.space_id, club.home)
+    assert recipe is not None
+    assert recipe.for_person(None).entries == before.entries
+    assert recipe.for_person(person(club, "Ada Lund").id).entries[-1].adapter_sha256 == style.sha256
+    assert (
+        pointer(club.database, club.space_id) or PointerRow(None, None, None, at_noon())
+    ).run_id == "first"
+    assert is_exam_of_serving(club)
+
+
+def is_exam_of_serving(place: Place) -> bool:
+    """Whether what serves is what the night's exam was taken of, styles aside."""
+    serving = pointer(place.database, place.space_id)
+    assert serving is not None
+    assert serving.run_id is not None
+    recipe = current_recipe(place.database, place.space_id, place.home)
+    assert recipe is not None
+    merged = runs.stage_records(place.database, serving.run_id)["merge"]
+    return is_restyled(place.home, merged, recipe)
