@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
-from agents.runtime.prefix_cache import PrefixCache, common_length
+from agents.runtime.prefix_cache import PrefixCache
 from agents.runtime.sampling import Sampler
 
 _COMPACT_BELOW = 0.6  # drop finished rows once this share or less is still being written
@@ -165,12 +165,7 @@ def branch_ids(
     pad_id: int,
 ) -> list[list[int]]:
     """A continuation of each row, drawn by its own sampler; what all rows begin with is read once and kept in the cache."""
-    n_shared = min(common_length(rows[0], row) for row in rows)
-    n_shared = min(n_shared, *(len(row) - 1 for row in rows)) if len(rows) > 1 else len(rows[0]) - 1
-    begun = None
-    if n_shared > 0:
-        cache.read(rows[0][:n_shared])
-        begun = cache.branches(len(rows))
+    n_shared, begun = cache.shared(rows)
     places = list(samplers)
 
     def pick(logits_BV: torch.Tensor) -> torch.Tensor:
@@ -182,7 +177,7 @@ def branch_ids(
 
     return complete(
         model,
-        [row[n_shared:] if begun is not None else row for row in rows],
+        [row[n_shared:] for row in rows],
         max_new_tokens=max_new_tokens,
         stop_ids=stop_ids,
         pad_id=pad_id,

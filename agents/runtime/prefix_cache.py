@@ -75,15 +75,23 @@ class PrefixCache:
         """Logits (V,) after one more token that was written."""
         return self._feed([token])
 
-    def branches(self, n: int) -> DynamicCache | None:
-        """What is held, n times over, in a cache of its own; None where the model's layers cannot be copied."""
+    def shared(self, rows: Sequence[Sequence[int]]) -> tuple[int, DynamicCache | None]:
+        """How many tokens all rows begin with alike, and a cache that holds them once for each row.
+
+        0 and None where the model's layers cannot be copied, and while something steers: what is steered is the end of
+        each row, which a part of it does not know.
+        """
+        n = min(min(common_length(rows[0], row), len(row) - 1) for row in rows)
+        if n == 0 or self._model.steered_with:
+            return 0, None
+        self.read(rows[0][:n])
         if not all(isinstance(layer, _GrowingLayer) for layer in self._cache.layers):
-            return None
+            return 0, None
         copy = growing_cache(self._model.model.config)
         with torch.inference_mode():
             for layer, own in zip(copy.layers, self._cache.layers, strict=True):
-                layer.update(own.keys.expand(n, -1, -1, -1), own.values.expand(n, -1, -1, -1))
-        return copy
+                layer.update(*(states.expand(len(rows), -1, -1, -1) for states in (own.keys, own.values)))
+        return n, copy
 
     def release(self) -> None:
         """Give back the room beyond `max_tokens`; called when a turn is over."""

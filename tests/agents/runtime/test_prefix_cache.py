@@ -148,6 +148,14 @@ def test_branches_of_one_prompt_differ_by_their_seeds(tiny: LanguageModel) -> No
     assert len({tuple(made) for made in tiny.branch([ids] * 4, how)}) == 4
 
 
+def test_steered_branches_are_drawn_like_each_alone(tiny: LanguageModel) -> None:
+    ids = tiny.template.encode(LONG)
+    rows = [[*ids, 70], [*ids, 71, 72]]
+    how = [Sampling(max_new_tokens=6, temperature=0)] * 2
+    with steered(tiny, {0: np.full(tiny.hidden_size, 2.0, dtype=np.float32)}, "reply"):
+        assert tiny.branch(rows, how) == [greedy(tiny, row, n=6) for row in rows]
+
+
 def test_a_full_sliding_window_is_read_afresh(tiny: LanguageModel) -> None:
     torch.manual_seed(3)
     config = MistralConfig(
@@ -161,5 +169,4 @@ def test_a_full_sliding_window_is_read_afresh(tiny: LanguageModel) -> None:
     for row in (ids, [*ids, 70, 71], ids[:40], ids[:10], [*ids[:9], 80]):
         np.testing.assert_allclose(cache.read(row).numpy(), model.greedy_logits(row), atol=2e-4)
     assert tiny.branch([ids, [*ids, 70]], [Sampling(max_new_tokens=3)] * 2)
-    cache.read(ids)
-    assert cache.branches(2) is None
+    assert cache.shared([ids, ids]) == (0, None)
