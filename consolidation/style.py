@@ -43,7 +43,7 @@ from memory.people import list_people
 from memory.ports import Withhold
 from memory.registry import Registry
 from memory.sensitive import kinds_of_fact
-from memory.types import Episode, Person
+from memory.types import Episode, Person, Principle
 from memory.wordings import Wordings, fill
 
 MAX_WATCHING = 24  # windows that are looked at during the training
@@ -178,7 +178,8 @@ def _agreed(ground: Ground, person_id: str) -> bool:
 def n_trained(ground: Ground) -> dict[str, int]:
     """Person -> messages when their style was last tried on this base, whether or not the gate let it serve.
 
-    A night that was cut off before it published has tried nothing.
+    A night that was cut off before it published has tried nothing, and one that came before the person's constitution, as
+    a first one does, tried something else: prompts without principles.
     """
     from agents.runtime.spec import ModelSpec, resolve
 
@@ -186,7 +187,9 @@ def n_trained(ground: Ground) -> dict[str, int]:
     return {
         row.meta["style"]: int(row.meta["n_messages"])
         for row in styles_on_record(ground.place)
-        if row.meta["base_hash"] == base_hash and _is_settled(ground.place, row)
+        if row.meta["base_hash"] == base_hash
+        and _is_settled(ground.place, row)
+        and (row.meta.get("n_principles") or not _principles(ground.place, row.meta["style"]))
     }
 
 
@@ -279,8 +282,11 @@ def _known(ground: Ground, person: Person) -> Known:
         fill(wordings.first_person(fact.predicate)[0], fact.subject, fact.object, fact.predicate)
         for fact in own[:MAX_SAYINGS]
     ]
-    principles = tuple(constitutions.current(place.database, place.space_id, person.id))
-    return Known(principles, tuple(dict.fromkeys(sayings)))
+    return Known(_principles(place, person.id), tuple(dict.fromkeys(sayings)))
+
+
+def _principles(place: Place, person_id: str) -> tuple[Principle, ...]:
+    return tuple(constitutions.current(place.database, place.space_id, person_id))
 
 
 def rows_of(material: Material, ground: Ground, n_showings: int) -> list[Row]:

@@ -262,6 +262,7 @@ def keep(
         "run_id": run_id,
         "n_messages": material.n_messages,
         "n_windows": len(material.trained),
+        "n_principles": len(material.known[material.person.name].principles),
         "trained_until": max(window.reply[-1].time for window in material.trained).isoformat(),
         "effect": judged.as_json(),
         "episodes": [episode.id for episode in episodes],

@@ -25,11 +25,12 @@ from consolidation.style import Ground, Material, Standing, candidates, material
 from consolidation.style_night import SAMPLES, trained_tonight, with_styles
 from consolidation.style_training import Judged, Trained, judge, keep, open_model, samples
 from consolidation.trainer.job import JobFolder
-from memory import consent, erasure
+from memory import consent, constitutions, erasure
 from memory.artifacts import PointerRow, list_artifacts, pointer
+from memory.episodes import list_episodes
 from memory.importing import import_file
 from memory.people import find_person
-from memory.types import Person
+from memory.types import Person, Principle
 from memory.vector_nodes import trained_from
 from tests.consolidation.conftest import REGISTRY, START, TOOLS, at_noon, ticking
 from tests.made_recipes import linear_shapes, make_vector, publish_night
@@ -156,6 +157,18 @@ def test_a_night_that_never_published_has_tried_nothing(club: Place, tiny_folder
     runs.begin(club.database, club.space_id, "cut", NightSettings(), is_resumed=False, clock=ticking)
     kept(club, tiny_folder, made_vector(tiny_folder, club), run_id="cut")
     assert standings(club, tiny_folder) == {"Ada Lund": "due"}
+
+
+def test_a_style_of_before_the_constitution_is_due_once_more(club: Place, tiny_folder: Path) -> None:
+    agree(club, "Ada Lund")
+    kept(club, tiny_folder, made_vector(tiny_folder, club))
+    lines = [Principle("speech", "Says hi twice", (list_episodes(club.database, club.space_id)[2].id,))]
+    ada = person(club, "Ada Lund").id
+    with club.database.transaction() as session:
+        constitutions.write(session, club.space_id, ada, lines, run_id=None, clock=ticking)
+    assert standings(club, tiny_folder) == {"Ada Lund": "due"}
+    kept(club, tiny_folder, made_vector(tiny_folder, club, 2))
+    assert standings(club, tiny_folder) == {"Ada Lund": "up to date"}
 
 
 def test_past_and_future_share_no_message_and_the_future_is_the_newest(
