@@ -6,7 +6,7 @@ everybody who speaks agrees to be simulated. Each question is put to the persona
 a date (`persona_view`, `as_of`) is put to their persona of that day, in a space that ends with it; other dates are said in the question.
 Everything is asked twice, in two sessions an hour apart with other seeds. An answer is right by any-of matching
 (`consolidation.scoring`), of what cannot be answered when it says so. Two answers agree when both are right, both decline,
-or both tell the same. `control` is the same model and facts in the prompt, without stance and guards.
+or both tell the same. `--without-model` gives the plain words that stand in for replies which do not hold what is owed. `control` is the same model and facts in the prompt, without stance and guards.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ from service.wiring import Services
 from simulator.knowing import related
 from simulator.persona import in_second_person, own_words
 from simulator.session import Session
+from simulator.stance import Sight, stance
 from simulator.tags import TagFilter
 
 LATER = timedelta(hours=1)
@@ -104,6 +105,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--limit", type=int, help="of the questions of each day, evenly chosen")
     parser.add_argument("--no-control", action="store_true")
+    parser.add_argument(
+        "--without-model", action="store_true", help="only what the stances say in plain words"
+    )
     parser.add_argument("--model", default="embedded")
     parser.add_argument("--cache", type=Path, help="a folder that keeps the converted model")
     parser.add_argument("--show", action="store_true", help="print what was said on standard error")
@@ -112,7 +116,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         found = run(args, Path(folder))
-    print_result(numbers(found) | {"part": args.part, "trained": args.train}, seed=args.seed, started=started)
+    print_result(
+        numbers(found)
+        | {"part": args.part, "trained": args.train, "model": None if args.without_model else args.model},
+        seed=args.seed,
+        started=started,
+    )
     return 0
 
 
@@ -277,6 +286,9 @@ def ask_all(
         clock.now = begun + later * LATER
         for person, partner in pairs:
             mine = [one for one in found if (one.asked.person, one.asked.partner) == (person, partner)]
+            if args.without_model:
+                _plain(services, mine, args)
+                continue
             session = services.open_session(person, as_person=partner, seed=args.seed + 7907 * later)
             for one in mine:
                 one.ours.append(session.reply(one.asked.text).reply)
@@ -288,6 +300,21 @@ def ask_all(
                 step(done, 2 * len(found))
             session.close()
     return found
+
+
+def _plain(services: Services, found: Sequence[Answers], args: argparse.Namespace) -> None:
+    """What the persona owes, said without a model; nothing is kept."""
+    services.index.refresh()
+    people = tuple(list_people(services.database, services.space_id))
+    for one in found:
+        person, partner = services.person(one.asked.person), services.person(one.asked.partner)
+        sight = Sight(
+            services.database, services.space_id, services.index, services.registry, services.clock, person,
+            partner, people,
+        )  # fmt: skip
+        one.ours.append(stance(sight, one.asked.text).plain)
+        if args.show:
+            show(one)
 
 
 def _plainly(session: Session, text: str) -> str:
