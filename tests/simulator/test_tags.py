@@ -66,7 +66,7 @@ def run(
 def ended(text: str) -> str:
     """What may be seen of a whole text, by regular expressions and all at once."""
     tag = re.compile(
-        r"\[([^\[\]\n]{1,40})\]|<\|[A-Za-z0-9_]{1,32}\|>|</s>|<(?:end|start)_of_turn>|(?m:^\s*)What you know:"
+        r"\[([^\[\]\n]{1,40})\]|<\|[A-Za-z0-9_]{1,32}\|>|</s>|<(?:end|start)_of_turn>|(?:(?m:^)|(?i:(?<=\[INES\])))\s*What you know:"
     )
     kept, at = "", 0
     for match in tag.finditer(text):
