@@ -8,6 +8,7 @@ words with the one before. distinct3: different triples of words among all, over
 main_word: the share of turns that hold the commonest content word (not the speakers' names), over the same turns, and
 over the worst 100 of all. tokens_per_s counts every token drawn, those too that a guard threw away, while somebody speaks.
 rss_mb_start is taken after the first 50 turns, when models, indexes and caches are there.
+false_alarms: messages of the chat, and with --locomo of those dialogues, that the guard would have objected to.
 With `--control` nothing is done about loops and no topic is changed.
 """
 
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from bench.chats import export_of, open_chat
+from bench.locomo import read_locomo
 from bench.report import ROOT, now_and_then, print_result
 from memory import consent
 from memory.episodes import list_episodes
@@ -64,7 +66,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--home", type=Path, help="where the conversation is kept, and goes on; default: nowhere"
     )
-    parser.add_argument("--turns", type=int, default=1000)
+    parser.add_argument(
+        "--turns", type=int, default=1000, help="0: only what the guard says of real messages"
+    )
+    parser.add_argument("--locomo", type=Path, help="dialogues whose messages the guard is shown as well")
     parser.add_argument("--chat", type=Path, default=CHAT, help="a folder with one export")
     parser.add_argument("--control", action="store_true", help="without guard and topics")
     parser.add_argument("--chars", type=int, default=32, help="the most of one reply, about")
@@ -83,11 +88,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings = Settings(home=home)
         with Services(replace(settings, night=replace(settings.night, base_model=args.model))) as services:
             people = prepared(services, args.chat)
-            alarms = false_alarms(services, people)
-            company = opened(services, people, args)
-            with args.out.open("w", encoding="utf-8") if args.out else _Nowhere() as out:
-                rows = talk(company, args.turns, out, started + 60 * (args.minutes or 1e9))
-    print_result({**numbers(rows, company), **alarms}, seed=args.seed, started=started)
+            found = alarms(services, args.locomo)
+            if args.turns:
+                company = opened(services, people, args)
+                with args.out.open("w", encoding="utf-8") if args.out else _Nowhere() as out:
+                    rows = talk(company, args.turns, out, started + 60 * (args.minutes or 1e9))
+                found |= numbers(rows, company)
+    print_result(found, seed=args.seed, started=started)
     return 0
 
 
@@ -233,23 +240,33 @@ def main_word(texts: Sequence[str], names: Sequence[str]) -> tuple[str, float]:
     return word, round(n / max(1, len(texts)), 4)
 
 
-def false_alarms(services: Services, people: Sequence[Person]) -> dict[str, Any]:
-    """How often the guard would have objected to what these people really wrote, and by which detector.
+def false_alarms(said: Sequence[tuple[str, str]]) -> tuple[int, Counter[str]]:
+    """Messages (speaker, text) of people that were looked at, and objections to them by detector.
 
-    Each message is shown whole; entropies and what was written before are not looked at, for it is they who wrote it.
+    Each is shown whole; entropies and what was written before are not looked at, for it is they who wrote it.
     """
-    said = list_episodes(services.database, services.space_id)
     found: Counter[str] = Counter()
-    n = 0
-    for person in people:
-        guard = LoopGuard(person.name)
-        for episode in said:
-            if episode.speaker_id == person.id:
-                n += 1
-                guard.objection("", episode.text, ())
-            guard.heard(episode.speaker, episode.text)
+    for person in sorted({speaker for speaker, _ in said}):
+        guard = LoopGuard(person)
+        for speaker, text in said:
+            if speaker == person:
+                guard.objection("", text, ())
+            guard.heard(speaker, text)
         found += guard.found
-    return {"real_messages": n, "false_alarms": dict(found)}
+    return len(said), found
+
+
+def alarms(services: Services, locomo: Path | None) -> dict[str, Any]:
+    real = list_episodes(services.database, services.space_id)
+    n, found = false_alarms([(episode.speaker, episode.text) for episode in real])
+    told: dict[str, Any] = {"real_messages": n, "false_alarms": dict(found)}
+    if locomo is not None:
+        every = [
+            false_alarms([(turn.speaker, turn.text) for turn in one.turns]) for one in read_locomo(locomo)
+        ]
+        told["locomo_messages"] = sum(n for n, _ in every)
+        told["locomo_false_alarms"] = dict(sum((found for _, found in every), Counter()))
+    return told
 
 
 def rss_mb() -> float:
