@@ -179,7 +179,7 @@ def measure_person(
         reached,
         len(material.replies),
         {name: one.likelihood for name, one in spoken.items()},
-        judge([one.lines for one in reached]),
+        judge([one.lines for one in reached], is_real=True),
         {name: judge(one.replies) for name, one in spoken.items() if name in speaking},
         drawing.seed,
     )
@@ -241,11 +241,12 @@ class Judging:
         has_others = sum(any(texts) for texts in material.earlier.values()) > 1
         self._who = WhoSaidIt.learn(material.earlier) if has_others else None
 
-    def __call__(self, replies: Sequence[Lines]) -> Judged:
+    def __call__(self, replies: Sequence[Lines], *, is_real: bool = False) -> Judged:
+        """The style of real replies is the floor, and none of their own."""
         made = [Reply(lines, heard) for lines, heard in zip(replies, self._heard, strict=True) if lines]
         episodes = as_episodes(self._exchanges, replies)
         return Judged(
-            distances(made, self._own, self._partners, self._seed),
+            () if is_real else distances(made, self._own, self._partners, self._seed),
             adherence(self._material.principles, self._countable, episodes, self._others),
             self._agree(self._exchanges, replies) if self._agree else None,
             self._recognised(replies),

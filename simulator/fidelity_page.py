@@ -75,8 +75,8 @@ def _who(found: Fidelity) -> str:
 
 
 def _style(found: Fidelity) -> str:
-    tables = {name: {one.name: one for one in judged.style} for name, judged in _judged(found).items()}
-    made = [name for name in tables if name != "really said"]
+    tables = {TITLES[name]: {one.name: one for one in judged.style} for name, judged in found.made.items()}
+    made = list(tables)
     if not made or not tables[made[0]]:
         return f"<h2>Style</h2>{_NONE}"
     rows = []

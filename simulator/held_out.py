@@ -71,11 +71,18 @@ def _exchange(window: Window) -> Exchange:
 def shuffled(found: Sequence[Exchange], seed: int) -> list[Exchange]:
     """Each reply after the conversation before another one: what is left of a context's use then is chance.
 
-    A single exchange stays as it is. The others move round a random circle, so that none keeps its own context.
+    No reply gets its own context, nor one in which it was said. Where there is no other, a reply is left out.
     """
-    order = np.random.default_rng(seed).permutation(len(found))
-    source = dict(zip(order.tolist(), np.roll(order, 1).tolist(), strict=True))
-    return [
-        replace(exchange, before=found[source[place]].before, partners=found[source[place]].partners)
-        for place, exchange in enumerate(found)
-    ]
+    rng = np.random.default_rng(seed)
+    mixed = []
+    for exchange in found:
+        others = (found[place] for place in rng.permutation(len(found)))
+        other = next((one for one in others if _is_foreign(exchange, one)), None)
+        if other is not None:
+            mixed.append(replace(exchange, before=other.before, partners=other.partners))
+    return mixed
+
+
+def _is_foreign(exchange: Exchange, other: Exchange) -> bool:
+    said = {line.strip() for turn in other.before for line in turn.text.splitlines()}
+    return other.id != exchange.id and other.before != exchange.before and said.isdisjoint(exchange.lines)

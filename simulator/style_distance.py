@@ -49,18 +49,19 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Distance:
-    """One number with its bounds; each a mean over DRAWS."""
+    """One number with its bounds; each a mean over DRAWS. `noise`: standard deviation of the floor from draw to draw."""
 
     name: str
     value: float
     floor: float
     ceiling: float
+    noise: float
 
     @property
     def relative(self) -> float | None:
-        """0 at the floor, 1 at the ceiling; None where the two people do not differ in it."""
+        """0 at the floor, 1 at the ceiling; None where so few replies do not tell the two people apart by it."""
         span = self.ceiling - self.floor
-        return (self.value - self.floor) / span if span > 1e-9 else None
+        return (self.value - self.floor) / span if span > max(self.noise, 1e-9) else None
 
     def as_json(self) -> dict[str, Any]:
         relative = self.relative
@@ -96,9 +97,8 @@ def distances(
             half.distance(side) for side in (asked, other_half, foreign)
         )
     means = (np.nanmean(rows, axis=0) for rows in (values, floors, ceilings))
-    return [
-        Distance(name, *map(float, row)) for name, row in zip(UNITS, zip(*means, strict=True), strict=True)
-    ]
+    columns = np.array([*means, np.nanstd(floors, axis=0)])
+    return [Distance(name, *column) for name, column in zip(UNITS, columns.T.tolist(), strict=True)]
 
 
 def common_words(turns: Sequence[Reply]) -> frozenset[str]:

@@ -48,10 +48,13 @@ def test_barred_messages_are_neither_replies_nor_context() -> None:
     assert [(one.lines, len(one.before)) for one in found] == [(("morning",), 0), (("no",), 1), (("yes",), 1)]
 
 
-def test_shuffled_replies_keep_their_words_and_none_its_context() -> None:
-    said = tuple((i, ("Bo", "Ada")[i % 2], f"m{i}") for i in range(20))
+def test_shuffled_replies_stand_after_another_conversation_in_which_they_were_not_said() -> None:
+    said = tuple((i, ("Bo", "Ada")[i % 2], f"m{i}") for i in range(30))
     found = exchanges(chat(said), "Ada")
     mixed = shuffled(found, seed=1)
     assert [one.lines for one in mixed] == [one.lines for one in found]
-    assert all(one.before != other.before for one, other in zip(found, mixed, strict=True))
+    for one, other in zip(found, mixed, strict=True):
+        assert one.before != other.before
+        assert not set(one.lines) & {turn.text for turn in other.before}
     assert shuffled(found, seed=1) == mixed
+    assert shuffled(found[:1], seed=1) == []
