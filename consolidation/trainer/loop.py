@@ -115,7 +115,7 @@ class Loop:
             seconds=self._spent_s,
             final_loss=fmean(self._answer_losses[-8:]) if self._answer_losses else 0.0,
             share_learned=self._curriculum.share_learned(),
-            stopped_early=self._is_cooling or self._is_past_best,
+            stopped_early=self._is_cooling or not self._schedule.is_done,
             n_tokens=self._n_tokens,
             plans=tuple(self._schedule.plans),
         )

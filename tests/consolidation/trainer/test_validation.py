@@ -53,3 +53,16 @@ def test_it_goes_stale_when_the_loss_no_longer_falls_and_keeps_that_over_a_resta
     again = Validation(texts(3), EVERY)
     again.restore(watching.state())
     assert again.is_stale
+
+
+def test_the_lowest_loss_is_the_best_even_where_it_is_hardly_lower(engine: HandwrittenEngine) -> None:
+    watching = Validation(texts(3), EVERY)
+    engine.prepare(texts(3))
+    watching.measure(engine)
+    assert watching.is_best
+    watching.measure(engine)
+    assert not watching.is_best
+    again = Validation(texts(3), EVERY)
+    again.restore(watching.state())
+    again.measure(engine)
+    assert not again.is_best
