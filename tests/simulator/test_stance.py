@@ -201,6 +201,8 @@ def test_the_last_question_that_asks_for_something_counts(made: Graph) -> None:
     assert "Piran" in stance(made.sight(), "Where do you live? How are you?").plain
     assert questions_in("I am home. where do you live") == ["where do you live"]
     assert is_small_talk("and you?")
+    assert is_small_talk("how have you been?")
+    assert not is_small_talk("how do you get to work?")
 
 
 @pytest.mark.parametrize(
