@@ -45,7 +45,7 @@ WINDOW = 100  # turns at either end
 WARM = 50
 NEAR = 0.8
 TEMPERATURE = 0.7
-REPETITION_PENALTY = 1.0  # off: DRY is on, and with both the small model leaves English after some turns
+REPETITION_PENALTY = 1.0  # off: DRY is on
 
 
 @dataclass(frozen=True, slots=True)
