@@ -73,7 +73,8 @@ class PersonaSettings:
     api_key_env: str = ""
     timeout_s: float = 60.0  # of one try
     retries: int = 2  # further tries before a reply has begun
-    writes_in: str = "full"  # full | int8: the local model's weights while it writes
+    # int8 | full: the local model's weights while it writes; what cannot be written with in int8 is in full
+    writes_in: str = "int8"
 
 
 @dataclass(frozen=True, slots=True)
