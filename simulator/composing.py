@@ -107,7 +107,10 @@ class Composer:
         owed = self._stance(heard)
         found = {fact.id: fact for fact in owed.facts}
         if heard:
-            found |= {fact.id: fact for fact in related(self.tools, self.person, self.partners[0], heard)}
+            found |= {
+                fact.id: fact
+                for fact in related(self.tools, self.person, self.partners[0], heard, as_of=moment.now)
+            }
         needed = [fact for fact in found.values() if not self.mastered.covers(fact)]
         wordings = Wordings.load()
         known = [own_words(fact, self.persona, wordings, moment.now) for fact in needed]
@@ -222,6 +225,7 @@ class Composed:
             guards,
             composer.persona.tag,
             [tag for name, tag in tags.items() if name != composer.person.name],
+            [form for name in tags for form in dict.fromkeys((name, name.split()[0]))],
             lambda: owed.plain or composer.opening(),
         )
         yield from speaker.speak(messages, sampling, self.brought.deliberation.length, self.spoken)

@@ -8,7 +8,6 @@ from datetime import datetime
 from agents import cues
 from memory.errors import UnknownFact
 from memory.facts import get_fact
-from memory.names import first
 from memory.types import Fact, Hit, Person
 from simulator.persona import in_third_person
 from simulator.tools import SimulatorTools
@@ -33,7 +32,7 @@ def related(
     tools: SimulatorTools, person: Person, partner: Person, text: str, *, as_of: datetime | None = None
 ) -> list[Fact]:
     """At most MAX_FACTS that the search finds, the best first; with `as_of`, by what was said until then."""
-    question = in_third_person(asked(text), first(person.name), first(partner.name))
+    question = in_third_person(asked(text), person.name, partner.name)
     clock = tools.clock if as_of is None else lambda: as_of
     hits = tools.index.search(question, k=MAX_FACTS, as_of=as_of, known_to=person.id, kinds=("fact",))
     found = []

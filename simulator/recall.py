@@ -14,7 +14,6 @@ from agents.held import held
 from agents.turns import Turn
 from memory.ask import ask
 from memory.facts import HOLDING, list_facts
-from memory.names import first
 from memory.people import list_people
 from memory.revision import Found, Standing, revise
 from memory.types import Episode, Fact, Person, Principle
@@ -78,7 +77,7 @@ class Recall:
             tools.space_id,
             tools.index,
             tools.registry,
-            in_third_person(asked(heard.text), first(self._person.name), first(partner.name)),
+            in_third_person(asked(heard.text), self._person.name, partner.name),
             known_to=self._person.id,
             as_of=then,
             clock=lambda: then,

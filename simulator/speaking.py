@@ -46,6 +46,9 @@ class Speaker:
     guards: Sequence[Guard]
     tag: str
     others: Sequence[str] = ()  # tags of the others in the conversation
+    names: Sequence[
+        str
+    ] = ()  # of everybody in it: who begins a line with "Name:" writes a script, and is not heard
     last_resort: Callable[[], str] = lambda: ""
 
     def speak(
@@ -102,7 +105,8 @@ class Speaker:
             max_new_tokens=max(1, length.max_tokens - _tokens(spoken.text)),
         )
         spoken.n_draws += 1
-        tags = TagFilter(self.tag, self.others, notes=PROMPT_NOTES, is_begun=bool(spoken.text))
+        notes = (*PROMPT_NOTES, *(f"{name}:" for name in self.names))
+        tags = TagFilter(self.tag, self.others, notes=notes, is_begun=bool(spoken.text))
         part, pieces, n_tokens = "", [], 0
         with closing(self.engine.stream(messages, how, said=self._raw(spoken.text))) as stream:  # type: ignore[type-var]
             for piece in stream:

@@ -62,7 +62,9 @@ def report(
     for path in found.files:
         click.echo(str(path))
     if found.files:
-        click.echo("they quote people: keep them to whoever may read the chat; an erasure does not reach them")
+        click.echo(
+            "they quote people: keep them to whoever may read the chat; an erasure does not reach them"
+        )
 
 
 @click.command()

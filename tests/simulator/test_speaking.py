@@ -57,6 +57,14 @@ def test_parts_are_sentences_and_messages_and_together_the_reply() -> None:
     assert (spoken.n_draws, spoken.is_corrected) == (1, False)
 
 
+def test_a_line_that_begins_like_a_script_is_not_heard() -> None:
+    spoken = Spoken()
+    script = ScriptedEngine(["Bo: hello\nAna: hi", "Fine.\nBo: good", "So am I."])
+    speaker = Speaker(script, (), "[ANA]", ["[BO]"], ["Ana", "Bo"])
+    assert "".join(speaker.speak([{"role": "user", "content": "hi"}], HOW, LONG, spoken)) == "Fine."
+    assert spoken.n_draws == 2
+
+
 def test_numbers_and_ellipses_within_a_sentence_do_not_end_it() -> None:
     parts, _ = spoken_of(["it is 3.14... or so... I think. Yes"])
     assert parts == ["it is 3.14...", " or so...", " I think.", " Yes"]
