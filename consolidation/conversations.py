@@ -2,7 +2,7 @@
 
 They are made of the graph's own slots in held-out wordings; what is right is decided by any-of matching alone. The
 model's own answers stay in its context: of six turns all, of the long conversation as many whole exchanges as the
-chat's window of WINDOW_TURNS turns holds, the question included. In a correction somebody says an old or made-up
+window of WINDOW_TURNS turns holds, the question included. In a correction somebody says an old or made-up
 value as if it held: right is an answer that gives what holds and not what was said. Nothing is stored.
 """
 
@@ -29,7 +29,7 @@ HUNDRED = 100
 MAX_SINGLE = 60
 MAX_SIX_TURNS = 12  # conversations
 MAX_CORRECTIONS = 40
-WINDOW_TURNS = 8  # turns of the running conversation that the product's chat shows its model
+WINDOW_TURNS = 8  # turns that the long conversation shows the model; a chat shows more (agents.turns.recent)
 _CORRECTIONS_IN_HUNDRED = 20
 _STRANGERS_IN_HUNDRED = 10
 _MAX_RIVALS = 64

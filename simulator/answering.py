@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from simulator.ports import Objection, Piece
+from simulator.ports import Guard, Objection, Piece
 
 MAX_DRAWS = 3
 
@@ -32,3 +32,21 @@ class Owed:
 
     def heard(self, speaker: str, text: str) -> None:
         """A reply owes to its own question only."""
+
+
+@dataclass(frozen=True, slots=True)
+class ButForOwed:
+    """Another guard, which lets pass what is owed: who is asked the same thing twice may say the same thing twice."""
+
+    guard: Guard
+    is_given: Callable[[str], bool]
+
+    @property
+    def name(self) -> str:
+        return self.guard.name
+
+    def objection(self, said: str, part: str, pieces: Sequence[Piece]) -> Objection | None:
+        return None if not said and self.is_given(part) else self.guard.objection(said, part, pieces)
+
+    def heard(self, speaker: str, text: str) -> None:
+        self.guard.heard(speaker, text)

@@ -31,6 +31,14 @@ _SEED = 2**31
 Ended = Literal["turns", "nothing left to say", "interrupted"]
 
 
+class Interrupted(Exception):
+    """A turn that the engine broke off; the engine's error is its cause."""
+
+    def __init__(self, turn: NewTurn) -> None:
+        super().__init__("a turn was broken off")
+        self.turn = turn
+
+
 class Member(Protocol):
     """A persona in company. `found`: loops by detector so far; `turned_to`: topics so far, in order."""
 
@@ -136,7 +144,12 @@ class Company:
         speaker = self._next(dice)
         topic = speaker.turn_to() if self._is_time_to_change() else None
         notes = [note for note in (self.record.summary, topic.note if topic else "") if note]
-        made = speaker.speak(self._turns, notes, seed=dice.randrange(_SEED))
+        try:
+            made = speaker.speak(self._turns, notes, seed=dice.randrange(_SEED))
+        except Interrupted as cut:
+            if cut.turn.reply:
+                self.record.keep(cut.turn)
+            raise cut.__cause__ or cut from None
         if topic is not None:
             self._plan_change()
         if made.reply.strip(" :\n") in ("", *self._names):  # a model that only writes whose line it is

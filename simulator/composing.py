@@ -13,23 +13,23 @@ from typing import TYPE_CHECKING
 
 from agents.turns import Persona, Turn, recent, turn_messages
 from consolidation.mastery import Mastered
-from memory.sessions import NewTurn, Status
+from memory.sessions import NewTurn, Place, Status
 from memory.types import Fact, Person
 from memory.wordings import Wordings
-from simulator.answering import Owed
+from simulator.answering import ButForOwed, Owed
 from simulator.consistency import ClaimGuard
 from simulator.deliberation import Deliberation, with_thought
 from simulator.knowing import related
 from simulator.lengths import Lengths
 from simulator.loops import LoopGuard
-from simulator.mentions import mention_notes, mentioned
+from simulator.mentions import Mentioned, mention_notes, mentioned
 from simulator.moments import moment_note
 from simulator.mood import Mood
 from simulator.persona import own_words
 from simulator.ports import Engine, Guard
-from simulator.speaking import Speaker, Spoken
+from simulator.speaking import Speaker, Spoken, joined
 from simulator.stance import Stance, claim_words, stance
-from simulator.tools import SimulatorTools
+from simulator.tools import SimulatorTools, check_consent
 from simulator.topics import Topics
 
 if TYPE_CHECKING:
@@ -46,6 +46,9 @@ class Brought:
     deliberation: Deliberation
     facts: tuple[Fact, ...] = ()
     spared: tuple[str, ...] = ()
+    beside: tuple[
+        str, ...
+    ] = ()  # ids of further facts that the prompt holds: who others are, what a topic rests on
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ class Moment:
     mood: Mood = field(default_factory=Mood)
     last_at: datetime | None = None
     notes: tuple[str, ...] = ()
+    fact_ids: tuple[str, ...] = ()  # of facts that the notes rest on
 
 
 @dataclass(slots=True)
@@ -79,12 +83,23 @@ class Composer:
     recipe: str | None = None
     adapters: tuple[str, ...] = ()
 
-    def compose(self, heard: str, turns: Sequence[Turn], moment: Moment, *, prefix: str = "") -> Composed:
-        """The turn that answers `heard`, after these turns; it is drawn while it is iterated over.
+    def compose(
+        self,
+        heard: str,
+        turns: Sequence[Turn],
+        moment: Moment,
+        *,
+        prefix: str = "",
+        by: Person | None = None,
+    ) -> Composed:
+        """The turn that answers what `by` said (the first partner, where it is not given), after these turns.
 
-        `prefix` is what the persona has begun to write. Raises what `memory.ask` does.
+        It is drawn while it is iterated over. `prefix` is what the persona has begun to write. Raises NoConsent, also
+        where it was withdrawn since, and what `memory.ask` does.
         """
-        return Composed(self, self.bring(heard, moment), tuple(turns), moment, prefix)
+        check_consent(self.tools, self.person)
+        self._face(by or self.partners[0])
+        return Composed(self, self.bring(heard, moment, by=by), tuple(turns), moment, prefix)
 
     @property
     def guards(self) -> list[Guard]:
@@ -101,21 +116,29 @@ class Composer:
         """Something else to say, where nothing passes the guards."""
         return (self.topics.opening() if self.topics else None) or ""
 
-    def bring(self, heard: str, moment: Moment) -> Brought:
+    def _face(self, partner: Person) -> None:
+        """Who "I" and "you" are from now on, for whatever reads questions and claims."""
+        if self.claims is not None and self.claims.sight.partner.id != partner.id:
+            others = [one.name for one in self.partners if one.id != partner.id]
+            self.claims.sight = replace(self.claims.sight, partner=partner)
+            self.claims.listener = replace(self.claims.listener, partners=(partner.name, *others))
+
+    def bring(self, heard: str, moment: Moment, *, by: Person | None = None) -> Brought:
         """What bears on what was heard, from what the persona can know now."""
         heard = heard[-MAX_CHARS:]
+        partner = by or self.partners[0]
         owed = self._stance(heard)
         found = {fact.id: fact for fact in owed.facts}
         if heard:
             found |= {
-                fact.id: fact
-                for fact in related(self.tools, self.person, self.partners[0], heard, as_of=moment.now)
+                fact.id: fact for fact in related(self.tools, self.person, partner, heard, as_of=moment.now)
             }
         needed = [fact for fact in found.values() if not self.mastered.covers(fact)]
         wordings = Wordings.load()
         known = [own_words(fact, self.persona, wordings, moment.now) for fact in needed]
         if owed.kind == "answer" and not owed.facts:
             known.append(owed.plain)  # a message that answers
+        others = self._others(heard)
         deliberation = Deliberation(
             owed.kind,
             self.lengths.draw(len(heard), moment.seed),
@@ -123,21 +146,22 @@ class Composer:
             tuple(claim_words(claim, self.person.name) for claim in owed.claims),
             moment_note(moment.now, moment.last_at, *([self.zone] if self.zone else [])),
             moment.mood,
-            tuple(self._others(heard, wordings)),
+            tuple(mention_notes(others, self.persona, wordings)),
             notes_given=moment.notes,
         )
         spared = tuple(fact.id for fact in found.values() if fact not in needed)
-        return Brought(owed, deliberation, tuple(found.values()), spared)
+        beside = tuple(fact.id for other in others for fact in other.facts if fact.id not in found)
+        return Brought(owed, deliberation, tuple(found.values()), spared, (*beside, *moment.fact_ids))
 
     def _stance(self, heard: str) -> Stance:
         if not heard or self.claims is None:
             return Stance("talk")
         return stance(self.claims.sight, heard, self.claims.claims_bearing_on)
 
-    def _others(self, heard: str, wordings: Wordings) -> list[str]:
+    def _others(self, heard: str) -> list[Mentioned]:
         tools = self.tools
         present = [self.person.id, *(one.id for one in self.partners)]
-        found = mentioned(
+        return mentioned(
             tools.database,
             tools.space_id,
             tools.index,
@@ -147,7 +171,6 @@ class Composer:
             present=present,
             clock=tools.clock,
         )
-        return mention_notes(found, self.persona, wordings)
 
     def prompt(
         self, deliberation: Deliberation, turns: Sequence[Turn], now: datetime, prefix: str
@@ -186,7 +209,7 @@ class Composed:
     @property
     def said(self) -> str:
         """All that the persona said, what it had begun included."""
-        return f"{self.prefix} {self.spoken.text}".strip()
+        return joined(self.prefix, self.spoken.text).strip()
 
     def new_turn(self, *, is_interrupted: bool = False) -> NewTurn:
         """The turn for the record, with what it claims."""
@@ -196,8 +219,8 @@ class Composed:
             speaker_id=composer.person.id,
             reply=self.said,
             status=status,
-            facts={fact.id: "weights" if fact.id in brought.spared else "prompt" for fact in brought.facts},
-            claims=composer.claims.claims_of(spoken.text) if composer.claims and spoken.text.strip() else (),
+            facts=self._facts(),
+            claims=composer.claims.claims_of(self.said) if composer.claims and spoken.text.strip() else (),
             recipe=composer.recipe,
             adapters=composer.adapters,
             seed=self._moment.seed,
@@ -206,6 +229,14 @@ class Composed:
             seconds=self.seconds,
             deliberation="\n".join(brought.deliberation.lines),
         )
+
+    def _facts(self) -> dict[str, Place]:
+        """Every fact that the turn rests on, and where it was."""
+        brought = self.brought
+        places: dict[str, Place] = dict.fromkeys(brought.beside, "prompt")
+        return places | {
+            fact.id: "weights" if fact.id in brought.spared else "prompt" for fact in brought.facts
+        }
 
     def _parts(self) -> Iterator[str]:
         composer, moment = self._composer, self._moment
@@ -217,8 +248,12 @@ class Composed:
             messages = composer.prompt(thoughtful, self._turns, moment.now, self.prefix)
         owed = self.brought.stance
         guards = composer.guards
-        if owed.kind != "talk" and not self.prefix:
-            guards.insert(0, Owed(owed.kind, owed.is_given, owed.plain))
+        is_owed = owed.kind != "talk" and not self.prefix
+        if is_owed:
+            guards = [
+                Owed(owed.kind, owed.is_given, owed.plain),
+                *(ButForOwed(guard, owed.is_given) if guard is composer.loops else guard for guard in guards),
+            ]
         tags = composer.persona.tags
         speaker = Speaker(
             composer.engine,
@@ -226,6 +261,8 @@ class Composed:
             composer.persona.tag,
             [tag for name, tag in tags.items() if name != composer.person.name],
             [form for name in tags for form in dict.fromkeys((name, name.split()[0]))],
-            lambda: owed.plain or composer.opening(),
+            composer.opening,
+            owed.plain if is_owed else "",
+            self.prefix,
         )
         yield from speaker.speak(messages, sampling, self.brought.deliberation.length, self.spoken)

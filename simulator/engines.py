@@ -49,7 +49,7 @@ class LocalEngine:
         written = self._resumed(prompt, said)
         ids = [*prompt, *(token for token, _ in written)]
         how = self._fitting(sampling, len(ids))
-        sampler = self._model.sampler(ids, how, self._history(messages, said) if how.dry_multiplier else None)
+        sampler = self._model.sampler(ids, how, self._history(messages, said))
         self._prompt, self._written = prompt, written
         drawing = self._model.draw(ids, sampler, cache=self.cache, n_prompt=len(prompt))
         with closing(drawing):
@@ -102,8 +102,9 @@ class LocalEngine:
 class ServerEngine:
     """Draws with a model behind `chat`'s server. `left_out`: kinds of what is sensitive that it is not shown.
 
-    A begun reply is sent as the last message; servers that know how to (vLLM, llama.cpp) go on with it, and one that
-    says it again is heard from where it goes on. How text is drawn is sent as far as the server takes it.
+    All of a prompt is people's words, the lines of a constitution too, so all of it is masked. A begun reply is sent as
+    the last message; servers that know how to (vLLM, llama.cpp) go on with it, and one that says it again is heard from
+    where it goes on. How text is drawn is sent as far as the server takes it.
     """
 
     def __init__(self, chat: OpenAIChat, left_out: Collection[str] = ()) -> None:
@@ -120,14 +121,15 @@ class ServerEngine:
         if said:
             asked.append({"role": "assistant", "content": said})
             fields |= {"continue_final_message": True, "add_generation_prompt": False}
+        shown = masked_messages(asked, self._left_out, but=())
         pieces = self._chat.stream(
-            masked_messages(asked, self._left_out),
+            shown,
             max_tokens=sampling.max_new_tokens,
             temperature=sampling.temperature,
             fields=fields,
         )
         with closing(pieces):
-            yield from map(Piece, going_on(pieces, said))
+            yield from map(Piece, going_on(pieces, shown[-1]["content"] if said else ""))
 
     def close(self) -> None:
         self._chat.close()
@@ -153,7 +155,10 @@ def drawing_fields(sampling: Sampling) -> dict[str, Any]:
 
 
 def going_on(pieces: Iterator[str], said: str) -> Iterator[str]:
-    """The pieces without `said` at their beginning, where somebody says it again before they go on."""
+    """The pieces without `said` at their beginning, where somebody says it again before they go on.
+
+    Who ends while saying it again has not gone on.
+    """
     held = ""
     is_open = bool(said)
     for piece in pieces:
@@ -165,5 +170,3 @@ def going_on(pieces: Iterator[str], said: str) -> Iterator[str]:
             continue
         is_open = False
         yield held.removeprefix(said)
-    if is_open and held != said:
-        yield held

@@ -20,9 +20,9 @@ from simulator.company import Company, CompanySettings, check_people
 from simulator.company_record import Record, conversation_of
 from simulator.lengths import Lengths
 from simulator.member import PersonaMember
-from simulator.opening import check_consent, engine_of, load_model, make_composer, sampling_of
+from simulator.opening import engine_of, load_model, make_composer, sampling_of
 from simulator.session import SessionSettings
-from simulator.tools import SimulatorTools
+from simulator.tools import SimulatorTools, check_consent
 
 if TYPE_CHECKING:
     from agents.runtime.lm import LanguageModel

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from agents.errors import AgentError
 from agents.turns import Turn
 from memory.sessions import NewTurn
 from memory.types import Person
+from simulator.company import Interrupted
 from simulator.composing import Composer, Moment
 from simulator.mood import Mood
 from simulator.topics import Topic
@@ -43,13 +45,17 @@ class PersonaMember:
         return self.composer.topics.used if self.composer.topics else ()
 
     def speak(self, turns: Sequence[Turn], notes: Sequence[str], *, seed: int) -> NewTurn:
-        """Raises what the engine does; nothing is kept then."""
+        """Raises NoConsent; `Interrupted` with what was said until then, where the engine fails."""
         now = self.composer.tools.clock()
-        heard = next((turn.text for turn in reversed(turns) if turn.speaker != self.person.name), "")
+        heard = next((turn for turn in reversed(turns) if turn.speaker != self.person.name), None)
+        by = next((one for one in self.composer.partners if heard and one.name == heard.speaker), None)
         moment = Moment(now, seed, self.mood.now(now), self._last_at, tuple(notes))
-        composed = self.composer.compose(heard, turns, moment)
-        for _ in composed:
-            pass
+        composed = self.composer.compose(heard.text if heard else "", turns, moment, by=by)
+        try:
+            for _ in composed:
+                pass
+        except AgentError as error:
+            raise Interrupted(composed.new_turn(is_interrupted=True)) from error
         self.n_tokens += composed.spoken.n_tokens
         return composed.new_turn()
 

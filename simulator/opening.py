@@ -9,7 +9,7 @@ from agents.turns import Persona, Turn, recent
 from consolidation.mastery import Mastered, serving_mastery
 from consolidation.readouts import sha256_of
 from consolidation.truth_check import TruthCheck, usable_truth_probe
-from memory import consent, constitutions, fact_rows
+from memory import constitutions, fact_rows
 from memory.episodes import conversation_id_of, list_episodes
 from memory.people import list_people
 from memory.persona_settings import get_sampling
@@ -23,7 +23,7 @@ from simulator.composing import Composer
 from simulator.consistency import ClaimGuard
 from simulator.drawing import KNOBS, sampling_with
 from simulator.engines import LocalEngine
-from simulator.errors import NoConsent, SamePerson, SteeringElsewhere
+from simulator.errors import SamePerson, SteeringElsewhere
 from simulator.lengths import lengths_of
 from simulator.loops import LoopGuard
 from simulator.moments import MAX_GAP_S
@@ -32,7 +32,7 @@ from simulator.ports import Engine
 from simulator.session import Session, SessionSettings, conversation_name
 from simulator.stance import Sight
 from simulator.steering_sources import Sources, steering_for
-from simulator.tools import SimulatorTools
+from simulator.tools import SimulatorTools, check_consent
 from simulator.topics import Graph, Topics, topics_of
 
 if TYPE_CHECKING:
@@ -84,12 +84,6 @@ def open_session(
         )
     _go_on(session, _recent(tools, conversation_name(person, partner)))
     return session
-
-
-def check_consent(tools: SimulatorTools, person: Person) -> None:
-    """Raises NoConsent."""
-    if not consent.has_consent(tools.database, tools.space_id, person.id):
-        raise NoConsent(person.name)
 
 
 def load_model(tools: SimulatorTools, worn: Recipe | None) -> LanguageModel:
@@ -219,6 +213,7 @@ def _go_on(session: Session, said: Sequence[Episode]) -> None:
         start, later = start - 1, said[start - 1].time
     for episode in said[start:]:
         session.composer.hear(episode.speaker, episode.text)
+    session.n_said = len(said) - start
     session.turns = recent([Turn(episode.speaker, episode.text) for episode in said[start:]])
     if session.readout_sha256:
         ids = [episode.id for episode in said]

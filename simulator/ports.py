@@ -58,7 +58,8 @@ class Objection:
 class Guard(Protocol):
     """Looks at what is about to be said. Keeps what it needs of earlier turns; `heard` tells it each of them."""
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def objection(self, said: str, part: str, pieces: Sequence[Piece]) -> Objection | None:
         """Of `part`, which follows `said` in the same reply and was drawn as `pieces`; None lets it pass."""

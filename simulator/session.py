@@ -76,6 +76,7 @@ class Session:
     turns: list[Turn] = field(default_factory=list)
     mood: Mood = field(default_factory=Mood)
     last_at: datetime | None = None  # when the last turn was
+    n_said: int = 0  # messages of this conversation that were heard here
     last: SpokenTurn | None = None
     id: str = ""  # on record from the first turn on
 
@@ -145,7 +146,7 @@ class Session:
 
     def _seed(self, now: datetime) -> int:
         first = self.settings.seed if self.settings.seed is not None else int(now.timestamp() * 1000)
-        return (first + len(self.turns)) % 2**31
+        return (first + self.n_said) % 2**31
 
     def _steered(self) -> AbstractContextManager[object]:
         """The model as the persona speaks with it; what it reads before and after, it reads unsteered."""
@@ -166,6 +167,7 @@ class Session:
         for turn, text, found in ((kept.heard, said, heard), (kept.reply, composed.said, readings)):
             if turn is not None:
                 self.turns.append(Turn(turn.speaker, text))
+                self.n_said += 1
                 self.composer.hear(turn.speaker, text)
                 is_own = turn.speaker_id == self.person.id
                 self.mood = self.mood.after(found, turn.time, is_own=is_own)

@@ -50,6 +50,8 @@ class Speaker:
         str
     ] = ()  # of everybody in it: who begins a line with "Name:" writes a script, and is not heard
     last_resort: Callable[[], str] = lambda: ""
+    owed: str = ""  # said where nothing stands, whatever a guard would say instead
+    begun: str = ""  # what the persona had written before, of which a reply is the rest
 
     def speak(
         self, messages: Sequence[dict[str, str]], sampling: Sampling, length: Length, spoken: Spoken
@@ -81,9 +83,9 @@ class Speaker:
                 return
 
     def _instead(self, objection: Objection, spoken: Spoken) -> Iterator[str]:
-        words = objection.instead
-        if words is None:
-            words = "" if spoken.text else self.last_resort()
+        words = objection.instead or ""
+        if not spoken.text:
+            words = self.owed or words or self.last_resort()
         if not words:
             return
         part = f" {words}" if spoken.text else words
@@ -92,6 +94,8 @@ class Speaker:
         yield part
 
     def _objection(self, said: str, part: str, pieces: Sequence[Piece]) -> Objection | None:
+        if self.begun:  # a sentence that was begun is judged whole
+            said, part = (joined(self.begun, said), part) if said else ("", joined(self.begun, part))
         return next((found for guard in self.guards if (found := guard.objection(said, part, pieces))), None)
 
     def _parts(
@@ -106,13 +110,17 @@ class Speaker:
         )
         spoken.n_draws += 1
         notes = (*PROMPT_NOTES, *(f"{name}:" for name in self.names))
-        tags = TagFilter(self.tag, self.others, notes=notes, is_begun=bool(spoken.text))
+        tags = TagFilter(self.tag, self.others, notes=notes, is_begun=bool(spoken.text or self.begun))
         part, pieces, n_tokens = "", [], 0
+        is_first = bool(spoken.text)
         with closing(self.engine.stream(messages, how, said=self._raw(spoken.text))) as stream:  # type: ignore[type-var]
             for piece in stream:
                 n_tokens += 1
                 spoken.n_tokens += 1
-                part += tags.feed(piece.text)
+                shown = tags.feed(piece.text)
+                if is_first and shown:  # an engine that begins anew, or a tokenizer that drops the blank
+                    part, is_first = " " if shown[0].isalnum() else "", False
+                part += shown
                 pieces.append(piece)
                 while end := _part_end(part):
                     yield part[:end], pieces[:-1] or pieces
@@ -127,6 +135,12 @@ class Speaker:
     def _raw(self, text: str) -> str:
         """What stands as the model wrote it: each message but the first under the speaker's own tag."""
         return text.replace("\n", f"\n{self.tag} ")
+
+
+def joined(begun: str, text: str) -> str:
+    """What was begun and what follows it, with a blank where one is missing."""
+    is_apart = not begun or not text or begun[-1:].isspace() or not (text[0].isalnum() or text[0] in "\"'([")
+    return begun + text if is_apart else f"{begun} {text}"
 
 
 def _part_end(text: str) -> int:

@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from db.engine import Database
+from memory import consent
 from memory.index import Index
 from memory.ports import Clock, Entailer, Extractor, Withhold
 from memory.registry import Registry
+from memory.types import Person
+from simulator.errors import NoConsent
 
 if TYPE_CHECKING:
     from agents.runtime.spec import ModelSpec
@@ -32,3 +35,9 @@ class SimulatorTools:
     extractor: Extractor  # reads what a persona claims
     entailer: Entailer | None = None  # holds what it says against its limits
     server: Callable[[], Engine] | None = None  # what speaks instead of the model in this process
+
+
+def check_consent(tools: SimulatorTools, person: Person) -> None:
+    """Raises NoConsent: asked anew before every turn, for it may be withdrawn while somebody talks."""
+    if not consent.has_consent(tools.database, tools.space_id, person.id):
+        raise NoConsent(person.name)

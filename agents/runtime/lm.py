@@ -248,9 +248,10 @@ class LanguageModel:
     def sampler(
         self, ids: Sequence[int], sampling: Sampling, history: Sequence[int] | None = None
     ) -> Sampler:
-        """The dice for one continuation of `ids`, knowing this model's tokens for the breakers of DRY."""
-        breakers = self._breakers(sampling.dry_breakers) if sampling.dry_multiplier > 0 else None
-        return Sampler(sampling, ids, history=history, breakers=breakers)
+        """The dice for one continuation of `ids`, knowing this model's tokens for breakers and ends."""
+        is_held = sampling.dry_multiplier > 0 or sampling.repetition_penalty != 1
+        breakers = self._breakers(sampling.dry_breakers) if is_held else None
+        return Sampler(sampling, ids, history=history, breakers=breakers, exempt=self.template.stop_ids)
 
     def branch(
         self, rows: Sequence[Sequence[int]], samplings: Sequence[Sampling], cache: PrefixCache | None = None

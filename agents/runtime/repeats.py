@@ -62,9 +62,15 @@ class Repeats:
         self._suffix[n] = 0  # the end of the text is no repetition of itself
 
     def continuations(self, least: int) -> tuple[IntArray, IntArray]:
-        """The tokens that followed earlier matches of at least `least` tokens (at least one), each with the longest."""
+        """The tokens that followed earlier matches of at least `least` tokens (at least one), each with the longest; a
+        breaker goes on with nothing."""
         n = self._n
         found = np.nonzero(self._suffix[: max(0, n - 1)] >= max(1, least))[0]
+        found = (
+            found[[not self._breakers.is_one(int(token)) for token in self._ids[found + 1]]]
+            if len(found)
+            else found
+        )
         if not len(found):
             return found, found
         tokens, places = np.unique(self._ids[found + 1], return_inverse=True)

@@ -48,7 +48,8 @@ class Sampling:
 class Sampler:
     """Draws one text: holds the dice and what was drawn so far.
 
-    `ids` came before; `history` is what DRY must not repeat, `ids` where it is not given.
+    `ids` came before; `history` is what must not be repeated, `ids` where it is not given. Tokens in `exempt` and breakers
+    are never penalised: a reply may end, and a next message begin, as often as any other.
     """
 
     def __init__(
@@ -58,15 +59,18 @@ class Sampler:
         *,
         history: Sequence[int] | None = None,
         breakers: Breakers | None = None,
+        exempt: frozenset[int] = frozenset(),
     ) -> None:
         self.sampling = sampling
         self._generator = sampling.generator()
-        self._recent = list(ids[-sampling.penalty_window :]) if sampling.penalty_window else []
+        self._breakers = breakers or Breakers()
+        self._exempt = exempt
+        past = ids if history is None else history
+        self._recent = list(past[-sampling.penalty_window :]) if sampling.penalty_window else []
         self._repeats = None
         if sampling.dry_multiplier > 0:
-            past = ids if history is None else history
             past = past[max(0, len(past) - sampling.dry_window) :]
-            self._repeats = Repeats(past, breakers or Breakers())
+            self._repeats = Repeats(past, self._breakers)
 
     def draw(self, logits_V: torch.Tensor) -> tuple[int, float]:
         """A token id from float logits of shape (V,), and the entropy of softmax(logits) in nats.
@@ -92,7 +96,10 @@ class Sampler:
         how = self.sampling
         window = self._recent[-how.penalty_window :] if how.penalty_window else []
         if how.repetition_penalty != 1.0 and window:
-            ids = torch.tensor(sorted(set(window)))
+            said = sorted(
+                one for one in set(window) if one not in self._exempt and not self._breakers.is_one(one)
+            )
+            ids = torch.tensor(said, dtype=torch.long)
             seen = logits[ids]
             logits = logits.clone()
             logits[ids] = torch.where(seen > 0, seen / how.repetition_penalty, seen * how.repetition_penalty)

@@ -30,7 +30,6 @@ from consolidation.slots import Names, Slot
 from memory.registry import Registry
 from memory.types import Person
 from memory.wordings import Wordings
-from simulator import session
 from tests.consolidation.known import fact
 
 REGISTRY = Registry.load()
@@ -101,10 +100,6 @@ def test_a_slot_comes_back_only_after_the_window_has_passed(made: list[Conversat
             places.setdefault(ask.slot, []).append(place)
     gaps = [b - a for found in places.values() for a, b in pairwise(found)]
     assert min(gaps) > WINDOW_TURNS // 2
-
-
-def test_the_window_is_that_of_the_chat() -> None:
-    assert session.MAX_TURNS == WINDOW_TURNS
 
 
 def test_the_same_seed_makes_the_same_and_another_seed_another(made: list[Conversation]) -> None:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 import pytest
 
 from agents.runtime.sampling import Sampling
+from simulator.answering import ButForOwed
 from simulator.lengths import Length
 from simulator.ports import Objection, Piece
 from simulator.scripted import ScriptedEngine
-from simulator.speaking import MAX_DRAWS, Speaker, Spoken
+from simulator.speaking import MAX_DRAWS, Speaker, Spoken, joined
 
 LONG = Length(1000, 9)
 HOW = Sampling(max_new_tokens=100, seed=3)
@@ -55,6 +56,59 @@ def test_parts_are_sentences_and_messages_and_together_the_reply() -> None:
     assert parts == ["Well, hello.", " How are you?", " fine", "\nand you"]
     assert spoken.text == "Well, hello. How are you? fine\nand you"
     assert (spoken.n_draws, spoken.is_corrected) == (1, False)
+
+
+def test_what_is_owed_is_said_whatever_a_guard_would_say_instead() -> None:
+    spoken = Spoken()
+    guard = Forbidding("blue", "Shall we talk of boats?")
+    speaker = Speaker(ScriptedEngine(["blue."]), (guard,), "[ANA]", owed="I live in Kotor.")
+    assert (
+        "".join(speaker.speak([{"role": "user", "content": "hi"}], HOW, LONG, spoken)) == "I live in Kotor."
+    )
+
+
+def test_what_is_owed_passes_a_guard_that_it_is_no_business_of() -> None:
+    guard = ButForOwed(Forbidding("Kotor"), lambda text: "Kotor" in text)
+    assert guard.objection("", "I live in Kotor.", [Piece("I live in Kotor.")]) is None
+    assert guard.objection("Yes.", " I live in Kotor.", [Piece(" I live in Kotor.")]) is not None
+
+
+def test_an_engine_that_begins_anew_is_set_apart_by_a_blank() -> None:
+    _, spoken = spoken_of(["Hi. blue.", "Well. Bye."], Forbidding("blue"))
+    assert spoken.text == "Hi. Well. Bye."
+
+
+@pytest.mark.parametrize(
+    ("begun", "text", "whole"),
+    [
+        ("I live in", "Kotor", "I live in Kotor"),
+        ("tired", ", really", "tired, really"),
+        ("", "Hi", "Hi"),
+        ("Hi ", "Bo", "Hi Bo"),
+    ],
+)
+def test_what_was_begun_and_its_rest_are_joined_as_they_are_written(
+    begun: str, text: str, whole: str
+) -> None:
+    assert joined(begun, text) == whole
+
+
+def test_a_sentence_that_was_begun_is_judged_whole() -> None:
+    seen: list[tuple[str, str]] = []
+
+    class Listening:
+        name = "listening"
+
+        def objection(self, said: str, part: str, pieces: Sequence[Piece]) -> Objection | None:
+            seen.append((said, part))
+            return None
+
+        def heard(self, speaker: str, text: str) -> None:
+            """Nothing to keep."""
+
+    speaker = Speaker(ScriptedEngine(["blue. Or red."]), (Listening(),), "[ANA]", begun="I am in")
+    assert "".join(speaker.speak([{"role": "user", "content": "hi"}], HOW, LONG, Spoken())) == "blue. Or red."
+    assert seen == [("", "I am in blue."), ("I am in blue.", " Or red.")]
 
 
 def test_a_line_that_begins_like_a_script_is_not_heard() -> None:

@@ -98,7 +98,7 @@ def naive_continuations(ids: list[int], breakers: set[int], least: int) -> dict[
         length = 0
         while length < at and ids[at - 1 - length] == ids[-1 - length] and ids[-1 - length] not in breakers:
             length += 1
-        if length >= least:
+        if length >= least and ids[at] not in breakers:
             found[ids[at]] = max(found.get(ids[at], 0), length)
     return found
 
@@ -115,6 +115,14 @@ def test_repeats_are_those_of_the_definition(
     assert dict(zip(tokens.tolist(), lengths.tolist(), strict=True)) == naive_continuations(
         [*ids, *more], breakers, least
     )
+
+
+def test_a_reply_may_end_and_a_next_message_begin_as_often_as_any_other() -> None:
+    how = Sampling(temperature=0, repetition_penalty=2.0)
+    logits = torch.tensor([1.0, 1.6, 1.7])
+    assert Sampler(how, [1, 2]).draw(logits)[0] == 0
+    assert Sampler(how, [1, 2], exempt=frozenset({2})).draw(logits)[0] == 2
+    assert Sampler(how, [1, 2], breakers=Breakers({1}.__contains__)).draw(logits)[0] == 1
 
 
 def test_no_repetition_reaches_across_a_tag_of_several_tokens() -> None:
