@@ -1,7 +1,7 @@
 """A chat model that is shown nothing of the kinds that are left out: each stretch is put as its kind, "call (phone)".
 
 The one gate before every back-end, whoever asks: extractor, judge, referee, teacher, digester, constitution writer.
-System messages are the program's own words and pass as they are.
+System messages are the program's own words there and pass as they are; a persona's hold lines about people.
 """
 
 from __future__ import annotations
@@ -49,11 +49,13 @@ class MaskingChat:
         return masked_messages(messages, self._left_out)
 
 
-def masked_messages(messages: Sequence[dict[str, str]], left_out: Collection[str]) -> list[dict[str, str]]:
-    """The messages as a back-end may see them, line by line."""
+def masked_messages(
+    messages: Sequence[dict[str, str]], left_out: Collection[str], *, but: Collection[str] = ("system",)
+) -> list[dict[str, str]]:
+    """The messages as a back-end may see them, line by line. `but`: roles that pass as they are."""
     return [
         message
-        if message["role"] == "system"
+        if message["role"] in but
         else {
             **message,
             "content": "\n".join(masked(line, left_out) for line in message["content"].split("\n")),

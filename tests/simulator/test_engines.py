@@ -118,10 +118,11 @@ def test_a_server_is_sent_the_prompt_masked_and_how_to_draw(
 ) -> None:
     server.reply = lambda n, body: events(delta("hey "), delta("you", "stop"))
     how = Sampling(max_new_tokens=9, temperature=0.5, top_p=0.9, top_k=7, dry_multiplier=0.8, seed=4)
-    assert list(remote.stream(ASK, how)) == [Piece("hey "), Piece("you")]
+    lines = {"role": "system", "content": "You are Ines. What matters to you: call +47 911 22 333."}
+    assert list(remote.stream([lines, ASK[1]], how)) == [Piece("hey "), Piece("you")]
     body = server.requests[0][2]
     assert body["messages"] == [
-        ASK[0],
+        {"role": "system", "content": "You are Ines. What matters to you: call (phone)."},
         {"role": "user", "content": "[TOMAS] call me at (phone)\n[INES]"},
     ]
     assert (body["max_tokens"], body["temperature"], body["seed"], body["stream"]) == (9, 0.5, 4, True)
@@ -148,6 +149,13 @@ def test_a_server_that_knows_none_of_it_is_asked_plainly(server: ModelServer, re
 
     server.reply = reply
     assert text_of(remote.stream(ASK, GREEDY, said="so")) == " yes"
+
+
+def test_a_server_that_repeats_what_it_was_shown_is_heard_from_there_on(
+    server: ModelServer, remote: ServerEngine
+) -> None:
+    server.reply = lambda n, body: events(delta(body["messages"][-1]["content"]), delta(" later", "stop"))
+    assert text_of(remote.stream(ASK, GREEDY, said="call +47 911 22 333")) == " later"
 
 
 def test_a_server_that_stops_mid_way_raises_after_the_pieces_that_came(
@@ -184,7 +192,7 @@ def test_closing_the_stream_ends_the_request(server: ModelServer, remote: Server
         (["I ", "am he", "re"], "re"),
         (["I am here"], "re"),
         (["I ", "was"], "I was"),
-        (["I a"], "I a"),
+        (["I a"], ""),
         ([], ""),
     ],
 )
