@@ -18,7 +18,12 @@ from memory.types import Principle
 
 MAX_RECENT_CHARS = 4000  # of the running conversation in the prompt: about a thousand tokens
 _SPEECH = ("speech", "habit")
-_CONTROL = re.compile(r"<(?=\||/?s>|(?:start|end)_of_turn>)|\[(?=/?INST\])")
+MAX_BEGUN_CHARS = 4000  # of what somebody has begun to write
+_CONTROL = re.compile(
+    r"<(?=[|\uff5c]|/?s>|(?:bos|eos|pad|unk|mask)>|(?:start|end)_of_\w+>|</?SYS>>|/?(?:think|tool_call|tool_response)>)"
+    r"|\[(?=/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_RESULTS)\]|TOOL_CALLS\]|gMASK\])"
+)
+_TAGS = re.compile(r"^\s*(?:\[[^\[\]\na-z]{1,40}\]\s*)+", re.MULTILINE)
 _KEPT = 0.5  # share of the limit that is left when a block is dropped
 
 
@@ -55,7 +60,7 @@ def speaker_tags(names: Sequence[str]) -> dict[str, str]:
     """A tag for each name: the first name in capitals, the whole name where first names clash."""
     firsts = [name.split()[0].upper() for name in names]
     return {
-        name: f"[{first if firsts.count(first) == 1 else name.upper()}]"
+        name: harmless(f"[{first if firsts.count(first) == 1 else _line(name.upper())}]")
         for name, first in zip(names, firsts, strict=True)
     }
 
@@ -71,6 +76,16 @@ def conversation_text(turns: Iterable[tuple[str, str]], tags: dict[str, str]) ->
 def harmless(text: str) -> str:
     """The text with a blank in whatever a model's tokenizer would take for the control of a conversation."""
     return _CONTROL.sub(lambda match: f"{match[0]} ", text)
+
+
+def _line(text: str) -> str:
+    """The text as one harmless line."""
+    return harmless(" ".join(text.split()))
+
+
+def _begun(prefix: str) -> str:
+    """What somebody has begun to write, its end where it is long, as one line that holds nobody's tag."""
+    return _line(_TAGS.sub("", prefix[-MAX_BEGUN_CHARS:]))
 
 
 def turn_messages(
@@ -91,7 +106,7 @@ def turn_messages(
     opening = with_notes(f"{body}\n{persona.tag}" if body else persona.tag, known, notes)
     return [
         {"role": "system", "content": _who(persona, now)},
-        {"role": "user", "content": f"{opening} {harmless(prefix)}".rstrip()},
+        {"role": "user", "content": f"{opening} {_begun(prefix)}".rstrip()},
     ]
 
 
@@ -99,7 +114,7 @@ def with_notes(opening: str, known: Sequence[str], notes: Sequence[str] = ()) ->
     """A conversation that ends on a tag, with what somebody knows and notes to them, a line each, before that tag."""
     body, _, tag = opening.rpartition("\n")
     lines = [f"What you know: {' '.join(known)}"] if known else []
-    lines = [harmless(" ".join(line.split())) for line in (*lines, *notes)]
+    lines = [_line(line) for line in (*lines, *notes)]
     return "\n".join([*([body] if body else []), *lines, tag])
 
 
@@ -143,18 +158,17 @@ def _without_block(
 
 def _who(persona: Persona, now: datetime) -> str:
     """All that stays the same during a conversation of one day."""
-    style = [item.text for item in persona.principles if item.kind in _SPEECH][:3]
-    values = [item.text for item in persona.principles if item.kind not in (*_SPEECH, "view")][:2]
-    lines = [
-        f"You are {persona.name}, in a chat with {_listed(persona.partners)}. Today is {now:%A, %d %B %Y}."
-    ]
+    style = [_line(item.text) for item in persona.principles if item.kind in _SPEECH][:3]
+    values = [_line(item.text) for item in persona.principles if item.kind not in (*_SPEECH, "view")][:2]
+    name, partners = _line(persona.name), [_line(partner) for partner in persona.partners]
+    lines = [f"You are {name}, in a chat with {_listed(partners)}. Today is {now:%A, %d %B %Y}."]
     if style:
         lines.append("How you write: " + "; ".join(style) + ".")
     if values:
         lines.append("What matters to you: " + "; ".join(values) + ".")
     for partner in persona.partners:
-        if views := [item.text for item in persona.principles if item.about == partner][:2]:
-            lines.append(f"How you see {partner}: " + "; ".join(views) + ".")
+        if views := [_line(item.text) for item in persona.principles if item.about == partner][:2]:
+            lines.append(f"How you see {_line(partner)}: " + "; ".join(views) + ".")
     return "\n".join(lines)
 
 
