@@ -7,15 +7,19 @@ changed here.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from agents import cues
+from agents.errors import AgentError
 from memory.ports import Extractor, Judge, Roster
 from memory.types import Episode, FactCandidate, Verdict
+
+_log = logging.getLogger(__name__)
 
 _DENIED = (
     (re.compile(r"\b(do|does|did)(?:n't| not) ", re.IGNORECASE), ""),
@@ -46,12 +50,16 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Reads what `speaker` says to `partners`. `known`: every name that may be meant."""
+    """Reads what `speaker` says to `partners`. `known`: every name that may be meant.
+
+    Where the extractor fails nothing counts as told: a turn is worth more than what it claims.
+    """
 
     extractor: Extractor
     speaker: str
     partners: tuple[str, ...]
     known: tuple[str, ...] = ()
+    _failures: set[str] = field(default_factory=set, compare=False, repr=False)  # kinds that were logged
 
     def told(self, text: str, at: datetime, *, heard: str = "", said: str = "") -> list[Told]:
         """What the text tells; `heard` was said to the speaker, `said` stands before the text in the same reply."""
@@ -73,8 +81,17 @@ class Listener:
             if text
         ]
         roster = Roster((self.speaker, *self.partners), self.known)
-        found = self.extractor.extract(episodes, roster)
+        try:
+            found = self.extractor.extract(episodes, roster)
+        except AgentError as error:
+            self._log_once(type(error).__name__)
+            return []
         return [replace(one, episode_ids=()) for one in found if "2" in one.episode_ids]
+
+    def _log_once(self, failure: str) -> None:
+        if failure not in self._failures:
+            self._failures.add(failure)
+            _log.warning("%s cannot read what is claimed: %s", self.extractor.name, failure)
 
 
 def _without_denial(sentence: str) -> str | None:
