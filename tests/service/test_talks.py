@@ -21,6 +21,7 @@ from service.http import create_app
 from service.settings import PersonaSettings, Settings
 from service.talks import Says, Talks
 from service.wiring import Services
+from simulator.errors import NoConsent
 from simulator.lengths import Lengths
 
 SAID = ("I live in Porto.", "I work at the harbour office.", "My sister Marta lives in Faro.")
@@ -133,3 +134,19 @@ def test_a_listener_who_leaves_stops_the_reply_and_nothing_of_it_is_kept(
         with lock:  # the turn has ended
             after = list_episodes(opened.database, opened.space_id, origins=("simulated",))
     assert after == before
+
+
+def test_a_withdrawn_consent_ends_a_talk_that_goes_on(services: Services, tmp_path: Path) -> None:
+    script = tmp_path / "replies.txt"
+    script.write_text("It is by the sea.\n")
+    scripted = PersonaSettings(engine="scripted", script=str(script))
+    with Services(replace(services.settings, persona=scripted)) as opened:
+        session = opened.open_session("Ada", as_person="Bo", seed=1)
+        assert session.reply("Hello there!").reply == "It is by the sea."
+        ada = session.person.id
+        consent.withdraw(opened.database, opened.space_id, ada, clock=opened.clock)
+        try:
+            with pytest.raises(NoConsent):
+                session.reply("Hello again!")
+        finally:
+            consent.record(opened.database, opened.space_id, ada, agreed_by="Ada", clock=opened.clock)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from agents.errors import BackendUnreachable
 from agents.runtime.sampling import Sampling
 from agents.turns import Turn
 from db.engine import Database, make_engine
@@ -22,11 +23,11 @@ from memory.digests import list_digests
 from memory.embedders.hashing import HashingEmbedder
 from memory.episodes import list_episodes
 from memory.people import get_or_create_node, get_person
-from memory.sessions import NewSession, NewTurn, list_sessions
+from memory.sessions import NewSession, NewTurn, list_sessions, list_turns
 from memory.spaces import ensure_space
 from memory.types import Episode, Person
 from simulator.attribution import persona_turns
-from simulator.company import Company, CompanySettings, addressed, check_people, next_speaker
+from simulator.company import Company, CompanySettings, Interrupted, addressed, check_people, next_speaker
 from simulator.company_record import DIGESTED, Record, conversation_of
 from simulator.errors import SamePerson, TooManyPersonas
 from simulator.lengths import Length
@@ -303,3 +304,23 @@ def test_nobody_talks_with_themselves_and_four_are_too_many(table: Table) -> Non
         check_people([table.people[0], table.people[1], table.people[0]])
     with pytest.raises(TooManyPersonas):
         check_people([*table.people, table.people[0]])
+
+
+def test_a_turn_that_the_engine_broke_off_is_kept_as_interrupted(table: Table) -> None:
+    company = table.company({"Ada Lund": different(9), "Bo Rask": different(8)})
+    (first,) = company.turns(1)
+
+    def broken(turns: Sequence[Turn], notes: Sequence[str], *, seed: int) -> NewTurn:
+        turn = NewTurn(company.members[1].person.id, "Half a sent", status="interrupted")
+        raise Interrupted(turn) from BackendUnreachable("server", "gone")
+
+    for member in company.members:
+        member.speak = broken  # type: ignore[method-assign]
+    with pytest.raises(BackendUnreachable):
+        list(company.turns(1))
+    assert [turn.text for turn in table.said()] == [first.text, "Half a sent"]
+    (kept,) = list_sessions(table.database, table.space_id)
+    assert [one.status for one in list_turns(table.database, table.space_id, kept.id)] == [
+        "whole",
+        "interrupted",
+    ]
