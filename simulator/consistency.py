@@ -9,15 +9,19 @@ nothing is remembered as the persona's own once the turn was said. A fact that c
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from memory import claims as store
 from memory import families, names, values
-from memory.claims import Claim, NewClaim
+from memory.claims import Basis, Claim, NewClaim
+from memory.errors import UnknownClaim
 from memory.facts import HISTORY, list_facts
 from memory.ports import Entailer
 from memory.registry import LASTING
@@ -28,9 +32,14 @@ from simulator.claims import Listener, Told, claims_of
 from simulator.ports import Objection, Piece
 from simulator.stance import Sight, claim_words, fact_words
 
+FloatVector = npt.NDArray[np.float32]
+
 MAX_DRAWS = 2  # objections in one reply before the right thing is said instead
 LEAST_ALIKE = 0.72  # cosine of a question and a way to ask for a claim
 LEAST_AGAINST = 0.9  # probability that a sentence contradicts a limit
+MOST_CLAIMS = 1000  # that a question is compared with, the newest
+_FORMS = 4  # ways to ask for one claim
+_MADE_UP: tuple[Basis, ...] = ("constitution", "claim", "invented")
 _HOLDING = ("current", "candidate", "contested")
 _OPPOSITE = {"likes": "dislikes", "dislikes": "likes", "loves": "dislikes"}
 
@@ -47,7 +56,10 @@ class Finding:
 
 @dataclass(slots=True)
 class ClaimGuard:
-    """A `Guard`. `lines`: the constitution's; limits are looked at where there is an `entailer`."""
+    """A `Guard`. `lines`: the constitution's; limits are looked at where there is an `entailer`.
+
+    What a turn costs does not grow with all that was ever claimed: a claim is held against the facts when it is met.
+    """
 
     sight: Sight
     listener: Listener
@@ -55,10 +67,18 @@ class ClaimGuard:
     entailer: Entailer | None = None
     name: str = "claims"
     _heard: str = ""
-    _n_objected: int = 0
-    _standing: list[Claim] | None = field(default=None)
+    _said: str = ""  # of the reply that is looked at
+    _n_objected: int = 0  # to it
+    _asks: dict[str, FloatVector] = field(default_factory=dict)  # unit vectors of ways to ask, oldest first
+
+    def begin(self) -> None:
+        """A reply begins; the one before may not have been kept."""
+        self._n_objected, self._said = 0, ""
 
     def objection(self, said: str, part: str, pieces: Sequence[Piece]) -> Objection | None:
+        if len(said) < len(self._said):
+            self.begin()  # what stands of a reply never grows shorter
+        self._said = said
         for told in self._told(part, said):
             found = self._held_against(told)
             if found is not None and found.verdict == "contradicts":
@@ -69,37 +89,42 @@ class ClaimGuard:
         return None
 
     def heard(self, speaker: str, text: str) -> None:
-        """A turn is over; what was remembered is read anew for the next one."""
-        self._n_objected, self._standing = 0, None
+        """A turn is over."""
+        self.begin()
         self._heard = "" if speaker == self.sight.person.name else text
 
     def claims_of(self, reply: str) -> list[NewClaim]:
-        """What the reply claims, each with what it rests on; to be kept with the turn once it was said."""
+        """What the reply claims, each with what it rests on; to be kept with the turn once it was said.
+
+        What only repeats a claim that is kept is none of them.
+        """
         made = []
         for told in self._told(reply, ""):
             found = self._held_against(told)
-            if found is None or found.verdict == "rests":
+            if found is None or (found.verdict == "rests" and found.claim is None):
                 made.append(self._new(told, found))
         return made
 
     def claims_bearing_on(self, question: str) -> list[Claim]:
         """Earlier claims that the question (in the third person) asks for, the newest first."""
-        own = [claim for claim in self.standing() if claim.basis != "fact" and _is_named(question, claim)]
+        sight = self.sight
+        made_up = store.list_claims(sight.database, sight.space_id, person_id=sight.person.id, bases=_MADE_UP)
+        own = [claim for claim in made_up if _is_named(question, claim)][:MOST_CLAIMS]
         if not own:
             return []
-        near = _nearness(self.sight, question, own)
-        return [claim for claim, score in zip(own, near, strict=True) if score >= LEAST_ALIKE]
+        near = self._nearness(question, own)
+        return list(
+            self._stood_by(claim for claim, score in zip(own, near, strict=True) if score >= LEAST_ALIKE)
+        )
 
-    def standing(self) -> list[Claim]:
-        """What the persona stands by. What a fact contradicts by now is withdrawn first; the fact wins."""
-        if self._standing is None:
-            sight = self.sight
-            kept = store.list_claims(sight.database, sight.space_id, person_id=sight.person.id)
-            lost = {claim.id for claim in kept if self._is_refuted(claim)}
-            for claim_id in sorted(lost):
-                store.withdraw(sight.database, sight.space_id, claim_id, clock=sight.clock)
-            self._standing = [claim for claim in kept if claim.id not in lost and self._lasts(claim)]
-        return self._standing
+    def _stood_by(self, claims: Iterable[Claim]) -> Iterator[Claim]:
+        """Those that the persona stands by. What a fact contradicts by now is withdrawn; the fact wins."""
+        for claim in claims:
+            if self._is_refuted(claim):
+                with suppress(UnknownClaim):  # erased meanwhile
+                    store.withdraw(self.sight.database, self.sight.space_id, claim.id, clock=self.sight.clock)
+            elif self._lasts(claim):
+                yield claim
 
     def _object(self, reason: str, instead: str) -> Objection:
         self._n_objected += 1
@@ -165,22 +190,28 @@ class ClaimGuard:
 
     def _claims_on(self, told: Told) -> Finding | None:
         one, entry = told.fact, self.sight.registry.get(told.fact.predicate)
-        earlier = [
-            claim
-            for claim in self.standing()
-            if claim.predicate == one.predicate and self._is_about(claim, one.subject)
-        ]
-        same = [claim for claim in earlier if values.is_same(claim.object, one.object, kind=entry.object)]
         if told.is_past and entry.volatility != "never":
             return None
-        if same:
-            if same[0].is_negated == told.is_negated:
-                return Finding("rests", claim=same[0])
-            return self._said_otherwise(same[0])
-        rivals = [claim for claim in earlier if not claim.is_negated and claim.valid_to is None]
-        if entry.cardinality == "one" and rivals and not told.is_negated:
-            return self._said_otherwise(rivals[0])
-        return None
+        earlier = self._slot(one)
+        alike = (claim for claim in earlier if values.is_same(claim.object, one.object, kind=entry.object))
+        same = next(self._stood_by(alike), None)
+        if same is not None:
+            if same.is_negated == told.is_negated:
+                return Finding("rests", claim=same)
+            return self._said_otherwise(same)
+        if entry.cardinality != "one" or told.is_negated:
+            return None
+        rivals = (claim for claim in earlier if not claim.is_negated and claim.valid_to is None)
+        rival = next(self._stood_by(rivals), None)
+        return self._said_otherwise(rival) if rival is not None else None
+
+    def _slot(self, one: FactCandidate) -> list[Claim]:
+        """What was claimed of the same subject and predicate, the newest first."""
+        sight = self.sight
+        found = store.list_claims(
+            sight.database, sight.space_id, person_id=sight.person.id, predicates=[one.predicate]
+        )
+        return [claim for claim in found if self._is_about(claim, one.subject)]
 
     def _said_otherwise(self, claim: Claim) -> Finding:
         return Finding("contradicts", claim=claim, instead=claim_words(claim, self.sight.person.name))
@@ -204,8 +235,6 @@ class ClaimGuard:
         )
         if found is not None and found.fact is not None:
             return replace(made, basis="fact", fact_id=found.fact.id)
-        if found is not None and found.claim is not None:
-            return replace(made, basis="claim", earlier_id=found.claim.earlier_id or found.claim.id)
         line = next((line for line in self.lines if _names(line.principle.text, one.object)), None)
         return replace(made, basis="constitution", line=line.id) if line else made
 
@@ -228,6 +257,17 @@ class ClaimGuard:
         lasting = LASTING[self.sight.registry.get(claim.predicate).volatility]
         return lasting is None or self.sight.clock() - claim.said_at <= lasting
 
+    def _nearness(self, question: str, claims: Sequence[Claim]) -> list[float]:
+        """For each claim the best cosine of the question and the ways to ask for it."""
+        encode, forms = self.sight.index.embedder.encode, [_ways_to_ask(claim) for claim in claims]
+        fresh = [text for text in dict.fromkeys(chain.from_iterable(forms)) if text not in self._asks]
+        rows = encode([question, *fresh])
+        self._asks.update((text, row.copy()) for text, row in zip(fresh, rows[1:], strict=True))
+        found = [max(float(self._asks[text] @ rows[0]) for text in ways) for ways in forms]
+        for text in list(self._asks)[: -MOST_CLAIMS * _FORMS]:
+            del self._asks[text]
+        return found
+
     def _breaks_limit(self, sentence: str) -> bool:
         limits = [line.principle.text for line in self.lines if line.principle.kind == "limit"]
         if self.entailer is None or not limits:
@@ -245,19 +285,9 @@ def _is_named(question: str, claim: Claim) -> bool:
     return any(_names(question, name) for name in (claim.subject, claim.subject.split()[0]))
 
 
-def _nearness(sight: Sight, question: str, claims: Sequence[Claim]) -> list[float]:
-    """For each claim the best cosine of the question and the ways to ask for it."""
+def _ways_to_ask(claim: Claim) -> list[str]:
     wordings = Wordings.load()
-    asks = [
-        [
-            fill(form, subject=claim.subject.split()[0], object=claim.object, predicate=claim.predicate)
-            for form in wordings.questions(claim.predicate)[:4]
-        ]
-        for claim in claims
+    return [
+        fill(form, subject=claim.subject.split()[0], object=claim.object, predicate=claim.predicate)
+        for form in wordings.questions(claim.predicate)[:_FORMS]
     ]
-    rows = sight.index.embedder.encode([question, *(text for forms in asks for text in forms)])
-    scores, found, at = rows[1:] @ rows[0], [], 0
-    for forms in asks:
-        found.append(float(max(scores[at : at + len(forms)])))
-        at += len(forms)
-    return found

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import delete
 
 from agents.extractors.rules import RuleExtractor
+from db import tables
 from db.engine import Database, open_database
 from memory import claims as store
 from memory import sessions
@@ -21,10 +23,12 @@ from memory.episodes import append_turn
 from memory.facts import add_candidates, list_facts
 from memory.index import Index
 from memory.people import get_or_create_node, list_people
+from memory.ports import FloatMatrix
 from memory.registry import Registry
 from memory.sessions import NewSession, NewTurn
 from memory.spaces import ensure_space
-from memory.types import FactCandidate
+from memory.types import Fact, FactCandidate
+from simulator import consistency
 from simulator.claims import Listener
 from simulator.consistency import ClaimGuard
 from simulator.stance import DONT_KNOW, Sight, is_small_talk, questions_in, stance
@@ -262,7 +266,7 @@ def test_what_was_made_up_is_said_again_and_not_otherwise(graph: Graph) -> None:
     assert found.is_given("Dorin")
     graph.say("I work as a nurse.", *guard.claims_of("I work as a nurse."))
     later = graph.guard(NOW + timedelta(days=1))
-    assert later.claims_of("I work as a nurse.")[0].basis == "claim"
+    assert later.claims_of("I work as a nurse.") == []  # kept already
     assert list_facts(graph.database, graph.space_id, graph.registry, predicates=["brother", "job"]) == []
 
 
@@ -274,11 +278,72 @@ def test_a_made_up_value_of_one_at_a_time_rules_out_another(graph: Graph) -> Non
 
 def test_a_real_message_that_says_otherwise_wins_over_a_claim(graph: Graph) -> None:
     graph.say("I work in Faro.", NewClaim(ANA, "birthday", "3 May", graph.ids[ANA]))
-    (claim,) = graph.guard().standing()
+    (claim,) = store.list_claims(graph.database, graph.space_id)
+    asked = "When is Ana Reis's birthday?"
+    assert graph.guard().claims_bearing_on(asked) == [claim]
     told = FactCandidate(ANA, "birthday", "14 November", (), ANA, 0.9, "test")
     graph.tell(100, ANA, BEN, "my birthday is on 14 November", told)
     graph.index.refresh()
     guard = graph.guard()
-    assert guard.standing() == []
-    assert store.list_claims(graph.database, graph.space_id, states=("withdrawn",))[0].id == claim.id
     assert guard.objection("", "My birthday is on 14 November.", ()) is None
+    assert guard.claims_bearing_on(asked) == []
+    assert store.list_claims(graph.database, graph.space_id, states=("withdrawn",))[0].id == claim.id
+
+
+def test_only_claims_that_are_met_are_held_against_the_facts(
+    graph: Graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph.say("Ok.", *(NewClaim(ANA, "hobby", f"hobby {n}", graph.ids[ANA]) for n in range(30)))
+    graph.say("Ok.", NewClaim(ANA, "phone_number", "0171 2345678", graph.ids[ANA]))
+    n_read, n_encoded = 0, 0
+    encode = graph.index.embedder.encode
+
+    def counted(*args: Any, **options: Any) -> list[Fact]:
+        nonlocal n_read
+        n_read += 1
+        return list_facts(*args, **options)
+
+    def counting(texts: Sequence[str]) -> FloatMatrix:
+        nonlocal n_encoded
+        n_encoded += len(texts)
+        return encode(texts)
+
+    monkeypatch.setattr(consistency, "list_facts", counted)
+    monkeypatch.setattr(graph.index.embedder, "encode", counting)
+    guard = graph.guard()
+    assert guard.objection("", "My new phone number is 0171 9999999.", ()) is not None
+    assert n_read <= 2
+    asked = "What is Ana Reis's phone number?"
+    assert [claim.predicate for claim in guard.claims_bearing_on(asked)] == ["phone_number"]
+    assert n_read <= 3
+    guard.heard(ANA, "ok")
+    n_encoded = 0
+    assert len(guard.claims_bearing_on(asked)) == 1
+    assert n_encoded == 1
+
+
+def test_a_claim_that_is_erased_meanwhile_is_no_longer_stood_by(
+    graph: Graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graph.say("Ok.", NewClaim(ANA, "birthday", "3 May", graph.ids[ANA]))
+    told = FactCandidate(ANA, "birthday", "14 November", (), ANA, 0.9, "test")
+    graph.tell(100, ANA, BEN, "my birthday is on 14 November", told)
+    claims = store.list_claims(graph.database, graph.space_id)
+    with graph.database.transaction() as session:
+        session.execute(delete(tables.Claim))
+    monkeypatch.setattr(store, "list_claims", lambda *args, **options: claims)  # as they were just before
+    assert graph.guard().claims_bearing_on("When is Ana Reis's birthday?") == []
+
+
+def test_a_reply_that_was_not_kept_leaves_no_objection_behind(made: Graph) -> None:
+    def objected(said: str = "") -> str | None:
+        found = guard.objection(said, "I live in Porto.", ())
+        assert found is not None
+        return found.instead
+
+    guard = made.guard()
+    assert [objected("So. "), objected("So. ")] == [None, None]
+    assert [objected(), objected()] == [None, None]  # another reply, by what stands of it
+    guard.begin()
+    assert [objected(), objected()] == [None, None]
+    assert objected() is not None
