@@ -8,15 +8,20 @@ conversation the same topics come in the same order.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING
 
+from agents.pasted import IN_A_ROW_S, MOST_PIECES
 from agents.turns import Persona
 from memory.digests import list_digests
-from memory.episodes import readable
-from memory.facts import list_facts
+from memory.episodes import episodes_near, get_episodes, readable
+from memory.errors import UnknownFact
+from memory.facts import get_fact, list_facts
 from memory.names import key
 from memory.ports import Clock, Withhold
 from memory.sensitive import kinds, kinds_of_fact
@@ -33,6 +38,7 @@ MAX_QUOTED = 160  # characters of a remembered message
 _HOLDING: tuple[FactStatus, ...] = ("current", "candidate")
 _CHANGING = ("months", "days")  # how soon something of a partner changes, to be worth asking about
 _PATTERN = "pattern"
+_AROUND = timedelta(seconds=IN_A_ROW_S * MOST_PIECES)  # of a message, in which what it belongs to was said
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,9 @@ class Topic:
     words: frozenset[str]
     note: str
     openings: tuple[str, ...] = ()
+    is_so: Callable[[], bool] = field(
+        default=lambda: True, compare=False, repr=False
+    )  # what it rests on, now
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,21 +82,38 @@ def topics_of(graph: Graph, person_id: str, persona: Persona) -> list[Topic]:
     )
     wordings = Wordings.load()
     found = [
-        topic
+        replace(topic, is_so=partial(_holds, graph, person_id, fact.id))
         for fact in facts
         if not kinds_of_fact(fact) and (topic := _of_fact(fact, persona, graph.registry, wordings))
     ]
-    lines = [
-        line
-        for digest in list_digests(graph.database, graph.space_id, known_to=person_id)
-        for line in digest.lines
-    ]
     found += [
-        _of_line(line, persona)
-        for line in readable(lines[-MOST_DIGEST_LINES:], graph.withhold)
+        replace(_of_line(line, persona), is_so=partial(_is_kept, graph, line.id))
+        for line in _digest_lines(graph, person_id)[-MOST_DIGEST_LINES:]
         if not kinds(line.text) and len(content_words(line.text)) >= 3
     ]
     return sorted(_each_once(found), key=lambda topic: (topic.area, topic.name, topic.note))
+
+
+def _digest_lines(graph: Graph, person_id: str) -> list[Episode]:
+    """The lines that may be read, judged by all that was said around them."""
+    digests = list_digests(graph.database, graph.space_id, known_to=person_id)
+    lines = [line for digest in digests for line in digest.lines]
+    around = episodes_near(graph.database, graph.space_id, {line.id for line in lines}, _AROUND)
+    allowed = {episode.id for episode in readable(around, graph.withhold)}
+    return [line for line in lines if line.id in allowed]
+
+
+def _holds(graph: Graph, person_id: str, fact_id: str) -> bool:
+    with suppress(UnknownFact):
+        fact = get_fact(
+            graph.database, graph.space_id, fact_id, graph.registry, known_to=person_id, clock=graph.clock
+        )
+        return fact.status in _HOLDING
+    return False
+
+
+def _is_kept(graph: Graph, episode_id: str) -> bool:
+    return bool(get_episodes(graph.database, graph.space_id, [episode_id]))
 
 
 def _each_once(topics: Iterable[Topic]) -> Iterable[Topic]:
@@ -145,6 +171,7 @@ class Topics:
         self._spoken_of: dict[int, int] = {}  # place -> turn in which it came up last
         self._areas: Counter[str] = Counter()
         self._times: Counter[int] = Counter()  # place -> how often it was turned to
+        self._gone: set[int] = set()  # places of what was erased or holds no more
         self.used: list[Topic] = []
 
     def heard(self, text: str) -> None:
@@ -155,15 +182,15 @@ class Topics:
                 self._spoken_of[place] = self._n_turns
 
     def next(self, *, has_opening: bool = False) -> Topic | None:
-        """What to turn to now, or None where nothing is known, or nothing rested. `has_opening`: it can be said as it is."""
-        able = [at for at, topic in enumerate(self._known) if topic.openings or not has_opening]
-        rested = [at for at in able if self._rests_since(at) >= RESTING]
-        wanted = [at for at in rested if self._wanted & self._known[at].words and not self._times[at]]
-        if not (rested := wanted or rested):
-            return None
-        dice = Random(f"{self._seed}/{self._n_turns}/{len(self.used)}")
-        chosen = min(rested, key=lambda at: (*self._weariness(at), dice.random()))
-        return self._use(chosen)
+        """What to turn to now, or None where nothing is known, or nothing rested. `has_opening`: it can be said as it is.
+
+        What it rests on is looked up again: a fact may have been erased or taken back since the conversation began.
+        """
+        while (place := self._next_place(has_opening=has_opening)) is not None:
+            if self._known[place].is_so():
+                return self._use(place)
+            self._gone.add(place)
+        return None
 
     def opening(self) -> str | None:
         """A sentence in the persona's words that changes the topic; another one when the topic comes again."""
@@ -172,6 +199,19 @@ class Topics:
             return None
         place = self._known.index(topic)
         return topic.openings[(self._times[place] - 1) % len(topic.openings)]
+
+    def _next_place(self, *, has_opening: bool) -> int | None:
+        able = [
+            at
+            for at, topic in enumerate(self._known)
+            if at not in self._gone and (topic.openings or not has_opening)
+        ]
+        rested = [at for at in able if self._rests_since(at) >= RESTING]
+        wanted = [at for at in rested if self._wanted & self._known[at].words and not self._times[at]]
+        if not (rested := wanted or rested):
+            return None
+        dice = Random(f"{self._seed}/{self._n_turns}/{len(self.used)}")
+        return min(rested, key=lambda at: (*self._weariness(at), dice.random()))
 
     def _use(self, place: int) -> Topic:
         topic = self._known[place]
