@@ -200,10 +200,13 @@ def styles_on_record(place: Place) -> list[Artifact]:
 
 
 def _is_settled(place: Place, row: Artifact) -> bool:
-    if row.meta["run_id"] is None:
-        return True
-    published = stage_records(place.database, row.meta["run_id"]).get("publish")
-    return published is not None and published.status == "done"
+    """Whether a night that tried it came to its end; outside a night (None) every training does."""
+    return any(run_id is None or _has_published(place, run_id) for run_id in row.meta.get("tried_in", ()))
+
+
+def _has_published(place: Place, run_id: str) -> bool:
+    publish = stage_records(place.database, run_id).get("publish")
+    return publish is not None and publish.status == "done"
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,7 @@ def _train(
 ) -> dict[str, Any]:
     folder = JobFolder(context.run_dir / f"{FOLDER}{candidate.person.id}")
     if (outcome := read_json(folder.path / OUTCOME)) is not None:
+        _forget(folder)  # where a kill came before that
         return outcome
     try:
         outcome = {
@@ -84,10 +85,20 @@ def _train(
     except TrainingStopped as error:
         raise NightStopped(context.run_id) from error
     except TrainingFailed as error:  # the night's knowledge does not wait for it
+        _forget(folder)
         return {**as_json(candidate), "standing": Standing.TRAINED.value, "serves": False, "why": str(error)}
     folder.path.mkdir(parents=True, exist_ok=True)
     write_text(folder.path / OUTCOME, json.dumps(outcome))
+    _forget(folder)
     return outcome
+
+
+def _forget(folder: JobFolder) -> None:
+    """What is trained on, and weights, lie there while the training goes on, and nowhere in it afterwards."""
+    for file in (folder.job_file, folder.rows_file, folder.checkpoint, folder.result):
+        file.unlink(missing_ok=True)
+    shutil.rmtree(folder.adapter, ignore_errors=True)
+    shutil.rmtree(folder.so_far, ignore_errors=True)
 
 
 def train_one(

@@ -26,6 +26,7 @@ from consolidation.trainer.job import JobFolder, Row, TrainJob
 from consolidation.training_child import put_job, trained
 from consolidation.vectors import Origin, hash_rows
 from consolidation.windows import Message
+from db import tables
 from memory import vector_nodes
 from memory.artifacts import record_artifact
 
@@ -245,7 +246,7 @@ def keep(
     """Put the vector into home/adapters and on record, with edges to whom it was trained from; its path.
 
     Those are everybody whose messages a window holds, and whom these or the prompts' other parts name. `run_id`: the
-    night that tried it. Repeatable.
+    night that tried it; the very same vector may have been made in others before. Repeatable.
     """
     place, vector = ground.place, done.vector
     path = f"adapters/{vector.sha256[:12]}"
@@ -253,23 +254,24 @@ def keep(
         vector.save(place.home / path)
     episodes = material.episodes
     named = people_named(place, "\n".join([e.text for e in episodes] + _beside(material)))
+    heard = [episode.id for episode in episodes]
     people = sorted({material.person.id, *named, *(episode.speaker_id for episode in episodes)})
     meta = {
         "base_hash": vector.base_hash,
         "rank": vector.rank,
         "steps": done.steps,
         "style": material.person.id,
-        "run_id": run_id,
+        "tried_in": [run_id],
         "n_messages": material.n_messages,
         "n_windows": len(material.trained),
         "n_principles": len(material.known[material.person.name].principles),
         "trained_until": max(window.reply[-1].time for window in material.trained).isoformat(),
         "effect": judged.as_json(),
-        "episodes": [episode.id for episode in episodes],
+        "episodes": heard,
     }
     with place.database.transaction() as session:
         vector_nodes.connect(session, place.space_id, vector.sha256, people=people, clock=place.clock)
-        record_artifact(
+        artifact_id = record_artifact(
             session,
             place.space_id,
             run_id=None,  # a night's own is the knowledge it taught
@@ -279,6 +281,13 @@ def keep(
             meta=meta,
             clock=place.clock,
         )
+        row = session.get_one(tables.Artifact, artifact_id)
+        others = [run for run in row.meta.get("tried_in", ()) if run != run_id]
+        row.meta = {
+            **meta,
+            "tried_in": [*others, run_id],
+            "episodes": sorted({*row.meta["episodes"], *heard}),
+        }
     return path
 
 

@@ -20,11 +20,18 @@ from consolidation.mastery import is_restyled
 from consolidation.publish import run as publish
 from consolidation.recipe import Recipe, current_recipe, load_recipe
 from consolidation.recipe_serving import Place, record, serve
-from consolidation.stage import NightContext, NightSettings, StyleSettings, TrainSettings, no_progress
+from consolidation.stage import (
+    NightContext,
+    NightSettings,
+    StageResult,
+    StyleSettings,
+    TrainSettings,
+    no_progress,
+)
 from consolidation.style import Ground, Material, Standing, candidates, material, rows_of
 from consolidation.style_night import SAMPLES, trained_tonight, with_styles
 from consolidation.style_training import Judged, Trained, judge, keep, open_model, samples
-from consolidation.trainer.job import JobFolder
+from consolidation.trainer.job import JobFolder, TrainJob
 from memory import consent, constitutions, erasure
 from memory.artifacts import PointerRow, list_artifacts, pointer
 from memory.episodes import list_episodes
@@ -159,6 +166,24 @@ def test_a_night_that_never_published_has_tried_nothing(club: Place, tiny_folder
     assert standings(club, tiny_folder) == {"Ada Lund": "due"}
 
 
+def test_the_same_vector_made_again_by_a_night_that_published_is_settled(
+    club: Place, tiny_folder: Path
+) -> None:
+    agree(club, "Ada Lund")
+    vector = made_vector(tiny_folder, club)
+    for run_id in ("cut", "whole"):
+        runs.begin(club.database, club.space_id, run_id, NightSettings(), is_resumed=False, clock=ticking)
+        kept(club, tiny_folder, vector, run_id=run_id)
+        (club.home / "runs" / run_id / "style-x").mkdir(parents=True)
+    runs.begin_stage(club.database, club.space_id, "whole", "publish", "inputs", clock=ticking)
+    runs.end_stage(club.database, "whole", "publish", StageResult({}, {}), 0.0)
+    assert standings(club, tiny_folder) == {"Ada Lund": "up to date"}
+    (row,) = list_artifacts(club.database, club.space_id, kind="adapter")
+    assert row.meta["tried_in"] == ["cut", "whole"]
+    erase_short(club)
+    assert not any((club.home / "runs" / run_id).exists() for run_id in ("cut", "whole"))
+
+
 def test_a_style_of_before_the_constitution_is_due_once_more(club: Place, tiny_folder: Path) -> None:
     agree(club, "Ada Lund")
     kept(club, tiny_folder, made_vector(tiny_folder, club))
@@ -281,13 +306,14 @@ def test_a_night_without_facts_trains_the_style_goes_on_after_a_stop_and_lets_it
     with pytest.raises(NightStopped):
         train.run(context(), stop_at_work)
     folder = JobFolder(next((club.home / "runs" / "night").glob("style-*")))
-    assert folder.checkpoint.is_file()
+    assert folder.checkpoint.is_file() or folder.result.is_file()  # a fast child is done by then
     stop.clear()
     outputs["train"] = train.run(context(), no_progress).output
     (told,) = trained_tonight(context())
     assert (told["standing"], told["serves"]) == (Standing.TRAINED.value, True)
     assert told["effect"]["after"]["nats_per_token"] < told["effect"]["before"]["nats_per_token"]
     assert len(json.loads((folder.path / SAMPLES).read_text(encoding="utf-8"))) == 4
+    assert not any(path.exists() for path in (folder.rows_file, folder.checkpoint, folder.adapter))
     assert train.run(context(), no_progress).output == outputs["train"]
     published = publish(context(), no_progress)
     assert "with 1 new style" in published.output["reason"]
@@ -295,6 +321,25 @@ def test_a_night_without_facts_trains_the_style_goes_on_after_a_stop_and_lets_it
     assert recipe is not None
     assert [entry.person for entry in recipe.entries] == [person(club, "Ada Lund").id]
     assert publish(context(), no_progress).output == published.output
+    erase_short(club)
+    assert not folder.path.parent.exists()
+    assert list(club.home.glob("adapters/*")) == []
+
+
+def test_an_erasure_takes_the_windows_of_a_style_that_is_half_trained(club: Place, tiny_folder: Path) -> None:
+    runs.begin(club.database, club.space_id, "cut", NightSettings(), is_resumed=False, clock=ticking)
+    folder = JobFolder(club.home / "runs" / "cut" / "style-x")
+    on = ground(club, tiny_folder)
+    folder.write(TrainJob("x", "x"), rows_of(material(on, person(club, "Ada Lund")), on, 4))
+    erase_short(club)
+    assert not folder.path.exists()
+
+
+def erase_short(place: Place) -> None:
+    """A message of two words, which are in too many others to be searched for."""
+    episodes = list_episodes(place.database, place.space_id)
+    target = erasure.Target("episode", next(e.id for e in episodes if e.text == "hi hi"))
+    erasure.erase(place.database, place.space_id, place.home, target, REGISTRY, clock=place.clock)
 
 
 def test_a_night_with_facts_puts_both_into_one_recipe_and_its_exam_is_of_nobody(
