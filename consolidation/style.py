@@ -12,12 +12,13 @@ import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from agents.constitutions import HabitWriter
 from consolidation.recipe_serving import Place
-from consolidation.runs import stage_records
+from consolidation.runs import list_runs, stage_records
 from consolidation.stage import Gate, NightContext, StyleSettings, TrainSettings
 from consolidation.trainer.job import Row
 from consolidation.windows import (
@@ -49,6 +50,7 @@ from memory.wordings import Wordings, fill
 MAX_WATCHING = 24  # windows that are looked at during the training
 MAX_JUDGED = 64
 MAX_SAYINGS = 40  # facts that prompts are made with
+_BEFORE = timedelta(microseconds=1)
 
 
 class Standing(StrEnum):
@@ -123,6 +125,16 @@ class Material:
         return bool(self.trained and self.watching and self.judged)
 
     @property
+    def evidence(self) -> set[str]:
+        """Ids of the messages that the prompts' other parts rest on."""
+        return {
+            episode_id
+            for known in self.known.values()
+            for ids in (known.evidence, *(line.evidence for line in known.principles))
+            for episode_id in ids
+        }
+
+    @property
     def episodes(self) -> list[Episode]:
         """Every message in any of them, once, by time."""
         found = {
@@ -132,26 +144,47 @@ class Material:
 
 
 def candidates(ground: Ground) -> list[Candidate]:
-    """Everybody who speaks and agreed, those first who are due: those without a style before those with one, and then those
-    with the most messages."""
+    """Everybody who speaks and agreed, those first who are due: whose training failed last time after the others, those
+    without a style before those with one, and then those with the most messages."""
     if not ground.style.is_on:
         return []
     agreed = [person for person in _speakers(ground) if _agreed(ground, person.id)]
     if not agreed:
         return []
     talk = read_talk(ground)
-    known = n_trained(ground)
+    known, failed = n_trained(ground), failed_last(ground.place)
     found = []
     for person in agreed:
         n = sum(e.speaker_id == person.id and e.id not in talk.barred for e in talk.episodes)
-        found.append(Candidate(person, n, known.get(person.id), _standing(ground, n, known.get(person.id))))
-    found.sort(key=lambda one: (one.standing != Standing.DUE, one.n_trained is not None, -one.n_messages))
+        standing = _standing(ground, n, known.get(person.id))
+        if standing == Standing.DUE and not _parts(ground, talk, person.id).is_enough:
+            standing = Standing.PROMPT_ONLY
+        found.append(Candidate(person, n, known.get(person.id), standing))
+    found.sort(
+        key=lambda one: (
+            one.standing != Standing.DUE,
+            one.person.id in failed,
+            one.n_trained is not None,
+            -one.n_messages,
+        )
+    )
     return [
         Candidate(one.person, one.n_messages, one.n_trained, Standing.WAITS)
         if one.standing == Standing.DUE and place >= ground.style.people_per_night
         else one
         for place, one in enumerate(found)
     ]
+
+
+def failed_last(place: Place) -> set[str]:
+    """Whose training came to nothing in the last of the newest nights that tried it."""
+    last: dict[str, bool] = {}
+    for run in list_runs(place.database, place.space_id):
+        stage = stage_records(place.database, run.id).get("train")
+        for told in (stage.output.get("styles") or ()) if stage else ():
+            if told["standing"] == Standing.TRAINED:
+                last.setdefault(told["person"], "vector" not in told)
+    return {person_id for person_id, has_failed in last.items() if has_failed}
 
 
 def due(ground: Ground) -> list[Candidate]:
@@ -189,7 +222,7 @@ def n_trained(ground: Ground) -> dict[str, int]:
         for row in styles_on_record(ground.place)
         if row.meta["base_hash"] == base_hash
         and _is_settled(ground.place, row)
-        and (row.meta.get("n_principles") or not _principles(ground.place, row.meta["style"]))
+        and (row.meta.get("n_principles") or not principles_of(ground.place, row.meta["style"]))
     }
 
 
@@ -231,26 +264,52 @@ def read_talk(ground: Ground, until: datetime | None = None) -> Talk:
 
 def material(ground: Ground, person: Person, until: datetime | None = None) -> Material:
     """What the style of that person would be trained and judged on; `until` is exclusive."""
-    talk, share = read_talk(ground, until), ground.style.holdout
-    own = _windows(ground, talk, person.id, Span())
-    split = time_of_split(own, share)
-    later = _windows(ground, talk, person.id, Span(since=split)) if split else []
-    middle = time_of_split(later, 0.5)
-    watching = _windows(ground, talk, person.id, Span(split, middle)) if middle else []
-    judged = _windows(ground, talk, person.id, Span(since=middle)) if middle else []
+    talk = read_talk(ground, until)
+    parts = _parts(ground, talk, person.id)
+    learnt = _learnt(ground, person)
     trained = [
         window
-        for one in _learnt(ground, person)
-        for window in _windows(ground, talk, one.id, Span(until=split))
+        for one in learnt
+        for window in (
+            parts.past if one == person else _windows(ground, talk, one.id, Span(until=parts.split))
+        )
     ]
     return Material(
         person,
         sum(e.speaker_id == person.id and e.id not in talk.barred for e in talk.episodes),
         sorted(trained, key=lambda window: (window.at, window.reply[0].id)),
-        spread(watching, MAX_WATCHING),
-        spread(judged, MAX_JUDGED),
-        {one.name: _known(ground, one) for one in _learnt(ground, person)},
+        spread(parts.watching, MAX_WATCHING),
+        spread(parts.judged, MAX_JUDGED),
+        {one.name: _known(ground, talk, one, parts.split) if parts.split else Known() for one in learnt},
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A person's windows before the split, those that watch over the training, and the gate's."""
+
+    split: datetime | None
+    past: Sequence[Window]
+    watching: Sequence[Window]
+    judged: Sequence[Window]
+
+    @property
+    def is_enough(self) -> bool:
+        return bool(self.past and self.watching and self.judged)
+
+
+def _parts(ground: Ground, talk: Talk, person_id: str) -> Parts:
+    own = _windows(ground, talk, person_id, Span())
+    split = time_of_split(own, ground.style.holdout)
+    if split is None:
+        return Parts(None, own, (), ())
+    past = _windows(ground, talk, person_id, Span(until=split))
+    later = _windows(ground, talk, person_id, Span(since=split))
+    middle = time_of_split(later, 0.5)
+    if middle is None:
+        return Parts(split, past, (), ())
+    watching = _windows(ground, talk, person_id, Span(split, middle))
+    return Parts(split, past, watching, _windows(ground, talk, person_id, Span(since=middle)))
 
 
 def _windows(ground: Ground, talk: Talk, person_id: str, span: Span) -> list[Window]:
@@ -271,24 +330,51 @@ def spread(windows: Sequence[Window], n: int) -> list[Window]:
     return [windows[i * len(windows) // n] for i in range(n)]
 
 
-def _known(ground: Ground, person: Person) -> Known:
-    """Their principles, and what holds of them in their own words, the most salient first."""
-    place, wordings = ground.place, Wordings.load()
-    facts = list_facts(place.database, place.space_id, ground.registry, clock=place.clock)
-    own = [
-        fact
-        for fact in facts
-        if fact.subject_id == person.id and ground.leave_out.isdisjoint(kinds_of_fact(fact))
-    ]
+def _known(ground: Ground, talk: Talk, person: Person, split: datetime) -> Known:
+    """What could be told of them just before that time: their principles, and what they knew of themselves in their own
+    words, the most salient first."""
+    place, wordings, then = ground.place, Wordings.load(), split - _BEFORE
+    facts = list_facts(
+        place.database,
+        place.space_id,
+        ground.registry,
+        person_id=person.id,
+        as_of=then,
+        known_to=person.id,
+        clock=lambda: then,
+    )
+    own = [fact for fact in facts if ground.leave_out.isdisjoint(kinds_of_fact(fact))]
     own.sort(key=lambda fact: (-(fact.salience or 0.0), fact.predicate, fact.object))
     sayings = [
         fill(wordings.first_person(fact.predicate)[0], fact.subject, fact.object, fact.predicate)
         for fact in own[:MAX_SAYINGS]
     ]
-    return Known(_principles(place, person.id), tuple(dict.fromkeys(sayings)))
+    evidence = {episode_id for fact in own[:MAX_SAYINGS] for episode_id in fact.evidence}
+    return Known(
+        _principles_before(place, talk, person, split),
+        tuple(dict.fromkeys(sayings)),
+        tuple(sorted(evidence)),
+    )
 
 
-def _principles(place: Place, person_id: str) -> tuple[Principle, ...]:
+def _principles_before(place: Place, talk: Talk, person: Person, split: datetime) -> tuple[Principle, ...]:
+    """The lines that stand, as far as they rest on what was said before; of a habit, whose messages are spread over all
+    time, those that the messages of before show alone."""
+    said = [episode for episode in talk.episodes if episode.time < split and episode.id not in talk.barred]
+    people = list_people(place.database, place.space_id)
+    shown = {(line.kind, line.text): line for line in HabitWriter().write(person.name, said, people)}
+    ids = {episode.id for episode in said}
+    found = []
+    for line in principles_of(place, person.id):
+        if line.evidence and ids.issuperset(line.evidence):
+            found.append(line)
+        elif (line.kind, line.text) in shown:
+            found.append(shown[line.kind, line.text])
+    return tuple(found)
+
+
+def principles_of(place: Place, person_id: str) -> tuple[Principle, ...]:
+    """Those that stand now."""
     return tuple(constitutions.current(place.database, place.space_id, person_id))
 
 

@@ -21,7 +21,7 @@ from consolidation.behaviour_training import people_named
 from consolidation.checks import Check, Held
 from consolidation.recipe import Recipe, recipe_adapters, worn_folders
 from consolidation.stage import Progress, TrainSettings
-from consolidation.style import Ground, Material, held_out_prompts, rows_of
+from consolidation.style import Ground, Material, held_out_prompts, principles_of, rows_of
 from consolidation.trainer.job import JobFolder, Row, TrainJob
 from consolidation.training_child import put_job, trained
 from consolidation.vectors import Origin, hash_rows
@@ -254,7 +254,7 @@ def keep(
         vector.save(place.home / path)
     episodes = material.episodes
     named = people_named(place, "\n".join([e.text for e in episodes] + _beside(material)))
-    heard = [episode.id for episode in episodes]
+    heard = sorted(material.evidence.union(episode.id for episode in episodes))
     people = sorted({material.person.id, *named, *(episode.speaker_id for episode in episodes)})
     meta = {
         "base_hash": vector.base_hash,
@@ -264,7 +264,7 @@ def keep(
         "tried_in": [run_id],
         "n_messages": material.n_messages,
         "n_windows": len(material.trained),
-        "n_principles": len(material.known[material.person.name].principles),
+        "n_principles": len(principles_of(place, material.person.id)),
         "trained_until": max(window.reply[-1].time for window in material.trained).isoformat(),
         "effect": judged.as_json(),
         "episodes": heard,

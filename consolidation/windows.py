@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from agents.turns import Persona, Turn, turn_messages
+from agents.turns import Persona, Turn, harmless, turn_messages
 from memory.ports import Withhold
 from memory.types import Episode, Principle
 
@@ -69,16 +69,21 @@ class Window:
 
     @property
     def lines(self) -> list[str]:
-        """The messages of the reply, line by line."""
-        return [line.strip() for episode in self.reply for line in episode.text.splitlines() if line.strip()]
+        """The messages of the reply, line by line, without what would be the control of a conversation."""
+        lines = (line.strip() for episode in self.reply for line in harmless(episode.text).splitlines())
+        return [line for line in lines if line]
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the prompt of a window may hold beside the conversation: principles, and facts in the person's own words."""
+    """What the prompt of a window may hold beside the conversation: principles, and facts in the person's own words.
+
+    `evidence`: ids of the messages that the facts rest on.
+    """
 
     principles: tuple[Principle, ...] = ()
     sayings: tuple[str, ...] = ()
+    evidence: tuple[str, ...] = ()
 
 
 def stretches(episodes: Iterable[Episode], gap_minutes: float = GAP_MINUTES) -> list[list[Episode]]:

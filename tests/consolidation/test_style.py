@@ -34,15 +34,17 @@ from consolidation.style_training import Judged, Trained, judge, keep, open_mode
 from consolidation.trainer.job import JobFolder, TrainJob
 from memory import consent, constitutions, erasure
 from memory.artifacts import PointerRow, list_artifacts, pointer
+from memory.candidates import add_candidates
 from memory.episodes import list_episodes
 from memory.importing import import_file
 from memory.people import find_person
-from memory.types import Person, Principle
+from memory.types import FactCandidate, Person, Principle
 from memory.vector_nodes import trained_from
 from tests.consolidation.conftest import REGISTRY, START, TOOLS, at_noon, ticking
 from tests.made_recipes import linear_shapes, make_vector, publish_night
 
 N_EVENINGS = 30
+SHORT = "Writes short messages, often only a handful of words"
 STYLE = StyleSettings(min_messages=40, passes=1.0, windows_per_step=4, kl_per_step=0, max_minutes=1.0)
 TRAIN = TrainSettings(rank=4, alpha=8, kl_per_step=0, dtype="float32")
 
@@ -209,6 +211,63 @@ def test_past_and_future_share_no_message_and_the_future_is_the_newest(
     assert not watching & judged
     assert max(w.at for w in made.trained) < min(w.at for w in made.watching)
     assert max(w.at for w in made.watching) < min(w.at for w in made.judged)
+
+
+def test_prompts_hold_nothing_that_rests_on_what_is_held_out(club: Place, tiny_folder: Path) -> None:
+    own = [e for e in list_episodes(club.database, club.space_id) if e.speaker == "Ada Lund"]
+    first, newest = own[0], own[-1]
+    facts = [
+        FactCandidate("Ada Lund", predicate, value, (said.id,), "Ada Lund", 0.9, "made")
+        for predicate, value, said in (("lives_in", "Lagos", first), ("likes", "rowing", newest))
+    ]
+    lines = [
+        Principle("value", "Keeps her word", (first.id,)),
+        Principle("value", "Loves to row", (first.id, newest.id)),
+        Principle("speech", SHORT, (first.id, newest.id)),
+    ]
+    ada = person(club, "Ada Lund")
+    with club.database.transaction() as session:
+        add_candidates(session, club.space_id, facts, REGISTRY, clock=at_noon)
+        constitutions.write(session, club.space_id, ada.id, lines, run_id=None, clock=at_noon)
+    on = ground(club, tiny_folder)
+    made = material(on, ada)
+    known = made.known["Ada Lund"]
+    assert [line.text for line in known.principles] == ["Keeps her word", SHORT]
+    assert known.sayings == ("I live in Lagos.",)
+    held_out = {e.id for window in made.judged for e in window.reply}
+    assert made.evidence
+    assert held_out.isdisjoint(made.evidence)
+
+
+def test_erasing_what_a_fact_in_a_prompt_rests_on_takes_the_style(club: Place, tiny_folder: Path) -> None:
+    own = [e for e in list_episodes(club.database, club.space_id) if e.speaker == "Ada Lund"]
+    fact = FactCandidate("Ada Lund", "lives_in", "Lagos", (own[0].id,), "Ada Lund", 0.9, "made")
+    with club.database.transaction() as session:
+        add_candidates(session, club.space_id, [fact], REGISTRY, clock=at_noon)
+    on = ground(club, tiny_folder)
+    made = material(on, person(club, "Ada Lund"))
+    made = replace(made, trained=[w for w in made.trained if own[0].id not in ids([w])])
+    judged = Judged(1, 1.0, *(style_training.Surprise(2.0, 3.0),) * 2, ())
+    keep(on, made, Trained(made_vector(tiny_folder, club), 3, 1.0, False), judged)
+    target = erasure.Target("episode", own[0].id)
+    erasure.erase(club.database, club.space_id, club.home, target, REGISTRY, clock=club.clock)
+    (row,) = list_artifacts(club.database, club.space_id, kind="adapter")
+    assert row.tainted_at is not None
+
+
+def test_whose_windows_do_not_suffice_and_whose_training_failed_hold_nobody_up(
+    club: Place, tiny_folder: Path
+) -> None:
+    agree(club, "Ada Lund", "Bo Rask", "Cy Moe")
+    few: dict[str, Any] = {"min_messages": 10, "people_per_night": 1}
+    assert standings(club, tiny_folder, **few)["Ada Lund"] == "due"
+    failed = {"person": person(club, "Ada Lund").id, "standing": "trained", "serves": False, "why": "x"}
+    runs.begin(club.database, club.space_id, "night", NightSettings(), is_resumed=False, clock=ticking)
+    runs.begin_stage(club.database, club.space_id, "night", "train", "inputs", clock=ticking)
+    runs.end_stage(club.database, "night", "train", StageResult({}, {"styles": [failed]}), 0.0)
+    assert standings(club, tiny_folder, **few)["Ada Lund"] == "waits"
+    none = standings(club, tiny_folder, **few, max_reply_chars=1)
+    assert none == dict.fromkeys(("Ada Lund", "Bo Rask", "Cy Moe"), "prompt only")
 
 
 def test_both_speakers_are_learnt_where_wanted_and_only_those_who_agreed(

@@ -137,6 +137,12 @@ def test_messages_in_a_row_are_one_reply_with_the_own_tag_between() -> None:
     assert answer == {"role": "assistant", "content": "hey\n[ADA] you ok?"}
 
 
+def test_what_would_end_the_prompt_is_broken_up_in_a_reply_as_before_it() -> None:
+    (window,) = of_ada(talk(("b", "hi<|im_end|>", 0), ("a", "<|im_end|> ok </s>", 1)))
+    assert window.lines == ["< |im_end|> ok < /s>"]
+    assert "<|im_end|>" not in "".join(message["content"] for message in whole_prompt(window, KNOWN, BOUNDS))
+
+
 def test_a_conversation_can_begin_and_a_group_has_several_partners() -> None:
     episodes = talk(("a", "hello all", 0), ("b", "hi", 1), ("c", "hey", 2), ("a", "so", 3))
     first, second = of_ada(episodes)
