@@ -496,6 +496,9 @@ class ChatTurn(Base):
     objections: Mapped[list[Any]]  # [{"guard", "reason"}], without anybody's words
     seconds: Mapped[float]
     deliberation: Mapped[str] = mapped_column(Words, default="")
+    rests_on: Mapped[list[Any]] = mapped_column(
+        default=list, server_default=as_sql("'[]'")
+    )  # episodes it quoted
 
 
 class TurnFact(Base):

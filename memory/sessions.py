@@ -49,7 +49,8 @@ class NewTurn:
     """What a persona said at once, and how it came to.
 
     `heard` is what was said to it, by whom (node id, words), where that is no message yet; `answers_id` where it is
-    one. `reply` may be empty where a turn was interrupted before its first word; then it claims nothing.
+    one. `reply` may be empty where a turn was interrupted before its first word; then it claims nothing. `rests_on`:
+    ids of the messages that it tells again in their own words; the reply goes when one of them is erased.
     """
 
     speaker_id: str
@@ -66,6 +67,7 @@ class NewTurn:
     objections: tuple[tuple[str, str], ...] = ()  # (guard, reason), without anybody's words
     seconds: float = 0.0
     deliberation: str = ""
+    rests_on: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ class ChatSession:
 
 @dataclass(frozen=True, slots=True)
 class ChatTurn:
-    """`facts`: fact id -> prompt | weights."""
+    """`facts`: fact id -> prompt | weights; `rests_on`: ids of the messages that it quoted."""
 
     id: str
     session_id: str
@@ -112,6 +114,7 @@ class ChatTurn:
     objections: tuple[dict[str, str], ...]
     seconds: float
     deliberation: str
+    rests_on: tuple[str, ...]
     facts: dict[str, str] = field(default_factory=dict)
 
 
@@ -156,6 +159,7 @@ def turn_json(turn: ChatTurn) -> dict[str, Any]:
         "objections": list(turn.objections),
         "seconds": round(turn.seconds, 3),
         "deliberation": turn.deliberation,
+        "rests_on": list(turn.rests_on),
     }
 
 
@@ -205,6 +209,7 @@ def keep_turn(
             objections=[{"guard": guard, "reason": reason} for guard, reason in turn.objections],
             seconds=turn.seconds,
             deliberation=turn.deliberation,
+            rests_on=_there(session, space_id, turn.rests_on),
         )
         session.add(row)
         session.flush()
@@ -297,6 +302,7 @@ def _turn(row: tables.ChatTurn, facts: dict[str, str]) -> ChatTurn:
         tuple(row.objections),
         row.seconds,
         row.deliberation,
+        tuple(row.rests_on),
         facts,
     )
 
@@ -312,6 +318,12 @@ def _rest(session: Session, space_id: str, row: tables.ChatTurn, turn: NewTurn) 
         if fact_id in known
     )
     return [claim for claim in turn.claims if claim.fact_id is None or claim.fact_id in known]
+
+
+def _there(session: Session, space_id: str, episode_ids: Collection[str]) -> list[str]:
+    """Those of the messages that the space holds."""
+    row = tables.Episode
+    return sorted(session.scalars(select(row.id).where(row.space_id == space_id, row.id.in_(episode_ids))))
 
 
 def _session(session: Session, space_id: str, session_id: str) -> tables.ChatSession:

@@ -48,10 +48,12 @@ class Needle:
 
 
 def stretches(texts: Iterable[str]) -> list[Needle]:
-    """Consecutive stretches of the texts, each once; texts under SHORTEST characters give none."""
+    """Consecutive stretches of the texts, each once; texts under SHORTEST characters give none.
+
+    A text of several lines gives those of its one-line form too, in which it is quoted.
+    """
     found: dict[str, None] = {}
-    for text in texts:
-        tidy = text.strip()
+    for tidy in (form for text in texts for form in dict.fromkeys((text.strip(), " ".join(text.split())))):
         for start in range(0, len(tidy), STRETCH):
             piece = tidy[start : start + STRETCH].strip()
             if len(piece) < SHORTEST and start:

@@ -18,10 +18,10 @@ from sqlalchemy.orm import Session
 
 from db import tables
 from memory import message_vectors
-from memory.erasure import files, reach, residue, taint
+from memory.erasure import files, quotes, reach, residue, taint
 from memory.erasure.chunks import chunked
 from memory.erasure.mentions import Forms
-from memory.erasure.needles import Needle, Scanner, stretches
+from memory.erasure.needles import Needle, Scanner
 from memory.erasure.reach import Reach, Target
 from memory.erasure.taint import Tainted
 from memory.erasure.words import Scrub
@@ -106,9 +106,11 @@ class Draft:
 def draft(session: Session, space_id: str, home: Path, target: Target) -> Draft:
     """Raises UnknownPerson, UnknownFact, UnknownEpisode or UnknownSource."""
     reached = reach.find(session, space_id, target)
-    texts = stretches(_texts(session, reached))
-    common = residue.shared(session, texts, reached.unsaid | reached.unsaid_versions)
-    own = [needle for needle in texts if needle not in common]
+    gone = reached.unsaid | reached.unsaid_versions
+    said = dict.fromkeys(quotes.by_people(session, reached.going))
+    made = [needle for needle in quotes.by_models(session, reached.going) if needle not in said]
+    common = residue.shared(session, said, gone, by_people=True) | residue.shared(session, made, gone)
+    own = [needle for needle in (*said, *made) if needle not in common]
     scrub = Scrub(reached.forms, Scanner(own))
     tainted = taint.find(session, space_id, home, reached, scrub)
     doomed = _doomed(session, space_id, reached, tainted)
@@ -121,25 +123,6 @@ def draft(session: Session, space_id: str, home: Path, target: Target) -> Draft:
     names = reached.forms.needles() if target.mentions != "keep" else []
     elsewhere = residue.elsewhere(session, space_id, names)
     return Draft(plan, reached, tainted, doomed, (*names, *own), frozenset(elsewhere), len(common))
-
-
-def _texts(session: Session, reached: Reach) -> list[str]:
-    """Everything in words that goes."""
-    columns = (
-        (tables.Episode.id, tables.Episode.text, reached.episodes),
-        (tables.Episode.id, tables.Episode.text, reached.put_back),
-        (tables.EpisodeVersion.episode_id, tables.EpisodeVersion.text, reached.episodes),
-        (tables.EpisodeVersion.id, tables.EpisodeVersion.text, reached.unsaid_versions),
-        (tables.Fact.id, tables.Fact.object, reached.facts),
-        (tables.Principle.person_id, tables.Principle.text, reached.nodes),
-        (tables.ChatTurn.id, tables.ChatTurn.deliberation, reached.turns | reached.blank),
-    )
-    return [
-        text
-        for key, column, ids in columns
-        for part in chunked(key, ids)
-        for text in session.scalars(select(column).where(part))
-    ]
 
 
 def _doomed(

@@ -16,9 +16,10 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from db import tables
 from memory import families, vector_nodes
-from memory.erasure import said
+from memory.erasure import quotes, said
 from memory.erasure.chunks import chunked
 from memory.erasure.mentions import Forms, forms_of
+from memory.erasure.quotes import Going
 from memory.erasure.repeats import Place, repeated
 from memory.erasure.rewordings import Rewordings, rewordings
 from memory.errors import UnknownEpisode, UnknownFact, UnknownPerson, UnknownSource
@@ -75,6 +76,12 @@ class Reach:
         return self.episodes | self.put_back
 
     @property
+    def going(self) -> Going:
+        """What goes and has words."""
+        turns = self.turns | self.blank
+        return Going(self.episodes, self.unsaid, self.unsaid_versions, self.facts, self.nodes, turns)
+
+    @property
     def gone_versions(self) -> set[str]:
         return self.reworded.gone
 
@@ -97,13 +104,21 @@ def find(session: Session, space_id: str, target: Target) -> Reach:
         _close(session, space_id, reach)
     resting = set[str]().union(*evidence_of(session, reach.facts).values())
     reach.n_left = len(resting - reach.unsaid)
-    reach.episodes |= (restating := said.restating(session, reach.facts))
-    reach.redacted -= restating
+    _say_again(session, space_id, reach)
     _empty_containers(session, space_id, reach)
     _digests(session, reach)
-    _personas(session, reach)
+    _personas(session, space_id, reach)
     _orphans(session, space_id, reach)
     return reach
+
+
+def _say_again(session: Session, space_id: str, reach: Reach) -> None:
+    """Add the simulated messages that restate what is erased, hold a stretch of it, or were kept as resting on it."""
+    reach.episodes |= said.restating(session, reach.facts)
+    reach.episodes |= quotes.quoting(session, space_id, reach.going)
+    while more := said.resting(session, space_id, reach.unsaid) - reach.episodes:
+        reach.episodes |= more
+    reach.redacted -= reach.episodes
 
 
 def _begin(session: Session, space_id: str, reach: Reach) -> None:
@@ -326,11 +341,11 @@ def _digests(session: Session, reach: Reach) -> None:
             reach.digests.update(session.scalars(select(column).where(part)))
 
 
-def _personas(session: Session, reach: Reach) -> None:
-    """Sessions and turns of personas that go, and turns that were thought about with an erased fact."""
+def _personas(session: Session, space_id: str, reach: Reach) -> None:
+    """Sessions and turns of personas that go, and turns that were thought about with what is erased."""
     reach.talks = said.sessions_that_go(session, reach.nodes, reach.conversations)
     reach.turns = said.turns_that_go(session, reach.talks, reach.episodes)
-    reach.blank = said.turns_to_blank(session, reach.facts, reach.turns)
+    reach.blank = said.turns_to_blank(session, space_id, reach.facts, reach.unsaid, reach.turns)
 
 
 def _orphans(session: Session, space_id: str, reach: Reach) -> None:

@@ -271,10 +271,17 @@ def _blocks(
         yield b"\0\0".join(parts)
 
 
-def shared(session: Session, needles: Iterable[Needle], gone: Collection[str] = ()) -> set[Needle]:
+def shared(
+    session: Session,
+    needles: Iterable[Needle],
+    gone: Collection[str] = (),
+    *,
+    by_people: bool = False,
+) -> set[Needle]:
     """Stretches of text that a message which stays says as well: nothing that a scan could hold against anybody.
 
-    `gone` are ids of messages and of what messages were before.
+    `gone` are ids of messages and of what messages were before. With `by_people` no simulated message counts: it may
+    quote what is erased.
     """
     scanner = Scanner(needle for needle in needles if not needle.is_name)
     if not len(scanner):
@@ -282,10 +289,12 @@ def shared(session: Session, needles: Iterable[Needle], gone: Collection[str] = 
     version = tables.EpisodeVersion
     versions = select(version.id, version.episode_id)
     gone_versions = {row.id for row in session.execute(versions) if row.id in gone or row.episode_id in gone}
+    said = tables.Episode.origin != "simulated"
+    said_before = version.episode_id.in_(select(tables.Episode.id).where(said))
     return {
         scanner.needles[found.needle]
-        for mapped, left_out in ((tables.Episode, gone), (version, gone_versions))
-        for block in _blocks(session, mapped, "text", left_out)
+        for mapped, left_out, where in ((tables.Episode, gone, said), (version, gone_versions, said_before))
+        for block in _blocks(session, mapped, "text", left_out, where if by_people else None)
         for found in scanner.find(block)
     }
 

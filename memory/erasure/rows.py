@@ -30,7 +30,7 @@ def apply(session: Session, space_id: str, draft: Draft, registry: Registry, clo
     session.flush()
     _put_back(session, reached)
     claims = [key[0] for key in draft.doomed[tables.Claim]]
-    said.loosen(session, reached.episodes, claims, reached.blank)
+    said.loosen(session, space_id, reached.episodes, claims, reached.blank)
     for mapped, keys in draft.doomed.items():
         _delete(session, mapped, keys)
     session.expire_all()

@@ -1,7 +1,8 @@
 """What personas said that goes with an erasure: sessions, turns, claims, and replies that restate an erased fact.
 
 A reply restates a fact when it was claimed on it, or when its turn rested on the fact and the reply holds the fact's
-value in words. Of a turn that stays, the deliberation goes where the turn rested on an erased fact.
+value, as it is kept or as it is spoken. It rests on the messages that it quoted. Of a turn that stays, the deliberation
+goes where the turn rested on an erased fact or message.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from db import tables
 from memory.erasure.chunks import chunked
+from memory.wordings import spoken
 
 
 def restating(session: Session, fact_ids: Collection[str]) -> set[str]:
@@ -30,8 +32,18 @@ def restating(session: Session, fact_ids: Collection[str]) -> set[str]:
     )
     for part in chunked(held.fact_id, fact_ids):
         rows = session.execute(query.where(part))
-        found |= {episode_id for episode_id, text, value in rows if value.casefold() in text.casefold()}
+        found |= {episode_id for episode_id, text, value in rows if _holds(text, value)}
     return found
+
+
+def _holds(text: str, value: str) -> bool:
+    folded = text.casefold()
+    return any(form.casefold() in folded for form in (value, spoken(value)))
+
+
+def resting(session: Session, space_id: str, episodes: Collection[str]) -> set[str]:
+    """Replies of the turns that quoted one of these messages."""
+    return {turn.episode_id for turn in _quoting(session, space_id, episodes) if turn.episode_id}
 
 
 def sessions_that_go(session: Session, nodes: Collection[str], conversations: Collection[str]) -> set[str]:
@@ -46,18 +58,29 @@ def turns_that_go(session: Session, sessions: Collection[str], episodes: Collect
     return _ids(session, row.id, ((row.session_id, sessions), (row.episode_id, episodes)))
 
 
-def turns_to_blank(session: Session, fact_ids: Collection[str], gone: Collection[str]) -> set[str]:
-    """Turns that stay and were thought about with one of these facts."""
+def turns_to_blank(
+    session: Session,
+    space_id: str,
+    fact_ids: Collection[str],
+    episodes: Collection[str],
+    gone: Collection[str],
+) -> set[str]:
+    """Turns that stay and were thought about with one of these facts or messages."""
     held, turn = tables.TurnFact, tables.ChatTurn
     query = select(turn.id).join(held, held.turn_id == turn.id).where(turn.deliberation != "")
     found = {
         turn_id for part in chunked(held.fact_id, fact_ids) for turn_id in session.scalars(query.where(part))
     }
+    found |= {turn.id for turn in _quoting(session, space_id, episodes) if turn.deliberation}
     return found - set(gone)
 
 
 def loosen(
-    session: Session, episodes: Collection[str], claims: Collection[str], blank: Collection[str]
+    session: Session,
+    space_id: str,
+    episodes: Collection[str],
+    claims: Collection[str],
+    blank: Collection[str],
 ) -> None:
     """Take what is to go out of the turns and claims that stay. Call it before the rows are deleted."""
     turn, claim = tables.ChatTurn, tables.Claim
@@ -65,9 +88,19 @@ def loosen(
         session.execute(update(turn).where(part).values(answers_id=None))
     for part in chunked(turn.id, blank):
         session.execute(update(turn).where(part).values(deliberation=""))
+    for row in _quoting(session, space_id, episodes):
+        row.rests_on = [one for one in row.rests_on if one not in episodes]
     for part in chunked(claim.earlier_id, claims):
         session.execute(update(claim).where(part).values(earlier_id=None, basis="invented"))
     session.flush()
+
+
+def _quoting(session: Session, space_id: str, episodes: Collection[str]) -> list[tables.ChatTurn]:
+    """Turns that quoted one of these messages."""
+    turn, wanted = tables.ChatTurn, set(episodes)
+    rows = session.execute(select(turn.id, turn.rests_on).where(turn.space_id == space_id))
+    found = {turn_id for turn_id, quoted in rows if not wanted.isdisjoint(quoted)}
+    return [row for part in chunked(turn.id, found) for row in session.scalars(select(turn).where(part))]
 
 
 def _ids(session: Session, key: Any, wanted: Collection[tuple[Any, Collection[str]]]) -> set[str]:

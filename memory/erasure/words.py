@@ -54,7 +54,7 @@ _PLAIN = """
     lease.holder decision.kind decision.run_id ledger.kind ledger.payload ledger.prev_hash ledger.hash
     digest.made_from artifact.kind artifact.path artifact.sha256 artifact.run_id artifact.tainted_by pointer.run_id
     chat_session.kind chat_session.engine chat_session.recipe chat_session.readout
-    chat_turn.status chat_turn.recipe chat_turn.adapters chat_turn.objections turn_fact.place
+    chat_turn.status chat_turn.recipe chat_turn.adapters chat_turn.objections chat_turn.rests_on turn_fact.place
     persona_setting.sampling claim.predicate claim.basis claim.line claim.earlier_id claim.state
     example.split example.kind change.space_id change.kind change.owner_id
 """

@@ -224,6 +224,28 @@ def test_how_a_persona_speaks_comes_and_goes_without_touching_people(bare_url: s
     engine.dispose()
 
 
+def test_turns_are_kept_when_what_they_quoted_comes_and_goes(bare_url: str) -> None:
+    engine = make_engine(bare_url)
+    command.upgrade(alembic_config(engine), "0014")
+    keep_a_message(engine, origin="simulated")
+    with engine.begin() as connection:
+        for statement in (
+            "INSERT INTO chat_session (id, space_id, person_id, conversation_id, kind, began_at, settings, engine) "
+            f"VALUES ('t', 's', 'n', 'c', 'reply', {DAY}, '{{}}', 'embedded')",
+            "INSERT INTO chat_turn (id, space_id, session_id, number, episode_id, status, adapters, seed, n_draws, "
+            "objections, seconds, deliberation) VALUES ('u', 's', 't', 1, 'e', 'whole', '[]', 7, 1, '[]', 0.5, '')",
+        ):
+            connection.exec_driver_sql(statement)
+    command.upgrade(alembic_config(engine), "0015")
+    with engine.connect() as connection:
+        quoted = text("SELECT CAST(rests_on AS TEXT) FROM chat_turn")
+        assert connection.execute(quoted).all() == [("[]",)]
+    command.downgrade(alembic_config(engine), "0014")
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT id, episode_id FROM chat_turn")).all() == [("u", "e")]
+    engine.dispose()
+
+
 def test_revisions_are_one_line() -> None:
     script = ScriptDirectory.from_config(alembic_config())
     assert len(script.get_heads()) == 1

@@ -157,6 +157,64 @@ def test_an_erased_fact_takes_what_a_persona_made_of_it(world: Any, talk: Any, t
     assert outcome.scan.is_clean
 
 
+SECRET = "the red boat leaks again and nobody\nmay tell the owner of the harbour"
+QUOTE = "Cy said: the red boat leaks again and nobody may tell the owner of the harbour"
+
+
+def simulated(world: Any) -> list[str]:
+    said = list_episodes(world.database, world.space_id, origins=("simulated",))
+    return [one.text for one in said if one.speaker == ANA]
+
+
+@pytest.mark.parametrize("kind", ["episode", "person"])
+def test_what_a_persona_quoted_goes_with_the_message(
+    world: Any, talk: Any, tmp_path: Path, kind: str
+) -> None:
+    said = world.say("Cy Duarte", 0, to=ANA, text=SECRET)
+    talk(QUOTE)
+    stays = talk("tea for me", deliberation=QUOTE)
+    outcome = erase(world, tmp_path, kind, said if kind == "episode" else world.person("Cy Duarte"))
+    assert simulated(world) == ["tea for me"]
+    (turn,) = sessions.list_turns(world.database, world.space_id, talk.id)
+    assert turn.id == stays.id
+    assert "boat" not in turn.deliberation
+    assert outcome.scan.is_clean
+    assert outcome.scan.n_shared == 0
+
+
+def test_what_people_who_stay_said_too_may_be_quoted(world: Any, talk: Any, tmp_path: Path) -> None:
+    said = world.say("Cy Duarte", 0, to=ANA, text=SECRET)
+    world.say(BEN, 1, to=ANA, text=SECRET)
+    talk("the red boat leaks again and nobody cares")
+    erase(world, tmp_path, "episode", said)
+    assert simulated(world) == ["the red boat leaks again and nobody cares"]
+
+
+def test_a_reply_of_a_model_that_another_repeats_goes_alone(world: Any, talk: Any, tmp_path: Path) -> None:
+    kept = talk("I would rather not say anything about the harbour")
+    talk("I would rather not say anything about the harbour")
+    erase(world, tmp_path, "episode", kept.reply.id)
+    assert len(simulated(world)) == 1
+
+
+def test_a_reply_goes_with_the_short_message_that_it_rests_on(world: Any, talk: Any, tmp_path: Path) -> None:
+    said, other = (world.say("Cy Duarte", day, to=ANA, text=text) for day, text in enumerate(("at 7", "no")))
+    talk("Cy said: at 7", rests_on=(said,))
+    talk("", status="interrupted", rests_on=(said, other), deliberation="Cy said: at 7")
+    talk("Cy said: no", rests_on=(other, "f" * 16))
+    erase(world, tmp_path, "episode", said)
+    assert simulated(world) == ["Cy said: no"]
+    turns = sessions.list_turns(world.database, world.space_id, talk.id)
+    assert [(turn.rests_on, turn.deliberation) for turn in turns] == [((other,), "")] * 2
+
+
+def test_a_day_is_found_in_the_words_that_a_persona_says_it_in(world: Any, talk: Any, tmp_path: Path) -> None:
+    fact = world.store("1961-05-04", 0, predicate="born_on")
+    talk("I was born on 4 May 1961", facts={fact: "prompt"})
+    erase(world, tmp_path, "fact", fact)
+    assert simulated(world) == []
+
+
 def test_an_erased_person_takes_the_sessions_of_their_persona(world: Any, talk: Any, tmp_path: Path) -> None:
     talk("I paint the kitchen green every single spring", claims=[NewClaim(ANA, "likes", "green")])
     outcome = erase(world, tmp_path, "person", world.person(ANA))
