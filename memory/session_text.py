@@ -26,11 +26,19 @@ def messages(database: Database, space_id: str, session_id: str) -> list[Episode
 
 
 def whatsapp_lines(database: Database, space_id: str, session_id: str) -> Iterator[str]:
-    """ "12/03/2025, 18:03 - Ana (simulated): hello", in the space's time zone. Raises UnknownSession."""
+    """ "12/03/2025, 18:03 - Ana (simulated): hello", in the space's time zone. Raises UnknownSession.
+
+    A message of several lines is one string with a head and the mark on each: no line of it can pass for a message
+    that somebody wrote.
+    """
     with database.reading() as session:
         zone = fact_rows.timezone(session, space_id)
     for one in messages(database, space_id, session_id):
-        yield f"{one.time.astimezone(zone):%d/%m/%Y, %H:%M} - {one.speaker}{SIMULATED}: {one.text}"
+        speaker = f"{one.speaker}{SIMULATED}".replace(
+            ": ", ":\u00a0"
+        )  # a name ends at the first colon with a space
+        head = f"{one.time.astimezone(zone):%d/%m/%Y, %H:%M} - {speaker}: "
+        yield "\n".join(head + line for line in one.text.splitlines() if line.strip())
 
 
 def json_lines(database: Database, space_id: str, session_id: str) -> Iterator[str]:

@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, field
 
 from memory import names
+from memory.importers.bots import SIMULATED
 from memory.importers.whatsapp_text import MARK, is_notice, subject_of
 
 _N_FORMS = 100_000  # of names whose meaning is kept
@@ -73,7 +74,8 @@ class Openings:
         full = {}
         for short, opening in self.seen.items():
             second = opening.second or ""
-            is_part = bool(second) and opening.n_second >= 3 and len(second) <= 40
+            is_whole = not second or short.endswith(SIMULATED)
+            is_part = not is_whole and opening.n_second >= 3 and len(second) <= 40
             full[short] = f"{short}: {second}" if is_part else short
         return full
 
