@@ -1,7 +1,8 @@
 """Merge two people that are one, and undo it.
 
 The one who is merged stays as a node that points at the one who is kept; every row that pointed at them points at
-the kept one, and the merge keeps what it changed (memory.moves), so that undoing gives back exactly that. Merges
+the kept one, and the merge keeps what it changed (memory.moves), so that undoing gives back exactly that. How the
+merged one's persona speaks stays with them, and the kept one gets the like of it where they had nothing set. Merges
 are undone in the reverse of their order where one rests on another. Consent is never widened: the merged one's own
 does not carry over to somebody who had none, and what they withdrew is withdrawn for the kept one.
 """
@@ -100,6 +101,7 @@ def merge_nodes(
     if consent.stands(session, space_id, kept_id):
         moves.move_column("consent", "person_id", other_id, kept_id)
     _move_constitution(moves, kept_id, other_id)
+    _copy_setting(moves, kept_id, other_id)
     moves.set("node", "is_speaker", [kept_id], kept.is_speaker, kept.is_speaker or other.is_speaker)
     moves.set("node", "merged_into", [other_id], None, kept_id)
     if names.described(other.name) is None:
@@ -219,6 +221,18 @@ def _move_constitution(moves: Moves, kept_id: str, other_id: str) -> None:
             ids = sorted(row_id for row_id, of in found if of == version)
             moves.set(kind.__tablename__, "version", ids, version, version - newest)
         moves.move_column(kind.__tablename__, "person_id", other_id, kept_id)
+
+
+def _copy_setting(moves: Moves, kept_id: str, other_id: str) -> None:
+    row, session = tables.PersonaSetting, moves.session
+    theirs = session.get(row, other_id)
+    if theirs is None or session.get(row, kept_id) is not None:
+        return
+    session.add(
+        row(person_id=kept_id, space_id=moves.space_id, sampling=theirs.sampling, set_at=theirs.set_at)
+    )
+    session.flush()
+    moves.added("persona_setting", kept_id, set_at=theirs.set_at)
 
 
 def _versions(

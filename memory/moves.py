@@ -7,6 +7,7 @@ other node has its like. `put_back` touches only what still stands as it was mad
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import delete, insert, select, update
@@ -31,11 +32,12 @@ _TABLES: dict[str, type[Base]] = {
         tables.Fact,
         tables.Node,
         tables.Participant,
+        tables.PersonaSetting,
         tables.Principle,
     )
 }
-# what names a row: its id, and for those who took part in a conversation, the conversation
-_ROW_ID = {"participant": "conversation_id"}
+# what names a row: its id; the conversation, for those who took part in it; the person, for how a persona speaks
+_ROW_ID = {"participant": "conversation_id", "persona_setting": "person_id"}
 _PLAIN = (
     ("fact", "subject_id"),
     ("fact", "object_id"),
@@ -89,9 +91,10 @@ class Moves:
             _update(self.session, self.space_id, table, column, ids, old, new)
             self.made.append({"table": table, "column": column, "ids": list(ids), "old": old, "new": new})
 
-    def added(self, table: str, row_id: str) -> None:
-        """Remember a row that the caller has added."""
-        self.made.append({"table": table, "added": row_id})
+    def added(self, table: str, row_id: str, *, set_at: datetime | None = None) -> None:
+        """Remember a row that the caller has added; it stays when undone if it was set anew since `set_at`."""
+        since = {"set_at": set_at.isoformat()} if set_at is not None else {}
+        self.made.append({"table": table, "added": row_id} | since)
 
     def _ids(self, table: str, column: str, node_id: str) -> list[str]:
         kind = _TABLES[table]
@@ -133,7 +136,7 @@ def put_back(session: Session, space_id: str, effects: Iterable[Effect]) -> None
         if "column" in effect:
             _update(session, space_id, table, effect["column"], effect["ids"], effect["new"], effect["old"])
         elif "added" in effect:
-            session.execute(delete(_TABLES[table]).where(_key(table) == effect["added"]))
+            session.execute(delete(_TABLES[table]).where(*_is_added(effect)))
         elif _can_return(session, table, effect["removed"]):
             session.execute(insert(_TABLES[table]).values(effect["removed"]))
     session.expire_all()
@@ -180,6 +183,12 @@ def _can_return(session: Session, table: str, row: Mapping[str, Any]) -> bool:
     is_there = session.execute(select(_key(table)).where(*_is_row(table, row))).first() is not None
     parents = _PARENTS[table]
     return not is_there and all(session.get(parent, row[column]) is not None for column, parent in parents)
+
+
+def _is_added(effect: Effect) -> list[Any]:
+    table, set_at = effect["table"], effect.get("set_at")
+    found = [_key(table) == effect["added"]]
+    return found + ([_column(_TABLES[table], "set_at") == datetime.fromisoformat(set_at)] if set_at else [])
 
 
 def _is_row(table: str, row: Mapping[str, Any]) -> list[Any]:

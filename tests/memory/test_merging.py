@@ -17,6 +17,7 @@ from memory.errors import CannotMerge, CannotUnmerge, UnknownMerge
 from memory.ledger import verify
 from memory.merging import list_merges, merge_people, unmerge
 from memory.people import add_alias, find_person, get_or_create_node, get_person, list_people
+from memory.persona_settings import get_sampling, set_sampling
 from memory.types import EmotionTag, Principle
 
 # undoing is the same work over every store; one is enough for the rarer turns
@@ -236,6 +237,32 @@ def test_the_constitution_that_holds_stays_the_kept_ones(two: Any) -> None:
     before = constitutions.current(two.database, two.space_id, beatriz)
     merge(two, "Beatriz Costa", "Bia C")
     assert constitutions.current(two.database, two.space_id, beatriz) == before
+
+
+@ONE_STORE
+@pytest.mark.parametrize(("kept", "expected"), [({}, {"top_k": 40}), ({"top_p": 0.8}, {"top_p": 0.8})])
+def test_how_a_persona_speaks_is_the_kept_ones_or_else_the_merged_ones(
+    two: Any, kept: dict[str, float], expected: dict[str, float]
+) -> None:
+    set_sampling(two.database, two.space_id, two.person("Bia C"), {"top_k": 40}, clock=two.clock)
+    beatriz = two.person("Beatriz Costa")
+    set_sampling(two.database, two.space_id, beatriz, kept, clock=two.clock)
+    before = rows(two)
+    report = merge(two, "Beatriz Costa", "Bia C")
+    assert get_sampling(two.database, two.space_id, beatriz) == expected
+    apart(two, report.merge_id)
+    assert rows(two) == before
+
+
+@ONE_STORE
+def test_how_a_persona_speaks_that_was_set_after_a_merge_stays(two: Any) -> None:
+    bia, beatriz = two.person("Bia C"), two.person("Beatriz Costa")
+    set_sampling(two.database, two.space_id, bia, {"top_k": 40}, clock=two.clock)
+    report = merge(two, "Beatriz Costa", "Bia C")
+    set_sampling(two.database, two.space_id, beatriz, {"top_p": 0.8}, clock=lambda: two.day(900))
+    apart(two, report.merge_id)
+    assert get_sampling(two.database, two.space_id, beatriz) == {"top_p": 0.8}
+    assert get_sampling(two.database, two.space_id, bia) == {"top_k": 40}
 
 
 @ONE_STORE
