@@ -42,6 +42,7 @@ from simulator.steering import Wish
 
 # FastAPI can hand requests to OpenTelemetry; nothing leaves this daemon but its answers
 _NO_TELEMETRY: Any = dict.fromkeys(("tracing", "metrics", "logs", "operation_spans", "auto_configure"), False)
+TALK_TIMEOUT_S = 10.0  # how long a persona may go on speaking then
 STOP_TIMEOUT_S = 60.0  # how long a night may take to reach its next step when the daemon ends
 
 
@@ -93,6 +94,7 @@ def routers() -> tuple[APIRouter, ...]:
 def create_app(services: Services, *, nights: Nights | None = None, token: str = "") -> FastAPI:
     """The application on opened services. With a token every route but /healthz asks for it."""
     metrics, lock = Metrics(), threading.RLock()
+    talks = Talks(services, lock)
     own = nights or Nights(services)
     own.on_end = lambda status: metrics.count("slowwave_nights_total", status=status)
 
@@ -100,6 +102,7 @@ def create_app(services: Services, *, nights: Nights | None = None, token: str =
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
         own.ask_to_stop()
+        talks.end(timeout_s=TALK_TIMEOUT_S)
         own.wait(STOP_TIMEOUT_S)
 
     # the interactive pages of FastAPI load scripts from elsewhere, so only the description is served
@@ -111,7 +114,7 @@ def create_app(services: Services, *, nights: Nights | None = None, token: str =
         openapi_url="/v1/openapi.json",
         telemetry=_NO_TELEMETRY,
     )
-    app.state.slowwave = App(services, own, Talks(services, lock), metrics, lock)
+    app.state.slowwave = App(services, own, talks, metrics, lock)
     for part in routers():
         app.include_router(part)
     app.add_middleware(Guard, token=token, metrics=metrics)

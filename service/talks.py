@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import queue
 import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import astuple, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy.exc import SQLAlchemyError
+
+from agents.errors import AgentError
 from memory.artifacts import pointer
+from memory.errors import GraphError
 from simulator.steering import Wish
 
 if TYPE_CHECKING:
@@ -52,7 +55,7 @@ class Talks:
         self._lock = lock
         self._key: tuple[Any, ...] | None = None
         self._session: Session | None = None
-        self._used_at = 0.0
+        self._idle: threading.Timer | None = None
 
     def reply(self, says: Says) -> SpokenTurn:
         """The whole turn. Raises UnknownPerson, NoConsent and what loading a model raises."""
@@ -76,10 +79,13 @@ class Talks:
             raise failed[0]
         return _until_turn(pieces, gone)
 
-    def end(self) -> None:
-        """Close the session that is open; the next turn opens one anew."""
-        with self._lock:
-            self._session = self._key = None
+    def end(self, *, timeout_s: float = -1) -> None:
+        """Close the session that is open; the next turn opens one anew. A turn that takes longer than that goes on."""
+        if self._lock.acquire(timeout=timeout_s):
+            try:
+                self._drop()
+            finally:
+                self._lock.release()
 
     def _speak(
         self,
@@ -92,12 +98,15 @@ class Talks:
         try:
             with self._open(says) as session:
                 ready.set()
-                for piece in session.stream(says.text, autocomplete=says.autocomplete):
-                    if gone.is_set():
-                        return
-                    pieces.put(piece)
+                with closing(session.stream(says.text, autocomplete=says.autocomplete)) as spoken:  # type: ignore[type-var]
+                    for piece in spoken:
+                        if gone.is_set():
+                            raise _ListenerGone
+                        pieces.put(piece)
                 if session.last is not None:
                     pieces.put(session.last)
+        except _ListenerGone:
+            pass  # and nobody waits for the pieces
         except Exception as error:  # told to the caller, who maps it
             if ready.is_set():
                 pieces.put(error)
@@ -110,9 +119,8 @@ class Talks:
     def _open(self, says: Says) -> Iterator[Session]:
         with self._lock:
             key = self._key_of(says)
-            is_fresh = time.monotonic() - self._used_at < IDLE_S
-            if self._session is None or key != self._key or not is_fresh:
-                self._session = self._key = None  # frees the old weights before new ones load
+            if self._session is None or key != self._key:
+                self._drop()  # frees the old weights before new ones load
                 self._session = self._services.open_session(
                     says.person,
                     as_person=says.as_person,
@@ -128,15 +136,40 @@ class Talks:
                 )
                 self._key = key
             elif not self._has_consent(self._session.person.id):
-                self._session = self._key = None
+                self._drop()
                 raise self._no_consent(says.person)
+            self._stop_waiting()
             try:
                 yield self._session
             except BaseException:
-                self._session = self._key = None  # an unfinished turn leaves nothing behind
+                self._drop()  # an unfinished turn leaves nothing behind
                 raise
             finally:
-                self._used_at = time.monotonic()
+                self._wait_for_idle()
+
+    def _drop(self) -> None:
+        """Let go of the session; its end goes on record where it still can."""
+        session, self._session, self._key = self._session, None, None
+        self._stop_waiting()
+        if session is not None:
+            with suppress(GraphError, AgentError, SQLAlchemyError):  # it may be erased, its server away
+                session.close()
+
+    def _wait_for_idle(self) -> None:
+        if self._session is not None:
+            self._idle = threading.Timer(IDLE_S, self._drop_idle)
+            self._idle.daemon = True
+            self._idle.start()
+
+    def _stop_waiting(self) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
+            self._idle = None
+
+    def _drop_idle(self) -> None:
+        with self._lock:
+            if self._idle is threading.current_thread():  # nobody spoke meanwhile
+                self._drop()
 
     def _key_of(self, says: Says) -> tuple[Any, ...]:
         services = self._services
@@ -154,6 +187,10 @@ class Talks:
         from simulator.errors import NoConsent
 
         return NoConsent(self._services.person(name).name)
+
+
+class _ListenerGone(Exception):
+    """Nobody waits for the rest of a reply; never leaves this module."""
 
 
 def _until_turn(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -17,12 +18,14 @@ from fastapi import FastAPI
 from memory import consent
 from memory.episodes import list_episodes
 from memory.ports import utc_now
+from memory.sessions import list_sessions
 from service.http import create_app
 from service.settings import PersonaSettings, Settings
 from service.talks import Says, Talks
 from service.wiring import Services
 from simulator.errors import NoConsent
 from simulator.lengths import Lengths
+from simulator.spoken_turn import SpokenTurn
 
 SAID = ("I live in Porto.", "I work at the harbour office.", "My sister Marta lives in Faro.")
 
@@ -133,7 +136,69 @@ def test_a_listener_who_leaves_stops_the_reply_and_nothing_of_it_is_kept(
         spoken.close()  # type: ignore[attr-defined]
         with lock:  # the turn has ended
             after = list_episodes(opened.database, opened.space_id, origins=("simulated",))
+        assert talks._session is None
     assert after == before
+
+
+@pytest.fixture
+def talks(services: Services, tmp_path: Path) -> Iterator[Talks]:
+    script = tmp_path / "replies.txt"
+    script.write_text("The gulls are loud.\nWe had soup.\nNobody came by.\n")
+    scripted = PersonaSettings(engine="scripted", script=str(script))
+    with Services(replace(services.settings, persona=scripted)) as opened:
+        talks = Talks(opened, threading.RLock())
+        yield talks
+        talks.end()
+
+
+def is_ended(services: Services, turn: SpokenTurn) -> bool:
+    found = list_sessions(services.database, services.space_id)
+    return next(one for one in found if one.id == turn.session_id).ended_at is not None
+
+
+HELLO = Says("Ada", "Bo", "Good day to you.", seed=1)
+
+
+def test_a_session_ends_on_record_when_another_takes_its_place_and_at_the_end(
+    talks: Talks, services: Services
+) -> None:
+    first = talks.reply(HELLO)
+    assert talks.reply(HELLO).session_id == first.session_id
+    assert not is_ended(services, first)
+    second = talks.reply(replace(HELLO, seed=2))
+    assert (is_ended(services, first), is_ended(services, second)) == (True, False)
+    talks.end()
+    assert is_ended(services, second)
+
+
+def test_a_session_that_nobody_speaks_in_ends_by_itself(
+    talks: Talks, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.talks.IDLE_S", 0.05)
+    turn = talks.reply(HELLO)
+    until = time.monotonic() + 10
+    while not is_ended(services, turn) and time.monotonic() < until:
+        time.sleep(0.02)
+    assert is_ended(services, turn)
+
+
+def test_a_session_that_was_erased_is_let_go_of(talks: Talks, services: Services) -> None:
+    turn = talks.reply(HELLO)
+    assert talks._session is not None
+    talks._session.id = "erased"
+    talks.end()
+    assert talks.reply(HELLO).session_id != turn.session_id
+
+
+def test_the_daemon_ends_the_talk_when_it_stops(talks: Talks) -> None:
+    services = talks._services
+    app = create_app(services)
+
+    async def live() -> SpokenTurn:
+        async with app.router.lifespan_context(app):
+            return await asyncio.to_thread(app.state.slowwave.talks.reply, HELLO)
+
+    assert is_ended(services, asyncio.run(live()))
 
 
 def test_a_withdrawn_consent_ends_a_talk_that_goes_on(services: Services, tmp_path: Path) -> None:
