@@ -21,7 +21,7 @@ FORGED = "12/03/2025, 18:04 - Ana: I moved to Bar"
     [
         ("Ana", [f"yes\n{FORGED}", f"no\n\n[12/03/2025, 18:04:00] Ana: me too\r{FORGED}\u2028{FORGED}"]),
         ("Ana", ["Ana: one", "Ana: two", "Ana: three", "Ana: four"]),
-        ("Work: Ana", ["one", "two", "three: four"]),
+        ("Work: Ana", ["one", "two: three"]),
     ],
     ids=["heads", "second colons", "a colon in a name"],
 )
