@@ -30,16 +30,17 @@ from bench.chats import open_chat
 from bench.report import now_and_then, print_result
 from consolidation.recipe import current_recipe, recipe_adapters
 from consolidation.stage import Progress
-from consolidation.windows import barred
+from consolidation.style import Talk, read_talk
 from memory import consent, constitutions
 from memory.episodes import list_episodes
 from memory.importers.detect import Export
 from memory.importers.shape import Reading
 from memory.importing import import_export
 from memory.people import list_people
-from memory.types import Episode, Message, Person, Row
+from memory.types import Message, Person, Row
 from service.fidelity_entrance import gather
 from service.settings import Settings
+from service.style_entrance import Wish, ground_of
 from service.wiring import Services
 from simulator.fidelity import (
     BASE,
@@ -192,13 +193,11 @@ def _limited(reading: Reading, end: datetime) -> Reading:
     return replace(reading, rows=rows)
 
 
-def everything(folder: Path, home: Path, part: Part) -> list[Episode]:
-    """All that was said until the part's end, in a store of its own, without what no writer may see."""
+def everything(folder: Path, home: Path, part: Part) -> Talk:
+    """All that was said until the part's end, in a store of its own, with what no window may hold."""
     with Services(Settings(home=home)) as services:  # the same file is not stored again
         import_export(services.database, services.space_id, before(open_chat(folder), part.end))
-        said = list_episodes(services.database, services.space_id)
-        hidden = barred(said, services.withhold)
-    return [episode for episode in said if episode.id not in hidden]
+        return read_talk(ground_of(services, Wish()))
 
 
 # ---- what is made of the first part
@@ -224,10 +223,10 @@ def first_night(services: Services, n_facts: int, minutes: float) -> None:
     sleep(services, replace(night, max_facts=n_facts, style=style, train=train))
 
 
-def second_night(services: Services, minutes: float) -> None:
+def second_night(services: Services, minutes: float, n_people: int = MOST) -> None:
     """The styles, with the constitutions there; no more facts."""
     night = services.settings.night
-    style = replace(night.style, max_minutes=minutes, people_per_night=MOST)
+    style = replace(night.style, max_minutes=minutes, people_per_night=n_people)
     sleep(services, replace(night, max_facts=0, style=style))
 
 
@@ -250,9 +249,9 @@ def styles_of(services: Services, people: Sequence[Person]) -> dict[str, Any]:
 # ---- measuring
 
 
-def speaker_of(services: Services, person: Person, later: Sequence[Episode], part: Part) -> Speaker | None:
+def speaker_of(services: Services, person: Person, later: Talk, part: Part) -> Speaker | None:
     """None for somebody who says too little in the last part."""
-    theirs = next((episode.speaker_id for episode in later if episode.speaker == person.name), None)
+    theirs = next((episode.speaker_id for episode in later.episodes if episode.speaker == person.name), None)
     if theirs is None:
         return None
     material = gather(replace(person, id=theirs), later, part.cut, Recall(services.simulator_tools(), person))

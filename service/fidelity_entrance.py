@@ -6,24 +6,25 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from consolidation.recipe import current_recipe, recipe_adapters
 from consolidation.stage import Progress, no_progress
-from consolidation.windows import barred, windows_of
+from consolidation.style import Talk, read_talk
+from consolidation.windows import Span, windows_of
 from memory.consent import has_consent
-from memory.episodes import list_episodes
-from memory.types import Episode, Person
+from memory.types import Person
 from memory.whole import write_text
+from service.style_entrance import Wish, ground_of
 from simulator.agreement import agreement
 from simulator.blind_sheet import REAL, Pair, make_sheet, read_choices, read_key, win_rates
 from simulator.errors import NoConsent, NothingHeldOut
 from simulator.fidelity import BOTH, LEAST, PROMPT, Drawing, Fidelity, Material, measure_person
 from simulator.fidelity_page import render, summary
-from simulator.held_out import BOUNDS, exchanges
+from simulator.held_out import BOUNDS, Exchange, exchanges
 from simulator.recall import Recall
 from simulator.unseen import Unseen, unseen
 
@@ -66,10 +67,8 @@ def report(
     person = services.person(asked.person)
     if not has_consent(services.database, services.space_id, person.id):
         raise NoConsent(person.name)
-    said = list_episodes(services.database, services.space_id)
-    hidden = barred(said, services.withhold)
-    usable = _shared([episode for episode in said if episode.id not in hidden], person)
-    windows = windows_of(usable, person.id, BOUNDS)
+    talk = _shared(read_talk(ground_of(services, Wish())), person)
+    windows = windows_of(talk.episodes, person.id, BOUNDS, barred=talk.barred)
     recipe = current_recipe(services.database, services.space_id, services.settings.home)
     split = unseen(services.database, services.space_id, recipe, person.id, windows)
     n_unseen = sum(window.at >= split.since for window in windows) if split else 0
@@ -77,7 +76,7 @@ def report(
         raise NothingHeldOut(person.name, n_unseen, LEAST)
     services.index.refresh()
     recall = Recall(services.simulator_tools(), person)
-    material = gather(person, usable, split.since, recall)
+    material = gather(person, talk, split.since, recall)
     worn = recipe_adapters(services.settings.home, split.worn) if split.worn else []
     model = LanguageModel.load(services.model_spec())
     found = measure_person(
@@ -98,29 +97,35 @@ def report(
     )
 
 
-def _shared(episodes: Sequence[Episode], person: Person) -> list[Episode]:
+def _shared(talk: Talk, person: Person) -> Talk:
     """Of the conversations in which the person speaks."""
-    talks = {episode.conversation_id for episode in episodes if episode.speaker_id == person.id}
-    return [episode for episode in episodes if episode.conversation_id in talks]
+    ids = {episode.conversation_id for episode in talk.episodes if episode.speaker_id == person.id}
+    return replace(talk, episodes=[episode for episode in talk.episodes if episode.conversation_id in ids])
 
 
-def gather(person: Person, episodes: Sequence[Episode], since: datetime, recall: Recall) -> Material:
+def gather(person: Person, talk: Talk, since: datetime, recall: Recall) -> Material:
     """What of the person is measured from `since` on, everything else made of what was said before.
 
-    `episodes`: of the conversations in which they speak, without what no writer may see.
+    `talk`: of the conversations in which they speak, barred messages with the others, so that none is taken for the
+    reply to an older one.
     """
-    speakers = {episode.speaker_id: episode.speaker for episode in episodes}
+    usable = [episode for episode in talk.episodes if episode.id not in talk.barred]
+    speakers = {episode.speaker_id: episode.speaker for episode in usable}
     others = [speaker_id for speaker_id in speakers if speaker_id != person.id]
-    before = [episode for episode in episodes if episode.time < since]
+    before = [episode for episode in usable if episode.time < since]
+
+    def replies(speaker_id: str, span: Span) -> list[Exchange]:
+        return exchanges(talk.episodes, speaker_id, since=span.since, until=span.until, barred=talk.barred)
+
     return Material(
         name=person.name,
-        replies=exchanges(episodes, person.id, since=since),
-        partners=[one for other in others for one in exchanges(episodes, other, since=since)],
+        replies=replies(person.id, Span(since=since)),
+        partners=[one for other in others for one in replies(other, Span(since=since))],
         earlier={
-            name: ["\n".join(one.lines) for one in exchanges(before, speaker_id)]
+            name: ["\n".join(one.lines) for one in replies(speaker_id, Span(until=since))]
             for speaker_id, name in speakers.items()
         },
-        principles=recall.principles(episodes, since),
+        principles=recall.principles(usable, since),
         known=recall.known,
         own=[episode for episode in before if episode.speaker_id == person.id],
         others=[episode for episode in before if episode.speaker_id != person.id],

@@ -20,7 +20,7 @@ def test_the_parts_share_no_message_and_development_leaves_the_last_fifth_unread
     assert inner.cut < whole.cut
     times = [message.time for message in before(open_chat(HARBOR), inner.cut).messages()]
     assert max(times) < inner.cut
-    later = everything(HARBOR, tmp_path, inner)
+    later = everything(HARBOR, tmp_path, inner).episodes
     assert max(episode.time for episode in later) < whole.cut
     assert any(episode.time >= inner.cut for episode in later)
 
