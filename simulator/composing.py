@@ -220,6 +220,7 @@ class Composed:
             reply=self.said,
             status=status,
             facts=self._facts(),
+            rests_on=() if brought.stance.facts else tuple(one.id for one in brought.stance.evidence),
             claims=composer.claims.claims_of(self.said) if composer.claims and spoken.text.strip() else (),
             recipe=composer.recipe,
             adapters=composer.adapters,
