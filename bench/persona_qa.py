@@ -1,7 +1,8 @@
 """A chat's questions, asked of its people's personas in conversation: `python -m bench.persona_qa --chat DIR`.
 
-The export is imported as `slowwave import` does and a night decides about its facts (`--train`: with weights and styles as well);
-everybody who speaks agrees to be simulated. Each question is put to the persona whom it names first, in the second person
+The export is imported as `slowwave import` does, everybody who speaks agrees to be simulated, and a night decides about
+its facts (`--train`: with weights, and a second night trains styles, with the constitutions there).
+Each question is put to the persona whom it names first, in the second person
 ("where do you live?"), by somebody they talk with; a third person's to whoever told of them. A question seen from a person at
 a date (`persona_view`, `as_of`) is put to their persona of that day, in a space that ends with it; other dates are said in the question.
 Everything is asked twice, in two sessions an hour apart with other seeds. An answer is right by any-of matching
@@ -28,7 +29,7 @@ from agents.turns import Turn, turn_messages
 from bench.ask import share
 from bench.chats import open_chat
 from bench.gold import as_moment, read_list
-from bench.persona import before
+from bench.persona import before, first_night, second_night, sleep
 from bench.report import now_and_then, print_result
 from consolidation.scoring import gives_any, refuses, tokens
 from memory import consent
@@ -168,25 +169,32 @@ def opened(args: argparse.Namespace, home: Path, until: datetime | None) -> Iter
     with Services(settings, clock=clock) as services:
         if times:
             services.bring_in(export, args.chat, read_step=now_and_then("reading"))
-        _sleep(services, args)
-        for person in _present(services, open_chat(args.chat)):
-            consent.record(
-                services.database, services.space_id, person.id, agreed_by=person.name, note="a benchmark",
-                clock=clock,
-            )  # fmt: skip
+        people = list_people(services.database, services.space_id)
+        present = [person for person in people if person.is_speaker]
+        agree(services, present)  # before a night that trains how they write
+        _sleep(services, args, len(present))
+        known = {person.id for person in present}
+        agree(services, [one for one in _present(services, open_chat(args.chat)) if one.id not in known])
         yield services, clock
 
 
-def _sleep(services: Services, args: argparse.Namespace) -> None:
-    """The night: the graph alone, or with facts and styles trained."""
+def agree(services: Services, people: Sequence[Person]) -> None:
+    for person in people:
+        consent.record(
+            services.database, services.space_id, person.id, agreed_by=person.name, note="a benchmark",
+            clock=services.clock,
+        )  # fmt: skip
+
+
+def _sleep(services: Services, args: argparse.Namespace, n_people: int) -> None:
+    """A night for the graph alone; or one that trains facts, and one for everybody's style with the constitutions there."""
     night = services.settings.night
     if args.train:
-        night = replace(night, train=replace(night.train, max_minutes=args.minutes))
+        first_night(services, night.max_facts, args.minutes)
+        second_night(services, args.minutes, n_people)
     else:
         style = replace(night.style, is_on=False)
-        night = replace(night, max_facts=0, style=style, primer=False, readout_min_examples=10**9)
-    report = services.sleep(settings=night, watch=now_and_then)
-    print(f"night: {report.status} {report.reason or ''}".rstrip(), file=sys.stderr, flush=True)
+        sleep(services, replace(night, max_facts=0, style=style, primer=False, readout_min_examples=10**9))
 
 
 def _present(services: Services, export: Export) -> list[Person]:

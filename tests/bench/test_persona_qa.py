@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bench.persona_qa import Answers as Said
-from bench.persona_qa import Asked, is_same, numbers, put
+from bench.persona_qa import Asked, is_same, numbers, opened, put
+from memory.artifacts import list_artifacts
+from memory.people import list_people
 from memory.types import Episode, Person
 
 ANA, BEN = Person("a", "Ana Reis", (), True), Person("b", "Ben Ode", ("Benji",), True)
@@ -94,3 +99,23 @@ def test_the_numbers_have_the_keys_that_are_wanted() -> None:
     assert (found["right"], found["unknowable_declined"], found["same_answer_later"]) == (1.0, 1.0, 0.5)
     assert found["control"]["right"] == 0.0
     assert found["by_kind"] == {"current": 1.0, "unanswerable": 1.0}
+
+
+@pytest.mark.slow
+def test_styles_are_trained_of_those_who_agreed_before_the_nights(
+    tiny_folder: Path, model_cache: Path, tmp_path: Path
+) -> None:
+    chat = tmp_path / "chat"
+    chat.mkdir()
+    rows = [
+        {"time": f"2025-03-{1 + i // 12:02}T10:{i % 12:02}:00Z", "speaker": ("Ana Reis", "Ben Ode")[i % 2], "text": f"hi {i}"}
+        for i in range(280)
+    ]  # fmt: skip
+    (chat / "chat.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    args = argparse.Namespace(
+        chat=chat, cache=model_cache, model=str(tiny_folder), seed=0, train=True, minutes=0.02
+    )
+    with opened(args, tmp_path / "home", None) as (services, _):
+        rows_of_styles = list_artifacts(services.database, services.space_id, kind="adapter")
+        people = {person.id for person in list_people(services.database, services.space_id)}
+    assert {row.meta.get("style") for row in rows_of_styles} - {None} == people
