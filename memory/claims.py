@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session, aliased
 
 from db import tables
 from db.engine import Database
-from memory import names, values
+from memory import values
 from memory.errors import UnknownClaim
 from memory.ports import Clock, utc_now
 
@@ -154,15 +154,6 @@ def list_claims(
         query = query.where(row.person_id == person_id)
     with database.reading() as session:
         return [Claim(*found) for found in session.execute(query.order_by(row.said_at.desc(), row.id))]
-
-
-def find_claims(
-    database: Database, space_id: str, person_id: str, *, subject: str, predicates: Collection[str]
-) -> list[Claim]:
-    """What the person's persona stands by in a slot, the newest first. `subject` is an id or a name."""
-    key = names.key(subject)
-    found = list_claims(database, space_id, person_id=person_id, predicates=predicates)
-    return [claim for claim in found if subject == claim.subject_id or names.key(claim.subject) == key]
 
 
 def withdraw(database: Database, space_id: str, claim_id: str, *, clock: Clock = utc_now) -> list[str]:

@@ -99,6 +99,8 @@ class Composer:
         """
         check_consent(self.tools, self.person)
         self._face(by or self.partners[0])
+        if self.claims is not None:
+            self.claims.begin()
         return Composed(self, self.bring(heard, moment, by=by), tuple(turns), moment, prefix)
 
     @property

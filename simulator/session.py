@@ -140,9 +140,11 @@ class Session:
 
     def close(self) -> None:
         """End the session on record, and let go of the engine."""
-        if self.id:
-            sessions.end(self.tools.database, self.tools.space_id, self.id, clock=self.tools.clock)
-        self.composer.engine.close()
+        try:
+            if self.id:
+                sessions.end(self.tools.database, self.tools.space_id, self.id, clock=self.tools.clock)
+        finally:
+            self.composer.engine.close()
 
     def _seed(self, now: datetime) -> int:
         first = self.settings.seed if self.settings.seed is not None else int(now.timestamp() * 1000)
