@@ -15,17 +15,17 @@ from consolidation.recipe import current_recipe, recipe_adapters
 from consolidation.stage import Progress, no_progress
 from consolidation.style import Talk, read_talk
 from consolidation.windows import Span, windows_of
-from memory.consent import has_consent
 from memory.types import Person
 from memory.whole import write_text
 from service.style_entrance import Wish, ground_of
 from simulator.agreement import agreement
 from simulator.blind_sheet import REAL, Pair, make_sheet, read_choices, read_key, win_rates
-from simulator.errors import NoConsent, NothingHeldOut
+from simulator.errors import NothingHeldOut
 from simulator.fidelity import BOTH, LEAST, PROMPT, Drawing, Fidelity, Material, measure_person
 from simulator.fidelity_page import render, summary
 from simulator.held_out import BOUNDS, Exchange, exchanges
 from simulator.recall import Recall
+from simulator.tools import check_consent
 from simulator.unseen import Unseen, unseen
 
 if TYPE_CHECKING:
@@ -65,8 +65,7 @@ def report(
     from agents.runtime.lm import LanguageModel
 
     person = services.person(asked.person)
-    if not has_consent(services.database, services.space_id, person.id):
-        raise NoConsent(person.name)
+    check_consent(services, person)
     talk = _shared(read_talk(ground_of(services, Wish())), person)
     windows = windows_of(talk.episodes, person.id, BOUNDS, barred=talk.barred)
     recipe = current_recipe(services.database, services.space_id, services.settings.home)

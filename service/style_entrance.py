@@ -19,9 +19,8 @@ from consolidation.recipe_serving import Place
 from consolidation.stage import Progress, never, no_progress
 from consolidation.style import Ground, material
 from consolidation.style_page import read_samples
-from memory.consent import has_consent
 from service import recipe_json as shapes
-from simulator.errors import NoConsent
+from simulator.tools import check_consent
 
 if TYPE_CHECKING:
     from agents.runtime.lm import LanguageModel
@@ -51,8 +50,7 @@ def train(
     Raises UnknownPerson, NoConsent, TooFewMessages, LeaseHeld, TrainingError.
     """
     place, person = services.place(), services.person(name)
-    if not has_consent(place.database, place.space_id, person.id):
-        raise NoConsent(person.name)
+    check_consent(place, person)
     ground = ground_of(services, wish)
     with recipe_serving.alone(place):
         made = material(ground, person, wish.until)

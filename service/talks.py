@@ -19,6 +19,7 @@ from agents.errors import AgentError
 from memory.artifacts import pointer
 from memory.errors import GraphError
 from simulator.steering import Wish
+from simulator.tools import check_consent
 
 if TYPE_CHECKING:
     from service.wiring import Services
@@ -135,11 +136,9 @@ class Talks:
                     force_dose=says.force_dose,
                 )
                 self._key = key
-            elif not self._has_consent(self._session.person.id):
-                self._drop()
-                raise self._no_consent(says.person)
             self._stop_waiting()
             try:
+                check_consent(self._services, self._session.person)
                 yield self._session
             except BaseException:
                 self._drop()  # an unfinished turn leaves nothing behind
@@ -177,16 +176,6 @@ class Talks:
         people = (services.person(says.person).id, services.person(says.as_person).id)
         how = astuple(replace(says, person="", as_person="", text="", autocomplete=False))
         return (*people, *how, current)
-
-    def _has_consent(self, person_id: str) -> bool:
-        from memory.consent import has_consent
-
-        return has_consent(self._services.database, self._services.space_id, person_id)
-
-    def _no_consent(self, name: str) -> Exception:
-        from simulator.errors import NoConsent
-
-        return NoConsent(self._services.person(name).name)
 
 
 class _ListenerGone(Exception):

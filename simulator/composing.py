@@ -46,9 +46,7 @@ class Brought:
     deliberation: Deliberation
     facts: tuple[Fact, ...] = ()
     spared: tuple[str, ...] = ()
-    beside: tuple[
-        str, ...
-    ] = ()  # ids of further facts that the prompt holds: who others are, what a topic rests on
+    beside: tuple[str, ...] = ()  # ids of further facts that the prompt holds: who others are
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +58,6 @@ class Moment:
     mood: Mood = field(default_factory=Mood)
     last_at: datetime | None = None
     notes: tuple[str, ...] = ()
-    fact_ids: tuple[str, ...] = ()  # of facts that the notes rest on
 
 
 @dataclass(slots=True)
@@ -153,7 +150,7 @@ class Composer:
         )
         spared = tuple(fact.id for fact in found.values() if fact not in needed)
         beside = tuple(fact.id for other in others for fact in other.facts if fact.id not in found)
-        return Brought(owed, deliberation, tuple(found.values()), spared, (*beside, *moment.fact_ids))
+        return Brought(owed, deliberation, tuple(found.values()), spared, beside)
 
     def _stance(self, heard: str) -> Stance:
         if not heard or self.claims is None:

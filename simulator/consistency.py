@@ -22,7 +22,7 @@ from memory import claims as store
 from memory import families, names, values
 from memory.claims import Basis, Claim, NewClaim
 from memory.errors import UnknownClaim
-from memory.facts import HISTORY, list_facts
+from memory.facts import HISTORY, HOLDING, list_facts
 from memory.ports import Entailer
 from memory.registry import LASTING
 from memory.revision import Line
@@ -40,7 +40,6 @@ LEAST_AGAINST = 0.9  # probability that a sentence contradicts a limit
 MOST_CLAIMS = 1000  # that a question is compared with, the newest
 _FORMS = 4  # ways to ask for one claim
 _MADE_UP: tuple[Basis, ...] = ("constitution", "claim", "invented")
-_HOLDING = ("current", "candidate", "contested")
 _OPPOSITE = {"likes": "dislikes", "dislikes": "likes", "loves": "dislikes"}
 
 
@@ -161,7 +160,7 @@ class ClaimGuard:
     def _among_facts(self, told: Told, known: Sequence[Fact]) -> Finding | None:
         one, entry = told.fact, self.sight.registry.get(told.fact.predicate)
         slot = [fact for fact in known if fact.predicate == one.predicate]
-        now = [fact for fact in slot if fact.status in _HOLDING]
+        now = [fact for fact in slot if fact.status in HOLDING]
         same = [fact for fact in slot if values.is_same(fact.object, one.object, kind=entry.object)]
         same_now = [fact for fact in same if fact in now]
         is_over = told.is_past and entry.volatility != "never"
@@ -177,7 +176,7 @@ class ClaimGuard:
             fact
             for fact in known
             if fact.predicate == _OPPOSITE.get(one.predicate)
-            and fact.status in _HOLDING
+            and fact.status in HOLDING
             and values.is_same(fact.object, one.object)
         ]
         taken_back = [fact for fact in same if fact.status == "retracted"]

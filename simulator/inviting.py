@@ -15,7 +15,7 @@ from agents.turns import Turn
 from memory.episodes import audience, list_episodes, readable
 from memory.sensitive import kinds
 from memory.sessions import NewSession
-from memory.types import Person
+from memory.types import Episode, Person
 from simulator.company import Company, CompanySettings, check_people
 from simulator.company_record import Record, conversation_of
 from simulator.lengths import Lengths
@@ -58,7 +58,8 @@ def open_company(tools: SimulatorTools, people: Sequence[Person], how: Invitatio
         check_consent(tools, person)
     recipe = current_recipe(tools.database, tools.space_id, tools.home) if how.use_weights else None
     models = _Models(tools)
-    members = [_member(tools, person, people, how, recipe, models) for person in people]
+    said = list_episodes(tools.database, tools.space_id)
+    members = [_member(tools, person, people, said, how, recipe, models) for person in people]
     first = members[0].composer
     session = NewSession(
         people[0].id,
@@ -93,6 +94,7 @@ def _member(
     tools: SimulatorTools,
     person: Person,
     people: Sequence[Person],
+    said: Sequence[Episode],
     how: Invitation,
     recipe: Recipe | None,
     models: _Models,
@@ -104,17 +106,16 @@ def _member(
         tools,
         person,
         tuple(one for one in people if one.id != person.id),
+        said,
         sampling_of(tools, person, asked),
+        recipe,
         seed=how.seed,
         about=how.about,
         is_guarded=how.is_guarded,
     )
     if how.max_chars is not None:
         composer.lengths = _shortened(composer.lengths, how.max_chars)
-    worn = recipe.for_person(person.id) if recipe else None
-    composer.recipe = recipe.sha256 if recipe else None
-    composer.adapters = tuple(entry.adapter_sha256 for entry in worn.entries) if worn else ()
-    model = models.wearing(worn)
+    model = models.wearing(recipe.for_person(person.id) if recipe else None)
     composer.engine = engine_of(tools, model, composer.recipe, composer.persona)
     readout = current_readout(tools.database, tools.space_id, tools.home, model.base_hash) if model else None
     return PersonaMember(composer, model, readout)

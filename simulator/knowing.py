@@ -7,15 +7,15 @@ from datetime import datetime
 
 from agents import cues
 from memory.errors import UnknownFact
-from memory.facts import get_fact
-from memory.types import Fact, Hit, Person
+from memory.facts import HOLDING, get_fact
+from memory.types import Fact, FactStatus, Hit, Person
 from simulator.persona import in_third_person
 from simulator.tools import SimulatorTools
 
 MAX_FACTS = 4
 MIN_DENSE = 1.1  # a hit that shares no word counts only when its dense part of the score reaches this
 MAX_ASKED_CHARS = 600  # of a long turn: its questions, else its end
-_HOLDING = ("current", "candidate", "contested")
+UNDISPUTED: tuple[FactStatus, ...] = ("current", "candidate")  # what may be brought up unasked
 
 
 def asked(text: str) -> str:
@@ -50,7 +50,7 @@ def related(
                         clock=clock,
                     )
                 )
-    return [fact for fact in found if fact.status in _HOLDING]
+    return [fact for fact in found if fact.status in HOLDING]
 
 
 def _is_relevant(hit: Hit) -> bool:

@@ -15,11 +15,11 @@ from memory.registry import Registry
 from memory.sensitive import kinds_of_fact
 from memory.types import Fact, Person
 from memory.wordings import Wordings
+from simulator.knowing import UNDISPUTED
 from simulator.persona import own_words
 
 MOST_PEOPLE = 2
 MOST_FACTS = 2  # of each
-_USABLE = ("current", "candidate")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,5 +70,5 @@ def _facts(
     links += [fact for fact in about_them if fact.object_id == known_to]
     others = [fact for fact in about_them if fact.object_id != known_to]
     others.sort(key=lambda fact: (-(fact.salience or 0.0), fact.predicate, fact.id))
-    usable = [fact for fact in (*links[:1], *others) if fact.status in _USABLE and not kinds_of_fact(fact)]
+    usable = [fact for fact in (*links[:1], *others) if fact.status in UNDISPUTED and not kinds_of_fact(fact)]
     return tuple(usable[:MOST_FACTS])

@@ -57,21 +57,19 @@ def open_session(
         raise SteeringElsewhere
     recipe = current_recipe(tools.database, tools.space_id, tools.home) if settings.use_weights else None
     worn = recipe.for_person(person.id) if recipe else None
-    weights = recipe.sha256 if recipe else None
     model = None if tools.server is not None else load_model(tools, worn)
     readout = current_readout(tools.database, tools.space_id, tools.home, model.base_hash) if model else None
     sha256 = sha256_of(readout) if readout else ""
-    composer = make_composer(tools, person, (partner,), sampling_of(tools, person, settings))
+    said = list_episodes(tools.database, tools.space_id)
+    composer = make_composer(tools, person, (partner,), said, sampling_of(tools, person, settings), recipe)
+    weights = composer.recipe
     composer.engine = engine_of(tools, model, weights, composer.persona)
-    composer.thinks, composer.recipe = settings.think, weights
-    composer.adapters = tuple(entry.adapter_sha256 for entry in worn.entries) if worn else ()
+    composer.thinks = settings.think
     composer.mastered = _mastered(tools) if recipe and settings.trust_weights else Mastered()
     session = Session(
-        tools=tools,
         composer=composer,
         settings=settings,
         model=model,
-        recipe=weights,
         readout=readout,
         readout_sha256=sha256,
         checks=_checks(tools, model, weights),
@@ -114,7 +112,9 @@ def make_composer(
     tools: SimulatorTools,
     person: Person,
     partners: tuple[Person, ...],
+    said: Sequence[Episode],
     sampling: Sampling,
+    recipe: Recipe | None,
     *,
     seed: int = 0,
     about: str = "",
@@ -122,7 +122,7 @@ def make_composer(
 ) -> Composer:
     """A persona in a conversation with these partners; its engine is the caller's to set.
 
-    `about`: what it shall turn to first. `is_guarded` False leaves loops alone: a control.
+    `said`: every real message of the space. `about`: what it shall turn to first. `is_guarded` False leaves loops alone: a control.
     """
     with tools.database.reading() as session:
         lines = constitutions.standing(session, tools.space_id, person.id).lines
@@ -130,7 +130,6 @@ def make_composer(
     persona = Persona(
         person.name, tuple(one.name for one in partners), tuple(line.principle for line in lines)
     )
-    said = list_episodes(tools.database, tools.space_id)
     claims = _claim_guard(tools, person, partners, lines)
     graph = Graph(tools.database, tools.space_id, tools.registry, tools.clock, tools.withhold)
     topics = Topics(topics_of(graph, person.id, persona), seed=seed, about=about)
@@ -147,6 +146,10 @@ def make_composer(
         loops=loops if is_guarded else None,
         topics=topics,
         zone=zone,
+        recipe=recipe.sha256 if recipe else None,
+        adapters=tuple(entry.adapter_sha256 for entry in recipe.for_person(person.id).entries)
+        if recipe
+        else (),
     )
 
 

@@ -44,11 +44,16 @@ def own_words(fact: Fact, persona: Persona, wordings: Wordings, now: datetime | 
     What is over by `now` is told in the past.
     """
     is_own = fact.subject == persona.name
-    forms = wordings.first_person(fact.predicate) if is_own else wordings.statements(fact.predicate)
-    said = fill(forms[0], subject=fact.subject, object=fact.object, predicate=fact.predicate)
+    said = worded(fact.subject, fact.predicate, fact.object, persona.name, wordings)
     if now is None or fact.valid_to is None or fact.valid_to > now:
         return said
     return in_the_past(said) if is_own else replies.in_the_past(said)
+
+
+def worded(subject: str, predicate: str, value: str, name: str, wordings: Wordings) -> str:
+    """What holds of the subject, as whoever has that `name` says it: in the first person where they are the subject."""
+    forms = wordings.first_person(predicate) if subject == name else wordings.statements(predicate)
+    return fill(forms[0], subject=subject, object=value, predicate=predicate)
 
 
 def in_the_past(said: str) -> str:

@@ -18,7 +18,7 @@ from consolidation.reading import read_texts
 from memory import sessions
 from memory.ports import Judge
 from memory.readings import Reading, keep_readings
-from memory.sessions import KeptTurn, Kind, NewSession
+from memory.sessions import KeptTurn, NewSession
 from memory.types import Fact, Person
 from simulator.claims import check_claims
 from simulator.composing import Composed, Composer, Moment
@@ -62,16 +62,13 @@ class SessionSettings:
 class Session:
     """Open one with `Session.open`. Not safe for two threads at once."""
 
-    tools: SimulatorTools
     composer: Composer
     settings: SessionSettings
     model: LanguageModel | None  # reads what is said; None where a server speaks
-    recipe: str | None  # hash of the space's recipe
     readout: Readout | None = None
     readout_sha256: str = ""  # under which its readings are kept
     checks: tuple[Judge, ...] = ()  # of what the persona claims
     steering: Steering | None = None
-    kind: Kind = "reply"
     notices: tuple[str, ...] = ()  # what whoever talks should know, a sentence each
     turns: list[Turn] = field(default_factory=list)
     mood: Mood = field(default_factory=Mood)
@@ -79,6 +76,15 @@ class Session:
     n_said: int = 0  # messages of this conversation that were heard here
     last: SpokenTurn | None = None
     id: str = ""  # on record from the first turn on
+
+    @property
+    def tools(self) -> SimulatorTools:
+        return self.composer.tools
+
+    @property
+    def recipe(self) -> str | None:
+        """Hash of the space's recipe."""
+        return self.composer.recipe
 
     @property
     def person(self) -> Person:
@@ -129,7 +135,7 @@ class Session:
                 yield from composed
         except AgentError as error:
             failure = error
-        self._keep(composed, said, moment, is_interrupted=failure is not None)
+        self._keep(composed, said, is_interrupted=failure is not None)
         if failure is not None:
             raise failure
 
@@ -158,7 +164,7 @@ class Session:
 
         return steered(self.model, self.steering.added(), self.steering.positions)
 
-    def _keep(self, composed: Composed, said: str, moment: Moment, *, is_interrupted: bool) -> None:
+    def _keep(self, composed: Composed, said: str, *, is_interrupted: bool) -> None:
         """Write the turn, read it, and tell the guards."""
         tools, brought, spoken = self.tools, composed.brought, composed.spoken
         new = composed.new_turn(is_interrupted=is_interrupted)
@@ -200,7 +206,6 @@ class Session:
                 person_id=self.person.id,
                 conversation=conversation_name(self.person, self.partner),
                 people=(self.person.id, self.partner.id),
-                kind=self.kind,
                 settings=self.settings.as_json(),
                 engine=self.composer.engine.name,
                 recipe=self.recipe,

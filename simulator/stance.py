@@ -25,8 +25,8 @@ from memory.index import Index
 from memory.ports import Clock
 from memory.registry import Registry
 from memory.types import Answer, Episode, Fact, Person
-from memory.wordings import Wordings, fill, spoken
-from simulator.persona import in_second_person, in_third_person, own_words
+from memory.wordings import Wordings, spoken
+from simulator.persona import in_second_person, in_third_person, own_words, worded
 
 Kind = Literal["answer", "claimed", "decline", "talk"]
 DONT_KNOW = "I don't know."
@@ -193,10 +193,7 @@ def claimed(claims: Sequence[Claim], name: str, asked: str = "") -> Stance:
 
 def claim_words(claim: Claim, name: str) -> str:
     """A claim as the persona of that name says it."""
-    wordings = Wordings.load()
-    is_own = claim.subject == name
-    forms = wordings.first_person(claim.predicate) if is_own else wordings.statements(claim.predicate)
-    said = fill(forms[0], subject=claim.subject, object=claim.object, predicate=claim.predicate)
+    said = worded(claim.subject, claim.predicate, claim.object, name, Wordings.load())
     return f"It isn't so that {said[:1].lower()}{said[1:]}" if claim.is_negated else said
 
 

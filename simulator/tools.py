@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from db.engine import Database
 from memory import consent
@@ -37,7 +37,17 @@ class SimulatorTools:
     server: Callable[[], Engine] | None = None  # what speaks instead of the model in this process
 
 
-def check_consent(tools: SimulatorTools, person: Person) -> None:
+class InSpace(Protocol):
+    """Where people are: tools, or opened services."""
+
+    @property
+    def database(self) -> Database: ...
+
+    @property
+    def space_id(self) -> str: ...
+
+
+def check_consent(space: InSpace, person: Person) -> None:
     """Raises NoConsent: asked anew before every turn, for it may be withdrawn while somebody talks."""
-    if not consent.has_consent(tools.database, tools.space_id, person.id):
+    if not consent.has_consent(space.database, space.space_id, person.id):
         raise NoConsent(person.name)

@@ -25,8 +25,9 @@ from memory.facts import get_fact, list_facts
 from memory.names import key
 from memory.ports import Clock, Withhold
 from memory.sensitive import kinds, kinds_of_fact
-from memory.types import Episode, Fact, FactStatus
+from memory.types import Episode, Fact
 from memory.wordings import Wordings, content_words, fill
+from simulator.knowing import UNDISPUTED
 
 if TYPE_CHECKING:
     from db.engine import Database
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
 RESTING = 12  # turns for which what was spoken of is left alone
 MOST_DIGEST_LINES = 200
 MAX_QUOTED = 160  # characters of a remembered message
-_HOLDING: tuple[FactStatus, ...] = ("current", "candidate")
 _CHANGING = ("months", "days")  # how soon something of a partner changes, to be worth asking about
 _PATTERN = "pattern"
 _AROUND = timedelta(seconds=IN_A_ROW_S * MOST_PIECES)  # of a message, in which what it belongs to was said
@@ -77,7 +77,7 @@ def topics_of(graph: Graph, person_id: str, persona: Persona) -> list[Topic]:
         graph.space_id,
         graph.registry,
         known_to=person_id,
-        statuses=_HOLDING,
+        statuses=UNDISPUTED,
         clock=graph.clock,
     )
     wordings = Wordings.load()
@@ -108,7 +108,7 @@ def _holds(graph: Graph, person_id: str, fact_id: str) -> bool:
         fact = get_fact(
             graph.database, graph.space_id, fact_id, graph.registry, known_to=person_id, clock=graph.clock
         )
-        return fact.status in _HOLDING
+        return fact.status in UNDISPUTED
     return False
 
 
