@@ -7,7 +7,8 @@ Each question is put to the persona whom it names first, in the second person
 a date (`persona_view`, `as_of`) is put to their persona of that day, in a space that ends with it; other dates are said in the question.
 Everything is asked twice, in two sessions an hour apart with other seeds. An answer is right by any-of matching
 (`consolidation.scoring`), of what cannot be answered when it says so. Two answers agree when both are right, both decline,
-or both tell the same. `--without-model` gives the plain words that stand in for replies which do not hold what is owed. `control` is the same model and facts in the prompt, without stance and guards.
+or both tell the same. `--without-model` gives the plain words that stand in for replies which do not hold what is owed.
+`control` is the same model and facts in the prompt, without stance and guards.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from bench.chats import open_chat
 from bench.gold import as_moment, read_list
 from bench.persona import before, first_night, second_night, sleep
 from bench.report import now_and_then, print_result
+from consolidation.exam import spread
 from consolidation.scoring import gives_any, refuses, tokens
 from memory import consent
 from memory.episodes import list_episodes
@@ -140,14 +142,10 @@ def run(args: argparse.Namespace, folder: Path) -> list[Answers]:
             said = list_episodes(services.database, services.space_id)
             people = list_people(services.database, services.space_id)
             asked = [one for row in by_moment[until] if (one := put(row, people, said, until))]
-            found += ask_all(services, clock, _some(asked, args.limit), args)
+            found += ask_all(
+                services, clock, asked if args.limit is None else spread(asked, args.limit), args
+            )
     return found
-
-
-def _some(asked: list[Asked], limit: int | None) -> list[Asked]:
-    if limit is None or len(asked) <= limit:
-        return asked
-    return [asked[place * len(asked) // limit] for place in range(limit)]
 
 
 def _until(row: dict[str, Any]) -> datetime | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,7 @@ from db.tables import ExamAnswer, Example
 if TYPE_CHECKING:
     from agents.runtime.lm import LanguageModel
 
+Item = TypeVar("Item")
 CONDITIONS = ("base", "retrieval", "weights", "both")
 # how many questions of each kind a condition is asked at most, spread over all; the weights alone get every one
 _BESIDE = {"recall_paraphrase": 72, "recall_earlier_nights": 30, "stale_answered": 20, "unknown_refused": 12}
@@ -172,10 +173,10 @@ def asked_from(row: Example) -> Asked:
     )
 
 
-def spread(questions: Sequence[Asked], n: int) -> list[Asked]:
+def spread(items: Sequence[Item], n: int) -> list[Item]:
     """At most `n` of them in their order, spread evenly."""
-    n = min(n, len(questions))
-    return [questions[i * len(questions) // n] for i in range(n)]
+    n = min(n, len(items))
+    return [items[i * len(items) // n] for i in range(n)]
 
 
 def asked_of(condition: str, questions: Sequence[Asked]) -> list[Asked]:

@@ -11,12 +11,13 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from agents.constitutions import HabitWriter
+from consolidation.exam import spread
 from consolidation.recipe_serving import Place
 from consolidation.runs import list_runs, stage_records
 from consolidation.stage import Gate, NightContext, StyleSettings, TrainSettings
@@ -155,7 +156,7 @@ def candidates(ground: Ground) -> list[Candidate]:
     known, failed = n_trained(ground), failed_last(ground.place)
     found = []
     for person in agreed:
-        n = sum(e.speaker_id == person.id and e.id not in talk.barred for e in talk.episodes)
+        n = talk.n_by(person.id)
         standing = _standing(ground, n, known.get(person.id))
         if standing == Standing.DUE and not _parts(ground, talk, person.id).is_enough:
             standing = Standing.PROMPT_ONLY
@@ -169,7 +170,7 @@ def candidates(ground: Ground) -> list[Candidate]:
         )
     )
     return [
-        Candidate(one.person, one.n_messages, one.n_trained, Standing.WAITS)
+        replace(one, standing=Standing.WAITS)
         if one.standing == Standing.DUE and place >= ground.style.people_per_night
         else one
         for place, one in enumerate(found)
@@ -185,11 +186,6 @@ def failed_last(place: Place) -> set[str]:
             if told["standing"] == Standing.TRAINED:
                 last.setdefault(told["person"], "vector" not in told)
     return {person_id for person_id, has_failed in last.items() if has_failed}
-
-
-def due(ground: Ground) -> list[Candidate]:
-    """Whose style is trained now."""
-    return [one for one in candidates(ground) if one.standing == Standing.DUE]
 
 
 def _standing(ground: Ground, n_messages: int, n_before: int | None) -> Standing:
@@ -249,6 +245,10 @@ class Talk:
     episodes: Sequence[Episode]
     barred: frozenset[str]
 
+    def n_by(self, person_id: str) -> int:
+        """Messages by that person that a window may hold."""
+        return sum(e.speaker_id == person_id and e.id not in self.barred for e in self.episodes)
+
 
 def read_talk(ground: Ground, until: datetime | None = None) -> Talk:
     place = ground.place
@@ -276,7 +276,7 @@ def material(ground: Ground, person: Person, until: datetime | None = None) -> M
     ]
     return Material(
         person,
-        sum(e.speaker_id == person.id and e.id not in talk.barred for e in talk.episodes),
+        talk.n_by(person.id),
         sorted(trained, key=lambda window: (window.at, window.reply[0].id)),
         spread(parts.watching, MAX_WATCHING),
         spread(parts.judged, MAX_JUDGED),
@@ -324,12 +324,6 @@ def _learnt(ground: Ground, person: Person) -> list[Person]:
     return [person, *others]
 
 
-def spread(windows: Sequence[Window], n: int) -> list[Window]:
-    """At most `n` of them, evenly over all."""
-    n = min(n, len(windows))
-    return [windows[i * len(windows) // n] for i in range(n)]
-
-
 def _known(ground: Ground, talk: Talk, person: Person, split: datetime) -> Known:
     """What could be told of them just before that time: their principles, and what they knew of themselves in their own
     words, the most salient first."""
@@ -362,14 +356,14 @@ def _principles_before(place: Place, talk: Talk, person: Person, split: datetime
     time, those that the messages of before show alone."""
     said = [episode for episode in talk.episodes if episode.time < split and episode.id not in talk.barred]
     people = list_people(place.database, place.space_id)
-    shown = {(line.kind, line.text): line for line in HabitWriter().write(person.name, said, people)}
+    habits = {(line.kind, line.text): line for line in HabitWriter().write(person.name, said, people)}
     ids = {episode.id for episode in said}
     found = []
     for line in principles_of(place, person.id):
         if line.evidence and ids.issuperset(line.evidence):
             found.append(line)
-        elif (line.kind, line.text) in shown:
-            found.append(shown[line.kind, line.text])
+        elif (line.kind, line.text) in habits:
+            found.append(habits[line.kind, line.text])
     return tuple(found)
 
 

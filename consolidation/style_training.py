@@ -10,6 +10,7 @@ import math
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -191,9 +192,11 @@ def _checks(ground: Ground, before: Surprise, after: Surprise, change: float) ->
 def surprise(model: LanguageModel, prompts: Sequence[Sequence[Message]]) -> Surprise:
     """Of the replies that end these conversations, together."""
     rows = [model.template.supervised([dict(message) for message in messages]) for messages in prompts]
+    since = [is_answer.index(True) for _, is_answer in rows]
+    scored = model.rows_logprobs([ids for ids, _ in rows], since=since)
     nats = n_tokens = 0.0
-    for (_, is_answer), logprobs in zip(rows, model.rows_logprobs([ids for ids, _ in rows]), strict=True):
-        said = [float(logprob) for logprob, counts in zip(logprobs, is_answer[1:], strict=True) if counts]
+    for (_, is_answer), logprobs, start in zip(rows, scored, since, strict=True):
+        said = [float(logprob) for logprob, counts in zip(logprobs, is_answer[start:], strict=True) if counts]
         nats -= math.fsum(said)
         n_tokens += len(said)
     n_chars = sum(len(messages[-1]["content"]) for messages in prompts)
@@ -228,9 +231,8 @@ def _drawn(
         rows, fixed["tokens"], temperature=fixed["temperature"], seed=fixed["seed"]
     ):
         lines = model.decode(ids).strip().split("\n")
-        own = [line.removeprefix(persona.tag).strip() for line in lines if not _is_others(line, persona)]
-        others = next((place for place, line in enumerate(lines) if _is_others(line, persona)), len(lines))
-        yield "\n".join(own[:others])
+        own = takewhile(lambda line: not _is_others(line, persona), lines)
+        yield "\n".join(line.removeprefix(persona.tag).strip() for line in own)
 
 
 def _is_others(line: str, persona: Persona) -> bool:

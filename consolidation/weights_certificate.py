@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from consolidation.controls import N_CONTROLS, control_values, pool_of
+from consolidation.exam import spread
 from consolidation.rank_test import among_controls_p, middle_ranks, places, signed_rank_p
 from consolidation.slots import is_teachable
 from consolidation.stage import Progress, no_progress
@@ -77,7 +78,7 @@ def probes_of(
         if fact.id not in gone:
             others[pool_of(fact.predicate, registry)].append((slot, fact.object))
     probes = []
-    for fact in _spread(sorted(filter(is_teachable, erased), key=_by_words), most):
+    for fact in spread(sorted(filter(is_teachable, erased), key=_by_words), most):
         dice = random.Random(f"{seed}|{names.key(fact.subject)}|{fact.predicate}|{fact.object}")
         slot, alike = (fact.subject_id, fact.predicate), others[pool_of(fact.predicate, registry)]
         controls = control_values(
@@ -95,11 +96,6 @@ def probes_of(
 
 def _by_words(fact: Fact) -> tuple[str, str, str]:
     return names.key(fact.subject), fact.predicate, fact.object
-
-
-def _spread(facts: Sequence[Fact], most: int) -> list[Fact]:
-    n = min(most, len(facts))
-    return [facts[place * len(facts) // n] for place in range(n)]
 
 
 def _probe(fact: Fact, controls: Collection[str]) -> Probe:

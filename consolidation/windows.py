@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from agents.turns import Persona, Turn, harmless, turn_messages
+from memory.episodes import readable
 from memory.ports import Withhold
 from memory.types import Episode, Principle
 
@@ -106,11 +107,12 @@ def stretches(episodes: Iterable[Episode], gap_minutes: float = GAP_MINUTES) -> 
 
 def barred(episodes: Sequence[Episode], withhold: Withhold) -> frozenset[str]:
     """Ids of what no window may hold: what no reader may see, what a machine wrote, and what is no text."""
-    of_no_use = {e.id for e in episodes if e.origin != "observed" or e.kind != "text" or not e.text.strip()}
-    talks: dict[str, list[Episode]] = defaultdict(list)
-    for episode in episodes:
-        talks[episode.conversation_id].append(episode)
-    return frozenset(of_no_use.union(*(withhold(talk) for talk in talks.values())))
+    usable = {
+        e.id
+        for e in readable(episodes, withhold)
+        if e.origin == "observed" and e.kind == "text" and e.text.strip()
+    }
+    return frozenset(e.id for e in episodes if e.id not in usable)
 
 
 def windows_of(
@@ -195,7 +197,10 @@ def _before(
 
 
 def time_of_split(windows: Sequence[Window], share: float) -> datetime | None:
-    """When the last `share` of the windows (in time order) begins; None where that leaves one side empty."""
+    """When the last `share` of the windows (in time order) begins; None where that leaves one side empty.
+
+    A run of messages that the time falls into is in no window of either side, so that a side can come out empty still.
+    """
     place = math.floor(len(windows) * (1 - share))
     if not 0 < place < len(windows) or windows[place].at == windows[0].at:
         return None

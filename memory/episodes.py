@@ -232,10 +232,7 @@ def add_turn(
     """`append_turn` within a transaction, to a conversation that is there and in which the speaker takes part."""
     said, felt = feelings.split(text)
     source_id = _ensure_channel(session, space_id, conversation_id, time)
-    last = session.scalar(
-        select(func.max(tables.Episode.position)).where(tables.Episode.source_id == source_id)
-    )
-    position = 0 if last is None else last + 1
+    position = next_position(session, source_id)
     row = tables.Episode(
         space_id=space_id,
         source_id=source_id,
@@ -251,6 +248,14 @@ def add_turn(
     session.flush()
     add_tags(session, space_id, [EmotionTag(row.id, *tag, feelings.AUTHOR) for tag in felt])
     return _fetch(session, _query(space_id).where(tables.Episode.id == row.id))[0]
+
+
+def next_position(session: Session, source_id: str) -> int:
+    """The position of the next message of that source."""
+    last = session.scalar(
+        select(func.max(tables.Episode.position)).where(tables.Episode.source_id == source_id)
+    )
+    return 0 if last is None else last + 1
 
 
 def conversation_id_of(database: Database, space_id: str, name: str) -> str | None:

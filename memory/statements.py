@@ -12,7 +12,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from db import tables
@@ -21,7 +21,7 @@ from memory import fact_rows, feelings, moments, names, people, values
 from memory.candidates import MAX_OBJECT, add_candidates
 from memory.decisions import decide
 from memory.emotions import add_tags
-from memory.episodes import add_participants, ensure_conversation, message_key
+from memory.episodes import add_participants, ensure_conversation, message_key, next_position
 from memory.errors import BadInterval, BadStatement, CannotDecide, NearlyKnown, UnknownFact, UnknownPerson
 from memory.fact_views import HOLDING, Asked, read
 from memory.facts import sentence_of
@@ -321,10 +321,7 @@ def _note(session: Session, space_id: str, by: Person, words: str, clock: Clock)
         session.add(source)
         session.flush()
         source_id = source.id
-    last = session.scalar(
-        select(func.max(tables.Episode.position)).where(tables.Episode.source_id == source_id)
-    )
-    position = 0 if last is None else last + 1
+    position = next_position(session, source_id)
     note = tables.Episode(
         space_id=space_id,
         source_id=source_id,

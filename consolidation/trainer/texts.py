@@ -13,7 +13,8 @@ _OWN_KINDS = ("negative", "replay", "style", "validation")
 
 
 def make_texts(rows: Sequence[Row], template: Template, max_tokens: int = MAX_TOKENS) -> list[Text]:
-    """What is longer is cut at its beginning, so that the answer stays whole as far as it can. One text per row with at least one supervised position; every kind that is not special is an answer."""
+    """One text per row with at least one supervised position; every kind that is not special is an answer. What is longer
+    is cut at its beginning, so that the answer stays whole as far as it can."""
     texts = []
     for row in rows:
         ids, is_answer = template.supervised([dict(message) for message in row.messages])
