@@ -8,6 +8,9 @@ GraphError
 ├── NewerFormat       an export that a newer slowwave wrote
 ├── WrongEntrance     slowwave's own export given to `import`, or another program's file to `load`
 ├── SpaceInUse        an export is to be loaded into a space that holds something
+├── UnknownSpace      the store has no space of that name (also a LookupError)
+├── SpaceExists       a new space is to have the name of another
+├── BadSpaceName      a name that no space can have
 ├── EmptyChat         nothing to import
 ├── UnknownTimezone   no time zone of that name
 ├── UnknownPerson     no such person; carries the nearest names (also a LookupError)
@@ -32,6 +35,7 @@ GraphError
 ├── BadInterval       a fact would end before it starts
 ├── UnreadableTime    a time without a zone, or beyond the years that a store can hold
 ├── UnknownEpisode    no such message id (also a LookupError)
+├── UnknownEntity     agents keep nothing under that name (also a LookupError)
 ├── UnknownSource     no such source id (also a LookupError)
 ├── UnknownCertificate no erasure has that ledger entry (also a LookupError)
 ├── PlanChanged       what an erasure would do is not what was shown
@@ -41,6 +45,9 @@ GraphError
 ├── WrongEmbedder     the stored vectors come from another model
 ├── BackupExists      the file that a backup should become is there already
 ├── BadBackup         not a backup, or damaged
+├── BackupNotProved   a backup that was just written is not what was to be written
+├── ErasedMeanwhile   something was erased again and again while a backup was made
+├── BeingRestored     a backup is being restored into this home
 ├── BackupTooNew      a backup that a newer slowwave made
 ├── HomeNotEmpty      a restore would replace what a home holds
 ├── HomeInUse         another process has the store open that a restore would replace
@@ -102,6 +109,25 @@ class WrongEntrance(GraphError):
 class SpaceInUse(GraphError):
     def __init__(self, name: str) -> None:
         super().__init__(f"the space {name} holds something already; load into a new one with --space NAME")
+
+
+class UnknownSpace(GraphError, LookupError):
+    def __init__(self, name: str) -> None:
+        super().__init__(f"the store has no space called {name!r}; GET /v1/spaces lists them, POST makes one")
+        self.name = name
+
+
+class SpaceExists(GraphError):
+    def __init__(self, name: str) -> None:
+        super().__init__(f"there is a space called {name!r} already; work in it, or give another name")
+
+
+class BadSpaceName(GraphError):
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name[:70]!r} cannot name a space; give up to 64 letters, digits, spaces, dots, hyphens or underscores, "
+            "a letter or digit first and last"
+        )
 
 
 class EmptyChat(GraphError):
@@ -257,6 +283,13 @@ class UnknownEpisode(GraphError, LookupError):
         super().__init__(f"no message has the id {episode_id}; `slowwave ask QUESTION --json` gives ids")
 
 
+class UnknownEntity(GraphError, LookupError):
+    """In the words of the MCP memory server, whose users know them."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Entity with name {name} not found")
+
+
 class UnknownSource(GraphError, LookupError):
     def __init__(self, source_id: str) -> None:
         super().__init__(f"no source has the id {source_id}; `slowwave forget sources` lists them")
@@ -316,6 +349,21 @@ class BackupExists(GraphError):
 class BadBackup(GraphError):
     def __init__(self, name: str, why: str) -> None:
         super().__init__(f"{name} cannot be restored: {why}; nothing was changed, try another backup")
+
+
+class BackupNotProved(GraphError):
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path} could not be read back as it was written; look at that disk, and back up to another")
+
+
+class ErasedMeanwhile(GraphError):
+    def __init__(self) -> None:
+        super().__init__("something was erased while the backup was made; nothing was kept, run the command again")
+
+
+class BeingRestored(GraphError):
+    def __init__(self, home: str) -> None:
+        super().__init__(f"a backup is being restored into {home}; wait for it to end, then run the command again")
 
 
 class BackupTooNew(GraphError):

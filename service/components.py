@@ -37,14 +37,52 @@ if TYPE_CHECKING:
     from memory.index import Index
 
 
-class Components:
-    """One open space with its components. Close it, or use it in a `with`."""
+class Shared:
+    """What the spaces of one store have in common in a process: its engine, and the models that only read.
 
-    def __init__(self, settings: Settings, *, clock: Clock = utc_now) -> None:
+    Who made it closes it.
+    """
+
+    def __init__(self, settings: Settings) -> None:
         settings.home.mkdir(parents=True, exist_ok=True)
+        self.database: Database = open_database(settings.url)
+
+    def close(self) -> None:
+        self.database.close()
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        from memory.embedders.minilm import MiniLM
+
+        return MiniLM.load()
+
+    @cached_property
+    def tagger(self) -> EmotionTagger:
+        from agents.emotions import EmotionHead
+
+        return EmotionHead.load(self.embedder)
+
+    @cached_property
+    def entailer(self) -> Entailer | None:
+        """The shipped entailment head, where it was trained for the encoder at hand."""
+        from agents.entailment import HEAD_PATH, EntailmentHead
+        from memory.embedders.minilm import MiniLM
+
+        encoder = self.embedder
+        if not HEAD_PATH.exists() or not isinstance(encoder, MiniLM):
+            return None
+        return EntailmentHead.load(encoder)
+
+
+class Components:
+    """One open space with its components. Close it, or use it in a `with`; what is `shared` outlives it."""
+
+    def __init__(self, settings: Settings, *, clock: Clock = utc_now, shared: Shared | None = None) -> None:
+        self._owns = shared is None
+        self.shared = shared or Shared(settings)
         self.settings = settings
         self.clock = clock
-        self.database: Database = open_database(settings.url)
+        self.database = self.shared.database
         self.space_id = ensure_space(self.database, settings.space, timezone=settings.timezone, clock=clock)
 
     def __enter__(self) -> Self:
@@ -54,7 +92,10 @@ class Components:
         self.close()
 
     def close(self) -> None:
-        self.database.close()
+        if self._owns:
+            self.shared.close()
+        elif "index" in self.__dict__:  # a process that goes on holds no files of a space it has closed
+            self.__dict__.pop("index").close()
 
     @cached_property
     def registry(self) -> Registry:
@@ -63,9 +104,7 @@ class Components:
 
     @cached_property
     def embedder(self) -> Embedder:
-        from memory.embedders.minilm import MiniLM
-
-        return MiniLM.load()
+        return self.shared.embedder
 
     @cached_property
     def chat_model(self) -> ChatModel | None:
@@ -98,9 +137,7 @@ class Components:
 
     @cached_property
     def tagger(self) -> EmotionTagger:
-        from agents.emotions import EmotionHead
-
-        return EmotionHead.load(self.embedder)
+        return self.shared.tagger
 
     @cached_property
     def judge(self) -> Judge:
@@ -115,14 +152,7 @@ class Components:
 
     @cached_property
     def entailer(self) -> Entailer | None:
-        """The shipped entailment head, where it was trained for the encoder at hand."""
-        from agents.entailment import HEAD_PATH, EntailmentHead
-        from memory.embedders.minilm import MiniLM
-
-        encoder = self.embedder
-        if not HEAD_PATH.exists() or not isinstance(encoder, MiniLM):
-            return None
-        return EntailmentHead.load(encoder)
+        return self.shared.entailer
 
     @cached_property
     def referee(self) -> Referee | None:

@@ -1,4 +1,4 @@
-"""`slowwave serve`: HTTP, the scheduler and the nights in one process, and an orderly end.
+"""`slowwave serve`: HTTP, the scheduler and the nights of every space, and an orderly end.
 
 SIGTERM and Ctrl-C end it alike: a night stops at its next step and can be resumed, streams end, the store is closed,
 exit code 0. Nothing of FastAPI or APScheduler is imported before the daemon is asked for.
@@ -15,13 +15,17 @@ from dataclasses import replace
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from memory.ports import utc_now
+from service import notify
 from service.errors import MissingExtra, NotLoopback, PortTaken
+from service.logs import log_to_stderr
+from service.running_daemon import RunningDaemon, on_record
 from service.settings import Settings
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from service.nights import Nights
+    from service.spaces import Spaces
 
 GRACE_S = 5  # how long open connections may finish
 
@@ -35,47 +39,60 @@ def run_daemon(settings: Settings, *, host: str | None = None, port: int | None 
     )
     settings = replace(settings, serve=serve)
     try:
-        from service import guard, scheduling
+        from service import guard
         from service.http import create_app
-        from service.nights import Nights
+        from service.scheduling import Scheduler
+        from service.spaces import Spaces
     except ModuleNotFoundError as error:
         raise MissingExtra("serve", error.name or "fastapi") from error
-    from service.wiring import Services
 
     token = os.environ.get(serve.token_env, "")
     if not token and not guard.is_loopback(serve.host):
         raise NotLoopback(serve.host)
-    _log_to_stderr()
-    with closing(_listen(serve.host, serve.port)) as listener, Services(settings) as services:
-        nights = Nights(services)
-        app = create_app(services, nights=nights, token=token)
-        scheduler = scheduling.start_scheduler(services, nights)
-        try:
-            _serve(app, listener, nights)
-        finally:
-            scheduler.shutdown(wait=False)
-            nights.ask_to_stop()
-            nights.wait(GRACE_S)
+    log_to_stderr(serve.log_format)
+    with closing(_listen(serve.host, serve.port)) as listener, closing(Spaces(settings)) as spaces:
+        scheduler = Scheduler(spaces)
+        app = create_app(spaces, token=token)
+        app.state.scheduler = scheduler
+        here = RunningDaemon(os.getpid(), _url(listener), utc_now().isoformat(timespec="seconds"))
+        with on_record(settings.home, here), spaces.use() as own:  # the settings' own is open from the start
+            scheduler.start()
+            try:
+                _serve(app, listener, spaces)
+            finally:
+                notify.tell(notify.STOPPING)
+                scheduler.shut_down()
+                spaces.ask_to_stop()
+                own.nights.wait(GRACE_S)
 
 
 def _listen(host: str, port: int) -> socket.socket:
     """The listening socket, bound before anything else is opened. Port 0 takes a free one."""
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listener = socket.create_server((host, port), family=family)
+        listener = socket.create_server((host, port), family=family, backlog=1024)
     except OSError as error:
         raise PortTaken(host, port, error.strerror or type(error).__name__) from error
-    shown = f"[{host}]" if ":" in host else host
-    log.info("listening on http://%s:%d", shown, listener.getsockname()[1])
+    log.info("listening on %s", _url(listener))
     return listener
 
 
-def _serve(app: FastAPI, listener: socket.socket, nights: Nights) -> None:
+def _url(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _serve(app: FastAPI, listener: socket.socket, spaces: Spaces) -> None:
     import uvicorn
 
     class Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                notify.tell(notify.READY)
+
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-            nights.ask_to_stop()  # at once, not only when the last connection has ended
+            spaces.ask_to_stop()  # at once, not only when the last connection has ended
             super().handle_exit(sig, frame)
 
     config = uvicorn.Config(
@@ -92,8 +109,3 @@ def _serve(app: FastAPI, listener: socket.socket, nights: Nights) -> None:
 
 def _pass(_signal: int, _frame: FrameType | None) -> None:
     """The signal has been heeded."""
-
-
-def _log_to_stderr() -> None:
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("apscheduler").setLevel(logging.WARNING)

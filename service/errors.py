@@ -6,8 +6,15 @@ ServiceError
 ├── CannotDraw     a picture was asked for that cannot be drawn; carries why
 ├── NoConsent      a person without a consent record was to be simulated
 ├── PortTaken      another program listens there
+├── NightNotBegun  a night's process could not begin it
 ├── ServerAway     a slowwave daemon elsewhere could not be asked; carries why
 ├── MissingExtra   an optional part of the installation is needed
+├── UnknownJob     the space has no job of that id
+├── JobEnded       a job that has ended was to be cancelled
+├── UnknownUpload  nothing of that id waits to be imported
+├── UploadTooLarge more was sent, or is kept already, than the settings allow
+├── BadUpload      what was sent is no upload; carries why
+├── UnknownPlace   a list was to go on behind a row that is not in it any more
 └── NotLoopback    an address other than loopback was to be served without a token
 """
 
@@ -37,12 +44,14 @@ from memory.errors import (
     NewerFormat,
     NotTheirName,
     PlanChanged,
+    SpaceExists,
     SpaceInUse,
     TaintedArtifact,
     UnknownCertificate,
     UnknownClaim,
     UnknownDecision,
     UnknownDigest,
+    UnknownEntity,
     UnknownEpisode,
     UnknownFact,
     UnknownFormat,
@@ -52,6 +61,7 @@ from memory.errors import (
     UnknownPredicate,
     UnknownSession,
     UnknownSource,
+    UnknownSpace,
     UnknownVersion,
     WrongEmbedder,
     WrongEntrance,
@@ -97,9 +107,52 @@ class MissingExtra(ServiceError):
         super().__init__(f"{module} is not installed; run `pip install 'slowwave[{extra}]'`")
 
 
+class NightNotBegun(ServiceError):
+    """`why` is a class or words of ours."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"the night could not begin: {why}; the daemon's log has the place")
+
+
 class ServerAway(ServiceError):
     def __init__(self, address: str, why: str, hint: str) -> None:
         super().__init__(f"cannot read {address}: {why}; {hint}")
+
+
+class UnknownJob(ServiceError, LookupError):
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"this space has no job {job_id[:64]}; GET /v1/jobs and `slowwave status` list them")
+
+
+class JobEnded(ServiceError):
+    def __init__(self, job_id: str, state: str) -> None:
+        super().__init__(f"job {job_id} has ended already: {state}")
+
+
+class UnknownUpload(ServiceError, LookupError):
+    def __init__(self, upload_id: str) -> None:
+        super().__init__(
+            f"nothing that was uploaded waits under {upload_id[:64]}: it was imported, erased or too old; send it again"
+        )
+
+
+class UploadTooLarge(ServiceError):
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"{why}; raise imports.max_upload_mb, or use `slowwave import` on the daemon's machine"
+        )
+
+
+class BadUpload(ServiceError):
+    def __init__(self, why: str) -> None:
+        super().__init__(f"what was sent cannot be taken: {why}")
+
+
+class UnknownPlace(ServiceError):
+    """`place` is the `after` of a request: an id."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__(f"nothing of this list has the id {place[:64]} now; begin again without `after`")
 
 
 class NotLoopback(ServiceError):
@@ -130,6 +183,8 @@ HTTP_STATUS: dict[type[Exception], int] = {
     NewerFormat: 400,
     WrongEntrance: 415,
     SpaceInUse: 409,
+    SpaceExists: 409,
+    UnknownSpace: 404,
     UnknownPerson: 404,
     NotTheirName: 404,
     NameTaken: 409,
@@ -145,6 +200,7 @@ HTTP_STATUS: dict[type[Exception], int] = {
     UnknownVersion: 404,
     UnknownPredicate: 404,
     UnknownEpisode: 404,
+    UnknownEntity: 404,
     UnknownSource: 404,
     UnknownCertificate: 404,
     PlanChanged: 409,
@@ -174,9 +230,16 @@ HTTP_STATUS: dict[type[Exception], int] = {
     BadText: 400,
     CannotDraw: 400,
     PortTaken: 409,
+    NightNotBegun: 503,
     ServerAway: 502,
     MissingExtra: 503,
     NotLoopback: 400,
+    UnknownPlace: 400,
+    UnknownJob: 404,
+    JobEnded: 409,
+    UnknownUpload: 404,
+    UploadTooLarge: 413,
+    BadUpload: 400,
 }
 
 

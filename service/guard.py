@@ -17,6 +17,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service import problems
+from service.callers import ENVIRONMENT, LOOPBACK
 from service.metrics import Metrics
 
 OPEN_PATHS = frozenset({"/healthz"})
@@ -55,6 +56,7 @@ class Guard:
                 status, has_begun = message["status"], True
             await send(message)
 
+        scope.setdefault("state", {})["caller"] = ENVIRONMENT if self._token else LOOPBACK
         try:
             refusal = self._refusal(scope)
             if refusal is None:

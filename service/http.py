@@ -6,8 +6,8 @@ anything is in the packages below. Documented in docs/http.md.
 
 from __future__ import annotations
 
+import asyncio
 import json
-import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +17,7 @@ from fastapi import APIRouter, FastAPI, Query, Request, Response
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import func, select
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from db.tables import Episode, Fact
@@ -30,13 +31,14 @@ from service import (
     http_pending,
     http_people,
     http_review,
+    http_spaces,
     problems,
 )
 from service.guard import Guard
 from service.http_app import App, Given
-from service.metrics import Metrics
-from service.nights import Nights, night_settings
-from service.talks import Says, Talks
+from service.nights import night_settings
+from service.spaces import Spaces
+from service.talks import Says
 from service.wiring import Services
 from simulator.steering import Wish
 
@@ -79,6 +81,7 @@ def routers() -> tuple[APIRouter, ...]:
     """Every router of the application; each is documented in docs/http.md."""
     return (
         router,
+        http_spaces.router,
         http_ask.router,
         http_people.router,
         http_constitution.router,
@@ -91,19 +94,19 @@ def routers() -> tuple[APIRouter, ...]:
     )
 
 
-def create_app(services: Services, *, nights: Nights | None = None, token: str = "") -> FastAPI:
-    """The application on opened services. With a token every route but /healthz asks for it."""
-    metrics, lock = Metrics(), threading.RLock()
-    talks = Talks(services, lock)
-    own = nights or Nights(services)
-    own.on_end = lambda status: metrics.count("slowwave_nights_total", status=status)
+def create_app(opened: Spaces | Services, *, token: str = "") -> FastAPI:
+    """The application on the spaces of a store; with services alone, on those of the store that they are open in.
+
+    `token` is one of all spaces and every scope; with it nobody is served without one.
+    """
+    spaces = opened if isinstance(opened, Spaces) else Spaces.around(opened)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        closing = asyncio.create_task(_close_idle(spaces))
         yield
-        own.ask_to_stop()
-        talks.end(timeout_s=TALK_TIMEOUT_S)
-        own.wait(STOP_TIMEOUT_S)
+        closing.cancel()
+        await run_in_threadpool(spaces.end, talk_timeout_s=TALK_TIMEOUT_S, night_timeout_s=STOP_TIMEOUT_S)
 
     # the interactive pages of FastAPI load scripts from elsewhere, so only the description is served
     app = FastAPI(
@@ -114,12 +117,19 @@ def create_app(services: Services, *, nights: Nights | None = None, token: str =
         openapi_url="/v1/openapi.json",
         telemetry=_NO_TELEMETRY,
     )
-    app.state.slowwave = App(services, own, talks, metrics, lock)
+    app.state.spaces = spaces
     for part in routers():
         app.include_router(part)
-    app.add_middleware(Guard, token=token, metrics=metrics)
+    app.add_middleware(Guard, token=token, metrics=spaces.metrics)
     problems.install(app)
     return app
+
+
+async def _close_idle(spaces: Spaces) -> None:
+    idle_s = 60.0 * spaces.settings.serve.space_idle_minutes
+    while idle_s:
+        await asyncio.sleep(min(60.0, idle_s))
+        await run_in_threadpool(spaces.close_idle, idle_s)
 
 
 @router.get("/healthz")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -82,7 +82,15 @@ class ServeSettings:
     host: str = "127.0.0.1"
     port: int = 7777
     nightly_at: str = "03:00"  # local time of the space; "" switches the nightly job off
+    jitter_minutes: float = 10.0  # by up to so much later, the same for a space and a day
+    catch_up_hours: float = 24.0  # a night missed by no more than this is made up, once; 0: never
+    idle_minutes: float = (
+        0.0  # without a request for so long a night may begin at any hour, once a day; 0: never
+    )
+    idle_new: int = 50  # where so many facts and messages are new since the last one
+    log_format: str = "text"  # text | json: lines for people, or an object a line
     token_env: str = "SLOWWAVE_TOKEN"
+    space_idle_minutes: int = 30  # after which a space that nobody uses is closed; 0 keeps each open
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +147,26 @@ def load_settings(home: str | Path | None = None, environ: Mapping[str, str] = o
             raise BadSettings(f"{path} is no valid TOML: {error}") from error
         settings = _merge(settings, table, str(path))
     return _merge(settings, _from_environment(environ), "the environment")
+
+
+def as_table(settings: Settings) -> dict[str, Any]:
+    """The settings as `from_table` reads them; it is JSON. It may hold a password of the database's."""
+    table = _without_none(asdict(settings))
+    del table["home"]
+    return table
+
+
+def from_table(home: Path, table: Mapping[str, Any]) -> Settings:
+    """The settings that `as_table` made a table of. Raises BadSettings."""
+    return _merge(Settings(home=home), table, "the daemon")
+
+
+def _without_none(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: _without_none(value) if isinstance(value, Mapping) else value
+        for key, value in table.items()
+        if value is not None
+    }
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:

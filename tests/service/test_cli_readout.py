@@ -19,6 +19,7 @@ from memory.emotions import add_tags
 from memory.episodes import list_episodes
 from memory.importing import import_file
 from memory.types import EmotionTag
+from service.components import Shared
 from service.http import create_app
 from service.settings import Settings
 from service.wiring import Services
@@ -30,7 +31,7 @@ THINGS = ("boat", "shed", "garden", "market", "long road")
 def felt(empty: Any, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A home with 90 messages, every third of which is joyful and every third afraid."""
     monkeypatch.setenv("SLOWWAVE_NIGHT__BASE_MODEL", str(tiny_folder))
-    monkeypatch.setattr(Services, "embedder", HashingEmbedder(64))
+    monkeypatch.setattr(Shared, "embedder", HashingEmbedder(64))
     rows = [
         {
             "time": (datetime(2025, 1, 1, tzinfo=UTC) + timedelta(hours=k)).isoformat(),

@@ -196,7 +196,8 @@ def test_the_daemon_ends_the_talk_when_it_stops(talks: Talks) -> None:
 
     async def live() -> SpokenTurn:
         async with app.router.lifespan_context(app):
-            return await asyncio.to_thread(app.state.slowwave.talks.reply, HELLO)
+            with app.state.spaces.use() as space:
+                return await asyncio.to_thread(space.talks.reply, HELLO)
 
     assert is_ended(services, asyncio.run(live()))
 
