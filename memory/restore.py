@@ -1,63 +1,70 @@
 """Restore a backup into a home: all of it or nothing.
 
 Every part is held against its hash before anything is written. The store is loaded aside - on SQLite into a new file,
-on Postgres within one transaction - at the revision of the backup, then migrated. Files go to their places before the
-store does; an error puts back what they replaced. Nights that were under way when the backup was made are closed, and
-the indexes are thrown away: they are caches.
+on Postgres within one transaction - at the revision of the backup, then migrated, and swapped in one act; the artifact
+files follow it (`memory.restoring`). Nights that were under way when the backup was made are closed, and the indexes are
+thrown away: they are caches.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
-import json
 import os
 import shutil
 import sqlite3
 import zipfile
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
 
 from sqlalchemy import Connection, func, inspect, select, text, update
-from sqlalchemy.engine import make_url
 from sqlalchemy.exc import StatementError
 
-from db.copying import KINDS, drop_everything, load_rows, quiet_feed
+from db.copying import drop_everything, load_rows, quiet_feed
 from db.engine import (
     APPLICATION,
     Database,
     is_at_head,
     is_disk_full,
-    known_revisions,
     make_engine,
     migrate,
     named_errors,
     sqlite_url,
 )
-from db.errors import StoreUnusable
+from db.errors import StoreFull, StoreUnusable
 from db.tables import Fact, LedgerEntry, Node, SleepRun, Source
-from memory import message_vectors
-from memory.backup import (
-    FORMAT,
-    MANIFEST,
+from memory import kept_lines
+from memory.backup import RECORDS_NAME, BackupRecord, line_of
+from memory.backup_parts import (
     PIECE_BYTES,
-    VERSION,
+    STAGING,
     FilePart,
     Manifest,
     Progress,
-    TablePart,
+    lines_of,
+    opened,
+    prove,
+    read_manifest,
     silent,
 )
-from memory.errors import BackupTooNew, BadBackup, HomeInUse, HomeNotEmpty
-
-STAGING = ".restoring"
-# where artifacts live; replaced as a whole
-FOLDERS = ("adapters", "recipes", "readouts", "probes", "verified", "runs")
-_RESERVED = ("config.toml", "backups.jsonl", "exports.jsonl", "index", "cache", STAGING)
+from memory.errors import BadBackup, HomeInUse, HomeNotEmpty
+from memory.restoring import (
+    FOLDERS,
+    NEW,
+    SETTINGS,
+    Plan,
+    announce,
+    mark,
+    new_mark,
+    remove_sqlite,
+    settle,
+    sqlite_path,
+    staged,
+)
+from memory.whole import on_disk
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +73,7 @@ class RestoreReport:
     n_rows: int
     n_files: int
     missing: tuple[str, ...]  # artifacts that were not there already when the backup was made
+    left_out: tuple[str, ...] = ()  # settings that are to be set again
 
 
 def restore(
@@ -73,92 +81,62 @@ def restore(
 ) -> RestoreReport:
     """Make the home and the store at `url` what they were when the backup was made.
 
-    Settings, caches and the list of backups of the home stay. Raises BadBackup, BackupTooNew, HomeNotEmpty unless
-    `force`, HomeInUse, and what opening a store raises, with the home and the store as they were.
+    Settings of the home stay; where it has none, it gets those of the backup. Its lists of backups and exports grow by those
+    of the backup, and by the backup itself. Killed at any moment, nothing was done or all is done once the home is
+    opened again. Raises BadBackup, BackupTooNew, HomeNotEmpty unless `force`, HomeInUse, and what opening a store raises,
+    with the home and the store as they were.
     """
-    with _opened(file) as archive:
-        manifest = _manifest(archive, file.name)
-        _verify(archive, manifest, file.name, progress)
+    with opened(file) as archive:
+        manifest = read_manifest(archive, file.name)
+        prove(archive, manifest, file.name, progress)
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        settle(home, url)
         if not force and _holds_something(home, url):
             raise HomeNotEmpty(str(home))
-        staging = home / STAGING
-        shutil.rmtree(staging, ignore_errors=True)  # of a restore that was killed
-        staging.mkdir(mode=0o700)
-        try:
-            _unpack(archive, manifest, staging / "new")
-            with _moved_back_on_error(home, staging) as move, _store(url, archive, manifest, progress):
-                for part in manifest.files:
-                    move(part.path)
-        finally:
-            shutil.rmtree(staging, ignore_errors=True)
-        _drop_leftovers(home, manifest)
-    n_rows = sum(table.n_rows for table in manifest.tables)
-    return RestoreReport(manifest.made_at, n_rows, len(manifest.files), manifest.missing)
+        _refuse_without_room(archive, home)
+        with staged(home, url) as staging:
+            _unpack(archive, manifest.files, staging / NEW)
+            _unpack(archive, manifest.settings, staging / SETTINGS)
+            (staging / SETTINGS).mkdir(exist_ok=True)
+            kept_lines.append(staging / SETTINGS / RECORDS_NAME, _itself(file, manifest))
+            _refuse_without_places(home, manifest)
+            plan = Plan(new_mark(), tuple(part.path for part in manifest.files))
+            with _store(url, _Content(archive, manifest, plan.mark), progress):
+                announce(staging, plan)
+    return RestoreReport(
+        manifest.made_at, manifest.n_rows, len(manifest.files), manifest.missing, manifest.left_out
+    )
 
 
-# Reading the archive
+def _itself(file: Path, manifest: Manifest) -> dict[str, str]:
+    """The backup as the home's list keeps it: an erasure has to name it, wherever it was made."""
+    with file.open("rb") as opened_file:
+        digest = hashlib.file_digest(opened_file, "sha256").hexdigest()
+    return line_of(BackupRecord(file.absolute(), manifest.made_at, digest))
 
 
-@contextmanager
-def _opened(file: Path) -> Iterator[zipfile.ZipFile]:
-    try:
-        with zipfile.ZipFile(file) as archive:
-            yield archive
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
-        raise BadBackup(file.name, "it is no whole zip") from error
+def _refuse_without_room(archive: zipfile.ZipFile, home: Path) -> None:
+    needed = sum(member.file_size for member in archive.infolist())
+    if shutil.disk_usage(home).free < needed:
+        raise StoreFull(str(home))
 
 
-def _manifest(archive: zipfile.ZipFile, name: str) -> Manifest:
-    try:
-        found = json.loads(archive.read(MANIFEST))
-        if found["format"] != FORMAT:
-            raise ValueError("another format")
-        if found["version"] > VERSION or found["revision"] not in known_revisions():
-            raise BackupTooNew(name)
-        return Manifest(
-            datetime.fromisoformat(found["made_at"]),
-            found["revision"],
-            tuple(_table(part) for part in found["tables"]),
-            tuple(FilePart(**part) for part in found["files"]),
-            tuple(found["missing"]),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise BadBackup(name, "it has no manifest of a backup") from error
-
-
-def _table(part: dict[str, Any]) -> TablePart:
-    columns = [(str(column), str(kind)) for column, kind in part["columns"]]
-    if not all(kind in KINDS for _, kind in columns) or not str(part["name"]).isidentifier():
-        raise ValueError("unknown column")
-    return TablePart(str(part["name"]), columns, int(part["n_rows"]), part["sha256"])
-
-
-def _verify(archive: zipfile.ZipFile, manifest: Manifest, name: str, progress: Progress) -> None:
-    parts: list[TablePart | FilePart] = [*manifest.tables, *manifest.files]
-    if {part.member for part in parts} | {MANIFEST} != set(archive.namelist()):
-        raise BadBackup(name, "its parts are not those of its manifest")
-    if not all(_is_safe(part.path) for part in manifest.files):
-        raise BadBackup(name, "it names a file outside of a home's folders")
-    for done, part in enumerate(parts):
-        progress(done, len(parts), "verify")
-        digest = hashlib.sha256()
-        with archive.open(part.member) as member:
-            while piece := member.read(PIECE_BYTES):
-                digest.update(piece)
-        if digest.hexdigest() != part.sha256:
-            raise BadBackup(name, f"{part.member} is not what the manifest says")
-    progress(len(parts), len(parts), "verify")
-
-
-def _is_safe(path: str) -> bool:
-    pure = PurePosixPath(path)
-    is_inside = not pure.is_absolute() and pure.parts != () and ".." not in pure.parts and "\\" not in path
-    return is_inside and pure.parts[0] not in _RESERVED and not pure.parts[0].startswith("graph.db")
-
-
-def _unpack(archive: zipfile.ZipFile, manifest: Manifest, folder: Path) -> None:
+def _refuse_without_places(home: Path, manifest: Manifest) -> None:
+    """A file where a folder has to be shows before anything is replaced. Raises NotADirectoryError, IsADirectoryError."""
     for part in manifest.files:
+        target = home / part.path
+        if target.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
+        for parent in target.relative_to(home).parents:
+            if (home / parent).exists() and not (home / parent).is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(home / parent))
+
+
+# Getting ready
+
+
+def _unpack(archive: zipfile.ZipFile, parts: Iterable[FilePart], folder: Path) -> None:
+    for part in parts:
         target = folder / part.path
         target.parent.mkdir(parents=True, exist_ok=True)
         with archive.open(part.member) as member, target.open("wb") as file:
@@ -172,7 +150,7 @@ def _holds_something(home: Path, url: str) -> bool:
     """Whether the home has artifacts, or its store a person, a message, a fact, a night or a ledger."""
     if any((home / folder).is_dir() and any((home / folder).iterdir()) for folder in FOLDERS):
         return True
-    path = _sqlite_path(url)
+    path = sqlite_path(url)
     if path is not None and not path.exists():
         return False
     database = Database(make_engine(url))
@@ -191,20 +169,24 @@ def _holds_something(home: Path, url: str) -> bool:
         database.close()
 
 
-def _sqlite_path(url: str) -> Path | None:
-    parsed = make_url(url)
-    return Path(parsed.database or "") if parsed.get_backend_name() == "sqlite" else None
-
-
 # Putting it in place
 
 
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """What a new store gets."""
+
+    archive: zipfile.ZipFile
+    manifest: Manifest
+    mark: int
+
+
 @contextmanager
-def _store(url: str, archive: zipfile.ZipFile, manifest: Manifest, progress: Progress) -> Iterator[None]:
-    """The store is loaded when the block begins, and becomes the home's when the block ends well."""
-    path = _sqlite_path(url)
+def _store(url: str, content: _Content, progress: Progress) -> Iterator[None]:
+    """The store is loaded when the block begins, and becomes the home's, in one act, when the block ends well."""
+    path = sqlite_path(url)
     if path is not None:
-        with _new_sqlite_file(path, archive, manifest, progress):
+        with _new_sqlite_file(path, content, progress):
             yield
         return
     engine = make_engine(url)
@@ -216,7 +198,7 @@ def _store(url: str, archive: zipfile.ZipFile, manifest: Manifest, progress: Pro
                 if _others_are_connected(connection):
                     raise HomeInUse(engine.url.database or "the database")
                 drop_everything(connection)
-                _fill(connection, archive, manifest, progress)
+                _fill(connection, content, progress)
                 yield
     finally:
         engine.dispose()
@@ -232,28 +214,28 @@ def _others_are_connected(connection: Connection) -> bool:
 
 
 @contextmanager
-def _new_sqlite_file(
-    path: Path, archive: zipfile.ZipFile, manifest: Manifest, progress: Progress
-) -> Iterator[None]:
+def _new_sqlite_file(path: Path, content: _Content, progress: Progress) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     _refuse_if_open(path)  # before the work; once more before the swap
     new = path.with_name(path.name + STAGING)
-    _remove_sqlite(new)
+    remove_sqlite(new)
     try:
         engine = make_engine(sqlite_url(new))
         try:
             with named_errors(engine), engine.begin() as connection:
-                _fill(connection, archive, manifest, progress)
+                _fill(connection, content, progress)
         finally:
             engine.dispose()
         new.chmod(path.stat().st_mode & 0o777 if path.exists() else 0o600)
+        on_disk(new)
         yield
         _refuse_if_open(path)
         for journal in ("-wal", "-shm"):
             path.with_name(path.name + journal).unlink(missing_ok=True)
         os.replace(new, path)
+        on_disk(path.parent)
     finally:
-        _remove_sqlite(new)
+        remove_sqlite(new)
 
 
 def _refuse_if_open(path: Path) -> None:
@@ -264,6 +246,8 @@ def _refuse_if_open(path: Path) -> None:
         try:
             connection.execute("PRAGMA locking_mode=EXCLUSIVE")
             connection.execute("BEGIN EXCLUSIVE")
+            connection.execute("ROLLBACK")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # its journals are about to go
         except sqlite3.OperationalError as error:
             if "locked" in str(error) or "busy" in str(error):
                 raise HomeInUse(str(path)) from error
@@ -271,16 +255,11 @@ def _refuse_if_open(path: Path) -> None:
             return  # a damaged store: to be replaced
 
 
-def _remove_sqlite(path: Path) -> None:
-    for journal in ("", "-wal", "-shm"):
-        path.with_name(path.name + journal).unlink(missing_ok=True)
-
-
-def _fill(connection: Connection, archive: zipfile.ZipFile, manifest: Manifest, progress: Progress) -> None:
-    migrate(connection, manifest.revision)
+def _fill(connection: Connection, content: _Content, progress: Progress) -> None:
+    migrate(connection, content.manifest.revision)
     with quiet_feed(connection):
         try:
-            _load(connection, archive, manifest, progress)
+            _load(connection, content, progress)
         except (ValueError, StatementError) as error:
             if is_disk_full(error):
                 raise
@@ -293,50 +272,12 @@ def _fill(connection: Connection, archive: zipfile.ZipFile, manifest: Manifest, 
     )
     if connection.dialect.name == "sqlite" and connection.execute(text("PRAGMA foreign_key_check")).first():
         raise BadBackup("the backup", "its rows do not fit together")
+    mark(connection, content.mark)
 
 
-def _load(connection: Connection, archive: zipfile.ZipFile, manifest: Manifest, progress: Progress) -> None:
-    total, done = sum(table.n_rows for table in manifest.tables), 0
-    for table in manifest.tables:
-        with archive.open(table.member) as lines:
-            for n_rows in load_rows(connection, table.name, table.columns, lines):
-                done += n_rows
-                progress(done, total, "rows")
-
-
-@contextmanager
-def _moved_back_on_error(home: Path, staging: Path) -> Iterator[Callable[[str], None]]:
-    """Gives what moves an unpacked file to its place; an error brings back what the moves replaced."""
-    moved: list[tuple[Path, Path | None]] = []
-
-    def move(path: str) -> None:
-        target, aside = home / path, None
-        if target.exists():
-            aside = staging / f"old-{len(moved)}"
-            os.replace(target, aside)
-        moved.append((target, aside))
-        target.parent.mkdir(parents=True, exist_ok=True)
-        os.replace(staging / "new" / path, target)
-
-    try:
-        yield move
-    except BaseException:
-        for target, aside in reversed(moved):
-            target.unlink(missing_ok=True)
-            if aside is not None:
-                os.replace(aside, target)
-        raise
-
-
-def _drop_leftovers(home: Path, manifest: Manifest) -> None:
-    """Indexes of the store before, and artifact files that the restored store does not know."""
-    for folder in ("index", message_vectors.FOLDER):
-        shutil.rmtree(home / folder, ignore_errors=True)
-    kept = {home / part.path for part in manifest.files}
-    for folder in FOLDERS:
-        for path in sorted((home / folder).rglob("*"), reverse=True):
-            if path.is_dir() and not path.is_symlink():
-                if not any(path.iterdir()):
-                    path.rmdir()
-            elif path not in kept:
-                path.unlink()
+def _load(connection: Connection, content: _Content, progress: Progress) -> None:
+    total, done = content.manifest.n_rows, 0
+    for table in content.manifest.tables:
+        for n_rows in load_rows(connection, table.name, table.columns, lines_of(content.archive, table)):
+            done += n_rows
+            progress(done, total, "rows")

@@ -1,4 +1,7 @@
-"""Files and folders that are there whole or not at all: written beside their place, then renamed."""
+"""Files and folders that are there whole or not at all: written beside their place, brought to the disk, then renamed.
+
+After a power cut a row of the store may name no file that the disk never got.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,9 @@ def whole_file(path: Path) -> Iterator[Path]:
     part = _beside(path)
     try:
         yield part
+        on_disk(part)
         part.replace(path)
+        on_disk(path.parent)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
@@ -40,12 +45,32 @@ def whole_folder(folder: Path, *, replaces: bool = False, mode: int = 0o777) -> 
     part.mkdir(mode=mode)
     try:
         yield part
-        if replaces:
-            shutil.rmtree(folder, ignore_errors=True)
+        for path in (*part.rglob("*"), part):
+            on_disk(path)
+        old = _aside(folder) if replaces and folder.exists() else None
         part.rename(folder)
+        on_disk(folder.parent)
+        if old is not None:
+            shutil.rmtree(old, ignore_errors=True)
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         raise
+
+
+def on_disk(path: Path) -> None:
+    """Wait until the disk has the file's bytes, or the folder's names."""
+    opened = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
+
+
+def _aside(folder: Path) -> Path:
+    """The folder under another name, so that a kill leaves it whole."""
+    old = _beside(folder).with_suffix(".old")
+    shutil.rmtree(old, ignore_errors=True)
+    return folder.rename(old)
 
 
 def _beside(path: Path) -> Path:

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
-from memory.backup import BackupRecord, known_backups
+from memory.backup import BackupRecord, cut_off, known_backups
 
 RECIPES = (
     "recipes"  # hold hashes, run ids and counts; kept, so that weights can be made again without the tainted
@@ -19,6 +19,7 @@ RECIPES = (
 SWEEPS = "sweeps"  # each holds a copy of a space while it is not finished (consolidation.sweep)
 ANSWERS = "answers"  # of back-ends; each may hold words of any message (agents.answers)
 BEHAVIOURS = "behaviours"  # unfinished trainings with their examples (consolidation.behaviour_training)
+UPGRADES = "upgrades"  # the store as it was before the last upgrade (service.opening)
 IMPORTED = "curriculum"  # training rows that wait for a night (consolidation.waiting_rows): anybody's words
 _KINDS = {
     "index": "index",
@@ -33,6 +34,7 @@ _KINDS = {
     "probes": "probe",
     "verified": "verification",
     SWEEPS: "sweep",
+    UPGRADES: "store before an upgrade",
     RECIPES: "recipe",
 }
 
@@ -62,7 +64,7 @@ def to_remove(
     ]
     wanted += sorted(_unrecorded(home / "adapters", runs, {home / path for path in kept}))
     wanted += [home / "index" / space_id, home / IMPORTED / f"{space_id}.jsonl", home / ANSWERS]
-    wanted.append(home / BEHAVIOURS / space_id)
+    wanted += [home / BEHAVIOURS / space_id, home / UPGRADES]
     wanted += sorted((home / SWEEPS).glob("*/*work*"))
     wanted += sorted((home / "runs").glob("*/*/so_far"))  # weights of other nights
     return [path for path in dict.fromkeys(wanted) if path.exists() and _is_inside(home, path)]
@@ -82,6 +84,11 @@ def _unrecorded(folder: Path, runs: Collection[str], kept: Collection[Path]) -> 
 
 def _is_inside(home: Path, path: Path) -> bool:
     return path.resolve().is_relative_to(home.resolve()) and path.resolve() != home.resolve()
+
+
+def remove_cut_off(home: Path) -> int:
+    """Delete what backups left that were cut off: our own scratch files, outside of the home."""
+    return remove(cut_off(home))
 
 
 def remove(paths: Iterable[Path]) -> int:

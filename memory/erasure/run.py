@@ -192,7 +192,7 @@ class _Work:
         every = proof.certificates(self.database, self.space_id)
         begun = next(item for item in every if item.erasure_id == erasure_id)
         paths = _paths(self.database, self.space_id, self.home, begun.begun)
-        n_files = self._step("files", lambda: files.remove(paths))
+        n_files = self._step("files", lambda: files.remove(paths) + files.remove_cut_off(self.home))
         self._prune_vectors()
         compacted = self._step("store", lambda: store.compact(self.database))
         reindex = self.wish.reindex

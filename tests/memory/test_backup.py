@@ -25,7 +25,8 @@ from db.errors import StoreUnusable
 from db.tables import Change, Embedding, Episode, Node, SleepRun
 from memory import ledger
 from memory.artifacts import record_artifact
-from memory.backup import MANIFEST, back_up, known_backups
+from memory.backup import back_up, known_backups
+from memory.backup_parts import MANIFEST
 from memory.episodes import append_turn
 from memory.errors import BackupExists, BackupTooNew, BadBackup, GraphError, HomeInUse, HomeNotEmpty
 from memory.people import get_or_create_node
@@ -112,6 +113,8 @@ def test_a_restored_home_holds_the_same_rows_and_files_on_any_store(
     restored = {
         name: data for name, data in files(tmp_path / "restored").items() if not name.startswith("graph.db")
     }
+    assert [record.path for record in known_backups(tmp_path / "restored")] == [archive]
+    assert restored.pop("backups.jsonl")
     assert restored == {name: data for name, data in files(home).items() if name != "backups.jsonl"}
     assert report.missing == ("readouts/gone",)
     assert report.made_at == world.now
@@ -219,6 +222,7 @@ def test_force_replaces_artifacts_and_indexes_and_keeps_settings(archive: Path, 
     assert sorted(files(other)) == [
         "adapters/a1/adapter.json",
         "adapters/a1/weights.safetensors",
+        "backups.jsonl",
         "cache/base.bin",
         "config.toml",
         "graph.db",
