@@ -14,12 +14,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy import StaticPool
+from sqlalchemy import StaticPool, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from db import leases
 from db.engine import Database
 from db.errors import DatabaseError, LeaseHeld
+from db.tables import Lease
 from memory.ports import utc_now
 
 LEASE_TTL_S = 60.0
@@ -29,8 +30,29 @@ HOLDER = re.compile(r"^(?P<pid>\d+)@(?P<host>\S+)")
 log = logging.getLogger(__name__)
 
 
-def lease_name(space_id: str) -> str:
-    return f"sleep:{space_id}"
+def lease_name(space_id: str, work: str = "sleep") -> str:
+    return f"{work}:{space_id}"
+
+
+def this_machine() -> str:
+    """In place of a space's id: the lease of whoever lets one night at a time work on this machine."""
+    return f"on {socket.gethostname()}"
+
+
+def at_work_here(database: Database) -> str | None:
+    """Who works at a night, of any space, on this machine; None where nobody does."""
+    query = select(Lease.name, Lease.holder).where(
+        Lease.name.startswith("sleep:"), Lease.expires_at > utc_now()
+    )
+    with database.reading() as session:
+        rows = session.execute(query.order_by(Lease.acquired_at)).all()
+    for name, holder in rows:
+        match = HOLDER.match(holder)
+        if match is not None and match["host"] == socket.gethostname():
+            still = free_if_dead(database, name.removeprefix("sleep:"))
+            if still is not None:
+                return still
+    return None
 
 
 def this_process() -> str:
@@ -38,11 +60,11 @@ def this_process() -> str:
     return f"{os.getpid()}@{socket.gethostname()}"
 
 
-def free_if_dead(database: Database, space_id: str) -> str | None:
+def free_if_dead(database: Database, space_id: str, work: str = "sleep") -> str | None:
     """Release the lease of a process of this machine that is gone. Returns who still holds it, or None."""
-    holder = leases.holder_of(database, lease_name(space_id), now=utc_now())
+    holder = leases.holder_of(database, lease_name(space_id, work), now=utc_now())
     if holder is not None and _is_dead(holder):
-        leases.release(database, lease_name(space_id), holder)
+        leases.release(database, lease_name(space_id, work), holder)
         return None
     return holder
 
@@ -61,10 +83,15 @@ def _is_dead(holder: str) -> bool:
 
 
 @contextmanager
-def hold(database: Database, space_id: str, holder: str, lost: threading.Event) -> Iterator[None]:
-    """Hold the space's night for as long as the block runs. Raises LeaseHeld; sets `lost` if it is taken away."""
-    name = lease_name(space_id)
-    free_if_dead(database, space_id)
+def hold(
+    database: Database, space_id: str, holder: str, lost: threading.Event, *, work: str = "sleep"
+) -> Iterator[None]:
+    """Hold the space's night, or other `work` of it that one does at a time, for as long as the block runs.
+
+    Raises LeaseHeld; sets `lost` if it is taken away.
+    """
+    name = lease_name(space_id, work)
+    free_if_dead(database, space_id, work)
     if isinstance(database.engine.pool, StaticPool):  # a store in memory: one connection, no other process
         leases.acquire(database, name, holder, now=utc_now(), ttl_s=86_400)
         try:
@@ -89,7 +116,7 @@ def _renew(database: Database, name: str, holder: str, done: threading.Event, lo
         try:
             leases.acquire(database, name, holder, now=utc_now(), ttl_s=LEASE_TTL_S)
         except LeaseHeld as error:
-            log.error("the night's lease went to %s; this night stops", error.holder)
+            log.error("the lease of %s went to %s; the work stops", name.partition(":")[0], error.holder)
             lost.set()
             return
         except (SQLAlchemyError, DatabaseError) as error:  # a busy or full store: the next beat tries again

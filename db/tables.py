@@ -618,6 +618,26 @@ class Lease(Base):
     expires_at: Mapped[datetime]
 
 
+class Schedule(Base):
+    """What a daemon knows of a space's nights: until when they are dealt with, what it began, and what waits.
+
+    asked_by: nightly | missed | idle | resumed | hand. outcome: begun | held | failed.
+    """
+
+    __tablename__ = "schedule"
+    space_id: Mapped[str] = mapped_column(ForeignKey("space.id"), primary_key=True)
+    settled_until: Mapped[datetime]  # the nightly moments until then are dealt with
+    idle_at: Mapped[datetime | None]  # when a quiet hour last began a night
+    tried_at: Mapped[datetime | None]
+    asked_by: Mapped[str | None] = mapped_column(String(16))
+    outcome: Mapped[str | None] = mapped_column(String(16))
+    error: Mapped[str | None] = mapped_column(String(64))  # its class
+    run_id: Mapped[str | None] = mapped_column(String(64))  # the night that was begun
+    waits_since: Mapped[datetime | None]
+    waits_for: Mapped[str | None] = mapped_column(String(16))  # who asked for the night that waits
+    wanted: Mapped[dict[str, Any]]  # seed, minutes, model, fresh of the night that waits
+
+
 class Decision(Base):
     """kind: STORE | MERGE | CORRECT | REJECT | QUARANTINE. `effects` is what undo needs."""
 

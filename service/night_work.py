@@ -32,17 +32,16 @@ class NightWork(Components):
         Raises ModelMissing, LeaseHeld, and BaseChanged where the weights that serve belong to another base; then
         nothing is written.
         """
-        from agents.runtime.spec import ModelSpec, locate
         from consolidation.night import run_night
-        from consolidation.recipe import check_base, current_recipe
         from consolidation.runs import running
+        from service.night_progress import kept
+
+        def run_id() -> str | None:
+            return running(self.database, self.space_id)
 
         night = settings or self.settings.night
-        locate(night.base_model)  # before the night, not hours into it
-        serving = current_recipe(self.database, self.space_id, self.settings.home)
-        if serving is not None:
-            check_base(serving, ModelSpec(self.cache_dir, night.base_model))
-        with self.budget.run(lambda: f"night {running(self.database, self.space_id)}"):
+        self.check_night(night)
+        with self.budget.run(lambda: f"night {run_id()}"):
             return run_night(
                 self.database,
                 self.space_id,
@@ -50,9 +49,19 @@ class NightWork(Components):
                 night,
                 self.night_tools(),
                 clock=self.clock,
-                progress=watch,
+                progress=kept(self.settings.home, run_id, watch),
                 **options,
             )
+
+    def check_night(self, night: NightSettings) -> None:
+        """Before a night, not hours into it. Raises ModelMissing, BaseChanged."""
+        from agents.runtime.spec import ModelSpec, locate
+        from consolidation.recipe import check_base, current_recipe
+
+        locate(night.base_model)
+        serving = current_recipe(self.database, self.space_id, self.settings.home)
+        if serving is not None:
+            check_base(serving, ModelSpec(self.cache_dir, night.base_model))
 
     def sweep(self, path: Path, *, progress: Progress = no_progress, fresh: bool = False) -> SweepReport:
         """Try the recipes of the file on a snapshot of the space. Raises BadSweep, NothingToTrain, SweepRuns."""

@@ -1,38 +1,40 @@
-"""Nights in the background: one thread that runs `Services.sleep`, started by HTTP or by the scheduler.
+"""Nights in the background: each in a child process (`service.night_child`), watched by one thread of the daemon.
 
-The lease in the store decides who may run; this class only keeps the thread, what it is doing, and the wish to stop.
+A child keeps the daemon's answers quick - nothing of a night competes with requests for Python's lock, and the system
+gives it what requests leave - and hands all its memory back. The lease in the store decides who may run; one night at
+a time works on a machine, whichever space it is of. What a night is doing is a small file in its folder, which
+`slowwave status` reads as well.
 """
 
 from __future__ import annotations
 
+import json
 import logging
+import os
+import subprocess
+import sys
 import threading
-import traceback
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from consolidation.lease import free_if_dead, lease_name
-from consolidation.runs import list_runs
+from consolidation.lease import at_work_here, free_if_dead, hold, lease_name, this_machine, this_process
+from consolidation.runs import running
 from consolidation.stage import NightSettings
 from db.errors import LeaseHeld
-from service.errors import one_line
+from service import schedule
+from service.errors import NightNotBegun
+from service.night_progress import Doing as Doing
+from service.night_progress import doing
+from service.settings import as_table
 
 if TYPE_CHECKING:
-    from consolidation.stage import Progress
     from service.wiring import Services
 
+_ROOT = Path(__file__).parent.parent
+
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Doing:
-    """Where the night of this process stands: `done` of `total` of one stage."""
-
-    run_id: str
-    stage: str
-    done: int
-    total: int
 
 
 class Nights:
@@ -44,17 +46,41 @@ class Nights:
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
-        self.doing: Doing | None = None
+        self._child: subprocess.Popen[str] | None = None
 
     @property
     def is_running(self) -> bool:
         return self._thread is not None and self._thread.is_alive()
 
-    def start(self, settings: NightSettings | None = None, *, resume: bool = True) -> str:
+    @property
+    def doing(self) -> Doing | None:
+        """Where the night of this process stands."""
+        if not self.is_running:
+            return None
+        run_id = running(self._services.database, self._services.space_id)
+        return doing(self._services.settings.home, run_id) if run_id else None
+
+    def start(self, settings: NightSettings | None = None, *, resume: bool = True) -> str | None:
         """Begin a night, or go on with one that was stopped; returns its run id once it is recorded.
 
-        Raises LeaseHeld with the holder where one runs, and whatever keeps the night from beginning.
+        None where it waits in the queue because a night of another space works on this machine. Raises LeaseHeld with
+        the holder where one of this space runs, and whatever keeps the night from beginning.
         """
+        services = self._services
+        night = settings or services.settings.night
+        run_id = self.begin(night, resume=resume)
+        if run_id is None:
+            wanted = {
+                "seed": night.seed,
+                "minutes": night.train.max_minutes,
+                "model": night.base_model,
+                "fresh": not resume,
+            }
+            schedule.wait_in_line(services.database, services.space_id, "hand", wanted, services.clock())
+        return run_id
+
+    def begin(self, settings: NightSettings, *, resume: bool = True) -> str | None:
+        """As `start`, but a night whose turn it is not is left alone."""
         services = self._services
         with self._lock:
             if self._stop.is_set():
@@ -62,16 +88,26 @@ class Nights:
             holder = free_if_dead(services.database, services.space_id)
             if holder is not None:
                 raise LeaseHeld(lease_name(services.space_id), holder)
+            if at_work_here(services.database) is not None:
+                return None
+            services.check_night(settings)
             begun = _Begun()
             self._thread = threading.Thread(
                 target=self._run, args=(settings, resume, begun), name="night", daemon=True
             )
             self._thread.start()
-            return begun.wait()
+            try:
+                return begun.wait()
+            except LeaseHeld as error:
+                if error.name == lease_name(this_machine()):
+                    return None
+                raise
 
     def ask_to_stop(self) -> None:
         """Let the night end at its next step, resumable; no further one begins. Safe in a signal handler."""
         self._stop.set()
+        if self._child is not None:
+            self._child.terminate()
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait for the night to end; whether it has."""
@@ -79,33 +115,66 @@ class Nights:
             self._thread.join(timeout_s)
         return not self.is_running
 
-    def _run(self, settings: NightSettings | None, resume: bool, begun: _Begun) -> None:
-        def watch(stage: str) -> Progress:
-            if begun.run_id is None:
-                runs = list_runs(self._services.database, self._services.space_id)
-                begun.set(next(run.id for run in runs if run.status == "running"))
-            return self._progress(begun.run_id or "", stage)
-
+    def _run(self, settings: NightSettings, resume: bool, begun: _Begun) -> None:
+        services = self._services
+        holder = f"{this_process()} for a night of {services.space_id}"
+        status = "failed"
         try:
-            report = self._services.sleep(settings=settings, watch=watch, resume=resume, stop=self._stop)
-            begun.set(report.run_id)
-            log.info("night %s ended: %s", report.run_id, report.status)
-            self.on_end(report.status)
+            with hold(services.database, this_machine(), holder, lost=threading.Event()):
+                status = self._attend(settings, resume, begun)
         except Exception as error:
             if not begun.fail(error):
-                frames = "".join(traceback.format_tb(error.__traceback__))
-                log.error("the night broke off: %s\n%s", type(error).__name__, frames)
-            self.on_end("failed")
+                log.error("the night broke off: %s", type(error).__name__, exc_info=error)
         finally:
-            self.doing = None
+            begun.fail(NightNotBegun("its process ended without a word"))
+            if begun.run_id is not None:
+                log.info("night %s ended: %s", begun.run_id, status)
+                self.on_end(status)
 
-    def _progress(self, run_id: str, stage: str) -> Progress:
-        self.doing = Doing(run_id, stage, 0, 1)
+    def _attend(self, settings: NightSettings, resume: bool, begun: _Begun) -> str:
+        """Run the child and hear it out; how the night ended."""
+        status = "interrupted" if resume else "failed"
+        with _child() as child:
+            assert child.stdin is not None
+            assert child.stdout is not None
+            self._child = child
+            if self._stop.is_set():
+                child.terminate()
+            try:
+                child.stdin.write(_job(replace(self._services.settings, night=settings), resume))
+                child.stdin.flush()
+                for line in child.stdout:
+                    told = json.loads(line)
+                    status = told.get("ended", status)
+                    _pass_on(told, begun)
+            finally:
+                self._child = None
+        return status
 
-        def progress(done: int, total: int, note: str = "") -> None:
-            self.doing = Doing(run_id, stage, done, total)
 
-        return progress
+def _child() -> subprocess.Popen[str]:
+    search_path = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
+    return subprocess.Popen(
+        [sys.executable, "-m", "service.night_child"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # Ctrl-C is the daemon's, which asks the child to stop
+        env={**os.environ, "PYTHONPATH": search_path},
+    )
+
+
+def _job(settings: Any, resume: bool) -> str:
+    return json.dumps({"home": str(settings.home), "settings": as_table(settings), "resume": resume}) + "\n"
+
+
+def _pass_on(told: dict[str, Any], begun: _Begun) -> None:
+    if "run" in told:
+        begun.set(told["run"])
+    elif told.get("held") is not None:
+        begun.fail(LeaseHeld(told["name"], told["held"]))
+    elif "failed" in told:
+        begun.fail(NightNotBegun(told["failed"]))
 
 
 class _Begun:
@@ -123,13 +192,14 @@ class _Begun:
     def fail(self, error: Exception) -> bool:
         """Whether somebody still waits and will be told."""
         is_awaited = not self._event.is_set()
-        self._error = error
-        self._event.set()
+        if is_awaited:
+            self._error = error
+            self._event.set()
         return is_awaited
 
     def wait(self) -> str:
         self._event.wait()
-        if self.run_id is None and self._error is not None:
+        if self._error is not None:
             raise self._error
         return self.run_id or ""
 
@@ -144,13 +214,3 @@ def night_settings(base: NightSettings, **wanted: Any) -> NightSettings:
     if wanted.get("model") is not None:
         settings = replace(settings, base_model=wanted["model"])
     return settings
-
-
-def start_quietly(nights: Nights) -> None:
-    """For the scheduler: begin a night if none runs; what keeps it from beginning is logged in one line."""
-    try:
-        log.info("nightly job began night %s", nights.start())
-    except LeaseHeld as error:
-        log.info("nightly job skipped: %s holds the night", error.holder)
-    except Exception as error:  # the daemon goes on; the next night may be luckier
-        log.error("nightly job could not begin: %s: %s", type(error).__name__, one_line(error))

@@ -1,81 +1,156 @@
-"""The nightly job, kept by APScheduler in the same database, so that a night missed while the machine slept is made up.
+"""Begins nights when they are due, one at a time over all spaces: what has to wait stands in the table `schedule`.
 
-A stored job can name only what a module holds, hence `_NIGHTS`: the daemon's nights by space. The job's state is a pickle
-in the owner's own database, as APScheduler 3 writes it; whoever can write there can run code as the daemon.
+APScheduler is the timer and no more: it calls `look` every TICK_S seconds and keeps nothing. What was begun, missed or
+waits is in the store in plain columns, so a restart knows it, and no pickle is ever read.
 """
 
 from __future__ import annotations
 
 import logging
-import re
+import time
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
-from apscheduler.jobstores.sqlalchemy import SQLAlchemyJobStore
-from apscheduler.schedulers.background import BackgroundScheduler
-from apscheduler.triggers.cron import CronTrigger
+from consolidation import runs
+from db.errors import LeaseHeld
+from memory.spaces import Space, zone
+from service import schedule
+from service.due import Plan, Quiet, is_quiet_enough, last_moment
+from service.errors import one_line
+from service.nights import Nights, night_settings
 
-from memory.spaces import zone
-from service.errors import BadSettings
-from service.nights import Nights, start_quietly
-from service.wiring import Services
+if TYPE_CHECKING:
+    from apscheduler.schedulers.background import BackgroundScheduler
 
-GRACE_S = 6 * 3600  # a night missed by no more than this begins as soon as the daemon is back
+    from service.settings import Settings
+    from service.spaces import Spaces
 
-_NIGHTS: dict[str, Nights] = {}
+TICK_S = 15.0
 
 log = logging.getLogger(__name__)
 
 
-def start_scheduler(services: Services, nights: Nights) -> BackgroundScheduler:
-    """Start the scheduler with the space's nightly job as the settings want it. Shut it down when done."""
-    trigger = nightly_trigger(services.settings.serve.nightly_at, services.settings.timezone)
-    _NIGHTS[services.space_id] = nights
-    scheduler = BackgroundScheduler(
-        jobstores={"default": SQLAlchemyJobStore(engine=services.database.engine)},
-        timezone=zone(services.settings.timezone),
-    )
-    scheduler.start(paused=True)
-    _settle(scheduler, services.space_id, trigger)
-    scheduler.resume()
-    return scheduler
+class Scheduler:
+    """The nights of all spaces of one daemon. `start` it, or call `look` whenever time has passed."""
 
+    def __init__(self, spaces: Spaces) -> None:
+        """Raises BadSettings."""
+        self._spaces = spaces
+        self._database = spaces.shared.database
+        self._plan = Plan.of(spaces.settings.serve)
+        self._timer: BackgroundScheduler | None = None
+        self.looked_at: float | None = None  # by time.monotonic, for who asks whether the timer is alive
 
-def nightly_trigger(at: str, timezone: str) -> CronTrigger | None:
-    """Every day at HH:MM in that zone, or None for "". Raises BadSettings."""
-    if not at:
-        return None
-    match = re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)", at)
-    if match is None:
-        raise BadSettings(
-            f"serve.nightly_at is {at!r}; write it as 03:00, or leave it empty for no nightly job"
+    def start(self) -> None:
+        from apscheduler.schedulers.background import BackgroundScheduler
+
+        self._timer = BackgroundScheduler(timezone="UTC")
+        self._timer.add_job(
+            self.look_quietly,
+            "interval",
+            seconds=TICK_S,
+            next_run_time=self._spaces.clock() + timedelta(seconds=1),
+            coalesce=True,
+            max_instances=1,
+            misfire_grace_time=None,
         )
-    return CronTrigger(hour=int(match[1]), minute=int(match[2]), timezone=zone(timezone))
+        self._timer.start()
+
+    def shut_down(self) -> None:
+        if self._timer is not None:
+            self._timer.shutdown(wait=False)
+
+    def look_quietly(self) -> None:
+        try:
+            self.look()
+        except Exception as error:  # the daemon goes on; the next look may be luckier
+            log.error("the schedule could not be looked at: %s", type(error).__name__)
+        self.looked_at = time.monotonic()
+
+    def look(self) -> None:
+        """Put every space whose night is due into the queue, then begin the first of the queue where none runs."""
+        for space in self._spaces.all():
+            self._look_at(space)
+        names = {space.id: space.name for space in self._spaces.all()}
+        for waiting in schedule.queue(self._database):
+            if waiting.space_id in names and not self._begin(names[waiting.space_id], waiting):
+                return
+
+    def _look_at(self, space: Space) -> None:
+        database, now = self._database, self._spaces.clock()
+        state = schedule.ensure(database, space.id, now)
+        if state.waits_since is not None:
+            return
+        asked_by = self._due(space, state, now)
+        if asked_by is None:
+            return
+        schedule.settle(database, space.id, settled_until=now)
+        if asked_by == "idle":
+            schedule.settle(database, space.id, idle_at=now)
+        schedule.wait_in_line(database, space.id, asked_by, {}, now)
+
+    def _due(self, space: Space, state: schedule.Schedule, now: datetime) -> str | None:
+        """Who asks for a night: the hour, an hour that was missed, a night that was cut off, a quiet hour; or nobody."""
+        database, plan = self._database, self._plan
+        if self._was_cut_off(state):
+            return "resumed"
+        begun = schedule.last_begun(database, space.id)
+        moment = last_moment(plan, space.id, zone(space.timezone), now)
+        if moment is not None and moment > max(filter(None, (state.settled_until, begun))):
+            late = now - moment
+            if late <= timedelta(seconds=4 * TICK_S):
+                return "nightly"
+            if late <= plan.catch_up:
+                return "missed"
+        if plan.idle is None:
+            return None
+        quiet = Quiet(
+            timedelta(seconds=self._spaces.metrics.quiet_s()),
+            schedule.count_new(database, space.id, begun),
+            state.idle_at,
+        )
+        return "idle" if is_quiet_enough(plan, quiet, now) else None
+
+    def _was_cut_off(self, state: schedule.Schedule) -> bool:
+        """Whether the night that this schedule began stands unfinished; it is taken up again once."""
+        if state.run_id is None or state.asked_by in ("resumed", "hand"):
+            return False
+        runs.reap(self._database, state.space_id)
+        run = runs.resumable(self._database, state.space_id)
+        return run is not None and run.id == state.run_id and run.status == "interrupted"
+
+    def _begin(self, name: str, waiting: schedule.Schedule) -> bool:
+        """Begin the night that waits. False where another one runs: then it goes on waiting."""
+        with self._spaces.use(name) as space:
+            outcome = _try(space.nights, waiting, self._spaces.settings)
+        if outcome is None:
+            return False
+        schedule.leave_line(self._database, waiting.space_id)
+        schedule.settle(
+            self._database,
+            waiting.space_id,
+            tried_at=self._spaces.clock(),
+            asked_by=waiting.waits_for,
+            **outcome,
+        )
+        return True
 
 
-def _settle(scheduler: BackgroundScheduler, space_id: str, trigger: CronTrigger | None) -> None:
-    job_id = f"night:{space_id}"
-    known = scheduler.get_job(job_id)
-    if trigger is None:
-        if known is not None:
-            known.remove()
-        return
-    if known is not None and repr(known.trigger) == repr(trigger):
-        return  # left alone it still knows the time that was missed
-    scheduler.add_job(
-        begin_nightly,
-        trigger,
-        args=[space_id],
-        id=job_id,
-        replace_existing=True,
-        coalesce=True,
-        max_instances=1,
-        misfire_grace_time=GRACE_S,
-    )
-
-
-def begin_nightly(space_id: str) -> None:
-    """What the stored job calls."""
-    nights = _NIGHTS.get(space_id)
-    if nights is None:
-        log.info("nightly job of a space that this daemon does not serve; skipped")
-        return
-    start_quietly(nights)
+def _try(nights: Nights, waiting: schedule.Schedule, settings: Settings) -> dict[str, str | None] | None:
+    """What became of it; what keeps a night from beginning is logged in one line. None: it is not its turn."""
+    wanted = dict(waiting.wanted or {})
+    is_fresh = bool(wanted.pop("fresh", False))
+    night = night_settings(settings.night, **wanted)
+    try:
+        run_id = nights.begin(night, resume=not is_fresh)
+    except LeaseHeld as error:
+        log.info("the %s night is left out: %s holds the night", waiting.waits_for, error.holder)
+        return {"outcome": "held", "error": None, "run_id": None}
+    except Exception as error:
+        log.error("the %s night could not begin: %s", waiting.waits_for, type(error).__name__)
+        log.debug("%s", one_line(error))
+        return {"outcome": "failed", "error": type(error).__name__, "run_id": None}
+    if run_id is None:
+        return None
+    log.info("the %s night began: %s", waiting.waits_for, run_id)
+    return {"outcome": "begun", "error": None, "run_id": run_id}

@@ -94,6 +94,15 @@ class ServeSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ImportSettings:
+    """What is sent over HTTP to be imported (docs/imports.md), and what reading it may take."""
+
+    max_upload_mb: int = 4096
+    memory_mb: int = 1024
+    minutes: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     home: Path
     database_url: str = ""  # "" is SQLite at home/graph.db
@@ -108,6 +117,7 @@ class Settings:
     memory: MemorySettings = field(default_factory=MemorySettings)
     persona: PersonaSettings = field(default_factory=PersonaSettings)
     serve: ServeSettings = field(default_factory=ServeSettings)
+    imports: ImportSettings = field(default_factory=ImportSettings)
     night: NightSettings = field(default_factory=NightSettings)
 
     @property
@@ -123,6 +133,7 @@ _T = TypeVar(
     MemorySettings,
     PersonaSettings,
     ServeSettings,
+    ImportSettings,
     NightSettings,
     SalienceWeights,
     StyleSettings,
@@ -190,6 +201,7 @@ _TABLES = (
     MemorySettings,
     PersonaSettings,
     ServeSettings,
+    ImportSettings,
     NightSettings,
     SalienceWeights,
     StyleSettings,

@@ -7,12 +7,6 @@ from sqlalchemy import Connection
 
 from db.tables import Base
 
-FOREIGN_TABLES = ("apscheduler_jobs",)  # APScheduler makes and keeps its own
-
-
-def is_ours(_object: object, name: str | None, kind: str, _reflected: bool, _compared: object) -> bool:
-    return not (kind == "table" and name in FOREIGN_TABLES)
-
 
 def migrate(connection: Connection) -> None:
     """Within the caller's transaction: all revisions or none, on SQLite too."""
@@ -21,7 +15,6 @@ def migrate(connection: Connection) -> None:
         target_metadata=Base.metadata,
         render_as_batch=True,
         compare_type=True,
-        include_object=is_ours,
     )
     with context.begin_transaction():
         context.run_migrations()

@@ -33,6 +33,7 @@ WORDS: dict[type[tables.Base], tuple[str, ...]] = {
     tables.Consent: ("agreed_by", "note"),
     tables.SleepRun: ("settings", "error"),
     tables.StageRun: ("counts", "output"),
+    tables.Schedule: ("wanted",),
     tables.Decision: ("reasons", "effects"),
     tables.Artifact: ("meta",),
     tables.Example: ("messages", "accepted", "meta"),
@@ -51,6 +52,7 @@ _PLAIN = """
     emotion_tag.concept emotion_tag.judge principle.kind principle.evidence principle.run_id
     principle.line principle.author constitution.author constitution.run_id constitution.changes
     sleep_run.status stage_run.status stage_run.inputs_hash
+    schedule.asked_by schedule.outcome schedule.error schedule.run_id schedule.waits_for
     lease.holder decision.kind decision.run_id ledger.kind ledger.payload ledger.prev_hash ledger.hash
     digest.made_from artifact.kind artifact.path artifact.sha256 artifact.run_id artifact.tainted_by pointer.run_id
     chat_session.kind chat_session.engine chat_session.recipe chat_session.readout

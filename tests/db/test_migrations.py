@@ -246,6 +246,24 @@ def test_turns_are_kept_when_what_they_quoted_comes_and_goes(bare_url: str) -> N
     engine.dispose()
 
 
+def test_what_a_daemon_knows_of_nights_takes_the_place_of_pickles(bare_url: str) -> None:
+    engine = make_engine(bare_url)
+    command.upgrade(alembic_config(engine), "0015")
+    keep_a_message(engine, origin="observed")
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE apscheduler_jobs (id VARCHAR(191))")
+    command.upgrade(alembic_config(engine), "0016")
+    assert not inspect(engine).has_table("apscheduler_jobs")
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            f"INSERT INTO schedule (space_id, settled_until, wanted) VALUES ('s', {DAY}, '{{}}')"
+        )
+    command.downgrade(alembic_config(engine), "0015")
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT text FROM episode")).all() == [("hi",)]
+    engine.dispose()
+
+
 def test_revisions_are_one_line() -> None:
     script = ScriptDirectory.from_config(alembic_config())
     assert len(script.get_heads()) == 1
