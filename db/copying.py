@@ -1,8 +1,8 @@
 """Every row of the store as lines of JSON, and back: what backups are made of.
 
 One form for every kind of store. A table's columns are written with their kinds, so that rows of an older revision can
-be loaded into a schema of that revision and migrated from there. Leases and the feed of changes are left out: who
-worked then does not work now, and the indexes are made anew.
+be loaded into a schema of that revision and migrated from there. Leases, jobs and the feed of changes are left
+out: who worked then does not work now, what was uploaded then is not there, and the indexes are made anew.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from sqlalchemy.types import TypeEngine
 
 from db.tables import Base, Float32Vector, UtcDateTime
 
-LEFT_OUT = ("lease", "change")
+LEFT_OUT = ("lease", "change", "job")
 PIECE = 1000  # rows fetched and inserted at a time
 
 Columns = Sequence[tuple[str, str]]  # name, and kind as in KINDS

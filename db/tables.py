@@ -638,6 +638,32 @@ class Schedule(Base):
     wanted: Mapped[dict[str, Any]]  # seed, minutes, model, fresh of the night that waits
 
 
+class Job(Base):
+    """Long work of a space: what waits, runs and has ended. state: queued | running | done | failed | cancelled.
+
+    No column holds words: what an import reads lies in the home's `uploads`, under the id that `wanted` names.
+    """
+
+    __tablename__ = "job"
+    __table_args__ = (Index("ix_job_queue", "space_id", "state", "queued_at"),)
+    id: Mapped[str] = _id()
+    space_id: Mapped[str] = _space()
+    kind: Mapped[str] = mapped_column(String(32))
+    state: Mapped[str] = mapped_column(String(16))
+    asked_by: Mapped[str] = mapped_column(String(64))  # a token's id, or which entrance
+    queued_at: Mapped[datetime]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    step: Mapped[str] = mapped_column(String(32))
+    done: Mapped[int] = mapped_column(_long())
+    total: Mapped[int] = mapped_column(_long())
+    n_tries: Mapped[int]
+    is_unwanted: Mapped[bool]  # while it runs: somebody asked it to end
+    why: Mapped[str | None] = mapped_column(Text)  # it failed or was cancelled: class and place
+    wanted: Mapped[dict[str, Any]]  # ids and flags
+    result: Mapped[dict[str, Any]]  # ids, counts, and what a format's reader says of itself
+
+
 class Decision(Base):
     """kind: STORE | MERGE | CORRECT | REJECT | QUARANTINE. `effects` is what undo needs."""
 

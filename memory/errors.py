@@ -5,6 +5,7 @@ GraphError
 ├── BrokenExport      the format is known, the content is damaged
 ├── BadPattern        a pattern that is no regular expression
 ├── ZipInZip          an archive that holds another
+├── ExportTooCostly   reading an upload takes more than it may use; carries what of
 ├── NewerFormat       an export that a newer slowwave wrote
 ├── WrongEntrance     slowwave's own export given to `import`, or another program's file to `load`
 ├── SpaceInUse        an export is to be loaded into a space that holds something
@@ -88,6 +89,13 @@ class ZipInZip(GraphError):
 class BrokenExport(GraphError):
     def __init__(self, name: str, why: str) -> None:
         super().__init__(f"{name} is damaged: {why}; export it again")
+
+
+class ExportTooCostly(GraphError):
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"reading the upload takes more than it may: {why}; send it in parts, or use `slowwave import` on the machine"
+        )
 
 
 class NewerFormat(GraphError):

@@ -53,6 +53,7 @@ _PLAIN = """
     principle.line principle.author constitution.author constitution.run_id constitution.changes
     sleep_run.status stage_run.status stage_run.inputs_hash
     schedule.asked_by schedule.outcome schedule.error schedule.run_id schedule.waits_for
+    job.kind job.state job.asked_by job.step job.why job.wanted job.result
     lease.holder decision.kind decision.run_id ledger.kind ledger.payload ledger.prev_hash ledger.hash
     digest.made_from artifact.kind artifact.path artifact.sha256 artifact.run_id artifact.tainted_by pointer.run_id
     chat_session.kind chat_session.engine chat_session.recipe chat_session.readout

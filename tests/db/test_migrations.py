@@ -264,6 +264,22 @@ def test_what_a_daemon_knows_of_nights_takes_the_place_of_pickles(bare_url: str)
     engine.dispose()
 
 
+def test_messages_are_kept_when_jobs_come_and_go(bare_url: str) -> None:
+    engine = make_engine(bare_url)
+    command.upgrade(alembic_config(engine), "0016")
+    keep_a_message(engine, origin="observed")
+    command.upgrade(alembic_config(engine), "0017")
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO job (id, space_id, kind, state, asked_by, queued_at, step, done, total, n_tries, is_unwanted, "
+            f"wanted, result) VALUES ('j', 's', 'import', 'queued', 'test', {DAY}, '', 0, 0, 0, false, '{{}}', '{{}}')"
+        )
+    command.downgrade(alembic_config(engine), "0016")
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT text FROM episode")).all() == [("hi",)]
+    engine.dispose()
+
+
 def test_revisions_are_one_line() -> None:
     script = ScriptDirectory.from_config(alembic_config())
     assert len(script.get_heads()) == 1
