@@ -262,6 +262,18 @@ def is_at_head(engine: Engine) -> bool:
         return _revision(connection) == known_revisions()[0]
 
 
+def stored_revision(url: str) -> str | None:
+    """The revision of a store that is there; None for a new one. Raises SchemaTooNew, and what opening raises."""
+    engine = make_engine(url)
+    if engine.dialect.name == "sqlite" and not Path(engine.url.database or "").exists():
+        return None
+    try:
+        with named_errors(engine), engine.execution_options(**_reading(engine)).connect() as connection:
+            return _revision(connection)
+    finally:
+        engine.dispose()
+
+
 def migrate(connection: Connection, revision: str = "head") -> None:
     """Bring the store to the revision within the caller's transaction, alone among writers."""
     from alembic import command  # a store that is at the newest revision opens without Alembic

@@ -22,7 +22,7 @@ class SchemaTooNew(DatabaseError):
     def __init__(self, revision: str) -> None:
         super().__init__(
             f"the database is at revision {revision}, which this slowwave does not know; "
-            "upgrade slowwave, or point --home at another folder"
+            "install the newer slowwave that upgraded it; the way back is a backup made before (docs/lasting.md)"
         )
         self.revision = revision
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from consolidation.stage import NightTools
-from db.engine import Database, open_database
+from db.engine import Database
 from memory.ports import (
     ChatModel,
     Clock,
@@ -29,6 +29,7 @@ from memory.ports import (
 )
 from memory.registry import Registry
 from memory.spaces import ensure_space
+from service.opening import open_store
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -44,8 +45,7 @@ class Shared:
     """
 
     def __init__(self, settings: Settings) -> None:
-        settings.home.mkdir(parents=True, exist_ok=True)
-        self.database: Database = open_database(settings.url)
+        self.database: Database = open_store(settings)
 
     def close(self) -> None:
         self.database.close()
