@@ -141,7 +141,12 @@ def talk(company: Company, n_turns: int, out: TextIO | None, until: float) -> li
         )
         drawn = total
         if out is not None:
-            kept = {"speaker": said.speaker, "text": said.text, "topic": said.topic}
+            kept = {
+                "speaker": said.speaker,
+                "text": said.text,
+                "topic": said.topic,
+                "rss_mb": round(rows[-1].rss_mb, 1),
+            }
             told = [reason for _, reason in said.turn.objections]
             print(json.dumps({**kept, "objections": told}, ensure_ascii=False), file=out, flush=True)
         show(len(rows), n_turns)

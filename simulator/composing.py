@@ -77,6 +77,9 @@ class Composer:
     zone: tzinfo | None = None
     mastered: Mastered = field(default_factory=Mastered)  # by the weights
     thinks: bool = False
+    is_among_personas: bool = (
+        False  # it may then say nothing, and does not owe the same answer again and again
+    )
     recipe: str | None = None
     adapters: tuple[str, ...] = ()
 
@@ -249,11 +252,14 @@ class Composed:
         owed = self.brought.stance
         guards = composer.guards
         is_owed = owed.kind != "talk" and not self.prefix
-        if is_owed:
+        if is_owed and composer.is_among_personas and composer.loops:
+            is_owed = composer.loops.objection("", owed.plain, ()) is None
+        elif is_owed:
             guards = [
-                Owed(owed.kind, owed.is_given, owed.plain),
-                *(ButForOwed(guard, owed.is_given) if guard is composer.loops else guard for guard in guards),
+                ButForOwed(guard, owed.is_given) if guard is composer.loops else guard for guard in guards
             ]
+        if is_owed:
+            guards.insert(0, Owed(owed.kind, owed.is_given, owed.plain))
         tags = composer.persona.tags
         speaker = Speaker(
             composer.engine,
@@ -264,5 +270,6 @@ class Composed:
             composer.opening,
             owed.plain if is_owed else "",
             self.prefix,
+            composer.is_among_personas,
         )
         yield from speaker.speak(messages, sampling, self.brought.deliberation.length, self.spoken)

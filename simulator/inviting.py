@@ -113,6 +113,7 @@ def _member(
         about=how.about,
         is_guarded=how.is_guarded,
     )
+    composer.is_among_personas = True
     if how.max_chars is not None:
         composer.lengths = _shortened(composer.lengths, how.max_chars)
     model = models.wearing(recipe.for_person(person.id) if recipe else None)

@@ -10,7 +10,6 @@ from typing import Literal
 
 from simulator.circles import (
     LEAST_TURNS,
-    SUBSTANTIAL,
     Written,
     block,
     cycle,
@@ -129,9 +128,9 @@ class LoopGuard:
         return self._triple(whole) in self._triples
 
     def _triple(self, words: tuple[str, ...]) -> int | None:
-        """A hash of the turn with the two before it; None where they say too little to be told apart."""
+        """A hash of the turn with the two before it; None where there are none."""
         three = (*list(self._turns)[-2:], words)
-        return hash(three) if len(three) == 3 and sum(map(len, three)) >= 2 * SUBSTANTIAL else None
+        return hash(three) if len(three) == 3 else None
 
     def _keep_level(self, text: str) -> None:
         """The entropies of the draw that became this turn; a turn with a guard's own words has none."""

@@ -52,6 +52,7 @@ class Speaker:
     last_resort: Callable[[], str] = lambda: ""
     owed: str = ""  # said where nothing stands, whatever a guard would say instead
     begun: str = ""  # what the persona had written before, of which a reply is the rest
+    may_be_silent: bool = False  # where the guards object to their own words as well
 
     def speak(
         self, messages: Sequence[dict[str, str]], sampling: Sampling, length: Length, spoken: Spoken
@@ -86,9 +87,9 @@ class Speaker:
         words = objection.instead or ""
         if not spoken.text:
             words = self.owed or words or self.last_resort()
-        if not words:
-            return
         part = f" {words}" if spoken.text else words
+        if not words or (self.may_be_silent and self._objection(spoken.text, part, [Piece(part)])):
+            return
         spoken.is_corrected = True
         spoken.text += part
         yield part

@@ -19,6 +19,8 @@ from typing import TypeVar
 import torch
 
 SMALL_MODEL_PARAMETERS = 600_000_000
+# operations of a shape of their own that oneDNN keeps prepared; by default 1024, a megabyte or two for every length of text
+_KEPT_OPERATIONS = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "64", "LRU_CACHE_CAPACITY": "64"}
 _FAST_BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})  # the last one is ARM's name
 
 Item = TypeVar("Item")
@@ -34,6 +36,15 @@ def has_fast_bf16() -> bool:
         return platform.system() == "Darwin" and platform.machine() == "arm64"
     lines = (line for line in text.splitlines() if line.lower().startswith(("flags", "features")))
     return any(_FAST_BF16_FLAGS & set(line.lower().split()) for line in lines)
+
+
+def bound_prepared_operations() -> None:
+    """Keep memory flat over months of texts of ever different lengths; call it before the first model is loaded.
+
+    oneDNN reads these variables at its first operation. What the environment says stands.
+    """
+    for name, capacity in _KEPT_OPERATIONS.items():
+        os.environ.setdefault(name, capacity)
 
 
 def choose_device(name: str = "auto") -> torch.device:

@@ -31,7 +31,13 @@ from agents.runtime.decoding import (
     stream_ids,
 )
 from agents.runtime.extraction import BATCH_TOKENS, pooled_residuals
-from agents.runtime.hardware import choose_device, choose_dtype, in_parallel, n_workers
+from agents.runtime.hardware import (
+    bound_prepared_operations,
+    choose_device,
+    choose_dtype,
+    in_parallel,
+    n_workers,
+)
 from agents.runtime.prefix_cache import PrefixCache
 from agents.runtime.quantised import QuantisedStep, quantised_step
 from agents.runtime.quiet import quiet_transformers
@@ -72,6 +78,7 @@ class LanguageModel:
     @classmethod
     def load(cls, spec: ModelSpec, adapters: Sequence[tuple[Adapter, float]] = ()) -> LanguageModel:
         """Load the base and put `adapters` (with coefficients) on it. Raises ModelMissing, BaseChanged."""
+        bound_prepared_operations()
         found = resolve(spec)
         device = choose_device(spec.device)
         with quiet_transformers():

@@ -67,6 +67,14 @@ def test_what_is_owed_is_said_whatever_a_guard_would_say_instead() -> None:
     )
 
 
+def test_who_may_be_silent_says_no_words_of_a_guard_that_another_objects_to() -> None:
+    guards = (Forbidding("blue", "Shall we talk of boats?"), Forbidding("boats"))
+    for may_be_silent, text in ((True, ""), (False, "Shall we talk of boats?")):
+        spoken = Spoken()
+        speaker = Speaker(ScriptedEngine(["blue."]), guards, "[ANA]", may_be_silent=may_be_silent)
+        assert "".join(speaker.speak([{"role": "user", "content": "hi"}], HOW, LONG, spoken)) == text
+
+
 def test_what_is_owed_passes_a_guard_that_it_is_no_business_of() -> None:
     guard = ButForOwed(Forbidding("Kotor"), lambda text: "Kotor" in text)
     assert guard.objection("", "I live in Kotor.", [Piece("I live in Kotor.")]) is None

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from agents.runtime.hardware import bound_prepared_operations
 from agents.runtime.lm import LanguageModel
 from agents.runtime.sampling import Sampling
 from agents.runtime.spec import EMBEDDED_COMMAND, ModelSpec, embedded_gguf
@@ -139,3 +141,11 @@ def test_the_embedded_model_knows_the_capital_of_france(embedded: LanguageModel)
 def test_the_embedded_model_prefers_english_to_noise(embedded: LanguageModel) -> None:
     english = "Bread is made from flour and water, and it rises when yeast is added to the dough."
     assert embedded.perplexity([english]) < 40 < embedded.perplexity(["xq zv lk wpo trr mnb vcx zzas qpl"])
+
+
+def test_what_the_environment_says_of_prepared_operations_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LRU_CACHE_CAPACITY", "7")
+    monkeypatch.delenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", raising=False)
+    bound_prepared_operations()
+    assert os.environ["LRU_CACHE_CAPACITY"] == "7"
+    assert int(os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"]) < 1024
