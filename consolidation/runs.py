@@ -40,6 +40,7 @@ class StageRecord:
     name: str
     status: str
     inputs_hash: str
+    started_at: datetime
     seconds: float
     counts: dict[str, float]
     output: dict[str, Any]
@@ -237,6 +238,7 @@ def _stage(row: StageRun) -> StageRecord:
         name=row.name,
         status=row.status,
         inputs_hash=row.inputs_hash,
+        started_at=row.started_at,
         seconds=row.seconds or 0.0,
         counts=row.counts,
         output=row.output,

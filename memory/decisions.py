@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 from sqlalchemy.orm import Session
 
 from db import tables
@@ -419,8 +419,12 @@ def list_decisions(
     run_id: str | None = None,
     fact_id: str | None = None,
     limit: int | None = None,
+    before: str | None = None,
 ) -> list[DecisionRow]:
-    """Decisions in the order they were made, of one run or about one fact where asked; the newest up to `limit`."""
+    """Decisions in the order they were made, of one run or about one fact where asked; the newest up to `limit`.
+
+    `before`: only those made before that one. Raises UnknownDecision where it is none of the space.
+    """
     query = select(tables.Decision).where(tables.Decision.space_id == space_id)
     if run_id is not None:
         query = query.where(tables.Decision.run_id == run_id)
@@ -428,7 +432,17 @@ def list_decisions(
         query = query.where(tables.Decision.fact_id == fact_id)
     newest_first = query.order_by(tables.Decision.decided_at.desc(), tables.Decision.id.desc()).limit(limit)
     with database.reading() as session:
+        if before is not None:
+            newest_first = newest_first.where(_made_before(session, space_id, before))
         return [_read(row) for row in reversed(session.scalars(newest_first).all())]
+
+
+def _made_before(session: Session, space_id: str, decision_id: str) -> ColumnElement[bool]:
+    row = session.get(tables.Decision, decision_id)
+    if row is None or row.space_id != space_id:
+        raise UnknownDecision(decision_id)
+    decided_at, id_ = tables.Decision.decided_at, tables.Decision.id
+    return or_(decided_at < row.decided_at, and_(decided_at == row.decided_at, id_ < decision_id))
 
 
 def decisions_about(

@@ -67,8 +67,10 @@ def _canonical(value: Mapping[str, Any]) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
-def entries(database: Database, space_id: str, limit: int = 100) -> list[LedgerRow]:
-    """The newest entries, newest first."""
+def entries(
+    database: Database, space_id: str, limit: int = 100, *, before: int | None = None
+) -> list[LedgerRow]:
+    """The newest entries, newest first; those before the entry of that number where asked."""
     with database.reading() as session:
         query = (
             select(LedgerEntry)
@@ -76,6 +78,8 @@ def entries(database: Database, space_id: str, limit: int = 100) -> list[LedgerR
             .order_by(LedgerEntry.seq.desc())
             .limit(limit)
         )
+        if before is not None:
+            query = query.where(LedgerEntry.seq < before)
         return [_row(entry) for entry in session.scalars(query)]
 
 

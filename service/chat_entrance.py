@@ -50,6 +50,17 @@ def chat(services: Services, session_id: str) -> dict[str, Any]:
     return session_json(session) | {"turns": rows}
 
 
+def export(services: Services, session_id: str, format_: str) -> list[str]:
+    """Lines of what was said, each marked as simulated: `whatsapp` as that program writes them, or `jsonl`.
+
+    Raises UnknownSession.
+    """
+    from memory.session_text import json_lines, whatsapp_lines
+
+    write = json_lines if format_ == "jsonl" else whatsapp_lines
+    return list(write(services.database, services.space_id, session_id))
+
+
 def claims(services: Services, *, person: str | None, everything: bool) -> list[dict[str, Any]]:
     """What personas made up and stand by, the newest first; with `everything` also what rests on facts, and what
     was withdrawn. Raises UnknownPerson."""

@@ -139,6 +139,16 @@ def decisions(services: Services, fact_id: str | None, limit: int) -> list[dict[
     return [decision_json(row) for row in told.decisions[-limit:]]
 
 
+def newest_decisions(services: Services, limit: int, before: str | None) -> list[dict[str, Any]]:
+    """At most so many, the newest first; those made before that one where asked. Raises UnknownDecision."""
+    from memory.decisions import list_decisions
+    from memory.fact_story import decision_json
+
+    where = services.database, services.space_id
+    found = list_decisions(*where, limit=limit, before=before)
+    return [decision_json(row) for row in reversed(found)]
+
+
 def predicates(registry: Registry) -> Sequence[dict[str, Any]]:
     from memory.registry import predicate_json
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from service.http_app import Given, as_moment
 
-router = APIRouter()
+router = APIRouter(tags=["answers"])
 
 
 class Question(BaseModel):

@@ -13,7 +13,7 @@ from memory.types import Principle
 from service import constitution_entrance as entrance
 from service.http_app import Given, as_moment
 
-router = APIRouter()
+router = APIRouter(tags=["people"])
 
 
 class NewLine(BaseModel):

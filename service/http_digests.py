@@ -9,16 +9,18 @@ from fastapi import APIRouter, Path
 
 from service import digest_entrance
 from service.http_app import Given, as_moment
+from service.http_pages import Paged, page_of
 
-router = APIRouter()
+router = APIRouter(tags=["people"])
 
 
 @router.get("/v1/digests")
 def digests(
-    app: Given, known_to: str | None = None, as_of: datetime | date | None = None
-) -> list[dict[str, Any]]:
+    app: Given, page: Paged, known_to: str | None = None, as_of: datetime | date | None = None
+) -> dict[str, Any]:
     """Old months of talk, each by the messages that tell most of it."""
-    return digest_entrance.digests(app.services, known_to=known_to, as_of=as_moment(as_of))
+    found = digest_entrance.digests(app.services, known_to=known_to, as_of=as_moment(as_of))
+    return page_of("digests", found, page, "id")
 
 
 @router.get("/v1/digests/{digest_id}")

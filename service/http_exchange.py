@@ -13,7 +13,7 @@ from starlette.concurrency import run_in_threadpool
 
 from service.http_app import App, Given, as_moment
 
-router = APIRouter()
+router = APIRouter(tags=["space"])
 
 MEDIA_TYPE = "application/x-ndjson"
 _PIECE = 64 * 1024  # bytes sent at a time

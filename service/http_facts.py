@@ -12,8 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from service import fact_entrance
 from service.fact_entrance import FactQuestion
 from service.http_app import Given, as_moment
+from service.http_pages import Paged, found_page, page_of
 
-router = APIRouter()
+router = APIRouter(tags=["facts"])
+
+_EVERY = 100_000  # decisions about one fact
 
 Day = datetime | date
 Id = Annotated[str, Path(pattern=r"^[\w.:-]{1,64}$")]
@@ -64,20 +67,15 @@ class End(_Body):
 
 
 @router.get("/v1/people/{name}/facts")
-def facts_of_person(app: Given, name: str, question: Question) -> list[dict[str, Any]]:
+def facts_of_person(app: Given, name: str, question: Question, page: Paged) -> dict[str, Any]:
     """Facts about a person: current, as of a date, as recorded then, all that ever held, as known to somebody."""
-    return fact_entrance.of_person(app.services, name, question)
+    return page_of("facts", fact_entrance.of_person(app.services, name, question), page, "id")
 
 
 @router.get("/v1/facts")
-def facts(
-    app: Given,
-    question: Question,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-    after: Annotated[str | None, Query(max_length=64)] = None,
-) -> dict[str, Any]:
+def facts(app: Given, question: Question, page: Paged) -> dict[str, Any]:
     """Everybody's facts, a page at a time; `next` is the `after` of the following page."""
-    return fact_entrance.of_everybody(app.services, question, limit=limit, after=after)
+    return fact_entrance.of_everybody(app.services, question, limit=page.limit, after=page.after)
 
 
 @router.post("/v1/facts", status_code=201)
@@ -126,11 +124,15 @@ def retract_fact(app: Given, fact_id: Id, said: _Body | None = None) -> dict[str
 @router.get("/v1/decisions")
 def decisions(
     app: Given,
+    page: Paged,
     fact: Annotated[str | None, Query(max_length=64)] = None,
-    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-) -> list[dict[str, Any]]:
-    """The newest decisions about facts, or those about one; in the order they were made."""
-    return fact_entrance.decisions(app.services, fact, limit)
+) -> dict[str, Any]:
+    """The decisions about facts, or those about one; the newest first."""
+    if fact is not None:
+        about = fact_entrance.decisions(app.services, fact, _EVERY)
+        return page_of("decisions", about[::-1], page, "id")
+    found = fact_entrance.newest_decisions(app.services, page.limit + 1, page.after)
+    return found_page("decisions", found, page, "id")
 
 
 @router.post("/v1/decisions/{decision_id}/undo")

@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from memory.erasure import Mentions, Reason, TargetKind
 from service import forgetting
 from service.http_app import Given
+from service.http_pages import Paged, page_of
 
-router = APIRouter()
+router = APIRouter(tags=["forgetting"])
 
 
 class Erasure(BaseModel):
@@ -75,11 +76,12 @@ def certificate(app: Given, seq: int) -> dict[str, Any]:
 
 
 @router.get("/v1/sources")
-def sources(app: Given) -> list[dict[str, Any]]:
+def sources(app: Given, page: Paged) -> dict[str, Any]:
     """The imports and live channels that messages came from, oldest first."""
     from memory.sources import list_sources
 
-    return [item.as_json() for item in list_sources(app.services.database, app.services.space_id)]
+    found = [item.as_json() for item in list_sources(app.services.database, app.services.space_id)]
+    return page_of("sources", found, page, "source")
 
 
 @router.get("/v1/verify")

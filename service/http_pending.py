@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from service import pending_entrance
 from service.http_app import Given
 
-router = APIRouter()
+router = APIRouter(tags=["reading"])
 
 
 @router.get("/v1/pending")

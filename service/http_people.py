@@ -10,8 +10,9 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.http_app import Given, as_moment
+from service.http_pages import Paged, page_of
 
-router = APIRouter()
+router = APIRouter(tags=["people"])
 
 
 class Name(BaseModel):
@@ -28,11 +29,12 @@ class Merge(BaseModel):
 
 
 @router.get("/v1/people")
-def people(app: Given) -> list[dict[str, Any]]:
+def people(app: Given, page: Paged) -> dict[str, Any]:
     """Everybody the graph knows; those who speak first."""
     from memory.people import list_people, person_json
 
-    return [person_json(one) for one in list_people(app.services.database, app.services.space_id)]
+    found = [person_json(one) for one in list_people(app.services.database, app.services.space_id)]
+    return page_of("people", found, page, "id")
 
 
 @router.get("/v1/duplicates")
@@ -122,11 +124,12 @@ def unalias(app: Given, name: str, alias: str) -> dict[str, Any]:
 
 
 @router.get("/v1/merges")
-def merges(app: Given) -> list[dict[str, Any]]:
+def merges(app: Given, page: Paged) -> dict[str, Any]:
     """Every merge, the newest first; those that were undone as well."""
     from memory.merging import list_merges, merge_json
 
-    return [merge_json(row) for row in list_merges(app.services.database, app.services.space_id)]
+    found = [merge_json(row) for row in list_merges(app.services.database, app.services.space_id)]
+    return page_of("merges", found, page, "merge")
 
 
 @router.post("/v1/merges")

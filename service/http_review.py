@@ -10,8 +10,9 @@ from pydantic import BaseModel, ConfigDict
 from memory.ledger import entries, entry_json, verification_json
 from service import review_entrance
 from service.http_app import Given
+from service.http_pages import MAX_SEQ, Page, found_page
 
-router = APIRouter()
+router = APIRouter(tags=["review"])
 
 Id = Annotated[str, Path(pattern=r"^[\w.:-]{1,64}$")]
 
@@ -58,9 +59,14 @@ def unpin(app: Given, fact_id: Id, by: Annotated[str | None, Query(max_length=25
 
 
 @router.get("/v1/ledger")
-def ledger(app: Given, limit: Annotated[int, Query(ge=1, le=1000)] = 20) -> list[dict[str, Any]]:
-    """The newest entries of the ledger, newest first."""
-    return [entry_json(row) for row in entries(app.services.database, app.services.space_id, limit)]
+def ledger(
+    app: Given,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 20,
+    after: Annotated[int | None, Query(ge=1, le=MAX_SEQ)] = None,
+) -> dict[str, Any]:
+    """The entries of the ledger, newest first."""
+    found = entries(app.services.database, app.services.space_id, limit + 1, before=after)
+    return found_page("entries", [entry_json(row) for row in found], Page(limit, None), "seq")
 
 
 @router.get("/v1/ledger/verify")

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 def problem(error: Exception) -> dict[str, Any]:
     """The body for an expected error; anything else says no more than that it happened."""
-    if not isinstance(error, EXPECTED):
+    if is_unexpected(error):
         return body(500, "something went wrong inside; the daemon's log has the place", "internal")
     extra: dict[str, Any] = {}
     if isinstance(error, LeaseHeld):
@@ -32,6 +32,11 @@ def problem(error: Exception) -> dict[str, Any]:
     if isinstance(error, UnknownPerson):
         extra["nearest"] = list(error.nearest)
     return body(http_status(error), one_line(error), _kind(error), **extra)
+
+
+def is_unexpected(error: Exception) -> bool:
+    """Whether it is a mistake of ours, whose place belongs into the log."""
+    return not isinstance(error, EXPECTED)
 
 
 def body(status: int, detail: str, kind: str | None = None, **extra: Any) -> dict[str, Any]:

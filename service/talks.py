@@ -6,7 +6,6 @@ another recipe is published or nobody has spoken for IDLE_S seconds.
 
 from __future__ import annotations
 
-import queue
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -18,11 +17,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from agents.errors import AgentError
 from memory.artifacts import pointer
 from memory.errors import GraphError
+from service.streams import Line, streamed
 from simulator.steering import Wish
 from simulator.tools import check_consent
 
 if TYPE_CHECKING:
     from service.wiring import Services
+    from simulator.company import Company, SaidTurn
     from simulator.session import Session
     from simulator.spoken_turn import SpokenTurn
 
@@ -48,6 +49,26 @@ class Says:
     force_dose: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Gathering:
+    """Two or three personas to talk with each other for at most `n_turns`; `about`: what they turn to first."""
+
+    names: tuple[str, ...]
+    n_turns: int = 20
+    seed: int = 0
+    about: str = ""
+    temperature: float | None = None
+    use_weights: bool = True
+
+    def options(self) -> dict[str, Any]:
+        return {
+            "seed": self.seed,
+            "about": self.about,
+            "temperature": self.temperature,
+            "use_weights": self.use_weights,
+        }
+
+
 class Talks:
     """Safe for threads; `lock` is shared with whoever else uses the services' index, and held for a whole turn."""
 
@@ -57,6 +78,7 @@ class Talks:
         self._key: tuple[Any, ...] | None = None
         self._session: Session | None = None
         self._idle: threading.Timer | None = None
+        self._generation = 0  # grows with every `end`
 
     def reply(self, says: Says) -> SpokenTurn:
         """The whole turn. Raises UnknownPerson, NoConsent and what loading a model raises."""
@@ -69,52 +91,65 @@ class Talks:
         The session is opened, with its errors, before this returns. A caller that closes the iterator before the end
         stops the reply, and nothing of it is kept.
         """
-        pieces: queue.Queue[str | SpokenTurn | Exception] = queue.Queue()
-        gone, ready = threading.Event(), threading.Event()
-        failed: list[Exception] = []
-        threading.Thread(
-            target=self._speak, args=(says, pieces, gone, ready, failed), name="talk", daemon=True
-        ).start()
-        ready.wait()
-        if failed:
-            raise failed[0]
-        return _until_turn(pieces, gone)
+
+        def speak(line: Line[str | SpokenTurn]) -> None:
+            with self._open(says) as session:
+                line.ready()
+                with closing(session.stream(says.text, autocomplete=says.autocomplete)) as spoken:  # type: ignore[type-var]
+                    for piece in spoken:
+                        line.put(piece)
+                if session.last is not None:
+                    line.put(session.last)
+
+        return streamed(speak, "talk")
+
+    def converse(self, gathering: Gathering) -> Iterator[SaidTurn | Company | Exception]:
+        """Turns of personas among themselves as they are said, each kept by then; at last the company, or the error.
+
+        They are brought together, with the errors of that, before this returns. A caller that closes the iterator ends
+        the talk with the turn that is being said. Between two turns others may use the lock.
+        """
+
+        def talk(line: Line[SaidTurn | Company]) -> None:
+            with self._lock:
+                self._drop()  # frees the weights of who spoke before others load
+                company = self._services.open_company(gathering.names, **gathering.options())
+            line.ready()
+            try:
+                self._talk(company, gathering.n_turns, line)
+            finally:
+                with self._lock, suppress(GraphError, AgentError, SQLAlchemyError):  # it may be erased
+                    company.record.end()
+
+        return streamed(talk, "company")
+
+    def _talk(self, company: Company, n_turns: int, line: Line[SaidTurn | Company]) -> None:
+        turns, generation = company.turns(n_turns), self._generation
+        while True:
+            with self._lock:
+                if self._generation != generation:  # what its members remember may be erased by now
+                    company.ended = "interrupted"
+                    line.put(company)
+                    return
+                for member in company.members:
+                    check_consent(self._services, member.person)
+                said = next(turns, None)
+            if said is None:
+                line.put(company)
+                return
+            line.put(said)
 
     def end(self, *, timeout_s: float = -1) -> None:
-        """Close the session that is open; the next turn opens one anew. A turn that takes longer than that goes on."""
+        """Close the session that is open, and end every company; the next turn opens one anew.
+
+        A turn that takes longer than that goes on.
+        """
+        self._generation += 1
         if self._lock.acquire(timeout=timeout_s):
             try:
                 self._drop()
             finally:
                 self._lock.release()
-
-    def _speak(
-        self,
-        says: Says,
-        pieces: queue.Queue[str | SpokenTurn | Exception],
-        gone: threading.Event,
-        ready: threading.Event,
-        failed: list[Exception],
-    ) -> None:
-        try:
-            with self._open(says) as session:
-                ready.set()
-                with closing(session.stream(says.text, autocomplete=says.autocomplete)) as spoken:  # type: ignore[type-var]
-                    for piece in spoken:
-                        if gone.is_set():
-                            raise _ListenerGone
-                        pieces.put(piece)
-                if session.last is not None:
-                    pieces.put(session.last)
-        except _ListenerGone:
-            pass  # and nobody waits for the pieces
-        except Exception as error:  # told to the caller, who maps it
-            if ready.is_set():
-                pieces.put(error)
-            else:
-                failed.append(error)
-        finally:
-            ready.set()
 
     @contextmanager
     def _open(self, says: Says) -> Iterator[Session]:
@@ -176,20 +211,3 @@ class Talks:
         people = (services.person(says.person).id, services.person(says.as_person).id)
         how = astuple(replace(says, person="", as_person="", text="", autocomplete=False))
         return (*people, *how, current)
-
-
-class _ListenerGone(Exception):
-    """Nobody waits for the rest of a reply; never leaves this module."""
-
-
-def _until_turn(
-    pieces: queue.Queue[str | SpokenTurn | Exception], gone: threading.Event
-) -> Iterator[str | SpokenTurn | Exception]:
-    try:
-        while True:
-            piece = pieces.get()
-            yield piece
-            if not isinstance(piece, str):
-                return
-    finally:
-        gone.set()

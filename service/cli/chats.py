@@ -107,11 +107,10 @@ def _show(turn: dict[str, Any]) -> None:
 @click.pass_obj
 def export(state: State, session_id: str, format_: str, output: Path | None) -> None:
     """Write what was said in SESSION, every message marked as simulated."""
-    from memory.session_text import json_lines, whatsapp_lines
+    from service import chat_entrance
 
-    write = json_lines if format_ == "jsonl" else whatsapp_lines
     with state.services() as services:
-        lines = list(write(services.database, services.space_id, session_id))
+        lines = chat_entrance.export(services, session_id, format_)
     if output is None:
         click.echo("\n".join(lines))
         return

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from service.cli.output import State, print_json
+from service.company_entrance import company_json
 
 if TYPE_CHECKING:
     from simulator.company import Company, SaidTurn
@@ -44,7 +45,7 @@ def converse(
         )
         said = _talk(company, n_turns, is_shown=not as_json)
         if as_json:
-            print_json(_as_json(company, said))
+            print_json(company_json(company, said))
         else:
             _tell(company)
 
@@ -71,33 +72,6 @@ def _tell(company: Company) -> None:
     click.echo(f"\n{company.record.n_turns} turns kept; {company.ended or 'stopped'}", err=True)
     click.echo(f"loops found: {found or 'none'}", err=True)
     click.echo(f"topics turned to: {', '.join(topics) or 'none'}", err=True)
-
-
-def _as_json(company: Company, said: list[SaidTurn]) -> dict[str, Any]:
-    return {
-        "conversation": company.record.conversation,
-        "session": company.record.session_id,
-        "ended": company.ended,
-        "kept": company.record.n_turns,
-        "turns": [
-            {
-                "number": turn.number,
-                "speaker": turn.speaker,
-                "text": turn.text,
-                "status": turn.turn.status,
-                "topic": turn.topic,
-                "facts": list(turn.turn.facts),
-                "draws": turn.turn.n_draws,
-                "objections": [{"guard": guard, "reason": reason} for guard, reason in turn.turn.objections],
-            }
-            for turn in said
-        ],
-        "loops": dict(sorted(company.found.items())),
-        "topics": {
-            member.person.name: [topic.name for topic in member.turned_to] for member in company.members
-        },
-        "digests": company.record.n_digests,
-    }
 
 
 COMMANDS = (converse,)

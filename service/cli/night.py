@@ -14,27 +14,21 @@ from service.cli.output import State, print_json, print_table
 @click.pass_obj
 def runs(state: State, as_json: bool) -> None:
     """List the nights, the newest first."""
-    from consolidation.runs import list_runs, reap
+    from service import run_entrance
 
     with state.services() as services:
-        reap(services.database, services.space_id)
-        found = list_runs(services.database, services.space_id)
+        found = run_entrance.runs(services)
     if as_json:
-        print_json(
-            [
-                {
-                    "run": run.id,
-                    "status": run.status,
-                    "started": run.started_at.isoformat(),
-                    "published": run.is_published,
-                    "error": run.error,
-                }
-                for run in found
-            ]
-        )
+        print_json(found)
         return
     rows = [
-        [run.id, f"{run.started_at:%Y-%m-%d %H:%M}", run.status, "yes" if run.is_published else "", run.error]
+        [
+            run["run"],
+            run["started"][:16].replace("T", " "),
+            run["status"],
+            "yes" if run["published"] else "",
+            run["error"],
+        ]
         for run in found
     ]
     print_table(["run", "started", "status", "published", "why"], rows)
@@ -97,15 +91,11 @@ def undo(state: State, decision: str) -> None:
 @click.pass_obj
 def roll_back(state: State, to_run: str | None) -> None:
     """Let an earlier night's artifacts serve again."""
-    from consolidation.publish import roll_back as move_back
+    from service import run_entrance
 
     with state.services() as services:
-        pointer = move_back(services.database, services.space_id, to_run=to_run, clock=services.clock)
-    click.echo(
-        f"serving night {pointer.run_id}"
-        if pointer.run_id
-        else "serving the base model; no night is published"
-    )
+        night = run_entrance.roll_back(services, to_run)["run"]
+    click.echo(f"serving night {night}" if night else "serving the base model; no night is published")
 
 
 COMMANDS = (runs, decisions, undo, roll_back)

@@ -64,7 +64,7 @@ def test_digests_over_http(empty: Any, digested: str) -> None:
             return await client.get(path)
 
     with Services(Settings(home=empty.home)) as services:
-        (listed,) = asyncio.run(get(services, "/v1/digests")).json()
+        (listed,) = asyncio.run(get(services, "/v1/digests")).json()["digests"]
         assert asyncio.run(get(services, f"/v1/digests/{digested}")).json() == listed
         assert asyncio.run(get(services, "/v1/digests/nosuchdigest")).status_code == 404
         found = asyncio.run(get(services, "/v1/search?q=boats&kind=digest")).json()

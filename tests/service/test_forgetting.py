@@ -249,7 +249,7 @@ def call(app: FastAPI, method: str, path: str, **options: Any) -> httpx.Response
 def test_over_http_a_plan_comes_first_and_its_hash_does_it(app: FastAPI) -> None:
     wanted = {"kind": "person", "what": "Ada"}
     shown = call(app, "POST", "/v1/forget", json=wanted).json()
-    assert call(app, "GET", "/v1/people").json()[0]["name"] == "Ada Lund"
+    assert call(app, "GET", "/v1/people").json()["people"][0]["name"] == "Ada Lund"
     refused = call(app, "POST", "/v1/forget", json={**wanted, "plan": "0" * 64})
     assert (refused.status_code, refused.json()["type"]) == (409, "urn:slowwave:problem:plan-changed")
     done = call(app, "POST", "/v1/forget", json={**wanted, "plan": shown["plan"]}).json()
@@ -280,5 +280,5 @@ def test_bad_wishes_are_problems(app: FastAPI, body: dict[str, Any], status: int
 
 
 def test_sources_are_listed_over_http(app: FastAPI) -> None:
-    (source,) = call(app, "GET", "/v1/sources").json()
+    (source,) = call(app, "GET", "/v1/sources").json()["sources"]
     assert (source["kind"], source["messages"]) == ("jsonl", 5)

@@ -62,13 +62,13 @@ def record_run(services: Services, report: str | None = None) -> str:
 
 def test_health_and_people(app: FastAPI) -> None:
     assert call(app, "GET", "/healthz").json() == {"status": "ok", "night_running": False}
-    people = call(app, "GET", "/v1/people").json()
+    people = call(app, "GET", "/v1/people").json()["people"]
     assert [(person["name"], person["speaks"]) for person in people] == [("Ada", True), ("Bo", True)]
 
 
 def test_facts_of_somebody_of_whom_nothing_is_known_are_an_empty_list(app: FastAPI) -> None:
     answer = call(app, "GET", "/v1/people/ada/facts", params={"as_of": "2025-04-01", "known_to": "Bo"})
-    assert (answer.status_code, answer.json()) == (200, [])
+    assert (answer.status_code, answer.json()) == (200, {"facts": [], "next": None})
 
 
 def test_an_unknown_person_is_a_problem_with_the_nearest_names(app: FastAPI) -> None:
@@ -114,7 +114,7 @@ def test_runs_and_their_report(app: FastAPI, services: Services) -> None:
     page.parent.mkdir(parents=True)
     page.write_text("<!doctype html><title>night</title>")
     run_id = record_run(services, "runs/x/report.html")
-    assert [run["run"] for run in call(app, "GET", "/v1/runs").json()] == [run_id]
+    assert [run["run"] for run in call(app, "GET", "/v1/runs").json()["runs"]] == [run_id]
     one = call(app, "GET", f"/v1/runs/{run_id}").json()
     assert [(stage["name"], stage["status"]) for stage in one["stages"]] == [("report", "done")]
     answer = call(app, "GET", one["report"])

@@ -56,13 +56,13 @@ def test_a_fact_goes_through_its_life(app: FastAPI) -> None:
     assert (ended["fact"]["valid_from"], ended["fact"]["valid_to"]) == ("2025-01-01", "2025-06-01")
     told = call(app, "GET", path).json()
     assert (told["status"], told["superseded_by"]["object"]) == ("retracted", "Leiria")
-    decisions = call(app, "GET", "/v1/decisions").json()
+    decisions = call(app, "GET", "/v1/decisions").json()["decisions"]
     assert len(decisions) == 4
     for decision in (lisbon["decision"], right["decision"]):
         assert call(app, "POST", f"/v1/decisions/{decision}/undo").json()["undone"] is True
     retracted = call(app, "POST", f"/v1/facts/{porto['fact']['id']}/retract").json()
     assert retracted["fact"]["status"] == "retracted"
-    assert call(app, "GET", "/v1/people/mara quist/facts").json() == []
+    assert call(app, "GET", "/v1/people/mara quist/facts").json()["facts"] == []
 
 
 def test_every_reading_has_the_same_parameters(app: FastAPI) -> None:
@@ -77,7 +77,7 @@ def test_every_reading_has_the_same_parameters(app: FastAPI) -> None:
         ({"known_to": "Mara"}, ["tea"]),
         ({"as_recorded": "2020-01-01", "history": True}, []),
     ):
-        listed = call(app, "GET", person, params=query).json()
+        listed = call(app, "GET", person, params=query).json()["facts"]
         paged = call(app, "GET", everybody, params=query).json()
         assert sorted(fact["object"] for fact in listed) == sorted(expected)
         assert (paged["facts"], paged["next"]) == (listed, None)

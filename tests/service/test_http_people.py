@@ -52,8 +52,8 @@ def test_two_people_are_merged_and_parted(client: TestClient) -> None:
     tried = client.post("/v1/merges", json={**wanted, "force": True, "dry_run": True}).json()
     assert (tried["merge"], tried["moved"]["episode"]) == (None, 2)
     merge_id = client.post("/v1/merges", json={**wanted, "force": True}).json()["merge"]
-    assert [row["merge"] for row in client.get("/v1/merges").json()] == [merge_id]
-    assert len(client.get("/v1/people").json()) == 2
+    assert [row["merge"] for row in client.get("/v1/merges").json()["merges"]] == [merge_id]
+    assert len(client.get("/v1/people").json()["people"]) == 2
     assert [one["name"] for one in client.delete(f"/v1/merges/{merge_id}").json()] == ["Ada Lund", "Bo Rask"]
     assert client.delete(f"/v1/merges/{merge_id}").status_code == 409
     assert client.delete("/v1/merges/0000").status_code == 404

@@ -82,7 +82,7 @@ def test_why_and_pins_over_http(services: Services) -> None:
 
 
 def test_the_ledger_is_read_and_recomputed_over_http(services: Services) -> None:
-    newest, *_ = call(services, "GET", "/v1/ledger?limit=3").json()
+    newest, *_ = call(services, "GET", "/v1/ledger?limit=3").json()["entries"]
     assert (newest["kind"], newest["payload"]["kind"]) == ("decision", "QUARANTINE")
     told = call(services, "GET", "/v1/ledger/verify").json()
     assert told == {"sound": True, "entries": newest["seq"], "first_broken": None, "problems": []}

@@ -93,6 +93,7 @@ def test_a_turn_as_json_and_as_events_is_the_same_turn(app: FastAPI, services: S
         "left_to_weights",
         "steering",
         "claims",
+        "simulated",
     }
     streamed = events(post(app, "/v1/chat", said, accept="text/event-stream"))
     assert [name for name, _ in streamed] == ["piece"] * (len(streamed) - 1) + ["turn"]

@@ -1,0 +1,65 @@
+"""Server-sent events: how a stream is written, and work whose progress is told while somebody waits for its result."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from typing import Any
+
+from fastapi import Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+
+from consolidation.stage import Progress, no_progress
+from service import problems
+from service.streams import Line, streamed
+
+MEDIA_TYPE = "text/event-stream"
+
+Told = tuple[str, dict[str, Any]] | Exception  # an event's name and data, or what ended the stream
+Steps = Callable[[str], Progress]  # a progress function for each named step
+
+
+def event(name: str, data: dict[str, Any]) -> str:
+    return f"event: {name}\ndata: {json.dumps(data, ensure_ascii=False)}\n\n"
+
+
+def failed(error: Exception) -> str:
+    """The last event of a stream that broke off."""
+    if problems.is_unexpected(error):
+        problems.log_unexpected(error)
+    return event("problem", problems.problem(error))
+
+
+def response(events: Iterable[str] | AsyncIterator[str]) -> StreamingResponse:
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(events, media_type=MEDIA_TYPE, headers=headers)
+
+
+def written(pieces: Iterable[Told]) -> Iterator[str]:
+    """Events as they are sent; an error that ends the stream is a `problem`."""
+    for piece in pieces:
+        yield failed(piece) if isinstance(piece, Exception) else event(*piece)
+
+
+def wants_events(request: Request) -> bool:
+    return MEDIA_TYPE in request.headers.get("accept", "")
+
+
+def followed(request: Request, work: Callable[[Steps], dict[str, Any]]) -> Response:
+    """Do the work and answer with its result; as events `progress` `{step, done, total, note}` and `done` where asked.
+
+    Work that somebody stopped listening to goes on: it ends as it would have.
+    """
+    if not wants_events(request):
+        return JSONResponse(work(lambda _: no_progress))
+    return response(written(streamed(lambda line: _do(work, line), "work")))
+
+
+def _do(work: Callable[[Steps], dict[str, Any]], line: Line[Told]) -> None:
+    def steps(name: str) -> Progress:
+        def progress(done: int, total: int, note: str = "") -> None:
+            line.tell(("progress", {"step": name, "done": done, "total": total, "note": note}))
+
+        return progress
+
+    line.put(("done", work(steps)))
