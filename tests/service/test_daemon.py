@@ -19,8 +19,6 @@ import httpx
 import pytest
 
 from memory.importing import import_file
-from service.errors import BadSettings
-from service.scheduling import nightly_trigger
 from service.settings import Settings
 from service.wiring import Services
 
@@ -97,28 +95,6 @@ def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
     assert "Traceback" not in refused.stderr
 
 
-def test_the_nightly_job_is_kept_in_the_database_and_stays_where_it_was(tmp_path: Path) -> None:
-    found = []
-    for _ in range(2):
-        with daemon(tmp_path) as running:
-            running.get("/healthz")
-            running.end()
-        found.append(_jobs(tmp_path))
-    assert len(found[0]) == 1
-    assert found[0] == found[1]
-    (tmp_path / "config.toml").write_text('[serve]\nnightly_at = ""\n')
-    with daemon(tmp_path) as running:
-        running.get("/healthz")
-        running.end()
-    assert _jobs(tmp_path) == []
-
-
-def _jobs(home: Path) -> list[tuple[str, float]]:
-    with Services(Settings(home=home)) as services, services.database.engine.connect() as connection:
-        rows = connection.exec_driver_sql("SELECT id, next_run_time FROM apscheduler_jobs").all()
-        return [(str(row[0]), float(row[1])) for row in rows]
-
-
 def test_the_log_holds_no_words_and_no_names(tmp_path: Path) -> None:
     with Services(Settings(home=tmp_path)) as services:
         import_file(services.database, services.space_id, LINES)
@@ -168,13 +144,3 @@ def test_a_night_that_is_cut_off_goes_on_with_the_next_start(home: Path, kind: s
         assert running.post("/v1/sleep").json()["run"] == run_id
         assert running.end() == 0
     assert "Traceback" not in (home / "daemon.log").read_text()
-
-
-@pytest.mark.parametrize("at", ["25:00", "3", "03:60", "noon"])
-def test_a_nightly_time_that_is_none_is_refused(at: str) -> None:
-    with pytest.raises(BadSettings, match="write it as 03:00"):
-        nightly_trigger(at, "UTC")
-
-
-def test_no_nightly_time_is_no_job() -> None:
-    assert nightly_trigger("", "UTC") is None
