@@ -25,6 +25,7 @@ from service import (
     http_exchange,
     http_facts,
     http_forgetting,
+    http_page,
     http_pending,
     http_people,
     http_review,
@@ -61,6 +62,7 @@ def routers() -> tuple[APIRouter, ...]:
         http_forgetting.router,
         http_review.router,
         http_pending.router,
+        http_page.router,
         http_digests.router,
     )
 

@@ -27,7 +27,7 @@ function colours() {
     document.documentElement.dataset.theme = chosen.value;
     if (!chosen.value) delete document.documentElement.dataset.theme;
   });
-  const out = has("DELETE /v1/login") ? act("Sign out", async () => { await (await import("../api.js")).remove("/v1/login"); location.reload(); }) : null;
+  const out = has("POST /v1/logout") ? act("Sign out", async () => { await post("/v1/logout"); location.reload(); }) : null;
   return h("div.row", null, field("Colours", chosen), out);
 }
 
