@@ -110,8 +110,10 @@ def list_episodes(
     origins: Collection[str] = ("observed",),
     kinds: Collection[str] = ("text",),
     until: datetime | None = None,
+    newest: int | None = None,
 ) -> list[Episode]:
-    """Episodes in time order. `unread_by` keeps those that extractor has not read; `until` is exclusive."""
+    """Episodes in time order. `unread_by` keeps those that extractor has not read; `until` is exclusive; `newest` bounds
+    how many there are."""
     query = _query(space_id).where(tables.Episode.origin.in_(origins), tables.Episode.kind.in_(kinds))
     if conversation_id is not None:
         query = query.where(tables.Episode.conversation_id == conversation_id)
@@ -120,6 +122,8 @@ def list_episodes(
         query = query.where(or_(reader.is_(None), reader != unread_by))
     if until is not None:
         query = query.where(tables.Episode.time < until)
+    if newest is not None:
+        query = query.order_by(tables.Episode.time.desc(), tables.Episode.position.desc(), tables.Episode.id.desc()).limit(newest)
     with database.reading() as session:
         return sorted(_fetch(session, query), key=_order)
 

@@ -20,7 +20,7 @@ from simulator.company import Company, CompanySettings, check_people
 from simulator.company_record import Record, conversation_of
 from simulator.lengths import Lengths
 from simulator.member import PersonaMember
-from simulator.opening import engine_of, load_model, make_composer, sampling_of
+from simulator.opening import MOST_READ, engine_of, load_model, make_composer, sampling_of
 from simulator.session import SessionSettings
 from simulator.tools import SimulatorTools, check_consent
 
@@ -58,7 +58,7 @@ def open_company(tools: SimulatorTools, people: Sequence[Person], how: Invitatio
         check_consent(tools, person)
     recipe = current_recipe(tools.database, tools.space_id, tools.home) if how.use_weights else None
     models = _Models(tools)
-    said = list_episodes(tools.database, tools.space_id)
+    said = list_episodes(tools.database, tools.space_id, newest=MOST_READ)
     members = [_member(tools, person, people, said, how, recipe, models) for person in people]
     first = members[0].composer
     session = NewSession(
@@ -84,7 +84,10 @@ def really_said(tools: SimulatorTools, people: Sequence[Person]) -> list[Turn]:
     """
     ids = {person.id for person in people}
     shared = [one for one, heard in audience(tools.database, tools.space_id).items() if ids <= heard]
-    talks = [list_episodes(tools.database, tools.space_id, conversation_id=one) for one in shared]
+    talks = [
+        list_episodes(tools.database, tools.space_id, conversation_id=one, newest=8 * REAL_TURNS)
+        for one in shared
+    ]
     newest = max(talks, key=lambda talk: talk[-1].time if talk else _NEVER, default=[])
     said = [episode for episode in newest if episode.speaker_id in ids and not kinds(episode.text)]
     return [Turn(one.speaker, one.text) for one in readable(said[-REAL_TURNS:], tools.withhold)]

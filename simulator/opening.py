@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from agents.runtime.sampling import Sampling
     from consolidation.recipe import Recipe
 
+MOST_READ = 20_000  # real messages, the newest, from which lengths and verbatim stretches are known
 MAX_TURNS = 64  # of an earlier sitting that this one follows
 
 
@@ -60,7 +61,7 @@ def open_session(
     model = None if tools.server is not None else load_model(tools, worn)
     readout = current_readout(tools.database, tools.space_id, tools.home, model.base_hash) if model else None
     sha256 = sha256_of(readout) if readout else ""
-    said = list_episodes(tools.database, tools.space_id)
+    said = list_episodes(tools.database, tools.space_id, newest=MOST_READ)
     composer = make_composer(tools, person, (partner,), said, sampling_of(tools, person, settings), recipe)
     weights = composer.recipe
     composer.engine = engine_of(tools, model, weights, composer.persona)
@@ -122,7 +123,7 @@ def make_composer(
 ) -> Composer:
     """A persona in a conversation with these partners; its engine is the caller's to set.
 
-    `said`: every real message of the space. `about`: what it shall turn to first. `is_guarded` False leaves loops alone: a control.
+    `said`: real messages of the space, in time order. `about`: what it shall turn to first. `is_guarded` False leaves loops alone: a control.
     """
     with tools.database.reading() as session:
         lines = constitutions.standing(session, tools.space_id, person.id).lines
@@ -202,8 +203,12 @@ def _recent(tools: SimulatorTools, conversation: str) -> list[Episode]:
     if conversation_id is None:
         return []
     return list_episodes(
-        tools.database, tools.space_id, conversation_id=conversation_id, origins=("simulated",)
-    )[-MAX_TURNS:]
+        tools.database,
+        tools.space_id,
+        conversation_id=conversation_id,
+        origins=("simulated",),
+        newest=MAX_TURNS,
+    )
 
 
 def _go_on(session: Session, said: Sequence[Episode]) -> None:

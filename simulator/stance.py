@@ -36,8 +36,10 @@ MAX_CHARS = 600  # of a question; its end
 _LEAST_WORDS = 3
 _ASKS_TO_TELL = re.compile(r"^\W*(?:please )?(?:tell me|remind me|say|give me|name)\b", re.IGNORECASE)
 _GREETING = re.compile(
-    r"\bhow(?:'s| is| are| was| were|'re) (?:you|it|things|life|everything|work|that|your "
-    r"(?:day|night|morning|evening|week|weekend|trip|holiday|weather))\b(?! (?:related|called|old|tall|spelled))"
+    r"\bhow(?:'s| is| are| was| were|'re) (?!.*\b(?:related|called|named|old|tall|spelled|spelt|written|pronounced)\b)"
+    r"(?:(?:you|it|things|life|everything|work|that|your "
+    r"(?:day|night|morning|evening|week|weekend|trip|holiday|weather))\b"
+    r"|(?:(?:your|my|our|the) )?\w+(?: \w+)?(?: (?:doing|feeling|going|getting on|today|now|lately))?\W*$)"
     r"|\bhow have you been\b|\bhow do you (?:do|feel)\b|\bhow did (?:it|that|things) go\b"
     r"|\bwhat(?:'s| is) (?:up|new|wrong|going on|happening|the matter)(?: with you)?\W*$|\bwhat are you (?:doing|up to|saying|thinking)\b"
     r"|\bare you (?:ok|okay|alright|all right|well|there|awake|free|coming|ready|sure|serious|joking|kidding|busy|tired|"

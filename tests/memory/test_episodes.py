@@ -37,6 +37,12 @@ def test_kinds_and_until_limit_what_is_listed(database: Database, space: str) ->
     assert [e.position for e in list_episodes(database, space, until=until)] == [0]
 
 
+def test_the_newest_of_a_list_are_its_end(database: Database, space: str) -> None:
+    episodes = list_episodes(database, space)
+    assert list_episodes(database, space, newest=2) == episodes[-2:]
+    assert list_episodes(database, space, newest=len(episodes) + 1) == episodes
+
+
 def test_what_an_extractor_has_read_is_unread_for_another(database: Database, space: str) -> None:
     episodes = list_episodes(database, space, unread_by="rules-1")
     with database.transaction() as session:

@@ -347,3 +347,19 @@ def test_a_reply_that_was_not_kept_leaves_no_objection_behind(made: Graph) -> No
     guard.begin()
     assert [objected(), objected()] == [None, None]
     assert objected() is not None
+
+
+@pytest.mark.parametrize(
+    ("question", "is_so"),
+    [
+        ("How is your grandmother?", True),
+        ("how's Maren doing?", True),
+        ("How was the exam?", True),
+        ("How old is your mother?", False),
+        ("How is Maren related to you?", False),
+        ("How is your mother's dog called?", False),
+        ("How was the house paid for?", False),
+    ],
+)
+def test_how_somebody_is_is_small_talk_and_what_they_are_called_is_not(question: str, is_so: bool) -> None:
+    assert is_small_talk(question) == is_so
