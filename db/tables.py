@@ -749,6 +749,83 @@ class ExamAnswer(Base):
     is_right: Mapped[bool]
 
 
+class MemoryGraph(Base):
+    """The state of a space's entity graph (memory/entities): another word after every change of it."""
+
+    __tablename__ = "memory_graph"
+    space_id: Mapped[str] = mapped_column(ForeignKey("space.id"), primary_key=True)
+    version: Mapped[str] = mapped_column(String(64))
+
+
+class MemoryEntity(Base):
+    """What the tools of the MCP memory server call an entity, exactly as it was given; `episode_id` says its type."""
+
+    __tablename__ = "memory_entity"
+    id: Mapped[str] = _id()
+    space_id: Mapped[str] = _space()
+    position: Mapped[int] = mapped_column(_long())  # the order in which they are shown
+    name: Mapped[str] = mapped_column(Words)
+    entity_type: Mapped[str] = mapped_column(Words)
+    node_id: Mapped[str | None] = mapped_column(ForeignKey("node.id"), index=True)
+    episode_id: Mapped[str | None] = mapped_column(ForeignKey("episode.id"), index=True)
+
+
+class MemoryObservation(Base):
+    """What was noted about an entity, and the message that stands for it in the graph."""
+
+    __tablename__ = "memory_observation"
+    id: Mapped[str] = _id()
+    space_id: Mapped[str] = _space()
+    entity_id: Mapped[str] = mapped_column(ForeignKey("memory_entity.id"), index=True)
+    position: Mapped[int] = mapped_column(_long())
+    text: Mapped[str] = mapped_column(Words)
+    episode_id: Mapped[str | None] = mapped_column(ForeignKey("episode.id"), index=True)
+
+
+class MemoryRelation(Base):
+    """A relation between names; neither has to be an entity's."""
+
+    __tablename__ = "memory_relation"
+    id: Mapped[str] = _id()
+    space_id: Mapped[str] = _space()
+    position: Mapped[int] = mapped_column(_long())
+    source: Mapped[str] = mapped_column(Words)
+    target: Mapped[str] = mapped_column(Words)
+    relation_type: Mapped[str] = mapped_column(Words)
+    episode_id: Mapped[str | None] = mapped_column(ForeignKey("episode.id"), index=True)
+
+
+class Token(Base):
+    """A secret that opens the daemon: its hash, which space (None: all), what it may, and until when."""
+
+    __tablename__ = "token"
+    id: Mapped[str] = _id()
+    space_id: Mapped[str | None] = mapped_column(ForeignKey("space.id"), index=True)
+    name: Mapped[str] = mapped_column(Label(64))
+    sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    scopes: Mapped[list[Any]]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime | None]
+    used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
+class Act(Base):
+    """What somebody did through an entrance: a chain of hashes over the store, never anybody's words (memory/audit)."""
+
+    __tablename__ = "act"
+    seq: Mapped[int] = mapped_column(_long(), primary_key=True, autoincrement=False)
+    space_id: Mapped[str | None] = mapped_column(ForeignKey("space.id"), index=True)
+    at: Mapped[datetime]
+    via: Mapped[str] = mapped_column(String(16))  # loopback | environment | token | cookie | command
+    token_id: Mapped[str | None] = mapped_column(String(64))
+    what: Mapped[str] = mapped_column(String(128))  # a route or a command
+    ids: Mapped[dict[str, Any]]
+    outcome: Mapped[str] = mapped_column(String(16))
+    prev_hash: Mapped[str] = mapped_column(String(64))
+    hash: Mapped[str] = mapped_column(String(64))
+
+
 class Change(Base):
     """What the indexes must read again. Triggers write it; `seq` grows in the order of commits.
 

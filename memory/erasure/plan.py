@@ -131,6 +131,7 @@ def _doomed(
     """Keys of every row that goes, in the order in which rows can be deleted."""
     episodes, facts, nodes, unsaid = reached.episodes, reached.facts, reached.nodes, reached.unsaid
     t = tables
+    entities, names = reached.entities, reached.entity_names
     conditions: dict[type[t.Base], list[tuple[Any, Iterable[str]]]] = {
         t.ExamAnswer: [(t.ExamAnswer.example_id, tainted.examples)],
         t.Example: [(t.Example.id, tainted.examples)],
@@ -166,6 +167,16 @@ def _doomed(
         t.DigestLine: [(t.DigestLine.digest_id, reached.digests)],
         t.Digest: [(t.Digest.id, reached.digests)],
         t.Fact: [(t.Fact.id, facts)],
+        t.MemoryObservation: [
+            (t.MemoryObservation.episode_id, unsaid),
+            (t.MemoryObservation.entity_id, entities),
+        ],
+        t.MemoryRelation: [
+            (t.MemoryRelation.episode_id, unsaid),
+            (t.MemoryRelation.source, names),
+            (t.MemoryRelation.target, names),
+        ],
+        t.MemoryEntity: [(t.MemoryEntity.id, entities)],
         t.Pending: [(t.Pending.episode_id, episodes)],
         t.EpisodeVersion: [
             (t.EpisodeVersion.episode_id, episodes),

@@ -16,7 +16,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from db import tables
 from memory import families, vector_nodes
-from memory.erasure import quotes, said
+from memory.erasure import kept_by_agents, quotes, said
 from memory.erasure.chunks import chunked
 from memory.erasure.mentions import Forms, forms_of
 from memory.erasure.quotes import Going
@@ -63,6 +63,8 @@ class Reach:
     blank: set[str] = field(default_factory=set)  # turns that stay and lose their deliberation
     repeated: dict[str, Place] = field(default_factory=dict)  # episodes that stay with a later source
     reworded: Rewordings = field(default_factory=Rewordings)  # messages to which the source gave other words
+    entities: set[str] = field(default_factory=set)  # what agents keep about what is erased
+    entity_names: set[str] = field(default_factory=set)
     n_left: int = 0  # messages on which an erased fact rested and that stay
 
     @property
@@ -108,6 +110,7 @@ def find(session: Session, space_id: str, target: Target) -> Reach:
     _empty_containers(session, space_id, reach)
     _digests(session, reach)
     _personas(session, space_id, reach)
+    kept_by_agents.find(session, space_id, reach)
     _orphans(session, space_id, reach)
     return reach
 
@@ -368,6 +371,7 @@ def _orphans(session: Session, space_id: str, reach: Reach) -> None:
     owned = (tables.Principle.person_id, tables.Consent.person_id, tables.PersonaSetting.person_id)
     for column in (*owned, tables.Node.merged_into):
         kept |= _referring(session, column, column, touched, ())
+    kept |= _referring(session, tables.MemoryEntity.node_id, tables.MemoryEntity.id, touched, reach.entities)
     kept |= _referring(session, tables.ChatSession.person_id, tables.ChatSession.id, touched, reach.talks)
     claim = tables.Claim
     for column in (claim.person_id, claim.subject_id):

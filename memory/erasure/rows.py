@@ -45,6 +45,11 @@ def apply(session: Session, space_id: str, draft: Draft, registry: Registry, clo
         lambda reason: scrub.holds(reason) or _names_any(reason, quoted),
     )
     cleaned = words.clean(session, space_id, scrub)
+    session.execute(  # whoever holds what agents keep reads it again
+        update(tables.MemoryGraph)
+        .where(tables.MemoryGraph.space_id == space_id)
+        .values(version=tables.new_id())
+    )
     _forget_vectors_of_renamed(session, cleaned.get("node", set()))
     return changed | cleaned.get("decision", set())
 

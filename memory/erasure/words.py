@@ -42,6 +42,10 @@ WORDS: dict[type[tables.Base], tuple[str, ...]] = {
     tables.ChatSession: ("settings",),
     tables.ChatTurn: ("deliberation",),
     tables.Claim: ("subject", "object", "object_key"),
+    tables.Token: ("name",),
+    tables.MemoryEntity: ("name", "entity_type"),
+    tables.MemoryObservation: ("text",),
+    tables.MemoryRelation: ("source", "target", "relation_type"),
 }
 # Text columns that hold ids, hashes, paths of our making, names of kinds, or what the user called the space.
 _PLAIN = """
@@ -59,7 +63,8 @@ _PLAIN = """
     chat_session.kind chat_session.engine chat_session.recipe chat_session.readout
     chat_turn.status chat_turn.recipe chat_turn.adapters chat_turn.objections chat_turn.rests_on turn_fact.place
     persona_setting.sampling claim.predicate claim.basis claim.line claim.earlier_id claim.state
-    example.split example.kind change.space_id change.kind change.owner_id
+    example.split example.kind memory_graph.version change.space_id change.kind change.owner_id
+    token.sha256 token.scopes act.via act.token_id act.what act.ids act.outcome act.prev_hash act.hash
 """
 PLAIN = frozenset(_PLAIN.split())
 _GAP = b"\0\0"

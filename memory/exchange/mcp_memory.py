@@ -97,7 +97,7 @@ class _Reader:
         if not isinstance(observations, list):
             raise self._damage(number, "observations is no list")
         if name not in self.things:
-            self.things[name] = _thing(name, self._text(number, row, "entityType", default="thing"))
+            self.things[name] = thing_of(name, self._text(number, row, "entityType", default="thing"))
         for position, observation in enumerate(observations, start=1):
             try:
                 text = whole_text(observation).strip()
@@ -149,7 +149,7 @@ class _Reader:
         )
 
 
-def _thing(name: str, entity_type: str) -> Thing:
+def thing_of(name: str, entity_type: str) -> Thing:
     """The entity as a node: of a kind that the graph has, or a thing with its type kept beside it."""
     said = re.sub(r"[_\W]+", "_", names.key(entity_type)).strip("_")
     kind = _OURS.get(said, "thing")
@@ -224,7 +224,7 @@ def _notes(database: Database, space_id: str, nodes: Iterable[_Named]) -> dict[s
         select(Conversation.name, Episode.id, Episode.text)
         .join(Episode, Episode.conversation_id == Conversation.id)
         .join(Node, Node.id == Episode.speaker_id)
-        .where(Episode.space_id == space_id, Node.kind == NOTEBOOK)
+        .where(Episode.space_id == space_id, Node.kind == NOTEBOOK, Episode.kind != "deleted")
         .order_by(Episode.time, Episode.position, Episode.id)
     )
     found: dict[str, list[tuple[str, str]]] = defaultdict(list)

@@ -127,7 +127,7 @@ def import_notebook(
     The notes themselves are read afterwards, as any message is.
     """
     digest = hashlib.sha256(raw).hexdigest()
-    held = _Held.of(list_facts(database, space_id, registry, clock=clock))
+    held = Held.of(list_facts(database, space_id, registry, clock=clock))
     with database.transaction() as session:
         known = session.scalar(
             select(tables.Source.id).where(tables.Source.space_id == space_id, tables.Source.sha256 == digest)
@@ -139,112 +139,108 @@ def import_notebook(
         )
         session.add(source)
         session.flush()
-        writer = _Writer(session, space_id, source.id, notebook, registry, held, clock(), progress)
-        writer.run()
-    return _report(source.id, notebook, writer.times), writer.n_facts
+        writer = NoteWriter(session, space_id, source.id, notebook.kind, registry, clock(), held)
+        writer.tellers = notebook.tellers
+        n_facts = _write_all(writer, notebook, progress)
+    return _report(source.id, notebook, writer.times), n_facts
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
+class Held:
     """What holds already, as an export for another program words it: its way back must not count as a second voice."""
 
     # names as their keys
-    sentences: frozenset[tuple[str, str]]  # subject, sentence
-    relations: frozenset[tuple[str, str, str]]  # subject, predicate, object
+    sentences: frozenset[tuple[str, str]] = frozenset()  # subject, sentence
+    relations: frozenset[tuple[str, str, str]] = frozenset()  # subject, predicate, object
 
     @classmethod
-    def of(cls, facts: Sequence[Fact]) -> _Held:
+    def of(cls, facts: Sequence[Fact]) -> Held:
         return cls(
             frozenset((names.key(fact.subject), sentence(fact)) for fact in facts),
             frozenset((names.key(fact.subject), fact.predicate, names.key(fact.object)) for fact in facts),
         )
 
 
+def _write_all(writer: NoteWriter, notebook: Notebook, progress: Progress) -> int:
+    """Write every thing, note and relation; how many facts the relations and types made."""
+    for thing in notebook.things:
+        writer.meet(thing)
+    n_total = notebook.n_notes
+    for done, note in enumerate(notebook.notes, start=1):
+        writer.note(note)
+        if done % 500 == 0:
+            progress(done, n_total, f"{len(writer.times)} new")
+    for thing in notebook.things:
+        writer.type(thing)
+    for relation in notebook.relations:
+        writer.relation(relation)
+    progress(n_total, n_total, f"{len(writer.times)} new")
+    return writer.finish()
+
+
 @dataclass(slots=True)
-class _Writer:
+class NoteWriter:
+    """Writes notes as messages, within the caller's transaction. What writes one returns the message's id.
+
+    `finish` makes the facts that relations and types state outright. `start` is the place of the first new message in its source.
+    """
+
     session: Session
     space_id: str
     source_id: str
-    notebook: Notebook
+    kind: str  # of the program
     registry: Registry
-    held: _Held
     now: datetime
-    progress: Progress
-    n_facts: int = 0
+    held: Held = field(default_factory=Held)
+    start: int = 0
+    tellers: frozenset[str] = frozenset()  # who know what the notes on them say
     times: list[datetime] = field(default_factory=list)  # of the notes that were new
-    things: dict[str, tuple[Thing, str]] = field(default_factory=dict)  # name's key -> thing, its node
-    keys: dict[str, dict[str, str]] = field(default_factory=dict)  # conversation -> key of a note -> episode
-    told: dict[str, set[str]] = field(default_factory=dict)  # conversation -> first halves of those keys
-    notes_id: str = ""
+    _things: dict[str, Thing] = field(default_factory=dict)  # by the key of the name
+    _nodes: dict[tuple[str, str], str] = field(default_factory=dict)  # by name and kind
+    _conversations: dict[str, str] = field(default_factory=dict)  # by what their notes are about
+    _keys: dict[str, dict[str, str]] = field(default_factory=dict)  # conversation -> key of a note -> episode
+    _told: dict[str, set[str]] = field(default_factory=dict)  # conversation -> first halves of those keys
+    _candidates: list[FactCandidate] = field(default_factory=list)
+    _notes_id: str = ""
 
-    def run(self) -> None:
-        self.notes_id = self._node(NOTES, NOTEBOOK)
-        for thing in self.notebook.things:
-            node_id = self._node(thing.name, thing.kind)
-            if thing.alias:
-                add_alias(self.session, self.space_id, node_id, thing.alias)
-            self.things[names.key(thing.name)] = (thing, node_id)
-        n_total = self.notebook.n_notes
-        for done, note in enumerate(self.notebook.notes, start=1):
-            if (names.key(note.about), note.text) not in self.held.sentences:
-                self._write(note)
-            if done % 500 == 0:
-                self.progress(done, n_total, f"{len(self.times)} new")
-        candidates = [*self._types(), *(self._relation(relation) for relation in self.notebook.relations)]
-        self.progress(n_total, n_total, f"{len(self.times)} new")
-        wanted = [candidate for candidate in candidates if candidate is not None]
-        self.n_facts = len(
-            add_candidates(self.session, self.space_id, wanted, self.registry, clock=lambda: self.now)
-        )
+    def meet(self, thing: Thing) -> str:
+        """The id of the thing's node."""
+        node_id = self._node(thing.name, thing.kind)
+        if thing.alias:
+            add_alias(self.session, self.space_id, node_id, thing.alias)
+        self._things[names.key(thing.name)] = thing
+        return node_id
 
-    def _node(self, name: str, kind: str) -> str:
-        return get_or_create_node(self.session, self.space_id, name, kind, clock=lambda: self.now)
+    def note(self, note: Note) -> str | None:
+        """None where it is only a fact of ours on its way back."""
+        if (names.key(note.about), note.text) in self.held.sentences:
+            return None
+        return self._write(note)
 
-    def _kind_of_object(self, predicate: str) -> str:
-        known = self.registry.get(predicate)
-        if known.is_known and known.object in (PERSON, "place", "organisation"):
-            return known.object
-        return "place" if predicate.endswith("_in") else "thing"
-
-    def _thing(self, name: str, likely: str) -> Thing:
-        """The thing of that name. One that the file does not describe is what the graph knows it as, else `likely`."""
-        wanted = names.key(name)
-        if wanted not in self.things:
-            kinds = self.session.scalars(
-                select(tables.Node.kind)
-                .outerjoin(tables.Alias, tables.Alias.node_id == tables.Node.id)
-                .where(
-                    tables.Node.space_id == self.space_id,
-                    (tables.Node.name_key == wanted) | (tables.Alias.name_key == wanted),
-                )
-                .order_by(tables.Node.kind != PERSON, tables.Node.created_at)
-            ).all()
-            thing = Thing(name, kinds[0] if kinds else likely)
-            self.things[wanted] = (thing, self._node(name, thing.kind))
-        return self.things[wanted][0]
-
-    def _types(self) -> list[FactCandidate]:
+    def type(self, thing: Thing) -> str | None:
         """What kind of thing it is, where the program has a word of its own for it."""
-        found = []
-        for thing, _ in self.things.values():
-            if thing.type_:
-                episode_id = self._write(Note(thing.name, f"is a {thing.type_}"))
-                found.append(
-                    FactCandidate(
-                        subject=thing.name,
-                        predicate="is_a",
-                        object=thing.type_,
-                        episode_ids=(episode_id,),
-                        asserted_by="",
-                        confidence=_SURE,
-                        rule=type_rule(self.notebook.kind),
-                        subject_kind=thing.kind,
-                    )
-                )
-        return found
+        if not thing.type_:
+            return None
+        episode_id = self._write(Note(thing.name, f"is a {thing.type_}"))
+        self._candidates.append(
+            FactCandidate(
+                subject=thing.name,
+                predicate="is_a",
+                object=thing.type_,
+                episode_ids=(episode_id,),
+                asserted_by="",
+                confidence=_SURE,
+                rule=type_rule(self.kind),
+                subject_kind=thing.kind,
+            )
+        )
+        return episode_id
 
-    def _relation(self, relation: Relation) -> FactCandidate | None:
-        """The note is kept in any case; a relation of a thing to itself says nothing that could be a fact."""
+    def relation(self, relation: Relation) -> str | None:
+        """The note is kept in any case; a relation of a thing to itself says nothing that could be a fact.
+
+        None where it is only a fact of ours on its way back.
+        """
         predicate, is_turned = relations.predicate(relation.relation, self.registry)
         subject_name, object_name = relation.subject, relation.object
         if is_turned:
@@ -255,25 +251,64 @@ class _Writer:
         episode_id = self._write(Note(relation.subject, said, time=relation.time))
         subject = self._thing(subject_name, PERSON if self.registry.get(predicate).is_known else "thing")
         object_ = self._thing(object_name, self._kind_of_object(predicate))
-        if subject == object_ or not predicate:
-            return None
-        return FactCandidate(
-            subject=subject.name,
-            predicate=predicate,
-            object=object_.name,
-            episode_ids=(episode_id,),
-            asserted_by="",
-            confidence=_SURE,
-            rule=relation_rule(self.notebook.kind),
-            subject_kind=subject.kind,
-            object_kind=object_.kind,
-        )
+        if subject != object_ and predicate:
+            self._candidates.append(
+                FactCandidate(
+                    subject=subject.name,
+                    predicate=predicate,
+                    object=object_.name,
+                    episode_ids=(episode_id,),
+                    asserted_by="",
+                    confidence=_SURE,
+                    rule=relation_rule(self.kind),
+                    subject_kind=subject.kind,
+                    object_kind=object_.kind,
+                )
+            )
+        return episode_id
+
+    def finish(self) -> int:
+        """How many facts the relations and types made."""
+        wanted, self._candidates = self._candidates, []
+        made = add_candidates(self.session, self.space_id, wanted, self.registry, clock=lambda: self.now)
+        return len(made)
+
+    def _node(self, name: str, kind: str) -> str:
+        if (name, kind) not in self._nodes:
+            self._nodes[name, kind] = get_or_create_node(
+                self.session, self.space_id, name, kind, clock=lambda: self.now
+            )
+        return self._nodes[name, kind]
+
+    def _kind_of_object(self, predicate: str) -> str:
+        known = self.registry.get(predicate)
+        if known.is_known and known.object in (PERSON, "place", "organisation"):
+            return known.object
+        return "place" if predicate.endswith("_in") else "thing"
+
+    def _thing(self, name: str, likely: str) -> Thing:
+        """The thing of that name. One that the file does not describe is what the graph knows it as, else `likely`."""
+        wanted = names.key(name)
+        if wanted not in self._things:
+            kinds = self.session.scalars(
+                select(tables.Node.kind)
+                .outerjoin(tables.Alias, tables.Alias.node_id == tables.Node.id)
+                .where(
+                    tables.Node.space_id == self.space_id,
+                    (tables.Node.name_key == wanted) | (tables.Alias.name_key == wanted),
+                )
+                .order_by(tables.Node.kind != PERSON, tables.Node.created_at)
+            ).all()
+            thing = Thing(name, kinds[0] if kinds else likely)
+            self.meet(thing)
+        return self._things[wanted]
 
     def _write(self, note: Note) -> str:
         """The id of the note's episode, made if it is not there. A known id with other words is an update."""
+        self._notes_id = self._notes_id or self._node(NOTES, NOTEBOOK)
         conversation_id = self._conversation(note.about)
         first, second = _half(conversation_id, note.id), _half(note.text)
-        known, ids = self.keys[conversation_id], self.told[conversation_id]
+        known, ids = self._keys[conversation_id], self._told[conversation_id]
         if first + second in known:
             return known[first + second]
         is_update = bool(note.id) and first in ids
@@ -284,8 +319,8 @@ class _Writer:
             "space_id": self.space_id,
             "source_id": self.source_id,
             "conversation_id": conversation_id,
-            "position": len(self.times),
-            "speaker_id": self.notes_id,
+            "position": self.start + len(self.times),
+            "speaker_id": self._notes_id,
             "time": time,
             "text": written(note.about, note.text),
             "key": first + second,
@@ -297,20 +332,23 @@ class _Writer:
         return episode_id
 
     def _conversation(self, about: str) -> str:
+        if about in self._conversations:
+            return self._conversations[about]
         conversation_id = ensure_conversation(
-            self.session, self.space_id, conversation_name(self.notebook.kind, about)
+            self.session, self.space_id, conversation_name(self.kind, about)
         )
-        if conversation_id not in self.keys:
+        if conversation_id not in self._keys:
             rows = self.session.execute(
                 select(tables.Episode.key, tables.Episode.id).where(
                     tables.Episode.conversation_id == conversation_id
                 )
             )
-            self.keys[conversation_id] = {row.key: row.id for row in rows}
-            self.told[conversation_id] = {key[:32] for key in self.keys[conversation_id]}
-            if about in self.notebook.tellers:
-                _, node_id = self.things[names.key(about)]
+            self._keys[conversation_id] = {row.key: row.id for row in rows}
+            self._told[conversation_id] = {key[:32] for key in self._keys[conversation_id]}
+            if about in self.tellers:
+                node_id = self._node(about, self._things[names.key(about)].kind)
                 add_participants(self.session, self.space_id, conversation_id, {node_id})
+        self._conversations[about] = conversation_id
         return conversation_id
 
 

@@ -280,6 +280,28 @@ def test_messages_are_kept_when_jobs_come_and_go(bare_url: str) -> None:
     engine.dispose()
 
 
+def test_messages_are_kept_when_what_agents_keep_comes_and_goes(bare_url: str) -> None:
+    engine = make_engine(bare_url)
+    command.upgrade(alembic_config(engine), "0017")
+    keep_a_message(engine, origin="observed")
+    command.upgrade(alembic_config(engine), "0018")
+    with engine.begin() as connection:
+        for statement in (
+            "INSERT INTO memory_graph VALUES ('s', 'v')",
+            "INSERT INTO memory_entity (id, space_id, position, name, entity_type, node_id, episode_id) "
+            "VALUES ('x', 's', 0, 'Ana', 'person', 'n', NULL)",
+            "INSERT INTO memory_observation (id, space_id, position, entity_id, text, episode_id) "
+            "VALUES ('o', 's', 1, 'x', 'hi', 'e')",
+            "INSERT INTO memory_relation (id, space_id, position, source, target, relation_type, episode_id) "
+            "VALUES ('r', 's', 2, 'Ana', 'Ben', 'knows', 'e')",
+        ):
+            connection.exec_driver_sql(statement)
+    command.downgrade(alembic_config(engine), "0017")
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT text FROM episode")).all() == [("hi",)]
+    engine.dispose()
+
+
 def test_revisions_are_one_line() -> None:
     script = ScriptDirectory.from_config(alembic_config())
     assert len(script.get_heads()) == 1

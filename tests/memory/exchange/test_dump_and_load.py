@@ -16,6 +16,7 @@ from sqlalchemy import func, insert, select
 from db.engine import Database, open_database, sqlite_url
 from db.tables import Base, Episode, Fact, Space, new_id
 from memory import consent, constitutions, emotions, ledger
+from memory.entities.store import EntityStore, NewEntity, NewRelation
 from memory.errors import BrokenExport, NewerFormat, SpaceInUse, WrongEntrance
 from memory.exchange import records
 from memory.exchange.dump import dump, lines
@@ -41,6 +42,9 @@ def fill_every_table(world: Any) -> None:
     said = world.say("Ana Reis", 6)
     consent.record(world.database, world.space_id, person, agreed_by="Ana Reis", clock=world.clock)
     set_sampling(world.database, world.space_id, person, {"temperature": 0.9}, clock=world.clock)
+    agents = EntityStore(world.database, world.space_id, world.registry, clock=world.clock)
+    agents.create_entities([NewEntity("Ana Reis", "person", ("sails",))])
+    agents.create_relations([NewRelation("Ana Reis", "Faro", "lives_in")])
     now = datetime(2025, 5, 1, 3, 4, 5, 678901, tzinfo=UTC)
     with world.database.transaction() as session:
         emotions.add_tags(session, world.space_id, [EmotionTag(said, "joy", 7.25, "test")])
