@@ -22,6 +22,7 @@ from simulator.deliberation import Deliberation, with_thought
 from simulator.knowing import related
 from simulator.lengths import Lengths
 from simulator.loops import LoopGuard
+from simulator.manner import Manner
 from simulator.mentions import Mentioned, mention_notes, mentioned
 from simulator.moments import moment_note
 from simulator.mood import Mood
@@ -71,6 +72,7 @@ class Composer:
     sampling: Sampling
     lengths: Lengths
     engine: Engine = field(init=False)
+    manner: Manner = field(default_factory=Manner)  # of a guard's words
     claims: ClaimGuard | None = None
     loops: LoopGuard | None = None
     topics: Topics | None = None  # what else there is to talk about
@@ -271,5 +273,6 @@ class Composed:
             owed.plain if is_owed else "",
             self.prefix,
             composer.is_among_personas,
+            composer.manner,
         )
         yield from speaker.speak(messages, sampling, self.brought.deliberation.length, self.spoken)

@@ -26,6 +26,7 @@ from simulator.engines import LocalEngine
 from simulator.errors import SamePerson, SteeringElsewhere
 from simulator.lengths import lengths_of
 from simulator.loops import LoopGuard
+from simulator.manner import manner_of
 from simulator.moments import MAX_GAP_S
 from simulator.mood import mood_of
 from simulator.ports import Engine
@@ -143,6 +144,7 @@ def make_composer(
         persona=persona,
         sampling=sampling,
         lengths=lengths_of(said, person.id),
+        manner=manner_of(said, person.id),
         claims=claims,
         loops=loops if is_guarded else None,
         topics=topics,

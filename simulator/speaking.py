@@ -53,6 +53,7 @@ class Speaker:
     owed: str = ""  # said where nothing stands, whatever a guard would say instead
     begun: str = ""  # what the persona had written before, of which a reply is the rest
     may_be_silent: bool = False  # where the guards object to their own words as well
+    manner: Callable[[str], str] = str  # in which a guard's words are written
 
     def speak(
         self, messages: Sequence[dict[str, str]], sampling: Sampling, length: Length, spoken: Spoken
@@ -87,6 +88,7 @@ class Speaker:
         words = objection.instead or ""
         if not spoken.text:
             words = self.owed or words or self.last_resort()
+        words = self.manner(words)
         part = f" {words}" if spoken.text else words
         if not words or (self.may_be_silent and self._objection(spoken.text, part, [Piece(part)])):
             return
