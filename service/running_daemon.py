@@ -18,7 +18,7 @@ NAME = "daemon.json"
 class RunningDaemon:
     pid: int
     url: str
-    since: str
+    started: str
 
 
 @contextmanager
@@ -36,7 +36,7 @@ def find_daemon(home: Path) -> RunningDaemon | None:
     """The daemon of that home on this machine, if its process is there."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         told = json.loads((home / NAME).read_text(encoding="utf-8"))
-        found = RunningDaemon(int(told["pid"]), str(told["url"]), str(told["since"]))
+        found = RunningDaemon(int(told["pid"]), str(told["url"]), str(told["started"]))
         try:
             os.kill(found.pid, 0)
         except ProcessLookupError:

@@ -146,9 +146,14 @@ def default_home() -> Path:
     return Path(platformdirs.user_data_dir("slowwave", appauthor=False))
 
 
+def find_home(home: str | Path | None = None, environ: Mapping[str, str] = os.environ) -> Path:
+    """The folder that an option, else SLOWWAVE_HOME, else the user's data folder names."""
+    return Path(home or environ.get("SLOWWAVE_HOME") or default_home()).expanduser().absolute()
+
+
 def load_settings(home: str | Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
     """Settings of one home folder. Raises BadSettings with the key that is wrong."""
-    folder = Path(home or environ.get("SLOWWAVE_HOME") or default_home()).expanduser().absolute()
+    folder = find_home(home, environ)
     settings = Settings(home=folder)
     path = folder / CONFIG_NAME
     if path.exists():
@@ -157,7 +162,7 @@ def load_settings(home: str | Path | None = None, environ: Mapping[str, str] = o
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise BadSettings(f"{path} is no valid TOML: {error}") from error
         settings = _merge(settings, table, str(path))
-    return _merge(settings, _from_environment(environ), "the environment")
+    return _merge(settings, from_environment(environ), "the environment")
 
 
 def as_table(settings: Settings) -> dict[str, Any]:
@@ -180,7 +185,7 @@ def _without_none(table: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
+def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     """SLOWWAVE_SPACE is `space`; two underscores descend: SLOWWAVE_SERVE__PORT is `serve.port`."""
     table: dict[str, Any] = {}
     for name, value in environ.items():

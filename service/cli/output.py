@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import click
@@ -17,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from consolidation.stage import Progress as StepProgress
-from service.settings import Settings, load_settings
+from service.settings import Settings, find_home, load_settings
 from service.wiring import Services
 
 
@@ -28,10 +29,20 @@ class State:
         self._home = home
         self._space = space
 
+    @property
+    def home(self) -> Path:
+        """The home folder, whether or not its settings can be used."""
+        return find_home(self._home)
+
     @cached_property
     def settings(self) -> Settings:
         settings = load_settings(self._home)
         return replace(settings, space=self._space) if self._space else settings
+
+    @property
+    def named_space(self) -> str | None:
+        """The space that --space names; None where every space may be meant."""
+        return self._space
 
     @contextmanager
     def services(self, space: str | None = None) -> Iterator[Services]:

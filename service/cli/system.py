@@ -92,13 +92,38 @@ def index_rebuild(state: State) -> None:
     click.echo(f"{n_units} units indexed")
 
 
-@click.command()
-@click.pass_obj
-def config(state: State) -> None:
+@click.group(invoke_without_command=True)
+@click.pass_context
+def config(context: click.Context) -> None:
     """Print every setting with its value; config.toml in the home folder changes them."""
-    settings = state.settings
+    if context.invoked_subcommand is not None:
+        return
+    settings = context.obj.settings
     shown = {"home": str(settings.home), "database_url": without_password(settings.database_url)}
     print_json({**asdict(settings), **shown})
+
+
+@config.command("check")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def config_check(state: State, as_json: bool) -> None:
+    """Whether the settings can be used: which key is wrong and what it takes; exit 1 where one is."""
+    from service.config_check import check_config
+
+    found = check_config(state.home)
+    if as_json:
+        print_json([finding.as_json() for finding in found])
+    else:
+        for finding in found:
+            key = f"{finding.key}: " if finding.key else ""
+            click.echo(f"{finding.severity}: {finding.where}: {key}{finding.say}")
+    n_wrong = sum(finding.severity == "wrong" for finding in found)
+    if n_wrong:
+        raise click.ClickException(
+            f"{n_wrong} {'key is' if n_wrong == 1 else 'keys are'} wrong; correct them as said above"
+        )
+    if not found and not as_json:
+        click.echo("the settings can be used")
 
 
 @click.command()
