@@ -21,7 +21,7 @@ from db.tables import Alias, Conversation, Episode, Node, Participant, Source
 from memory import names
 from memory.crowds import find_people
 from memory.episodes import message_key
-from memory.importers.detect import Export
+from memory.importers.shape import Chats
 
 _NAMED_BY_PEOPLE = frozenset(("whatsapp", "jsonl", "csv", "imessage"))
 _N_COMPARED = 8  # messages at either end of a known conversation that are looked for in a new export
@@ -69,7 +69,7 @@ class _Seen:
     found: defaultdict[Said, set[str]] = field(default_factory=lambda: defaultdict(set))  # names
 
 
-def continued(session: Session, space_id: str, export: Export) -> dict[str, Known]:
+def continued(session: Session, space_id: str, export: Chats) -> dict[str, Known]:
     """From the export's name of a conversation to the known one that it continues."""
     chats = _chats(session, space_id, export.kind)
     if not chats:
@@ -131,7 +131,7 @@ def _identities(chat: _Chat, seen: _Seen) -> tuple[dict[str, str], dict[str, str
     return renamed, nodes
 
 
-def _look(session: Session, space_id: str, export: Export, wanted: set[Said]) -> dict[str, _Seen]:
+def _look(session: Session, space_id: str, export: Chats, wanted: set[Said]) -> dict[str, _Seen]:
     """One pass over the export. People count by whom a name leads to: they may have been renamed or merged since."""
     times = {time for time, _ in wanted}
     seen: dict[str, _Seen] = {}

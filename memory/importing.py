@@ -23,7 +23,7 @@ from memory.importers import detect
 from memory.importers.bots import NO_BOTS, Bots
 from memory.importers.detect import Export
 from memory.importers.files import Meter, gather
-from memory.importers.shape import ReadOptions
+from memory.importers.shape import Chats, ReadOptions
 from memory.importers.tally import Tally
 from memory.ports import Clock, utc_now
 from memory.registry import Registry
@@ -73,7 +73,7 @@ def open_export(
 def import_export(
     database: Database,
     space_id: str,
-    export: Export,
+    export: Chats,
     *,
     registry: Registry | None = None,
     is_preview: bool = False,
@@ -125,7 +125,7 @@ class _TakenBack(Exception):
     """Ends the transaction of a preview without a trace."""
 
 
-def _tally(export: Export) -> Tally:
+def _tally(export: Chats) -> Tally:
     tally = Tally()
     for row in export.rows():
         tally.add(row)
@@ -134,7 +134,7 @@ def _tally(export: Export) -> Tally:
 
 def _report(
     source_id: str,
-    export: Export,
+    export: Chats,
     tally: Tally,
     *,
     stored: Writer | None = None,

@@ -20,7 +20,7 @@ from memory.crowds import Speakers
 from memory.emotions import add_tags
 from memory.episodes import add_participants, ensure_conversation
 from memory.feelings import AUTHOR
-from memory.importers.detect import Export
+from memory.importers.shape import Chats
 from memory.importers.tally import Tally
 from memory.people import add_alias
 from memory.ports import Clock
@@ -61,7 +61,7 @@ class Writer:
         self.rewriter = Rewriter(self.session, self.space_id, self.source_id, self.clock)
         self.settler = Settler(self.session, self.space_id, self.source_id, self.kind, self.rewriter)
 
-    def store(self, export: Export, watch: Watch | None) -> None:
+    def store(self, export: Chats, watch: Watch | None) -> None:
         """Every message of the export, and what its absence tells of known ones."""
         begun, batch, n_chars = export.meter.n_bytes, list[Message](), 0
         add = self.tally.add

@@ -11,8 +11,10 @@ ServiceError
 ├── MissingExtra   an optional part of the installation is needed
 ├── UnknownJob     the space has no job of that id
 ├── JobEnded       a job that has ended was to be cancelled
+├── JobUnfinished  what a job works with was to be removed
 ├── UnknownUpload  nothing of that id waits to be imported
 ├── UploadTooLarge more was sent, or is kept already, than the settings allow
+├── UploadsBusy    another upload is being looked at
 ├── BadUpload      what was sent is no upload; carries why
 ├── UnknownPlace   a list was to go on behind a row that is not in it any more
 └── NotLoopback    an address other than loopback was to be served without a token
@@ -130,6 +132,11 @@ class JobEnded(ServiceError):
         super().__init__(f"job {job_id} has ended already: {state}")
 
 
+class JobUnfinished(ServiceError):
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"job {job_id} works with it; cancel that with DELETE /v1/jobs/{job_id}")
+
+
 class UnknownUpload(ServiceError, LookupError):
     def __init__(self, upload_id: str) -> None:
         super().__init__(
@@ -140,8 +147,13 @@ class UnknownUpload(ServiceError, LookupError):
 class UploadTooLarge(ServiceError):
     def __init__(self, why: str) -> None:
         super().__init__(
-            f"{why}; raise imports.max_upload_mb, or use `slowwave import` on the daemon's machine"
+            f"{why}; raise imports.spool_mb, or use `slowwave import` on the daemon's machine"
         )
+
+
+class UploadsBusy(ServiceError):
+    def __init__(self) -> None:
+        super().__init__("another upload is being looked at; confirm this one without a look, or ask again in a minute")
 
 
 class BadUpload(ServiceError):
@@ -239,9 +251,11 @@ HTTP_STATUS: dict[type[Exception], int] = {
     UnknownPlace: 400,
     UnknownJob: 404,
     JobEnded: 409,
+    JobUnfinished: 409,
     UnknownUpload: 404,
     UploadTooLarge: 413,
     BadUpload: 400,
+    UploadsBusy: 503,
 }
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from memory.exchange.notes import Notebook
     from memory.exchange.picture import Part
     from memory.importers.detect import Export
+    from memory.importers.shape import Chats
     from memory.merging import MergeReport
     from memory.pending import Waiting
     from memory.profile import Profile
@@ -61,34 +62,36 @@ class GraphWork(Components):
 
         What reading needs is loaded first, so that a missing model is found before anything is written.
         """
-        from memory.exchange.notes import Notebook, import_notebook
-        from memory.importing import import_export
         from memory.reading import ReadReport
 
         _ = self.extractor, self.tagger, self.registry
+        report, n_facts = self.take_in(opened, path, name=path.name, import_step=import_step)
+        return report, ReadReport(0, n_facts, 0) + self.read(read_step)
+
+    def take_in(
+        self, opened: Chats | Notebook, path: Path, *, name: str, import_step: Progress = no_progress
+    ) -> tuple[ImportReport, int]:
+        """Import alone; the report, and how many facts the file states outright.
+
+        The file at `path` is what `opened` was made of, `name` is what its source goes by.
+        """
+        from memory.exchange.notes import Notebook, import_notebook
+        from memory.importing import import_export
+
+        shared: dict[str, Any] = {"clock": self.clock, "progress": import_step}
         if isinstance(opened, Notebook):
-            report, n_facts = import_notebook(
+            return import_notebook(
                 self.database,
                 self.space_id,
                 opened,
                 self.registry,
                 raw=path.read_bytes(),
-                name=path.name,
-                clock=self.clock,
-                progress=import_step,
+                name=name,
+                **shared,
             )
-            return report, ReadReport(0, n_facts, 0) + self.read(read_step)
-        report = import_export(
-            self.database,
-            self.space_id,
-            opened,
-            registry=self.registry,
-            clock=self.clock,
-            progress=import_step,
-        )
-        return report, self.read(read_step)
+        return import_export(self.database, self.space_id, opened, registry=self.registry, **shared), 0
 
-    def preview(self, opened: Export, *, import_step: Progress = no_progress) -> ImportReport:
+    def preview(self, opened: Chats, *, import_step: Progress = no_progress) -> ImportReport:
         """What importing the chats would do to this space; it is done and taken back."""
         from memory.importing import import_export
 

@@ -25,6 +25,8 @@ from service import (
     http_exchange,
     http_facts,
     http_forgetting,
+    http_imports,
+    http_jobs,
     http_page,
     http_pending,
     http_people,
@@ -59,6 +61,8 @@ def routers() -> tuple[APIRouter, ...]:
         http_constitution.router,
         http_facts.router,
         http_exchange.router,
+        http_imports.router,
+        http_jobs.router,
         http_forgetting.router,
         http_review.router,
         http_pending.router,
@@ -77,6 +81,7 @@ def create_app(opened: Spaces | Services, *, token: str = "") -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         closing = asyncio.create_task(_close_idle(spaces))
+        await run_in_threadpool(spaces.take_up_jobs)
         yield
         closing.cancel()
         await run_in_threadpool(spaces.end, talk_timeout_s=TALK_TIMEOUT_S, night_timeout_s=STOP_TIMEOUT_S)

@@ -98,8 +98,9 @@ class ImportSettings:
     """What is sent over HTTP to be imported (docs/imports.md), and what reading it may take."""
 
     max_upload_mb: int = 4096
-    memory_mb: int = 1024
-    minutes: float = 30.0
+    spool_mb: int = 8192  # of all uploads of a space that wait
+    memory_mb: int = 1024  # of the process that reads one
+    minutes: float = 30.0  # that it may take
 
 
 @dataclass(frozen=True, slots=True)

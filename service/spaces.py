@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 from memory.ports import Clock, utc_now
 from memory.spaces import Space, create_space, find_space, list_spaces
 from service.components import Shared
+from service.job_worker import JobWorker, sweep_uploads
+from service.jobs import unfinished_spaces
 from service.metrics import Metrics
 from service.nights import Nights
 from service.talks import Talks
@@ -34,6 +36,7 @@ class App:
     services: Services
     nights: Nights
     talks: Talks
+    jobs: JobWorker
     metrics: Metrics  # of the whole process
     lock: threading.RLock  # before the index and the persona
 
@@ -129,11 +132,20 @@ class Spaces:
         """For how long nobody has."""
         return time.monotonic() - self._asked_at
 
+    def take_up_jobs(self) -> None:
+        """Go on with what waits in the queues of all spaces, and remove uploads that no job wants: for a start."""
+        for space in self.all():
+            sweep_uploads(self.settings.home, self.shared.database, space.id)
+        for name in unfinished_spaces(self.shared.database):
+            with self.use(name) as app:
+                app.jobs.wake()
+
     def ask_to_stop(self) -> None:
         """Let every night end at its next step, and begin none. Safe in a signal handler."""
         self._is_stopping = True
         for held in list(self._open.values()):
             held.app.nights.ask_to_stop()
+            held.app.jobs.ask_to_stop()
 
     def end(self, *, talk_timeout_s: float, night_timeout_s: float) -> None:
         """Stop nights and talks, and wait so long for each."""
@@ -143,6 +155,7 @@ class Spaces:
         until = time.monotonic() + night_timeout_s
         for app in self.opened():
             app.nights.wait(max(0.0, until - time.monotonic()))
+            app.jobs.wait(max(0.0, until - time.monotonic()))
 
     def close(self) -> None:
         """Close what this object opened."""
@@ -173,7 +186,10 @@ class Spaces:
         nights.on_end = partial(self._count_night, self.metrics)
         if self._is_stopping:
             nights.ask_to_stop()
-        return App(services, nights, Talks(services, lock), self.metrics, lock)
+        jobs = JobWorker(services)
+        if self._is_stopping:
+            jobs.ask_to_stop()
+        return App(services, nights, Talks(services, lock), jobs, self.metrics, lock)
 
     @staticmethod
     def _count_night(metrics: Metrics, status: str) -> None:
@@ -182,4 +198,6 @@ class Spaces:
 
 def _is_idle(held: _Open, before: float) -> bool:
     is_unused = held.n_users == 0 and held.used_at < before
-    return held.is_ours and is_unused and not held.app.nights.is_running
+    return held.is_ours and is_unused and not (
+        held.app.nights.is_running or held.app.jobs.is_running
+    )

@@ -20,6 +20,7 @@ SWEEPS = "sweeps"  # each holds a copy of a space while it is not finished (cons
 ANSWERS = "answers"  # of back-ends; each may hold words of any message (agents.answers)
 BEHAVIOURS = "behaviours"  # unfinished trainings with their examples (consolidation.behaviour_training)
 UPGRADES = "upgrades"  # the store as it was before the last upgrade (service.opening)
+UPLOADS = "uploads"  # what was sent to be imported (service.uploads)
 IMPORTED = "curriculum"  # training rows that wait for a night (consolidation.waiting_rows): anybody's words
 _KINDS = {
     "index": "index",
@@ -34,13 +35,14 @@ _KINDS = {
     "probes": "probe",
     "verified": "verification",
     SWEEPS: "sweep",
+    UPLOADS: "upload",
     UPGRADES: "store before an upgrade",
     RECIPES: "recipe",
 }
 
 
 def kind_of(home: Path, path: Path) -> str:
-    """database | index | cached answers | imported rows | base model | night | adapter | readout | verification | recipe | sweep | behaviour | settings | other"""
+    """database | index | cached answers | imported rows | base model | night | adapter | readout | verification | recipe | sweep | behaviour | upload | settings | other"""
     top = path.relative_to(home).parts[0]
     if len(path.relative_to(home).parts) == 1:
         if path.name.split("-")[0] == "graph.db":
@@ -53,7 +55,7 @@ def to_remove(
     home: Path, space_id: str, runs: Collection[str], paths: Iterable[str], kept: Collection[str]
 ) -> list[Path]:
     """Folders and files that go: the nights', the tainted artifacts', the space's index and the rows that wait for its
-    nights, its unfinished training of a behaviour, all cached answers, and the copies that unfinished
+    nights, its uploads, its unfinished training of a behaviour, all cached answers, and the copies that unfinished
     sweeps and trainings work on, where they exist.
 
     `kept` are paths that an untainted artifact uses as well.
@@ -64,7 +66,7 @@ def to_remove(
     ]
     wanted += sorted(_unrecorded(home / "adapters", runs, {home / path for path in kept}))
     wanted += [home / "index" / space_id, home / IMPORTED / f"{space_id}.jsonl", home / ANSWERS]
-    wanted += [home / BEHAVIOURS / space_id, home / UPGRADES]
+    wanted += [home / BEHAVIOURS / space_id, home / UPGRADES, home / UPLOADS / space_id]
     wanted += sorted((home / SWEEPS).glob("*/*work*"))
     wanted += sorted((home / "runs").glob("*/*/so_far"))  # weights of other nights
     return [path for path in dict.fromkeys(wanted) if path.exists() and _is_inside(home, path)]

@@ -29,6 +29,7 @@ def apply(session: Session, space_id: str, draft: Draft, registry: Registry, clo
         moved.source_id, moved.position = source_id, position
     session.flush()
     _put_back(session, reached)
+    _end_imports(session, space_id, clock)
     claims = [key[0] for key in draft.doomed[tables.Claim]]
     said.loosen(session, space_id, reached.episodes, claims, reached.blank)
     for mapped, keys in draft.doomed.items():
@@ -52,6 +53,16 @@ def apply(session: Session, space_id: str, draft: Draft, registry: Registry, clo
     )
     _forget_vectors_of_renamed(session, cleaned.get("node", set()))
     return changed | cleaned.get("decision", set())
+
+
+def _end_imports(session: Session, space_id: str, clock: Clock) -> None:
+    """What waits to be imported may bring back what goes; its files go as well."""
+    job = tables.Job
+    waiting = update(job).where(
+        job.space_id == space_id, job.kind == "import", job.state.in_(("queued", "running"))
+    )
+    why = "an erasure removed what was uploaded"
+    session.execute(waiting.values(state="cancelled", finished_at=clock(), why=why))
 
 
 def _put_back(session: Session, reached: Reach) -> None:

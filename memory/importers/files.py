@@ -81,6 +81,9 @@ class File:
     path: Path  # of the file, or of the archive that holds it
     member: str | None = None
     meter: Meter = field(default_factory=Meter, compare=False)
+    archive: zipfile.ZipFile | None = field(
+        default=None, compare=False, repr=False
+    )  # opened once for all of it
 
     @property
     def stem(self) -> str:
@@ -91,10 +94,10 @@ class File:
         return io.BufferedReader(_Counted(self._raw(), self.meter, self.path.name), 1 << 18)
 
     def _raw(self) -> IO[bytes]:
-        if self.member is None:
+        if self.member is None or self.archive is None:
             return self.path.open("rb")
         try:
-            return zipfile.ZipFile(self.path).open(self.member)
+            return self.archive.open(self.member)
         except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
             raise BrokenExport(self.path.name, "a file in the archive cannot be unpacked") from error
 
@@ -177,8 +180,9 @@ def encoding_of(head: bytes) -> str | None:
     return "utf-8-sig"
 
 
-def gather(path: Path, meter: Meter) -> tuple[File, ...]:
-    """The file, or the files of the folder or archive, in order of their names.
+def gather(path: Path, meter: Meter, name: str = "") -> tuple[File, ...]:
+    """The file, or the files of the folder or archive, in order of their names; `name` is a single file's, where its
+    path does not tell it.
 
     Raises ZipInZip, BrokenExport for a damaged or locked archive, and OSError.
     """
@@ -192,16 +196,14 @@ def gather(path: Path, meter: Meter) -> tuple[File, ...]:
     with path.open("rb") as stream:
         is_zip = stream.read(4) == b"PK\x03\x04"
     if not is_zip:
-        return (File(path.name, path.stat().st_size, path, None, meter),)
+        return (File(name or path.name, path.stat().st_size, path, None, meter),)
     return _members(path, meter)
 
 
 def _members(path: Path, meter: Meter) -> tuple[File, ...]:
     try:
-        with zipfile.ZipFile(path) as archive:
-            infos = [
-                info for info in archive.infolist() if not info.is_dir() and not _is_hidden(info.filename)
-            ]
+        archive = zipfile.ZipFile(path)
+        infos = [info for info in archive.infolist() if not info.is_dir() and not _is_hidden(info.filename)]
     except (zipfile.BadZipFile, OSError, ValueError) as error:
         raise BrokenExport(path.name, "the zip archive breaks off or is malformed") from error
     if any(info.flag_bits & 1 for info in infos):
@@ -210,7 +212,7 @@ def _members(path: Path, meter: Meter) -> tuple[File, ...]:
         if info.filename.lower().endswith(".zip"):
             raise ZipInZip(path.name)
     ordered = sorted(infos, key=lambda info: info.filename)
-    return tuple(File(info.filename, info.file_size, path, info.filename, meter) for info in ordered)
+    return tuple(File(info.filename, info.file_size, path, info.filename, meter, archive) for info in ordered)
 
 
 def _is_hidden(name: str) -> bool:

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from typing import Protocol
 
 from memory import names
 from memory.importers.bots import NO_BOTS, Bots
-from memory.importers.files import File
+from memory.importers.files import File, Meter
 from memory.importers.json_stream import JsonDamage
-from memory.types import Row, Skipped
+from memory.types import Message, Row, Skipped
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,24 @@ class Reading:
     kind: str
     notes: tuple[str, ...]
     rows: Callable[[], Iterator[Row]]
+
+
+class Chats(Protocol):
+    """Chats that are understood: what an import stores. Rows come from the beginning at each call."""
+
+    @property
+    def kind(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def size_bytes(self) -> int: ...
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+    @property
+    def meter(self) -> Meter: ...
+    def rows(self) -> Iterator[Row]: ...
+    def messages(self) -> Iterator[Message]: ...
+    def sha256(self) -> str: ...
 
 
 Reader = Callable[[File, ReadOptions], Reading]
