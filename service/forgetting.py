@@ -1,5 +1,5 @@
-"""Erasing and proving with an opened space: names become ids, the lease is freed of the dead, the index is made again,
-and weights without what was erased serve.
+"""Erasing with an opened space: names become ids, the lease is freed of the dead, the index is made again, and weights
+without what was erased serve.
 """
 
 from __future__ import annotations
@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from consolidation.lease import free_if_dead, this_process
@@ -19,7 +18,6 @@ from memory.errors import ModelMissing, PlanChanged
 
 if TYPE_CHECKING:
     from consolidation.erased_weights import Ground
-    from memory.verify import Report
     from service.wiring import Services
 
 
@@ -115,50 +113,3 @@ def _reindex(services: Services, progress: Progress) -> int:
         return services.index.rebuild(progress)
     except ModelMissing:
         return 0
-
-
-def verify(services: Services, *, watch: Watch = unwatched) -> Report:
-    """Every problem of the space: its rows, decisions, ledger, artifacts and index."""
-    from memory.verify import Checks
-    from memory.verify import verify as prove
-
-    folder = services.settings.home / "index" / services.space_id
-    checks = Checks(
-        hashers={"adapter": _hash_of_adapter, "readout": _hash_of_readout, "probe": _hash_of_readout},
-        index=(lambda progress: _check_index(services, progress)) if _has_index(folder) else None,
-    )
-    return prove(
-        services.database,
-        services.space_id,
-        services.settings.home,
-        services.registry,
-        checks,
-        watch=watch,
-    )
-
-
-def _check_index(services: Services, progress: Progress) -> list[str]:
-    """What is wrong with the index once it has taken in what was written since it was last asked."""
-    services.index.refresh()
-    return services.index.check(progress)
-
-
-def _has_index(folder: Path) -> bool:
-    """Whether there is an index to check; one that is not there yet is made by the next question."""
-    return folder.is_dir() and any(folder.iterdir())
-
-
-def _hash_of_adapter(path: Path) -> str:
-    from agents.errors import BrokenAdapter
-    from consolidation.vectors import load_vector
-
-    try:
-        return load_vector(path).sha256
-    except BrokenAdapter as error:
-        raise ValueError(str(error)) from error
-
-
-def _hash_of_readout(path: Path) -> str:
-    from consolidation.readouts import hash_of
-
-    return hash_of(path)

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from memory.erasure import Mentions, Reason, TargetKind
-from service import forgetting
+from service import forgetting, proving
 from service.http_app import Given
 from service.http_pages import Paged, page_of
 
@@ -88,4 +88,4 @@ def sources(app: Given, page: Paged) -> dict[str, Any]:
 def verify(app: Given) -> dict[str, Any]:
     """Every problem of the space; `sound` is true where there is none."""
     with app.lock:
-        return forgetting.verify(app.services).as_json()
+        return proving.verify(app.services).as_json()

@@ -36,7 +36,9 @@ def open_store(settings: Settings) -> Database:
         "the store was of an earlier slowwave (revision %s) and is now at %s; %s",
         revision,
         known_revisions()[0],
-        f"as it was it is kept in {kept}" if kept else "a dump of its server is the way back (docs/lasting.md)",
+        f"as it was it is kept in {kept}"
+        if kept
+        else "a dump of its server is the way back (docs/lasting.md)",
     )
     return opened
 

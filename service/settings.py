@@ -78,6 +78,23 @@ class PersonaSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitSettings:
+    """What one caller may ask of the daemon (docs/threats.md). 0 is no limit."""
+
+    requests_per_s: float = (
+        100.0  # of one token from one address; programs of this machine without one are not counted
+    )
+    burst: int = 300  # so many may come at once
+    failures_per_minute: float = 20.0  # wrong tokens from one address, before that address is told to wait
+    url_chars: int = 8192
+    headers: int = 100
+    headers_kb: int = 32
+    body_kb: int = 1024  # of a request that uploads nothing
+    body_wait_s: float = 30.0  # for the next piece of a body, and beyond what body_kb_per_s allows the whole
+    body_kb_per_s: float = 8.0  # no body may come slower
+
+
+@dataclass(frozen=True, slots=True)
 class ServeSettings:
     host: str = "127.0.0.1"
     port: int = 7777
@@ -90,7 +107,11 @@ class ServeSettings:
     idle_new: int = 50  # where so many facts and messages are new since the last one
     log_format: str = "text"  # text | json: lines for people, or an object a line
     token_env: str = "SLOWWAVE_TOKEN"
+    token_required: bool = False  # on loopback too, for a machine with other users
+    hosts: str = ""  # further names that the daemon is asked by, with commas: "memory.example, nas.local"
+    login_hours: float = 720.0  # how long a browser stays logged in
     space_idle_minutes: int = 30  # after which a space that nobody uses is closed; 0 keeps each open
+    limits: LimitSettings = field(default_factory=LimitSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +122,15 @@ class ImportSettings:
     spool_mb: int = 8192  # of all uploads of a space that wait
     memory_mb: int = 1024  # of the process that reads one
     minutes: float = 30.0  # that it may take
+
+
+@dataclass(frozen=True, slots=True)
+class BackupSettings:
+    """Backups that the daemon makes by itself (docs/lasting.md)."""
+
+    folder: str = ""  # outside of the home, best on another disk; "" makes none
+    every_hours: float = 24.0
+    keep: int = 7  # of them; the oldest go
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +149,7 @@ class Settings:
     persona: PersonaSettings = field(default_factory=PersonaSettings)
     serve: ServeSettings = field(default_factory=ServeSettings)
     imports: ImportSettings = field(default_factory=ImportSettings)
+    backup: BackupSettings = field(default_factory=BackupSettings)
     night: NightSettings = field(default_factory=NightSettings)
 
     @property
@@ -134,7 +165,9 @@ _T = TypeVar(
     MemorySettings,
     PersonaSettings,
     ServeSettings,
+    LimitSettings,
     ImportSettings,
+    BackupSettings,
     NightSettings,
     SalienceWeights,
     StyleSettings,
@@ -207,7 +240,9 @@ _TABLES = (
     MemorySettings,
     PersonaSettings,
     ServeSettings,
+    LimitSettings,
     ImportSettings,
+    BackupSettings,
     NightSettings,
     SalienceWeights,
     StyleSettings,

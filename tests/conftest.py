@@ -5,7 +5,6 @@ Postgres is a real server, started once per session when a test first asks for i
 
 from __future__ import annotations
 
-import json
 import shutil
 import socket
 import sqlite3
@@ -19,6 +18,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from bench.tiny_model import write_talkative_model, write_tiny_model
 from db.engine import Database, make_engine, open_database, sqlite_url
 from tests.postgres_server import PostgresServer, running_postgres
 
@@ -124,47 +124,6 @@ def harbor() -> Path:
     return HARBOR / "WhatsApp Chat with Ines Carvalho.txt"
 
 
-def write_tiny_model(folder: Path) -> Path:
-    """Three layers of width 32 over bytes; special tokens as in ChatML."""
-    import torch
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
-
-    from agents.runtime.quiet import quiet_transformers
-
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-    vocabulary = {token: i for i, token in enumerate(special + alphabet)}
-    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens(special)
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>"
-    )
-    torch.manual_seed(7)
-    config = LlamaConfig(
-        vocab_size=len(vocabulary),
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=512,
-        tie_word_embeddings=True,
-        eos_token_id=2,
-        pad_token_id=0,
-        bos_token_id=None,
-    )
-    model = LlamaForCausalLM(config)
-    with torch.no_grad():
-        model.get_input_embeddings().weight.mul_(15)  # else no logit can be large, and nothing can be learnt
-    with quiet_transformers():
-        model.save_pretrained(folder)
-    fast.save_pretrained(folder)
-    return folder
-
-
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a random Llama: `ModelSpec(source=str(tiny_folder))`."""
@@ -173,16 +132,8 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def talkative(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The tiny model, which repeats what it read last: a line's end reads like an a, or every reply were blank."""
-    from safetensors.numpy import load_file, save_file
-
-    folder = Path(shutil.copytree(tiny_folder, tmp_path_factory.mktemp("talkative") / "model"))
-    vocabulary = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))["model"]["vocab"]
-    tensors = load_file(folder / "model.safetensors")
-    rows = tensors["model.embed_tokens.weight"]
-    rows[vocabulary["\u010a"]] = rows[vocabulary["a"]]
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    return folder
+    """The tiny model, which repeats what it read last."""
+    return write_talkative_model(tiny_folder, tmp_path_factory.mktemp("talkative") / "model")
 
 
 @pytest.fixture(scope="session")

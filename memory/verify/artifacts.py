@@ -34,8 +34,25 @@ def pointers(session: Session, space_id: str) -> Iterator[Problem]:
                 )
 
 
-def files(session: Session, space_id: str, home: Path, hashers: dict[str, Hasher]) -> Iterator[Problem]:
-    """Each artifact's files are there as recorded; those of tainted ones are gone."""
+def serving(session: Session, space_id: str, home: Path, rebuild: Hasher | None) -> Iterator[Problem]:
+    """What serves can be put together again from its vectors."""
+    for row in session.scalars(select(tables.Pointer).where(tables.Pointer.space_id == space_id)):
+        found = session.get(tables.Artifact, row.recipe_id) if row.recipe_id is not None else None
+        if found is None or rebuild is None:
+            continue
+        try:
+            rebuild(home / found.path)
+        except (OSError, ValueError) as error:
+            what = (
+                f"{row.name} names recipe {found.id}, which cannot be put together ({type(error).__name__})"
+            )
+            yield Problem("serving", what, SLEEP)
+
+
+def files(
+    session: Session, space_id: str, home: Path, hashers: dict[str, Hasher], *, is_quick: bool = False
+) -> Iterator[Problem]:
+    """Each artifact's files are there as recorded, or at all where it is to be quick; those of tainted ones are gone."""
     rows = session.scalars(
         select(tables.Artifact)
         .where(tables.Artifact.space_id == space_id)
@@ -50,7 +67,8 @@ def files(session: Session, space_id: str, home: Path, hashers: dict[str, Hasher
                 what = f"{row.kind} {row.id} holds what was erased and is still on disk"
                 yield Problem("files", what, "run `slowwave forget resume`, or delete it")
             continue
-        problem = _look_at(row, path, {**dict.fromkeys(_FILES, _hash_of_file), **hashers})
+        known = {} if is_quick else {**dict.fromkeys(_FILES, _hash_of_file), **hashers}
+        problem = _look_at(row, path, known)
         if problem is not None:
             remedy = (
                 "restore it from a backup"

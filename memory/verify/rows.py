@@ -19,10 +19,11 @@ REINDEX = "run `slowwave index rebuild`"
 ACCEPTED = ("stored", "merged")
 
 
-def store(session: Session, space_id: str) -> Iterator[Problem]:
-    """The file itself, where it is one."""
+def store(session: Session, *, is_quick: bool = False) -> Iterator[Problem]:
+    """The file itself, where it is one; indexes against their tables unless it is to be quick."""
     if session.get_bind().dialect.name == "sqlite":
-        said = [row[0] for row in session.execute(text("PRAGMA quick_check(5)"))]
+        pragma = "quick_check" if is_quick else "integrity_check"
+        said = [row[0] for row in session.execute(text(f"PRAGMA {pragma}(5)"))]
         yield from several("store", (line for line in said if line != "ok"), "restore a backup")
 
 

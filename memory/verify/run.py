@@ -20,13 +20,19 @@ from memory.verify import artifacts, rows, standing
 from memory.verify.artifacts import Hasher
 from memory.verify.problems import Problem, Report, several
 
+QUICK = ("store", "references", "intervals", "evidence", "slots", "people", "personas", "pointer", "files")
+
 
 @dataclass(frozen=True, slots=True)
 class Checks:
-    """What cannot be known here: how an artifact of a kind is hashed, and how the index is checked."""
+    """What cannot be known here: how an artifact of a kind is hashed, how the recipe that serves is put together again,
+    and how the index is checked. `is_quick` takes what is there for what it is: nothing is hashed or decided again.
+    """
 
     hashers: dict[str, Hasher] = field(default_factory=dict)
+    rebuild: Hasher | None = None
     index: Callable[[Progress], list[str]] | None = None
+    is_quick: bool = False
 
 
 def verify(
@@ -43,7 +49,7 @@ def verify(
     found: list[Problem] = []
     with database.reading() as session:
         proofs: dict[str, Callable[[], Iterator[Problem]]] = {
-            "store": lambda: rows.store(session, space_id),
+            "store": lambda: rows.store(session, is_quick=given.is_quick),
             "references": lambda: rows.references(session, space_id),
             "intervals": lambda: rows.intervals(session, space_id),
             "evidence": lambda: rows.evidence(session, space_id),
@@ -58,8 +64,11 @@ def verify(
             "versions": lambda: standing.reworded(session, space_id),
             "pins": lambda: standing.pinned(session, space_id),
             "pointer": lambda: artifacts.pointers(session, space_id),
-            "files": lambda: artifacts.files(session, space_id, home, given.hashers),
+            "files": lambda: artifacts.files(session, space_id, home, given.hashers, is_quick=given.is_quick),
+            "serving": lambda: artifacts.serving(session, space_id, home, given.rebuild),
         }
+        if given.is_quick:
+            proofs = {name: proofs[name] for name in QUICK}
         progress = watch("tables")
         for done, (name, proof) in enumerate(proofs.items()):
             progress(done, len(proofs), name)
@@ -80,6 +89,8 @@ def verify(
         (f"erasure {item.seq} was cut off" for item in unfinished(database, space_id)),
         "run `slowwave forget resume`",
     )
+    if given.is_quick:
+        return Report(tuple(found), counts)
     with database.reading() as session:
         lost = message_vectors.problems(session, space_id, home)
     found += several("attribution", lost, "delete the folder `attribution`; the next night makes it again")

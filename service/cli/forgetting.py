@@ -1,4 +1,4 @@
-"""`forget` and `verify`: erase for good, prove it, and prove that the store agrees with itself."""
+"""`forget`: erase for good, and prove it."""
 
 from __future__ import annotations
 
@@ -264,24 +264,4 @@ def sources(state: State, as_json: bool) -> None:
     print_table(["source", "kind", "name", "messages", "imported"], rows)
 
 
-@click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print the problems as JSON.")
-@click.pass_obj
-def verify(state: State, as_json: bool) -> None:
-    """Prove that tables, indexes, ledger and files agree; exit 1 with a line for each problem."""
-    with state.services() as services, Bars() as bars:
-        report = forgetting.verify(services, watch=bars.step)
-        if report.problems:
-            bars.erase()
-    if as_json:
-        print_json(report.as_json())
-    else:
-        for problem in report.problems:
-            click.echo(f"{problem.check}: {problem.what}; {problem.remedy}")
-        if not report.problems:
-            click.echo(f"sound: {', '.join(f'{n} {what}' for what, n in report.counts.items())}")
-    if report.problems:
-        raise click.ClickException(f"{len(report.problems)} problems; each line above says what to do")
-
-
-COMMANDS = (forget, verify)
+COMMANDS = (forget,)

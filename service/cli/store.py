@@ -1,56 +1,65 @@
-"""`backup` and `restore`: a home in one file, and back."""
+"""`backup`, `restore`, `verify` and `clean`: a home in one file and back, proved, and tidied."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from service.cli.output import Bars, State, print_json, print_table
 from service.settings import load_settings
 
+if TYPE_CHECKING:
+    from memory.backup import BackupReport
+    from service.lasting import Restored
+
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False), required=False)
 @click.option("--list", "list_them", is_flag=True, help="List the backups that were made of this home.")
+@click.option("--due", is_flag=True, help="Make the one that the settings `[backup]` want, if it is time.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
-def backup(state: State, file: Path | None, list_them: bool, as_json: bool) -> None:
-    """Write everything to one FILE, while others go on reading and writing."""
-    from memory.backup import back_up
+def backup(state: State, file: Path | None, list_them: bool, due: bool, as_json: bool) -> None:
+    """Write everything to one FILE, while others go on reading and writing, and prove it."""
+    from service import lasting
 
-    if (file is None) != list_them:
-        raise click.UsageError("give either the FILE to write or --list")
-    if file is None:
+    if sum((file is not None, list_them, due)) != 1:
+        raise click.UsageError("give one of: the FILE to write, --list, --due")
+    if list_them:
         _list_backups(state, as_json=as_json)
         return
     with state.services() as services, Bars() as bars:
-        report = back_up(
-            services.database,
-            state.settings.home,
-            file,
-            clock=services.clock,
-            progress=bars.step("backup"),
+        progress = bars.step("backup")
+        report = (
+            lasting.back_up_if_due(services, progress=progress)
+            if file is None
+            else lasting.back_up(services, file, progress=progress)
         )
-        bars.finish("backup")
+        if report is not None:
+            bars.finish("backup")
     if as_json:
-        print_json(
-            {
-                "path": str(report.record.path),
-                "made_at": report.record.made_at.isoformat(),
-                "sha256": report.record.sha256,
-                "size_bytes": report.size_bytes,
-                "rows": report.n_rows,
-                "files": report.n_files,
-                "missing": list(report.missing),
-            }
-        )
-        return
-    click.echo(
-        f"{report.record.path}: {report.n_rows} rows, {report.n_files} files, {report.size_bytes:,} bytes"
-    )
-    for name in report.missing:
-        click.echo(f"  not there, and so not in the backup: {name}")
+        print_json(None if report is None else _backup_json(report))
+    elif report is None:
+        click.echo("no backup is due")
+    else:
+        made = report.record
+        click.echo(f"{made.path}: {report.n_rows} rows, {report.n_files} files, {report.size_bytes:,} bytes")
+        for name in report.missing:
+            click.echo(f"  not there, and so not in the backup: {name}")
+
+
+def _backup_json(report: BackupReport) -> dict[str, Any]:
+    return {
+        "path": str(report.record.path),
+        "made_at": report.record.made_at.isoformat(),
+        "sha256": report.record.sha256,
+        "size_bytes": report.size_bytes,
+        "rows": report.n_rows,
+        "files": report.n_files,
+        "missing": list(report.missing),
+    }
 
 
 def _list_backups(state: State, *, as_json: bool) -> None:
@@ -86,35 +95,94 @@ def _list_backups(state: State, *, as_json: bool) -> None:
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--into", metavar="HOME", help="The home to restore into (default: --home).")
+@click.option("--into", "--home", "into", metavar="HOME", help="The home to restore into (default: --home).")
 @click.option("--force", is_flag=True, help="Replace what the home holds.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def restore(state: State, file: Path, into: str | None, force: bool, as_json: bool) -> None:
     """Make a home what it was when the backup FILE was made; all of it or nothing."""
-    from memory.restore import restore as restore_home
+    from service import lasting
 
     settings = load_settings(into) if into else state.settings
     with Bars() as bars:
-        report = restore_home(file, settings.home, settings.url, force=force, progress=bars.step("restore"))
+        done = lasting.restore(settings, file, force=force, progress=bars.step("restore"))
         bars.finish("restore")
     if as_json:
         print_json(
             {
                 "home": str(settings.home),
-                "made_at": report.made_at.isoformat(),
-                "rows": report.n_rows,
-                "files": report.n_files,
-                "missing": list(report.missing),
+                "made_at": done.report.made_at.isoformat(),
+                "rows": done.report.n_rows,
+                "files": done.report.n_files,
+                "missing": list(done.report.missing),
+                "to_set": list(done.to_set),
+                "remade": list(done.remade),
             }
         )
-        return
+    else:
+        _print_restored(settings.home, done)
+
+
+def _print_restored(home: Path, done: Restored) -> None:
+    report = done.report
     click.echo(
-        f"{settings.home}: {report.n_rows} rows and {report.n_files} files "
+        f"{home}: {report.n_rows} rows and {report.n_files} files "
         f"as they were on {report.made_at:%Y-%m-%d %H:%M} UTC"
     )
     for name in report.missing:
         click.echo(f"  was not in the backup: {name}")
+    click.echo(f"made again when first needed: {', '.join(done.remade)}")
+    for line in done.to_set:
+        click.echo(f"to do: {line}")
+    click.echo("what was erased after that day is back: erase it again; `slowwave verify` proves the rest")
 
 
-COMMANDS = (backup, restore)
+@click.command()
+@click.option("--quick", is_flag=True, help="Rows, references and which files are there; nothing is hashed.")
+@click.option("--json", "as_json", is_flag=True, help="Print the problems as JSON.")
+@click.pass_obj
+def verify(state: State, quick: bool, as_json: bool) -> None:
+    """Prove that tables, indexes, ledger and files agree, in every space; exit 1 with a line for each problem."""
+    from service.proving import verify_home
+
+    with state.services() as services, Bars() as bars:
+        report = verify_home(services, only=state.named_space, is_quick=quick, watch=bars.step)
+        if report.problems:
+            bars.erase()
+    if as_json:
+        print_json(report.as_json())
+    else:
+        for space, problem in report.problems:
+            click.echo(f"{space}: {problem.check}: {problem.what}; {problem.remedy}")
+        if not report.problems:
+            click.echo(f"sound: {', '.join(f'{n} {what}' for what, n in report.counts.items())}")
+        if left := report.leftovers:
+            size = sum(item.size_bytes for item in left)
+            click.echo(f"{len(left)} leftovers of work that was cut off, {size:,} bytes: `slowwave clean`")
+    if report.problems:
+        raise click.ClickException(f"{len(report.problems)} problems; each line above says what to do")
+
+
+@click.command()
+@click.option("--yes", is_flag=True, help="Remove them; without it they are only shown.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.pass_obj
+def clean(state: State, yes: bool, as_json: bool) -> None:
+    """Show, or remove, what work that was cut off left on the disk; nothing of it is in use."""
+    from memory.verify.leftovers import clean as remove
+    from memory.verify.leftovers import leftovers
+
+    with state.services() as services:
+        found = leftovers(services.database, services.settings.home)
+    if yes:
+        remove(found)
+    if as_json:
+        print_json([{**item.as_json(), "removed": yes} for item in found])
+        return
+    if found:
+        print_table(["what", "bytes", "path"], [[item.what, item.size_bytes, item.path] for item in found])
+    said = "were removed" if yes else "would be removed; to do it, add --yes"
+    click.echo(f"{len(found)} leftovers {said}" if found else "nothing is left over")
+
+
+COMMANDS = (backup, restore, verify, clean)
