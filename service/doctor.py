@@ -34,7 +34,7 @@ from service.shadows import find_shadows
 
 EXTRAS = {
     "train": ("torch", "transformers", "peft", "gguf"),
-    "serve": ("fastapi", "uvicorn", "apscheduler", "sse_starlette"),
+    "serve": ("fastapi", "uvicorn", "apscheduler", "sse_starlette", "mcp"),
     "postgres": ("psycopg", "pgvector"),
     "openai": ("openai",),
     "gemini": ("google.genai",),

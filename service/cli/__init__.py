@@ -25,6 +25,7 @@ from service.cli import (
     facts,
     forgetting,
     graph,
+    mcp,
     night,
     pending,
     people,
@@ -47,7 +48,7 @@ from service.errors import EXPECTED, MissingExtra, one_line
 
 EXTRAS = {  # a package that is loaded on use -> the extra that installs it
     **dict.fromkeys(("torch", "transformers", "peft", "gguf", "llguidance"), "train"),
-    **dict.fromkeys(("fastapi", "uvicorn", "apscheduler", "sse_starlette"), "serve"),
+    **dict.fromkeys(("fastapi", "uvicorn", "apscheduler", "sse_starlette", "mcp", "mcp_types"), "serve"),
     "openai": "openai",
     "google": "gemini",
 }
@@ -96,6 +97,7 @@ for module in (
     why_said,
     forgetting,
     store,
+    mcp,
     system,
 ):
     for command in module.COMMANDS:
