@@ -40,7 +40,7 @@ function told(answer) {
     answer.abstained
       ? [h("p.answer", null, "I do not know."), h("p.soft", null, why.abstained_because ? `Because ${words(why.abstained_because)}.` : "Nobody said it in what was imported.")]
       : h("p.answer", null, answer.answer),
-    answer.evidence.length ? [h("h3", null, "Said in"), quotes(answer.evidence)] : null,
-    answer.facts.length ? [h("h3", null, "Facts"), answer.facts.map((fact) => factCard(fact, () => openFact(fact.id, again), true))] : null,
+    answer.evidence.length ? [h("h2", null, "Said in"), quotes(answer.evidence)] : null,
+    answer.facts.length ? [h("h2", null, "Facts"), answer.facts.map((fact) => factCard(fact, () => openFact(fact.id, again), true))] : null,
     why.confidence === undefined || why.confidence === null ? null : h("p.soft.small", null, `Sure to ${Math.round(why.confidence * 100)} %.`));
 }

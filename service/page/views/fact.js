@@ -45,7 +45,7 @@ async function fill(box, body, id, changed) {
 }
 
 function told(fact) {
-  return h("div", null, h("p.answer", null, `${fact.subject} ${words(fact.predicate)} ${fact.object}`),
+  return h("div", null, h("p.soft", null, `${fact.subject} · ${words(fact.predicate)}`), h("p.answer", null, fact.object),
     h("p.soft", null, [span(fact.valid_from, fact.valid_to), fact.said_by ? `said by ${fact.said_by}` : "",
       `recorded ${day(fact.recorded_at)}`, `confidence ${Math.round(fact.confidence * 100)} %`].filter(Boolean).join(" · ")),
     h("div.mood", null, badges(fact)));
@@ -73,7 +73,7 @@ function actions(box, body, fact, changed) {
 
 function correction(fact, finish) {
   const value = h("input", { required: true, value: fact.object, autocomplete: "off" });
-  return formOf("Save the correction", [field(`What ${fact.subject} ${words(fact.predicate)}, rightly`, value,
+  return formOf("Save the correction", [field(`${fact.subject} · ${words(fact.predicate)}, rightly`, value,
     "The old value was never true; this one was, over the same time.")],
   async () => finish(await post(at`/v1/facts/${fact.id}/correct`, { object: value.value.trim() }), "Corrected."));
 }

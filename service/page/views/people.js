@@ -1,6 +1,6 @@
 // Everybody the space knows, to find by name; one person's page is in person.js.
 
-import { all, at, has, post } from "../api.js";
+import { all, at, has, post, remove } from "../api.js";
 import { h, put } from "../dom.js";
 import { act, badge, confirm, count, empty, field, heading, show, toast } from "../ui.js";
 
@@ -66,7 +66,7 @@ async function merge(kept, other, box) {
   const done = await post("/v1/merges", { kept, other });
   box.remove();
   toast(`${other} is ${kept} now.`, { undo: async () => {
-    await (await import("../api.js")).remove(at`/v1/merges/${done.merge}`);
+    await remove(at`/v1/merges/${done.merge}`);
     toast("They are two again.");
   } });
 }

@@ -38,7 +38,8 @@ function top(card) {
 }
 
 function tabs(name, chosen) {
-  return h("nav.tabs", { "aria-label": "About this person" }, TABS.map(([path, word]) =>
+  const shown = TABS.filter(([path]) => path !== "feelings" || has("GET /v1/people/{name}/emotions"));
+  return h("nav.tabs", { "aria-label": "About this person" }, shown.map(([path, word]) =>
     h("a", { href: at`#/people/${name}` + (path && `/${path}`), "aria-current": path === chosen ? "page" : null }, word)));
 }
 
@@ -94,7 +95,7 @@ function drawTopics(place, facts, open) {
   const rest = facts.filter((fact) => !order.some(([kind]) => kind === fact.kind));
   const parts = order.map(([kind, word]) => [word, kinds ? kinds.get(kind) || [] : facts.filter((fact) => fact.kind === kind)]);
   put(place, [...parts, ["Other", rest]].filter(([, some]) => some.length).map(([word, some]) =>
-    h("section", null, h("h3", null, word), some.map((fact) => factCard(fact, () => open(fact))))));
+    h("section", null, h("h2", null, word), some.map((fact) => factCard(fact, () => open(fact))))));
 }
 
 async function ties(card) {

@@ -43,7 +43,7 @@ function card(item, changed) {
       await changed();
     } });
   };
-  return h("article.card", null, h("p.answer", null, `${item.subject} ${words(item.predicate)} ${item.object}`),
+  return h("article.card", null, h("h2.small", null, h("span.soft", null, `${item.subject} · ${words(item.predicate)}`)), h("p.answer", null, item.object),
     h("p.soft", null, [span(item.valid_from, item.valid_to), item.said_by ? `said by ${item.said_by}` : "", reasons(item.reasons)].filter(Boolean).join(" · ")),
     h("div.mood", null, badges(item)),
     item.messages.length ? quotes([...(item.before || []), ...item.messages]) : null,
@@ -61,5 +61,5 @@ function correction(item, settle) {
   const button = h("button.main", { type: "submit" }, "Keep this");
   queueMicrotask(() => value.focus());
   return h("form", { onsubmit: (event) => { event.preventDefault(); attempt(() => settle("correct", value.value.trim()), button); } },
-    field(`What ${item.subject} ${words(item.predicate)}, rightly`, value), h("div.actions", null, button));
+    field(`${item.subject} · ${words(item.predicate)}, rightly`, value), h("div.actions", null, button));
 }

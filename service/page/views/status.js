@@ -1,6 +1,6 @@
 // How the memory is: colours, what waits, what it costs, whether it agrees with itself, and the way out with everything.
 
-import { get, has, post } from "../api.js";
+import { at, get, has, post } from "../api.js";
 import { h, put } from "../dom.js";
 import { act, badge, choice, count, field, fold, heading, show, table, time, toast, words } from "../ui.js";
 
@@ -31,20 +31,25 @@ function colours() {
   return h("div.row", null, field("Colours", chosen), out);
 }
 
-function plain(value) {
-  if (value === null || value === undefined) return "–";
-  if (Array.isArray(value)) return value.length ? value.map((one) => h("div", null, plain(one))) : "none";
-  if (typeof value === "object") return h("dl.pairs", null, Object.entries(value).map(([name, one]) => [h("dt", null, words(name)), h("dd", null, plain(one))]));
-  return /^\d{4}-\d\d-\d\dT/.test(value) ? time(value) : String(value);
+const size = (bytes) => (bytes >= 1e9 ? `${(bytes / 1e9).toFixed(1)} GB` : `${Math.ceil(bytes / 1e6)} MB`);
+
+const pairs = (rows) => h("dl.pairs", null, rows.filter(([, value]) => value).map(([name, value]) => [h("dt", null, name), h("dd", null, value)]));
+
+async function now() {
+  const found = await get("/v1/status");
+  return [found.spaces.map((space) => h("div.card", null, h("h3", null, space.space), pairs([
+    ["Tonight", space.running ? h("a", { href: at`#/nights/${space.running.run}` }, `asleep since ${time(space.running.started)}`) : space.next ? `the next night is at ${time(space.next)}` : "no night is planned"],
+    ["Last night", space.last ? h("a", { href: at`#/nights/${space.last.run}` }, `${words(space.last.status)}, ${time(space.last.started)}`) : ""],
+    ["Waits", space.waits ? `a night, since ${time(space.waits.since)}` : ""],
+    ["Not read yet", Object.values(space.pending).reduce((a, b) => a + b, 0) || ""]]))),
+  pairs([["Running since", found.daemon ? time(found.daemon.started_at ?? found.daemon.started) : ""], ["Memory of the daemon", found.daemon?.bytes ? size(found.daemon.bytes) : ""],
+    ["Store", found.store.bytes ? `${size(found.store.bytes)}, ${found.store.kind}` : found.store.kind], ["Free on the disk", found.disk_free_bytes ? size(found.disk_free_bytes) : ""]])];
 }
 
-const now = async () => plain(await get("/v1/status"));
-
 async function jobs() {
-  const found = await get("/v1/jobs");
-  const list = Array.isArray(found) ? found : found.jobs || [];
+  const list = (await get("/v1/jobs", { limit: 20 })).jobs;
   if (!list.length) return h("p.soft", null, "Nothing is being done.");
-  return table(["what", "state", "since"], list.map((one) => [words(one.kind ?? one.what), words(one.status ?? one.state), time(one.started ?? one.created_at ?? one.at)]), "Long work");
+  return table(["what", "state", "since", "why"], list.map((one) => [words(one.kind), badge(one.state, { done: "good", failed: "bad" }[one.state] || "plain"), time(one.started ?? one.queued), one.why || ""]), "Long work");
 }
 
 async function pending() {

@@ -1,12 +1,12 @@
 // A conversation with a simulated person. What the simulation says is marked, and shows what it rests on.
 
-import { all, at, events, get, has, post, remove, set } from "../api.js";
+import { all, at, events, get, has, post, remove } from "../api.js";
 import { add, h, put } from "../dom.js";
 import { act, attempt, badge, choice, confirm, empty, field, fold, heading, loading, problem, quotes, time, toast, words } from "../ui.js";
 import { factCard, openFact } from "./fact.js";
 
 const WHY = "POST /v1/why-said";
-const CONSENT = "PUT /v1/people/{name}/consent";
+const CONSENT = "POST /v1/people/{name}/consent";
 const SHOWN = 4; // feelings under a message
 
 export async function view(place, [name], query) {
@@ -63,7 +63,7 @@ function consent(person) {
   const sure = h("input", { type: "checkbox", required: true });
   const button = h("button.main", { type: "submit" }, "Record the consent");
   const save = async () => {
-    await set(at`/v1/people/${person.name}/consent`, { agreed_by: by.value.trim(), ...(note.value.trim() ? { note: note.value.trim() } : {}) });
+    await post(at`/v1/people/${person.name}/consent`, { by: by.value.trim(), ...(note.value.trim() ? { note: note.value.trim() } : {}) });
     toast("Consent is on record. It can be withdrawn at any time.");
     dispatchEvent(new HashChangeEvent("hashchange"));
   };
