@@ -1,0 +1,97 @@
+"""Every how-to of docs/howto and the quick start, followed as a reader would, each in a fresh home."""
+
+from __future__ import annotations
+
+import functools
+import shlex
+import shutil
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from memory.embedders.minilm import MiniLM
+from service.wiring import Services
+from tests.console_blocks import WRITTEN_ON, Page, Reader, read_page
+
+ROOT = Path(__file__).parents[2]
+PAGES = [read_page(path) for path in sorted((ROOT / "docs" / "howto").glob("*.md"))]
+SLOW = "slow"
+FIRST = "import examples/family"
+
+
+def the_day_of_writing() -> datetime:
+    """Facts grow stale as years pass, which is no change of the program."""
+    now = datetime.now(UTC)
+    return now.combine(datetime.fromisoformat(WRITTEN_ON).date(), now.timetz())
+
+
+@pytest.fixture(scope="module")
+def imported_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the first page that imports the example leaves for the others to begin with, as most of them do."""
+    return tmp_path_factory.mktemp("imported-once")
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Callable[[], MiniLM]:
+    """The embedded encoder, opened once; a text that was encoded for one page is not encoded for the next."""
+    shared = MiniLM.load()
+    encode, known = shared.encode, dict[str, Any]()
+
+    def remembering(texts: Sequence[str]) -> Any:
+        new = [text for text in dict.fromkeys(texts) if text not in known]
+        known.update(zip(new, encode(new), strict=True))
+        return np.stack([known[text] for text in texts]) if texts else encode(texts)
+
+    shared.encode = remembering  # type: ignore[method-assign]
+    return lambda: shared
+
+
+@pytest.fixture
+def reader(
+    empty: Any,
+    tmp_path: Path,
+    imported_once: Path,
+    encoder: Callable[[], MiniLM],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Reader:
+    """Somebody in a folder beside `examples`, with a home of their own that is not there yet."""
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(MiniLM, "load", encoder)
+    monkeypatch.setattr("service.cli.output.Services", functools.partial(Services, clock=the_day_of_writing))
+
+    def slowwave(command: str) -> tuple[int, str]:
+        if command == FIRST and not empty.home.exists() and (imported_once / "home").exists():
+            shutil.copytree(imported_once / "home", empty.home)
+            return 0, (imported_once / "printed").read_text(encoding="utf-8")
+        is_first = command == FIRST and not empty.home.exists()
+        outcome = empty(*shlex.split(command))
+        printed = outcome.out + outcome.err
+        if is_first:
+            shutil.copytree(empty.home, imported_once / "home")
+            (imported_once / "printed").write_text(printed, encoding="utf-8")
+        return outcome.code, printed
+
+    return Reader(slowwave, tmp_path, empty.home / "config.toml")
+
+
+def marked(page: Page) -> Any:
+    return pytest.param(page, id=page.path.stem, marks=[pytest.mark.slow] if SLOW in page.asides else [])
+
+
+@pytest.mark.parametrize("page", [marked(page) for page in PAGES])
+def test_a_how_to_prints_what_it_shows(
+    page: Page, reader: Reader, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for fixture in page.asides.get("needs", "").split():
+        request.getfixturevalue(fixture)
+    if "the persona says" in page.asides:
+        script = reader.folder / "script.txt"
+        script.write_text(page.asides["the persona says"], encoding="utf-8")
+        monkeypatch.setenv("SLOWWAVE_PERSONA__ENGINE", "scripted")
+        monkeypatch.setenv("SLOWWAVE_PERSONA__SCRIPT", str(script))
+    reader.follow(page)
