@@ -23,7 +23,7 @@ from memory.candidates import add_candidates
 from memory.decisions import KINDS, decide, list_decisions, undo
 from memory.errors import UnknownFact
 from memory.fact_rows import FactRow
-from memory.fact_views import HOLDING, Asked, Choice, plain, read
+from memory.fact_views import HOLDING, Asked, Choice, Reading, plain, read
 from memory.ports import Clock, utc_now
 from memory.registry import Registry, Volatility
 from memory.sensitive import kinds_of_fact
@@ -41,6 +41,7 @@ __all__ = [
     "decide",
     "fact_json",
     "get_fact",
+    "get_facts",
     "list_decisions",
     "list_facts",
     "page_facts",
@@ -182,14 +183,42 @@ def get_fact(
     `superseded_by`.
     """
     asked = Asked(registry or _shipped_registry(), as_of, known_to, recorded_as_of, clock)
+    if found := _get_facts(database, space_id, [fact_id], asked):
+        return found[0]
+    raise UnknownFact(fact_id)
+
+
+def get_facts(
+    database: Database,
+    space_id: str,
+    fact_ids: Sequence[str],
+    registry: Registry | None = None,
+    *,
+    as_of: datetime | None = None,
+    known_to: str | None = None,
+    clock: Clock = utc_now,
+) -> list[Fact]:
+    """Each as `get_fact` gives it, in the order of the ids, all in one reading; without those that raise there."""
+    asked = Asked(registry or _shipped_registry(), as_of, known_to, None, clock)
+    return _get_facts(database, space_id, fact_ids, asked)
+
+
+def _get_facts(database: Database, space_id: str, fact_ids: Sequence[str], asked: Asked) -> list[Fact]:
     with database.reading() as session:
-        found = fact_rows.load(session, space_id, fact_id=fact_id)
-        if not found:
-            raise UnknownFact(fact_id)
-        reading = read(session, space_id, asked, (found[0].subject_id,), (found[0].predicate,))
-    if fact_id not in reading.owners:
-        raise UnknownFact(fact_id)
-    owner = next(fact for fact in reading.facts if fact.id == reading.owners[fact_id])
+        rows = fact_rows.load(session, space_id, ids=set(fact_ids))
+        if not rows:
+            return []
+        subjects, predicates = {row.subject_id for row in rows}, {row.predicate for row in rows}
+        reading = read(session, space_id, asked, subjects, predicates)
+    by_id = {fact.id: fact for fact in reading.facts}
+    return [
+        _as_it_stands(fact_id, by_id[reading.owners[fact_id]], reading)
+        for fact_id in fact_ids
+        if fact_id in reading.owners
+    ]
+
+
+def _as_it_stands(fact_id: str, owner: Fact, reading: Reading) -> Fact:
     if owner.id == fact_id:
         return owner
     return replace(plain(reading.rows[fact_id]), superseded_by=owner.id, status=owner.status)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from datetime import datetime
 
 from agents import cues
-from memory.errors import UnknownFact
-from memory.facts import HOLDING, get_fact
+from memory.facts import HOLDING, get_facts
 from memory.types import Fact, FactStatus, Hit, Person
 from simulator.persona import in_third_person
 from simulator.tools import SimulatorTools
@@ -35,21 +33,15 @@ def related(
     question = in_third_person(asked(text), person.name, partner.name)
     clock = tools.clock if as_of is None else lambda: as_of
     hits = tools.index.search(question, k=MAX_FACTS, as_of=as_of, known_to=person.id, kinds=("fact",))
-    found = []
-    for hit in hits:
-        if _is_relevant(hit):
-            with suppress(UnknownFact):  # what the person heard may have been taken back since
-                found.append(
-                    get_fact(
-                        tools.database,
-                        tools.space_id,
-                        hit.id,
-                        tools.registry,
-                        known_to=person.id,
-                        as_of=as_of,
-                        clock=clock,
-                    )
-                )
+    found = get_facts(
+        tools.database,
+        tools.space_id,
+        [hit.id for hit in hits if _is_relevant(hit)],
+        tools.registry,
+        known_to=person.id,
+        as_of=as_of,
+        clock=clock,
+    )
     return [fact for fact in found if fact.status in HOLDING]
 
 

@@ -9,7 +9,7 @@ import pytest
 from db import tables
 from memory.errors import UnknownFact, UnreadableTime
 from memory.fact_story import tell
-from memory.facts import ALL_STATUSES, candidates, fact_json, get_fact, page_facts, sentence, undo
+from memory.facts import ALL_STATUSES, candidates, fact_json, get_fact, get_facts, page_facts, sentence, undo
 
 
 def test_a_candidate_holds_from_the_day_it_was_first_said(world) -> None:
@@ -207,6 +207,19 @@ def test_get_fact_of_a_restatement_names_what_it_restates(world) -> None:
 def test_get_fact_refuses_an_unknown_id(world) -> None:
     with pytest.raises(UnknownFact, match="no fact has the id nothing"):
         get_fact(world.database, world.space_id, "nothing")
+
+
+def test_several_facts_are_read_at_once_as_each_alone_without_those_that_are_not_there(world) -> None:
+    ids = [
+        world.store("Porto", 1),
+        world.claim("Lisbon", 9, change="update"),
+        world.claim("blue", 3, predicate="likes"),
+    ]
+    where = (world.database, world.space_id)
+    found = get_facts(*where, [ids[2], "nothing", ids[0], ids[1]], world.registry, clock=world.clock)
+    assert found == [
+        get_fact(*where, one, world.registry, clock=world.clock) for one in (ids[2], ids[0], ids[1])
+    ]
 
 
 def test_fact_json_has_the_documented_keys(world) -> None:
