@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
 from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
@@ -47,6 +51,37 @@ def withdraw(database: Database, space_id: str, person_id: str, *, clock: Clock 
             payload = {"consent": row.id, "person": person_id, "withdrawn": True}
             ledger.append(session, space_id, "consent", payload, clock=clock)
         return len(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    id: str
+    agreed_by: str
+    note: str
+    agreed_at: datetime
+    withdrawn_at: datetime | None
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "by": self.agreed_by,
+            "note": self.note,
+            "at": self.agreed_at.isoformat(),
+            "withdrawn": self.withdrawn_at.isoformat() if self.withdrawn_at else None,
+        }
+
+
+def records(database: Database, space_id: str, person_id: str) -> list[Record]:
+    """Every consent for the person and for who was merged into them, the newest first."""
+    merged = select(Node.id).where(Node.merged_into == person_id)
+    query = select(Consent).where(
+        Consent.space_id == space_id, or_(Consent.person_id == person_id, Consent.person_id.in_(merged))
+    )
+    with database.reading() as session:
+        return [
+            Record(row.id, row.agreed_by, row.note, row.agreed_at, row.withdrawn_at)
+            for row in session.scalars(query.order_by(Consent.agreed_at.desc(), Consent.id))
+        ]
 
 
 def has_consent(database: Database, space_id: str, person_id: str) -> bool:

@@ -35,6 +35,7 @@ GraphError
 ├── BadStatement      a fact stated by hand is empty, too long or no text
 ├── BadInterval       a fact would end before it starts
 ├── UnreadableTime    a time without a zone, or beyond the years that a store can hold
+├── UnknownCursor     a list of messages is to go on where no page of it ended
 ├── UnknownEpisode    no such message id (also a LookupError)
 ├── UnknownEntity     agents keep nothing under that name (also a LookupError)
 ├── UnknownSource     no such source id (also a LookupError)
@@ -286,6 +287,11 @@ class UnreadableTime(GraphError):
         )
 
 
+class UnknownCursor(GraphError):
+    def __init__(self, cursor: str) -> None:
+        super().__init__(f"{cursor[:64]} is the `next` of no page; begin again without `after`")
+
+
 class UnknownEpisode(GraphError, LookupError):
     def __init__(self, episode_id: str) -> None:
         super().__init__(f"no message has the id {episode_id}; `slowwave ask QUESTION --json` gives ids")
@@ -361,17 +367,23 @@ class BadBackup(GraphError):
 
 class BackupNotProved(GraphError):
     def __init__(self, path: str) -> None:
-        super().__init__(f"{path} could not be read back as it was written; look at that disk, and back up to another")
+        super().__init__(
+            f"{path} could not be read back as it was written; look at that disk, and back up to another"
+        )
 
 
 class ErasedMeanwhile(GraphError):
     def __init__(self) -> None:
-        super().__init__("something was erased while the backup was made; nothing was kept, run the command again")
+        super().__init__(
+            "something was erased while the backup was made; nothing was kept, run the command again"
+        )
 
 
 class BeingRestored(GraphError):
     def __init__(self, home: str) -> None:
-        super().__init__(f"a backup is being restored into {home}; wait for it to end, then run the command again")
+        super().__init__(
+            f"a backup is being restored into {home}; wait for it to end, then run the command again"
+        )
 
 
 class BackupTooNew(GraphError):

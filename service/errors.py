@@ -31,7 +31,18 @@ from agents.errors import (
     BudgetSpent,
     QuotaSpent,
 )
-from consolidation.errors import NightError, UnknownRun
+from consolidation.errors import (
+    BadName,
+    BadRule,
+    NightError,
+    UnknownBehaviour,
+    UnknownEntry,
+    UnknownProbe,
+    UnknownQuestion,
+    UnknownReadout,
+    UnknownRecipe,
+    UnknownRun,
+)
 from db.errors import DatabaseError, LeaseHeld, SchemaTooNew, StoreFull, StoreUnusable
 from memory.errors import (
     BrokenExport,
@@ -232,6 +243,14 @@ HTTP_STATUS: dict[type[Exception], int] = {
     BadAnswer: 502,
     NightError: 409,
     UnknownRun: 404,
+    UnknownRecipe: 404,
+    UnknownEntry: 404,
+    UnknownReadout: 404,
+    UnknownProbe: 404,
+    UnknownBehaviour: 404,
+    UnknownQuestion: 404,
+    BadRule: 400,
+    BadName: 400,
     SimulatorError: 400,
     NoConsent: 403,
     UnknownDirection: 404,

@@ -41,12 +41,17 @@ class RollBack(BaseModel):
 
 @router.post("/v1/sleep", status_code=202)
 def sleep(app: Given, response: Response, night: Night | None = None) -> dict[str, Any]:
-    """Begin a night in the background, or go on with one that was stopped. 409 names who runs one already."""
+    """Begin a night in the background, or go on with one that was stopped; it waits while one of another space runs.
+
+    409 names who runs one of this space already.
+    """
     wanted = night or Night()
     settings = night_settings(
         app.services.settings.night, seed=wanted.seed, minutes=wanted.minutes, model=wanted.model
     )
     run_id = app.nights.start(settings, resume=not wanted.fresh)
+    if run_id is None:
+        return {"run": None, "status": "waiting"}
     response.headers["Location"] = f"/v1/runs/{run_id}"
     return {"run": run_id, "status": "running"}
 
@@ -60,7 +65,7 @@ def runs(app: Given, page: Paged) -> dict[str, Any]:
 @router.get("/v1/runs/{run_id}")
 def run(app: Given, run_id: Id) -> dict[str, Any]:
     """One night: its stages so far, its exam, and where it stands while it runs, with the seconds that it still takes."""
-    return run_entrance.run(app.services, run_id, app.nights.doing)
+    return run_entrance.run(app.services, run_id)
 
 
 @router.get("/v1/runs/{run_id}/events", response_class=StreamingResponse)

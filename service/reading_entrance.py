@@ -75,7 +75,9 @@ def _text_of(line: str, number: int, name: str) -> str:
     return text.strip()
 
 
-def open_reader(services: Services, name: str | None = None, *, use_weights: bool = True) -> OpenReader:
+def open_reader(
+    services: Services, name: str | Path | None = None, *, use_weights: bool = True
+) -> OpenReader:
     """The readout of that name (else what serves) with the model that serves, or with the plain base.
 
     Raises what `open_readout` does, and BrokenReadout with both hashes for a readout of another model.

@@ -194,21 +194,25 @@ def _summary(manifest: Manifest) -> dict[str, Any]:
     }
 
 
-def show(services: Services, name: str | None, environ: Mapping[str, str] = os.environ) -> dict[str, Any]:
+def show(
+    services: Services, name: str | Path | None, environ: Mapping[str, str] = os.environ
+) -> dict[str, Any]:
     """The manifest of a readout; raises as `open_readout` does."""
     return asdict(open_readout(services, name, environ).manifest)
 
 
 def open_readout(
-    services: Services, name: str | None = None, environ: Mapping[str, str] = os.environ
+    services: Services, name: str | Path | None = None, environ: Mapping[str, str] = os.environ
 ) -> Readout:
-    """What serves, one on record by a beginning of its hash, or a folder of files.
+    """What serves, or a folder of files; a name may be that of a folder, or a beginning of a hash on record.
 
     Raises UnknownReadout, BrokenReadout, TaintedArtifact, and BrokenReadout with both hashes where what serves was
     made with another model than the configured one.
     """
     if name is not None:
-        return read_files(*_files_of(services, name))
+        is_folder = isinstance(name, Path) or Path(name).is_dir()
+        folder = Path(name) if is_folder else on_record(services, str(name))
+        return read_files(folder / VECTORS_FILE, folder / MANIFEST_FILE)
     from agents.runtime.spec import resolve
 
     base_hash = resolve(services.model_spec()).base_hash
@@ -219,15 +223,13 @@ def open_readout(
     return serving
 
 
-def _files_of(services: Services, name: str) -> tuple[Path, Path]:
-    folder = Path(name)
-    if not folder.is_dir():
-        found = [
-            artifact
-            for artifact in list_artifacts(services.database, services.space_id, kind="readout")
-            if artifact.tainted_at is None and artifact.sha256.startswith(name)
-        ]
-        if len({artifact.sha256 for artifact in found}) != 1:
-            raise UnknownReadout(name)
-        folder = services.settings.home / found[0].path
-    return folder / VECTORS_FILE, folder / MANIFEST_FILE
+def on_record(services: Services, name: str) -> Path:
+    """The folder of the readout whose hash begins like that. Raises UnknownReadout."""
+    found = [
+        artifact
+        for artifact in list_artifacts(services.database, services.space_id, kind="readout")
+        if artifact.tainted_at is None and artifact.sha256.startswith(name)
+    ]
+    if len({artifact.sha256 for artifact in found}) != 1:
+        raise UnknownReadout(name)
+    return services.settings.home / found[0].path

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from consolidation.runs import Run, StageRecord, get_run, list_runs, reap, stage_records
 from consolidation.stage import STAGES
+from service.night_progress import doing
 
 if TYPE_CHECKING:
-    from service.nights import Doing
     from service.wiring import Services
 
 _EVERY = 100_000  # nights; a space has one a day
@@ -35,7 +35,7 @@ def runs(services: Services) -> list[dict[str, Any]]:
     return [run_json(run) for run in list_runs(services.database, services.space_id, _EVERY)]
 
 
-def run(services: Services, run_id: str, doing: Doing | None) -> dict[str, Any]:
+def run(services: Services, run_id: str) -> dict[str, Any]:
     """One night: its stages so far, its exam, and where it stands while it runs. Raises UnknownRun."""
     reap(services.database, services.space_id)
     found = get_run(services.database, services.space_id, run_id)
@@ -44,7 +44,7 @@ def run(services: Services, run_id: str, doing: Doing | None) -> dict[str, Any]:
         **run_json(found),
         "stages": [_stage_json(record) for record in records.values()],
         "exam": records["exam"].output.get("exam", {}) if "exam" in records else {},
-        "doing": _doing_json(services, found, records, doing) if found.status == "running" else None,
+        "doing": _doing_json(services, found, records) if found.status == "running" else None,
         "report": f"/v1/runs/{run_id}/report" if report_path(services, run_id) else None,
     }
 
@@ -73,15 +73,13 @@ def _stage_json(record: StageRecord) -> dict[str, Any]:
     }
 
 
-def _doing_json(
-    services: Services, night: Run, records: dict[str, StageRecord], doing: Doing | None
-) -> dict[str, Any] | None:
-    """The stage that runs, by what this process sees of it, else by its record alone."""
+def _doing_json(services: Services, night: Run, records: dict[str, StageRecord]) -> dict[str, Any] | None:
+    """The stage that runs, in whichever process."""
     stage = next((record for record in records.values() if record.status == "running"), None)
     if stage is None:
         return None
-    is_seen = doing is not None and doing.run_id == night.id and doing.stage == stage.name
-    done, total = (doing.done, doing.total) if doing is not None and is_seen else (0, 0)
+    seen = doing(services.settings.home, night.id)
+    done, total = (seen.done, seen.total) if seen is not None and seen.stage == stage.name else (0, 0)
     before = _durations(services, night.id)
     left = _left(stage, done, total, before.get(stage.name), services.clock())
     later = [before.get(name) for name in STAGES[STAGES.index(stage.name) + 1 :]]

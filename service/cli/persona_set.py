@@ -15,21 +15,19 @@ from service.cli.output import State, print_json, print_table
 @click.pass_obj
 def set_(state: State, name: str, values: tuple[str, ...], clear: bool, as_json: bool) -> None:
     """Set how the words of NAME's persona are drawn, as in temperature=0.9 top_p=0.95; without a value show it."""
-    from memory.persona_settings import get_sampling, set_sampling
-    from simulator.drawing import KNOBS, parse_sampling
+    from service import persona_entrance
+    from simulator.drawing import parse_sampling
 
     wanted = dict(parse_sampling(value) for value in values)
     with state.services() as services:
-        person = services.person(name)
-        stored = {} if clear else get_sampling(services.database, services.space_id, person.id)
-        if wanted or clear:
-            stored |= wanted
-            set_sampling(services.database, services.space_id, person.id, stored, clock=services.clock)
-    shown = {field: stored.get(field, knob.default) for field, knob in KNOBS.items()}
+        found = persona_entrance.set_(services, name, wanted, clear=clear)
     if as_json:
-        print_json({"person": person.name, "sampling": shown, "set": sorted(stored)})
+        print_json(found)
         return
     print_table(
         ("setting", "value", ""),
-        [(field, f"{value:g}", "set" if field in stored else "default") for field, value in shown.items()],
+        [
+            (field, f"{value:g}", "set" if field in found["set"] else "default")
+            for field, value in found["sampling"].items()
+        ],
     )

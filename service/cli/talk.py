@@ -29,25 +29,17 @@ if TYPE_CHECKING:
 @click.pass_obj
 def consent(state: State, person: str, agreed_by: str, note: str, withdraw: bool) -> None:
     """Record that a PERSON agreed to be simulated."""
-    from memory import consent as consents
+    from service import persona_entrance
 
     if not agreed_by.strip():
         raise click.UsageError("--by needs the name of who agreed")
     with state.services() as services:
-        found = services.person(person)
         if withdraw:
-            consents.withdraw(services.database, services.space_id, found.id, clock=services.clock)
-            click.echo(f"consent withdrawn; {found.name} is no longer simulated")
-            return
-        consents.record(
-            services.database,
-            services.space_id,
-            found.id,
-            agreed_by=agreed_by,
-            note=note,
-            clock=services.clock,
-        )
-    click.echo(f"consent of {found.name} recorded, given by {agreed_by}")
+            found = persona_entrance.withdraw(services, person)
+            click.echo(f"consent withdrawn; {found['person']} is no longer simulated")
+        else:
+            found = persona_entrance.agree(services, person, by=agreed_by, note=note)
+            click.echo(f"consent of {found['person']} recorded, given by {agreed_by}")
 
 
 @click.command()

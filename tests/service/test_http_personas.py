@@ -1,0 +1,100 @@
+"""Consent, settings of a persona, and what personas said, over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from memory.importing import import_file
+from memory.sessions import NewSession, NewTurn, begin, keep_turn
+from service.http import create_app
+from service.settings import PersonaSettings, Settings
+from service.wiring import Services
+
+LINES = Path(__file__).parents[1] / "memory" / "fixtures" / "lines.jsonl"
+
+
+@pytest.fixture
+def services(tmp_path: Path) -> Iterator[Services]:
+    script = tmp_path / "replies.txt"
+    script.write_text("The gulls are loud.\nWe had soup.\nNobody came by.\n")
+    scripted = PersonaSettings(engine="scripted", script=str(script))
+    with Services(Settings(home=tmp_path / "home", persona=scripted)) as opened:
+        import_file(opened.database, opened.space_id, LINES)
+        yield opened
+
+
+@pytest.fixture
+def client(services: Services) -> TestClient:
+    return TestClient(create_app(services), base_url="http://127.0.0.1:7777")
+
+
+def test_consent_is_given_looked_at_and_withdrawn(client: TestClient) -> None:
+    assert client.get("/v1/people/ada/consent").json() == {"person": "Ada", "stands": False, "records": []}
+    given = client.post("/v1/people/Ada/consent", json={"by": "Ada", "note": "a letter of May"})
+    assert (given.status_code, given.json()["stands"]) == (201, True)
+    assert client.post("/v1/people/Ada/consent", json={"by": "  "}).status_code == 422
+    gone = client.delete("/v1/people/Ada/consent").json()
+    assert (gone["stands"], gone["records"][0]["by"]) == (False, "Ada")
+    assert gone["records"][0]["withdrawn"] is not None
+
+
+def test_how_a_persona_speaks_is_set_and_bounded(client: TestClient) -> None:
+    told = client.put("/v1/people/Ada/persona", json={"sampling": {"temperature": 0.9}}).json()
+    assert (told["sampling"]["temperature"], told["set"]) == (0.9, ["temperature"])
+    assert client.get("/v1/people/Ada/persona").json() == told
+    for wrong in ({"heat": 1.0}, {"temperature": 99}):
+        assert client.put("/v1/people/Ada/persona", json={"sampling": wrong}).status_code == 400
+    assert client.put("/v1/people/Ada/persona", json={}).json()["set"] == []
+
+
+def test_nobody_is_trained_or_reported_without_consent(client: TestClient) -> None:
+    for end in ("train", "report"):
+        refused = client.post(f"/v1/people/Ada/persona/{end}")
+        assert (refused.status_code, refused.json()["type"]) == (403, "urn:slowwave:problem:no-consent")
+
+
+def test_what_personas_said_is_listed_exported_and_taken_back(client: TestClient, services: Services) -> None:
+    ada, bo = services.person("Ada").id, services.person("Bo").id
+    where = services.database, services.space_id
+    first, second = (begin(*where, NewSession(ada, "simulated: Ada and Bo", (ada, bo))) for _ in range(2))
+    keep_turn(*where, second, NewTurn(ada, "By the sea.", heard=(bo, "Where do you live?")))
+    page = client.get("/v1/chats", params={"limit": 1, "person": "Ada"}).json()
+    rest = client.get("/v1/chats", params={"after": page["next"]}).json()
+    assert {page["chats"][0]["id"], rest["chats"][0]["id"]} == {first, second}
+    (turn,) = client.get(f"/v1/chats/{second}").json()["turns"]
+    assert turn["reply"] == {"speaker": "Ada", "text": "By the sea."}
+    written = client.get(f"/v1/chats/{second}/export").text.splitlines()
+    assert len(written) == 2
+    assert all("simulated" in line for line in written)
+    assert '"simulated"' in client.get(f"/v1/chats/{second}/export", params={"format": "jsonl"}).text
+    assert client.get("/v1/turns", params={"limit": 1}).json()[0]["text"] == "By the sea."
+    assert client.get("/v1/claims").json() == {"claims": [], "next": None}
+    assert client.post("/v1/claims/none/withdraw").status_code == 404
+    assert client.get("/v1/chats/none").status_code == 404
+
+
+def test_a_text_is_explained_and_a_turn_is_not_both(client: TestClient) -> None:
+    asked = {"text": "it is by the sea", "method": "bm25", "k": 1}
+    told = client.post("/v1/why-said", json=asked, headers={"Accept": "text/event-stream"}).text
+    assert told.startswith("event: done\ndata: {")
+    assert client.post("/v1/why-said", json={**asked, "turn": "last"}).status_code == 422
+    assert client.post("/v1/why-said", json={"turn": "last"}).status_code == 404
+
+
+def test_a_company_needs_the_consent_of_everybody(client: TestClient) -> None:
+    wanted = {"people": ["Ada", "Bo"], "turns": 1}
+    assert client.post("/v1/converse", json=wanted).status_code == 403
+    assert client.post("/v1/converse", json={"people": ["Ada"]}).status_code == 422
+    for name in ("Ada", "Bo"):
+        client.post(f"/v1/people/{name}/consent", json={"by": name})
+    said = client.post("/v1/converse", json={**wanted, "turns": 2}).json()
+    assert (said["simulated"], len(said["turns"])) == (True, 2)
+    streamed = client.post("/v1/converse", json={**wanted, "stream": True}).text
+    assert [line for line in streamed.splitlines() if line.startswith("event")] == [
+        "event: turn",
+        "event: end",
+    ]
