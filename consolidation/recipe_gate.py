@@ -128,6 +128,13 @@ def questions_for(database: Database, before: Recipe, after: Recipe, n: int = N_
     return Questions(tuple(kept), tuple(others))
 
 
+def wearer_of(before: Recipe, after: Recipe) -> str | None:
+    """Who is to speak in the exam of a change: the only person whose weights it touches, None where it touches everybody's."""
+    touched = {entry.person for entry in set(before.entries) ^ set(after.entries)}
+    is_same_rule = (before.rule, before.density, before.seed) == (after.rule, after.density, after.seed)
+    return touched.pop() if is_same_rule and len(touched) == 1 else None
+
+
 def open_exam(
     database: Database,
     spec: ModelSpec,

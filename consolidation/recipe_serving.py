@@ -60,8 +60,11 @@ def alone(place: Place) -> Iterator[None]:
         yield
 
 
-def check(place: Place, recipe: Recipe, spec: ModelSpec) -> list[tuple[Adapter, float]]:
-    """Look at every vector of the recipe; those that the model would put on while nobody in particular speaks.
+def check(
+    place: Place, recipe: Recipe, spec: ModelSpec, wearer: str | None = None
+) -> list[tuple[Adapter, float]]:
+    """Look at every vector of the recipe; those that the model would put on while `wearer` speaks (a person's id, None for
+    nobody in particular).
 
     Raises BaseChanged with both hashes, MissingVector, BrokenAdapter, BrokenRecipe, BadVector, or TaintedArtifact where
     a vector holds what was erased.
@@ -74,7 +77,7 @@ def check(place: Place, recipe: Recipe, spec: ModelSpec) -> list[tuple[Adapter, 
     for entry in recipe.entries:
         if entry.person is not None:
             vector_of(place.home, recipe, entry)
-    return recipe_adapters(place.home, recipe.for_person(None))
+    return recipe_adapters(place.home, recipe.for_person(wearer))
 
 
 def refuse_tainted(place: Place, version: Version | None) -> None:

@@ -122,10 +122,11 @@ def apply(
             recipe_serving.check_published(place, version)
         recipe_serving.refuse_tainted(place, version)
         recipe = history.recipe(name, recipes.check_base(None, spec))
-        worn = recipe_serving.check(place, recipe, spec)
+        recipe_serving.check(place, recipe, spec)
         judged = None
         if how.is_examined:
-            judged = _examine(services, place, spec, recipe, progress).judge(worn)
+            exam, wearer = _examine(services, place, spec, recipe, progress)
+            judged = exam.judge(recipe_serving.check(place, recipe, spec, wearer))
             if not judged.is_kept:
                 raise GateBroken(judged.failed)
         before = history.serving
@@ -318,10 +319,10 @@ def _edit(services: Services, edit: _Edit, how: How, progress: Progress) -> dict
         after = edit.build(before, edit.wanted)
         if after.sha256 == before.sha256:
             raise RecipeStays("the recipe is like that already")
-        worn = recipe_serving.check(place, after, spec)
+        recipe_serving.check(place, after, spec)
         judged = None
         if how.is_examined or how.takes_largest:
-            after, judged = _held(services, place, spec, edit, how, before, after, worn, progress)
+            after, judged = _held(services, place, spec, edit, how, before, after, progress)
         version = recipe_serving.record(place, after)
         recipe_serving.refuse_tainted(place, version)
         if how.is_applied:
@@ -337,14 +338,13 @@ def _held(
     how: How,
     before: Recipe,
     after: Recipe,
-    worn: Any,
     progress: Progress,
 ) -> tuple[Recipe, Judged]:
     """The recipe that the exam's quick part lets pass. Raises GateBroken, with the largest coefficient that would."""
     from consolidation.recipe_gate import largest_kept
 
-    exam = _examine(services, place, spec, after, progress)
-    judged = exam.judge(worn)
+    exam, wearer = _examine(services, place, spec, after, progress)
+    judged = exam.judge(recipe_serving.check(place, after, spec, wearer))
     if judged.is_kept:
         return after, judged
     wanted = edit.wanted
@@ -354,7 +354,7 @@ def _held(
 
     def keeps(weight: float) -> bool:
         if weight not in seen:
-            seen[weight] = exam.judge(recipe_serving.check(place, edit.build(before, weight), spec))
+            seen[weight] = exam.judge(recipe_serving.check(place, edit.build(before, weight), spec, wearer))
         return seen[weight].is_kept
 
     largest = largest_kept(keeps, wanted, edit.least(before))
@@ -365,15 +365,16 @@ def _held(
 
 def _examine(
     services: Services, place: Place, spec: ModelSpec, after: Recipe, progress: Progress
-) -> QuickExam:
-    """An exam of what the change would do to what serves now."""
-    from consolidation.recipe_gate import open_exam
+) -> tuple[QuickExam, str | None]:
+    """An exam of what the change would do to what serves now, and who speaks in it: whose style alone is touched."""
+    from consolidation.recipe_gate import open_exam, wearer_of
 
     history = place.history()
     serving = history.recipe(SERVING, after.base_hash)
-    worn = recipe_serving.check(place, serving, spec)
+    wearer = wearer_of(serving, after)
+    worn = recipe_serving.check(place, serving, spec, wearer)
     gate = services.settings.night.gate
-    return open_exam(place.database, spec, serving, after, worn, gate, progress)
+    return open_exam(place.database, spec, serving, after, worn, gate, progress), wearer
 
 
 def _base_hash(services: Services) -> str:

@@ -12,7 +12,7 @@ from agents.runtime.spec import ModelSpec
 from consolidation import recipe as recipes
 from consolidation.exam import Counter
 from consolidation.recipe import Entry, Recipe
-from consolidation.recipe_gate import QuickExam, largest_kept, questions_for
+from consolidation.recipe_gate import QuickExam, largest_kept, questions_for, wearer_of
 from consolidation.recipe_serving import Place
 from consolidation.stage import Gate, no_progress
 from tests.made_recipes import begin, linear_shapes, make_vector, put_question
@@ -86,3 +86,15 @@ def test_a_vector_that_upsets_the_model_breaks_the_gate_by_its_number(talkative:
     assert broken.failed.startswith("kl_to_base ")
     assert "recall_earlier_nights" not in broken.failed  # nothing was asked
     assert set(broken.as_json()) == {"before", "after", "n", "checks", "passed"}
+
+
+def test_whose_style_alone_is_changed_speaks_in_the_exam() -> None:
+    styles = tuple(
+        Entry(who * 64, f"adapters/{who}", 1.0, None, f"style of {who}", person=who) for who in ("c", "d")
+    )
+    both = replace(NIGHTS, entries=(*NIGHTS.entries, *styles))
+    weaker = replace(both, entries=(*NIGHTS.entries, replace(styles[0], coefficient=0.5), styles[1]))
+    assert wearer_of(both, weaker) == "c"
+    assert wearer_of(NIGHTS, both) is None
+    assert wearer_of(both, recipes.scale(weaker, "aaaa1", 0.5)) is None
+    assert wearer_of(both, replace(weaker, rule="ties", density=0.2)) is None
