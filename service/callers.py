@@ -13,7 +13,7 @@ SCOPES = ("read", "write", "chat", "night", "metrics", "admin")
 class Caller:
     """`space` None is every space; `token` is the id of a token of the store."""
 
-    via: Literal["loopback", "environment", "token", "cookie"]
+    via: Literal["nobody", "loopback", "environment", "token", "cookie"]
     scopes: frozenset[str]
     space: str | None = None
     token: str | None = None
@@ -25,3 +25,4 @@ class Caller:
 
 LOOPBACK = Caller("loopback", frozenset({"admin"}))
 ENVIRONMENT = Caller("environment", frozenset({"admin"}))
+NOBODY = Caller("nobody", frozenset())

@@ -16,7 +16,8 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from memory.ports import utc_now
-from service import notify
+from service import notify, tokens
+from service.components import Shared
 from service.errors import MissingExtra, NotLoopback, PortTaken
 from service.logs import log_to_stderr
 from service.running_daemon import RunningDaemon, on_record
@@ -39,7 +40,7 @@ def run_daemon(settings: Settings, *, host: str | None = None, port: int | None 
     )
     settings = replace(settings, serve=serve)
     try:
-        from service import guard
+        from service import origins
         from service.http import create_app
         from service.scheduling import Scheduler
         from service.spaces import Spaces
@@ -47,8 +48,8 @@ def run_daemon(settings: Settings, *, host: str | None = None, port: int | None 
         raise MissingExtra("serve", error.name or "fastapi") from error
 
     token = os.environ.get(serve.token_env, "")
-    if not token and not guard.is_loopback(serve.host):
-        raise NotLoopback(serve.host)
+    if not token and not origins.is_loopback(serve.host):
+        _check_tokens(settings)
     log_to_stderr(serve.log_format)
     with closing(_listen(serve.host, serve.port)) as listener, closing(Spaces(settings)) as spaces:
         scheduler = Scheduler(spaces)
@@ -64,6 +65,13 @@ def run_daemon(settings: Settings, *, host: str | None = None, port: int | None 
                 scheduler.shut_down()
                 spaces.ask_to_stop()
                 own.nights.wait(GRACE_S)
+
+
+def _check_tokens(settings: Settings) -> None:
+    """Raises NotLoopback where nobody could be let in."""
+    with closing(Shared(settings)) as shared:
+        if not tokens.is_any_valid(shared.database, utc_now()):
+            raise NotLoopback(settings.serve.host)
 
 
 def _listen(host: str, port: int) -> socket.socket:

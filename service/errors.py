@@ -17,6 +17,9 @@ ServiceError
 ├── UploadsBusy    another upload is being looked at
 ├── BadUpload      what was sent is no upload; carries why
 ├── UnknownPlace   a list was to go on behind a row that is not in it any more
+├── BadToken       a token was asked for that cannot be
+├── TokenExists    a token that opens something has that name
+├── UnknownToken   no token has that id or name
 └── NotLoopback    an address other than loopback was to be served without a token
 """
 
@@ -179,9 +182,26 @@ class UnknownPlace(ServiceError):
         super().__init__(f"nothing of this list has the id {place[:64]} now; begin again without `after`")
 
 
+class BadToken(ServiceError):
+    """The message names what is wrong with what was asked for; never a secret."""
+
+
+class TokenExists(ServiceError):
+    def __init__(self, name: str) -> None:
+        super().__init__(f"a token called {name!r} is valid already; revoke it first, or choose another name")
+
+
+class UnknownToken(ServiceError, LookupError):
+    def __init__(self, reference: str) -> None:
+        super().__init__(f"no token has the id or name {reference[:64]!r}; `slowwave token list` shows them")
+
+
 class NotLoopback(ServiceError):
     def __init__(self, host: str) -> None:
-        super().__init__(f"serving on {host} needs a token; set SLOWWAVE_TOKEN, or serve on 127.0.0.1")
+        super().__init__(
+            f"serving on {host} needs a token; make one with `slowwave token add NAME`, set SLOWWAVE_TOKEN, "
+            "or serve on 127.0.0.1"
+        )
 
 
 EXPECTED: tuple[type[Exception], ...] = (
@@ -267,6 +287,9 @@ HTTP_STATUS: dict[type[Exception], int] = {
     ServerAway: 502,
     MissingExtra: 503,
     NotLoopback: 400,
+    BadToken: 400,
+    TokenExists: 409,
+    UnknownToken: 404,
     UnknownPlace: 400,
     UnknownJob: 404,
     JobEnded: 409,

@@ -11,12 +11,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import APIRouter, FastAPI
-from fastapi.responses import PlainTextResponse
-from sqlalchemy import func, select
+from fastapi import APIRouter, Depends, FastAPI
 from starlette.concurrency import run_in_threadpool
 
-from db.tables import Episode, Fact
 from service import (
     http_ask,
     http_chats,
@@ -37,10 +34,13 @@ from service import (
     http_review,
     http_runs,
     http_spaces,
+    http_status,
+    http_tokens,
+    mcp_http,
     problems,
 )
-from service.guard import Guard
-from service.http_app import Given
+from service.guard import Gate, Guard
+from service.scopes import admit
 from service.spaces import Spaces
 from service.wiring import Services
 
@@ -50,14 +50,12 @@ TALK_TIMEOUT_S = 10.0  # how long a persona may go on speaking then
 STOP_TIMEOUT_S = 60.0  # how long a night may take to reach its next step when the daemon ends
 
 
-router = APIRouter()
-
-
 def routers() -> tuple[APIRouter, ...]:
     """Every router of the application; each is documented in docs/http.md."""
     return (
-        router,
+        http_status.router,
         http_spaces.router,
+        http_tokens.router,
         http_ask.router,
         http_chats.router,
         http_runs.router,
@@ -85,13 +83,16 @@ def create_app(opened: Spaces | Services, *, token: str = "") -> FastAPI:
     `token` is one of all spaces and every scope; with it nobody is served without one.
     """
     spaces = opened if isinstance(opened, Spaces) else Spaces.around(opened)
+    gate, agents = Gate(spaces, token), mcp_http.Endpoints(spaces)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        closing = asyncio.create_task(_close_idle(spaces))
+        keeping = asyncio.create_task(_keep_house(gate))
         await run_in_threadpool(spaces.take_up_jobs)
-        yield
-        closing.cancel()
+        async with agents.running():
+            yield
+        keeping.cancel()
+        await run_in_threadpool(gate.write_down_uses)
         await run_in_threadpool(spaces.end, talk_timeout_s=TALK_TIMEOUT_S, night_timeout_s=STOP_TIMEOUT_S)
 
     # the interactive pages of FastAPI load scripts from elsewhere, so only the description is served
@@ -102,42 +103,25 @@ def create_app(opened: Spaces | Services, *, token: str = "") -> FastAPI:
         redoc_url=None,
         openapi_url="/v1/openapi.json",
         telemetry=_NO_TELEMETRY,
+        dependencies=[Depends(admit)],
     )
     app.state.spaces = spaces
     for part in routers():
         app.include_router(part)
-    app.add_middleware(Guard, token=token, metrics=spaces.metrics)
+    app.router.routes.extend(agents.routes)
+    app.add_middleware(Guard, gate=gate)
     problems.install(app)
     return app
 
 
-async def _close_idle(spaces: Spaces) -> None:
-    idle_s = 60.0 * spaces.settings.serve.space_idle_minutes
-    while idle_s:
-        await asyncio.sleep(min(60.0, idle_s))
-        await run_in_threadpool(spaces.close_idle, idle_s)
-
-
-@router.get("/healthz")
-def healthz(app: Given) -> dict[str, Any]:
-    """Whether the store answers."""
-    with app.services.database.reading() as session:
-        session.scalar(select(1))
-    return {"status": "ok", "night_running": app.nights.is_running}
-
-
-@router.get("/metrics", response_class=PlainTextResponse)
-def metrics(app: Given) -> PlainTextResponse:
-    """Counters and the size of the graph, as Prometheus reads them."""
-    space_id = app.services.space_id
-    with app.services.database.reading() as session:
-        sizes = [
-            session.scalar(select(func.count()).select_from(table).where(table.space_id == space_id)) or 0
-            for table in (Episode, Fact)
-        ]
-    gauges = {
-        "slowwave_episodes": sizes[0],
-        "slowwave_facts": sizes[1],
-        "slowwave_night_running": float(app.nights.is_running),
-    }
-    return PlainTextResponse(app.metrics.render(gauges), media_type="text/plain; version=0.0.4")
+async def _keep_house(gate: Gate) -> None:
+    """Once a minute: close spaces that nobody uses, and write down when tokens were last used."""
+    idle_s = 60.0 * gate.spaces.settings.serve.space_idle_minutes
+    while True:
+        await asyncio.sleep(60.0)
+        try:
+            if idle_s:
+                await run_in_threadpool(gate.spaces.close_idle, idle_s)
+            await run_in_threadpool(gate.write_down_uses)
+        except Exception as error:  # a store that is busy now is not so in a minute
+            problems.log_unexpected(error)

@@ -11,7 +11,7 @@ from fastapi import Depends, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
-from service.callers import Caller
+from service.callers import NOBODY, Caller
 from service.spaces import App, Spaces
 
 __all__ = ["App", "Given", "GivenCaller", "GivenSpaces", "as_moment"]
@@ -25,8 +25,9 @@ def _spaces(request: Request) -> Spaces:
 
 
 def _caller(request: Request) -> Caller:
-    caller: Caller = request.state.caller
-    return caller
+    """Who asks; behind a route that anybody may ask there can be nobody."""
+    caller: Caller | None = request.state.caller
+    return caller or NOBODY
 
 
 GivenSpaces = Annotated[Spaces, Depends(_spaces)]
@@ -34,11 +35,13 @@ GivenCaller = Annotated[Caller, Depends(_caller)]
 
 
 async def _app(request: Request, spaces: GivenSpaces, caller: GivenCaller) -> AsyncIterator[App]:
-    name = space_of(request, caller) or spaces.default
+    """The space is held open until the last byte of the answer is sent."""
+    name = (space_of(request, caller) if caller.scopes else None) or spaces.default
     if not spaces.is_open(name):
         await run_in_threadpool(_open, spaces, name)
     spaces.was_asked()
-    with spaces.use(name) as app:  # until the last byte of the answer is sent
+    with spaces.use(name) as app:
+        request.state.space_id = app.services.space_id  # for the audit log
         yield app
 
 

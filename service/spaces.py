@@ -198,6 +198,4 @@ class Spaces:
 
 def _is_idle(held: _Open, before: float) -> bool:
     is_unused = held.n_users == 0 and held.used_at < before
-    return held.is_ours and is_unused and not (
-        held.app.nights.is_running or held.app.jobs.is_running
-    )
+    return held.is_ours and is_unused and not (held.app.nights.is_running or held.app.jobs.is_running)

@@ -38,9 +38,9 @@ from service.cli import (
     status,
     steer,
     store,
-    status,
     system,
     talk,
+    tokens,
     why_said,
 )
 from service.cli.output import State
@@ -91,12 +91,14 @@ for module in (
     pending,
     digests,
     talk,
+    tokens,
     chats,
     converse,
     steer,
     why_said,
     forgetting,
     store,
+    status,
     mcp,
     system,
 ):

@@ -12,6 +12,7 @@ from typing import IO
 
 import click
 
+from memory.audit import Act, record
 from service.cli.output import Bars, Date, State, print_json
 
 FILE = click.Path(path_type=Path, allow_dash=True)
@@ -44,6 +45,7 @@ def export(state: State, file: Path, space: str | None, format_: str, vectors: b
             raise click.ClickException(
                 f"the space {services.settings.space} holds nothing; check its name, nothing was written"
             )
+        record(database, Act("command", "export", "done", space_id=space_id))
     if str(file) != "-":
         click.echo(f"{written} records of the space {services.settings.space} written to {file}")
 
@@ -72,6 +74,7 @@ def load(state: State, file: Path, space: str | None, as_json: bool) -> None:
                 progress=bars.step("load"),
             )
             missing = services.missing_artifacts()
+            record(services.database, Act("command", "load", "done", space_id=services.space_id))
     if as_json:
         print_json(
             {

@@ -302,6 +302,25 @@ def test_messages_are_kept_when_what_agents_keep_comes_and_goes(bare_url: str) -
     engine.dispose()
 
 
+def test_messages_are_kept_when_tokens_and_acts_come_and_go(bare_url: str) -> None:
+    engine = make_engine(bare_url)
+    command.upgrade(alembic_config(engine), "0018")
+    keep_a_message(engine, origin="observed")
+    command.upgrade(alembic_config(engine), "0019")
+    with engine.begin() as connection:
+        for statement in (
+            "INSERT INTO token (id, space_id, name, sha256, scopes, created_at) "
+            f"VALUES ('t', 's', 'phone', '{'a' * 64}', '[]', {DAY})",
+            "INSERT INTO act (seq, space_id, at, via, what, ids, outcome, prev_hash, hash) "
+            f"VALUES (1, 's', {DAY}, 'token', 'POST /v1/facts', '{{}}', '201', '{'0' * 64}', '{'b' * 64}')",
+        ):
+            connection.exec_driver_sql(statement)
+    command.downgrade(alembic_config(engine), "0018")
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT text FROM episode")).all() == [("hi",)]
+    engine.dispose()
+
+
 def test_revisions_are_one_line() -> None:
     script = ScriptDirectory.from_config(alembic_config())
     assert len(script.get_heads()) == 1

@@ -1,0 +1,121 @@
+"""The audit log: who did what through an entrance, when, and how it ended; an append-only chain over the whole store.
+
+An act names a route or a command, and ids: never anybody's words, so that erasure leaves it alone. Each entry's hash
+covers the one before it, as in the ledger; what `breaks` cannot see is a chain cut short at its end. What was decided
+about facts and artifacts is in the ledger of each space; reading is in neither.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import select
+
+from db import tables
+from db.engine import Database
+from memory.ledger import GENESIS, entry_hash
+from memory.ports import Clock, utc_now
+
+_ID = re.compile(r"[0-9a-f]{16,64}|[0-9]{1,18}")
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """`via` is loopback, environment, token, cookie or command; `outcome` a status of HTTP, done or failed."""
+
+    via: str
+    what: str
+    outcome: str
+    token_id: str | None = None
+    space_id: str | None = None
+    ids: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    seq: int  # 1-based, without gaps
+    at: datetime
+    act: Act
+    prev_hash: str
+    hash: str
+
+
+def only_ids(named: Mapping[str, Any]) -> dict[str, str]:
+    """Those of the values that are ids or numbers of ours, whatever else somebody put in their place."""
+    return {name: str(value) for name, value in named.items() if _ID.fullmatch(str(value))}
+
+
+def record(database: Database, act: Act, *, clock: Clock = utc_now) -> Entry:
+    """Add an act at the end of the chain, in a transaction of its own."""
+    at = clock().astimezone(UTC)
+    with database.transaction() as session:
+        last = session.execute(
+            select(tables.Act.seq, tables.Act.hash).order_by(tables.Act.seq.desc()).limit(1)
+        ).first()
+        seq, prev_hash = (last.seq + 1, last.hash) if last else (1, GENESIS)
+        row = tables.Act(
+            seq=seq,
+            space_id=act.space_id,
+            at=at,
+            via=act.via,
+            token_id=act.token_id,
+            what=act.what[:128],
+            ids=only_ids(act.ids),
+            outcome=act.outcome,
+            prev_hash=prev_hash,
+        )
+        row.hash = _hash(row)
+        session.add(row)
+    return _entry(row)
+
+
+def entries(
+    database: Database, limit: int = 100, *, before: int | None = None, space_id: str | None = None
+) -> list[Entry]:
+    """The newest entries, newest first; those before the one of that number, and of one space, where asked."""
+    query = select(tables.Act).order_by(tables.Act.seq.desc()).limit(limit)
+    if before is not None:
+        query = query.where(tables.Act.seq < before)
+    if space_id is not None:
+        query = query.where(tables.Act.space_id == space_id)
+    with database.reading() as session:
+        return [_entry(row) for row in session.scalars(query)]
+
+
+def breaks(database: Database) -> list[str]:
+    """Recompute the chain. One line for each break; an empty list means that it is sound."""
+    with database.reading() as session:
+        query = select(tables.Act).order_by(tables.Act.seq)
+        return list(_breaks(iter(session.scalars(query).yield_per(1000))))
+
+
+def _breaks(rows: Iterator[tables.Act]) -> Iterator[str]:
+    seq, prev_hash = 0, GENESIS
+    for row in rows:
+        if row.seq != seq + 1:
+            yield f"audit entry {seq + 1} is missing"
+        elif row.prev_hash != prev_hash:
+            yield f"audit entry {row.seq} does not follow from the one before it"
+        if row.hash != _hash(row):
+            yield f"audit entry {row.seq} was changed after it was written"
+        seq, prev_hash = row.seq, row.hash
+
+
+def _hash(row: tables.Act) -> str:
+    payload = {
+        "via": row.via,
+        "token": row.token_id,
+        "space": row.space_id,
+        "ids": row.ids,
+        "outcome": row.outcome,
+    }
+    return entry_hash(row.prev_hash, row.seq, row.what, payload, row.at)
+
+
+def _entry(row: tables.Act) -> Entry:
+    act = Act(row.via, row.what, row.outcome, row.token_id, row.space_id, row.ids)
+    return Entry(row.seq, row.at, act, row.prev_hash, row.hash)

@@ -1,0 +1,35 @@
+"""The audit log as the CLI and HTTP show it, with the names of spaces and tokens that it knows by id."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from memory.audit import Entry
+from service.tokens import Token
+
+
+def page_of(
+    entries: Sequence[Entry], limit: int, spaces: Mapping[str, str], tokens: Iterable[Token]
+) -> dict[str, Any]:
+    """A page, the newest entry first; `next` is the number before which the following page begins."""
+    named = {token.id: token.name for token in tokens}
+    shown = [_json(entry, spaces, named) for entry in entries]
+    is_more = len(entries) == limit and entries[-1].seq > 1
+    return {"entries": shown, "next": entries[-1].seq if is_more else None}
+
+
+def _json(entry: Entry, spaces: Mapping[str, str], tokens: Mapping[str, str]) -> dict[str, Any]:
+    act = entry.act
+    return {
+        "seq": entry.seq,
+        "at": entry.at.isoformat(),
+        "via": act.via,
+        "token": act.token_id,
+        "token_name": tokens.get(act.token_id or ""),
+        "space": spaces.get(act.space_id or ""),
+        "what": act.what,
+        "ids": dict(act.ids),
+        "outcome": act.outcome,
+        "hash": entry.hash,
+    }
