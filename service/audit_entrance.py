@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from memory.audit import Entry
+from memory.audit import Act, Entry, record
+from service.callers import Caller
 from service.tokens import Token
+
+if TYPE_CHECKING:
+    from service.spaces import App
 
 
 def page_of(
@@ -17,6 +21,13 @@ def page_of(
     shown = [_json(entry, spaces, named) for entry in entries]
     is_more = len(entries) == limit and entries[-1].seq > 1
     return {"entries": shown, "next": entries[-1].seq if is_more else None}
+
+
+def record_tool(app: App, caller: Caller, tool: str) -> None:
+    """That an agent changed something by a tool."""
+    space_id = app.services.space_id
+    act = Act(caller.via, f"MCP {tool}", "done", caller.token, space_id)
+    record(app.services.database, act, clock=app.services.clock)
 
 
 def _json(entry: Entry, spaces: Mapping[str, str], tokens: Mapping[str, str]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from mcp.shared.exceptions import MCPError
 from memory.entities.store import EntityStore
 from memory.errors import UnknownEntity
 from service import memory_calls, memory_interface, problems
+from service.audit_entrance import record_tool
 from service.errors import EXPECTED, one_line
 from service.mcp_server import Context, Reach, bare_server
 from service.memory_interface import RESOURCE, BadCall
@@ -112,7 +113,10 @@ def _call(
             scope = "write" if name in memory_calls.CHANGES else "read"
             if not caller.may(scope):
                 return _refused(f"this token may not {scope}; ask whoever keeps the daemon for one that may")
-            return _answered(*_said(app, stores.of(app), name, given, is_exact))
+            said = _said(app, stores.of(app), name, given, is_exact)
+            if scope != "read":
+                record_tool(app, caller, name)
+            return _answered(*said)
     except (BadCall, UnknownEntity) as error:
         return _refused(str(error))
     except EXPECTED as error:

@@ -16,6 +16,7 @@ import mcp_types as types
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from service import problems
+from service.audit_entrance import record_tool
 from service.callers import Caller
 from service.errors import EXPECTED, one_line
 from service.spaces import App
@@ -76,7 +77,10 @@ class Tool:
                 return refusal(
                     f"this token may not {scope}; ask whoever keeps the daemon for one with that scope"
                 )
-            return answer(self.run(app, arguments), self.notice)
+            result = self.run(app, arguments)
+            if scope != "read":
+                record_tool(app, caller, self.name)
+            return answer(result, self.notice)
         except ValidationError as error:
             return refusal(_said(error))
         except EXPECTED as error:

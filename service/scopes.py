@@ -90,6 +90,11 @@ _ROUTES = {
         GET /v1/claims
         GET /v1/turns
         POST /v1/why-said
+        GET /v1/imports
+        GET /v1/imports/{upload_id}
+        GET /v1/jobs
+        GET /v1/jobs/{job_id}
+        GET /v1/jobs/{job_id}/events
     """,
     WRITE: """
         POST /v1/people/{name}/constitution
@@ -111,6 +116,10 @@ _ROUTES = {
         POST /v1/pending/drain
         POST /v1/decisions/{decision_id}/undo
         POST /v1/claims/{claim_id}/withdraw
+        POST /v1/imports
+        POST /v1/imports/{upload_id}
+        DELETE /v1/imports/{upload_id}
+        DELETE /v1/jobs/{job_id}
     """,
     CHAT: """
         POST /v1/chat

@@ -43,8 +43,10 @@ function address(path, query) {
   return list.length ? `${path}?${new URLSearchParams(list)}` : path;
 }
 
+// no form of another page can send the second one, so that the daemon knows this page by it
 function headers(more) {
-  return space ? { "Slowwave-Space": encodeURIComponent(space), ...more } : { ...more };
+  const named = space ? { "Slowwave-Space": encodeURIComponent(space) } : {};
+  return { ...named, "Slowwave-Request": "1", ...more };
 }
 
 async function send(method, path, { query, body, ...options } = {}) {
