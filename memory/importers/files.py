@@ -203,7 +203,8 @@ def gather(path: Path, meter: Meter, name: str = "") -> tuple[File, ...]:
 def _members(path: Path, meter: Meter) -> tuple[File, ...]:
     try:
         archive = zipfile.ZipFile(path)
-        infos = [info for info in archive.infolist() if not info.is_dir() and not _is_hidden(info.filename)]
+        every = [info for info in archive.infolist() if info.filename]  # without a name it is nothing
+        infos = [info for info in every if not info.is_dir() and not _is_hidden(info.filename)]
     except (zipfile.BadZipFile, OSError, ValueError) as error:
         raise BrokenExport(path.name, "the zip archive breaks off or is malformed") from error
     if any(info.flag_bits & 1 for info in infos):

@@ -37,7 +37,8 @@ def is_copy(file: File, files: tuple[File, ...]) -> bool:
 
 
 def read(file: File, options: ReadOptions) -> Reading:
-    folder = PurePosixPath(file.name).parent.name or file.path.parent.name
+    around = file.path.parent.name if file.path.name == file.name else ""  # else the path is not its owner's
+    folder = PurePosixPath(file.name).parent.name or around
 
     def rows() -> Iterator[Row]:
         for number, line in enumerate(file.lines(), start=1):

@@ -62,7 +62,7 @@ def read(
     try:
         with part.open("wb") as out:
             os.chmod(part, 0o600)
-            child = _start(asked, out.fileno(), scratch)
+            child = start(asked, out.fileno(), scratch)
             try:
                 said = _attend(child, asked.limits.wall_s, progress, should_stop)
             finally:
@@ -74,7 +74,8 @@ def read(
         part.unlink(missing_ok=True)
 
 
-def _start(asked: Asked, out: int, scratch: Path) -> subprocess.Popen[bytes]:
+def start(asked: Asked, out: int, scratch: Path) -> subprocess.Popen[bytes]:
+    """The child, asked; its records go to the file `out`."""
     child = subprocess.Popen(
         [sys.executable, "-s", "-B", "-m", "memory.parsing"],
         stdin=subprocess.PIPE,
