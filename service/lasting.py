@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from memory.backup import BackupReport, KeptSettings, known_backups
+from db.engine import Database
+from memory.backup import BackupRecord, BackupReport, KeptSettings, known_backups
 from memory.backup import back_up as back_up_home
 from memory.backup_parts import CONFIG, Progress, silent
+from memory.ports import Clock, utc_now
 from memory.restore import RestoreReport
 from memory.restore import restore as restore_home
 from service.errors import BadSettings
@@ -55,12 +57,14 @@ def is_due(settings: Settings, now: datetime) -> bool:
     return not made or now - max(made) >= timedelta(hours=settings.backup.every_hours)
 
 
-def back_up_if_due(services: Services, *, progress: Progress = silent) -> BackupReport | None:
+def back_up_if_due(
+    database: Database, settings: Settings, *, clock: Clock = utc_now, progress: Progress = silent
+) -> BackupReport | None:
     """The scheduled backup, where one is due; then older ones beyond the number to keep go. For a timer to call.
 
     Raises BadSettings for a folder in the home, or that is not there: a disk that is not plugged in is not made up for.
     """
-    settings, now = services.settings, services.clock()
+    now = clock()
     if not is_due(settings, now):
         return None
     folder = Path(settings.backup.folder).expanduser()
@@ -68,7 +72,10 @@ def back_up_if_due(services: Services, *, progress: Progress = silent) -> Backup
         raise BadSettings("backup.folder lies in the home; give a folder outside of it, best on another disk")
     if not folder.is_dir():
         raise BadSettings("backup.folder is not there; make it, or plug its disk in")
-    report = back_up(services, folder / f"{NAMED}{now:%Y%m%d-%H%M%S}.zip", progress=progress)
+    target = folder / f"{NAMED}{now:%Y%m%d-%H%M%S}.zip"
+    report = back_up_home(
+        database, settings.home, target, _kept(settings.home), clock=clock, progress=progress
+    )
     kept = max(1, settings.backup.keep)
     for record in _scheduled(settings)[:-kept]:
         record.path.unlink(missing_ok=True)
@@ -76,7 +83,7 @@ def back_up_if_due(services: Services, *, progress: Progress = silent) -> Backup
     return report
 
 
-def _scheduled(settings: Settings) -> list[Any]:
+def _scheduled(settings: Settings) -> list[BackupRecord]:
     """Scheduled backups that are there, oldest first."""
     folder = Path(settings.backup.folder).expanduser().absolute()
     return [

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from consolidation import runs
 from db.errors import LeaseHeld
 from memory.spaces import Space, zone
-from service import schedule
+from service import lasting, schedule
 from service.due import Plan, Quiet, is_quiet_enough, last_moment
 from service.errors import one_line
 from service.nights import Nights, night_settings
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from service.spaces import Spaces
 
 TICK_S = 15.0
+BACKUP_TICK_S = 600.0
 
 log = logging.getLogger(__name__)
 
@@ -54,11 +55,19 @@ class Scheduler:
             max_instances=1,
             misfire_grace_time=None,
         )
+        self._timer.add_job(self.back_up_quietly, "interval", seconds=BACKUP_TICK_S, max_instances=1)
         self._timer.start()
 
     def shut_down(self) -> None:
         if self._timer is not None:
             self._timer.shutdown(wait=False)
+
+    def back_up_quietly(self) -> None:
+        """The backup of the settings, where one is due."""
+        try:
+            lasting.back_up_if_due(self._database, self._spaces.settings, clock=self._spaces.clock)
+        except Exception as error:  # a disk that is not plugged in: the next tick tries again
+            log.error("the backup was not made: %s", type(error).__name__)
 
     def look_quietly(self) -> None:
         try:

@@ -33,7 +33,9 @@ def backup(state: State, file: Path | None, list_them: bool, due: bool, as_json:
     with state.services() as services, Bars() as bars:
         progress = bars.step("backup")
         report = (
-            lasting.back_up_if_due(services, progress=progress)
+            lasting.back_up_if_due(
+                services.database, services.settings, clock=services.clock, progress=progress
+            )
             if file is None
             else lasting.back_up(services, file, progress=progress)
         )

@@ -16,7 +16,7 @@ from sqlalchemy import select
 
 from db.engine import Database, open_database, sqlite_url
 from db.tables import Node
-from memory import backup, erasure, restoring
+from memory import backup, erasure, kept_lines, restoring
 from memory.artifacts import record_artifact
 from memory.backup import KeptSettings, back_up, cut_off, known_backups
 from memory.backup_parts import STAGING
@@ -187,6 +187,16 @@ def test_a_backup_that_was_killed_is_on_record_and_made_again(world: Any, home: 
     back_up(world.database, home, target)
     assert cut_off(home) == []
     assert target.exists()
+
+
+def test_an_erasure_takes_what_a_cut_off_backup_left(world: Any, home: Path, tmp_path: Path) -> None:
+    record = backup.BackupRecord(tmp_path / "b.zip.part", world.now, "")
+    kept_lines.append(home / backup.RECORDS_NAME, backup.line_of(record))
+    (tmp_path / "b.zip.part").write_text("Ana Reis said")
+    target = Target("person", world.person("Ana Reis"))
+    outcome = erasure.erase(world.database, world.space_id, home, target, world.registry)
+    assert outcome.scan.is_clean
+    assert not (tmp_path / "b.zip.part").exists()
 
 
 def test_one_backup_is_written_by_one_process(world: Any, home: Path, tmp_path: Path) -> None:
