@@ -81,16 +81,28 @@ export const post = async (path, body, options) => read(await send("POST", path,
 export const remove = async (path, query, options) => read(await send("DELETE", path, { query, ...options }));
 export const set = async (path, body, query) => read(await send("PUT", path, { body, query }));
 
-/** All rows of a list that comes a page at a time: `{[name]: rows, next}`. */
+const PAGE = 1000; // rows, the most that a page of a list holds
+
+/** A list that comes a page at a time, `{[name]: rows, next}`: its rows, page by page. */
+export async function* pages(path, name, query) {
+  for (let after = null; ;) {
+    const page = await get(path, { limit: PAGE, ...query, ...(after ? { after } : {}) });
+    yield Array.isArray(page) ? page : page[name];
+    after = page.next;
+    if (!after) return;
+  }
+}
+
+/** The first thousand rows; of people, those who speak come first. */
+export async function some(path, name, query) {
+  return (await pages(path, name, query).next()).value;
+}
+
+/** All rows. */
 export async function all(path, name, query) {
   const rows = [];
-  for (let after = null; ;) {
-    const page = await get(path, { ...query, ...(after ? { after } : {}) });
-    if (Array.isArray(page)) return page;
-    rows.push(...page[name]);
-    after = page.next;
-    if (!after) return rows;
-  }
+  for await (const page of pages(path, name, query)) rows.push(...page);
+  return rows;
 }
 
 /** Server-sent events of a request, as {event, data}; ends with the stream. `signal` stops it. */

@@ -1,6 +1,6 @@
 // A question, the answer with the messages it rests on, or an honest "nobody told me".
 
-import { all, get, post } from "../api.js";
+import { get, post, some } from "../api.js";
 import { h, put } from "../dom.js";
 import { attempt, choice, field, fold, heading, quotes, show, words } from "../ui.js";
 import { factCard, openFact } from "./fact.js";
@@ -8,7 +8,7 @@ import { factCard, openFact } from "./fact.js";
 const EVERYTHING = "";
 
 export async function view(place, parts, query) {
-  const people = await all("/v1/people", "people");
+  const people = await some("/v1/people", "people");
   const speakers = people.filter((one) => one.speaks);
   const question = h("input", { required: true, maxlength: 2000, autocomplete: "off", placeholder: speakers.length ? `Where does ${speakers[0].name.split(" ")[0]} live?` : "Who is …?" });
   const known = choice([[EVERYTHING, "everything here"], ...speakers.map((one) => [one.name, `what ${one.name} can know`])], EVERYTHING);

@@ -1,6 +1,6 @@
 // Erasure: first what it would do, then, with that plan's hash and a typed word, it is done. A certificate says what was.
 
-import { all, get, has, post } from "../api.js";
+import { all, get, has, post, some } from "../api.js";
 import { h, put } from "../dom.js";
 import { attempt, badge, choice, confirm, day, empty, field, heading, show, table, time, toast, words } from "../ui.js";
 
@@ -13,7 +13,7 @@ const NOTES = {
 };
 
 export async function view(place) {
-  const [people, sources] = await Promise.all([all("/v1/people", "people"), all("/v1/sources", "sources")]);
+  const [people, sources] = await Promise.all([some("/v1/people", "people"), some("/v1/sources", "sources")]);
   if (!people.length && !sources.length) {
     return void put(place, heading("Erase"), empty("There is nothing to erase", "What is imported here can be erased here, completely: rows, text, indexes and weights."));
   }

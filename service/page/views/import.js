@@ -1,6 +1,6 @@
 // Bringing conversations in: a file is sent, looked at, and only then imported by a job that is followed here.
 
-import { all, at, currentSpace, events, get, has, post, Problem, remove } from "../api.js";
+import { at, currentSpace, events, get, has, post, Problem, remove, some } from "../api.js";
 import { h, put } from "../dom.js";
 import { act, attempt, badge, count, day, field, fold, heading, loading, problem, quotes, show, table, toast, words } from "../ui.js";
 
@@ -10,7 +10,7 @@ export async function view(place) {
   const inside = h("div");
   const stop = new AbortController();
   put(place, heading("Import", "An exported chat, as the app gave it. You see what is in it before anything is kept, and nothing leaves this machine."), inside);
-  const running = has("GET /v1/jobs") ? (await all("/v1/jobs", "jobs", { kind: "import" })).find((job) => ["queued", "running"].includes(job.state)) : null;
+  const running = has("GET /v1/jobs") ? (await some("/v1/jobs", "jobs", { limit: 100, kind: "import" })).find((job) => ["queued", "running"].includes(job.state)) : null;
   if (running) follow(inside, running, stop.signal);
   else await begin(inside, stop.signal);
   return () => stop.abort();

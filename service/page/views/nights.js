@@ -1,6 +1,6 @@
 // Nights: begin one, watch it, read what it did. While one runs its stages are followed; the list is kept up to date.
 
-import { all, at, events, get, has, post } from "../api.js";
+import { at, events, get, has, post, some } from "../api.js";
 import { h, put } from "../dom.js";
 import { act, badge, confirm, count, empty, heading, problem, table, time, toast, words } from "../ui.js";
 
@@ -14,7 +14,7 @@ export async function view(place, [id]) {
 }
 
 async function list(place) {
-  const runs = await all("/v1/runs", "runs");
+  const runs = await some("/v1/runs", "runs");
   const running = runs.find((run) => run.status === "running");
   const begin = act("Let it sleep now", start, ".main");
   put(place, heading("Nights", "At night it decides what is worth keeping and learns it. Each decision can be looked at and undone.",

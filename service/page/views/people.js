@@ -1,14 +1,16 @@
 // Everybody the space knows, to find by name; one person's page is in person.js.
 
-import { all, at, has, post, remove } from "../api.js";
+import { at, get, has, pages, post, remove } from "../api.js";
 import { h, put } from "../dom.js";
-import { act, badge, confirm, count, empty, field, heading, show, toast } from "../ui.js";
+import { act, badge, confirm, count, empty, field, heading, problem, show, toast } from "../ui.js";
 
 const SHOWN = 60; // cards at a time
+const FEW = 500; // people
 
 export async function view(place, [name, ...rest]) {
   if (name) return (await import("./person.js")).view(place, [name, ...rest]);
-  const people = await all("/v1/people", "people");
+  const arriving = pages("/v1/people", "people");
+  const people = [...(await arriving.next()).value];
   if (!people.length) return void put(place, heading("People"), welcome());
   const list = h("div.cards");
   const found = h("p.soft", { role: "status" });
@@ -17,8 +19,19 @@ export async function view(place, [name, ...rest]) {
   const pairs = h("div");
   put(place, heading("People", "Those who spoke come first."), field("Find somebody", search), found, list, pairs);
   draw("");
-  if (has("GET /v1/duplicates", "POST /v1/merges")) show(pairs, async () => duplicates(await all("/v1/duplicates", "duplicates")));
-  return null;
+  const leave = new AbortController();
+  others(arriving, people, () => draw(search.value), leave.signal).catch((error) => put(pairs, problem(error)));
+  if (has("GET /v1/duplicates", "POST /v1/merges")) lookForDuplicates(pairs, people.length);
+  return () => leave.abort();
+}
+
+/** Everybody else, while the first are looked at. */
+async function others(arriving, people, draw, signal) {
+  for await (const page of arriving) {
+    if (signal.aborted) return;
+    people.push(...page);
+    draw();
+  }
 }
 
 function welcome() {
@@ -45,6 +58,13 @@ function card(person) {
     h("span.face", { "aria-hidden": "true" }, [...person.name][0].toUpperCase()),
     h("span", null, h("strong", null, person.name), h("br"),
       h("span.soft.small", null, names.length ? `also ${names.slice(0, 3).join(", ")}` : person.speaks ? "speaks here" : "spoken of")));
+}
+
+/** At once where it is cheap; with very many people only when it is asked for. */
+function lookForDuplicates(place, n) {
+  const look = () => show(place, async () => duplicates(await get("/v1/duplicates")));
+  if (n < FEW) look();
+  else put(place, h("div.actions", null, act("Look for people who are here twice", look)));
 }
 
 function duplicates(pairs) {

@@ -1,6 +1,6 @@
 // A conversation with a simulated person. What the simulation says is marked, and shows what it rests on.
 
-import { all, at, events, get, has, post, remove } from "../api.js";
+import { at, events, get, has, post, remove, some } from "../api.js";
 import { add, h, put } from "../dom.js";
 import { act, attempt, badge, choice, confirm, empty, field, fold, heading, loading, problem, quotes, time, toast, words } from "../ui.js";
 import { factCard, openFact } from "./fact.js";
@@ -10,7 +10,7 @@ const CONSENT = "POST /v1/people/{name}/consent";
 const SHOWN = 4; // feelings under a message
 
 export async function view(place, [name], query) {
-  const speakers = (await all("/v1/people", "people")).filter((one) => one.speaks);
+  const speakers = (await some("/v1/people", "people")).filter((one) => one.speaks);
   if (!speakers.length) {
     return void put(place, heading("Talk"), empty("Nobody to talk with yet", "A simulation speaks as somebody whose messages were imported, and only with consent.",
       has("POST /v1/imports") ? h("a.button.main", { href: "#/import" }, "Import a conversation") : null));
@@ -146,7 +146,7 @@ function under(turn) {
   const made = (turn.claims || []).filter((one) => one.claim);
   return h("div.under", null,
     h("div.mood", null, feelings.map(([feeling, value]) => badge(`${words(feeling)} ${value > 0 ? "+" : "−"}${Math.abs(value).toFixed(1)}`, "plain")),
-      turn.status === "whole" ? null : badge(words(turn.status), "warm")),
+      turn.status === "whole" ? null : badge(turn.status === "corrected" ? "put right by a guard" : "cut off", "warm")),
     turn.facts?.length ? fold(`Facts it used (${turn.facts.length})`, turn.facts.map((fact) => factCard(fact, () => openFact(fact.id), true))) : null,
     readings.length ? fold("Read from the model", h("p.soft.small", null, "In standard deviations of neutral text."), h("dl.pairs", null,
       readings.map(([concept, value]) => [h("dt", null, words(concept)), h("dd", null, value.toFixed(2))]))) : null,
