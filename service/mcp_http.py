@@ -31,7 +31,8 @@ MAX_BODY = 4 << 20  # bytes of one call
 class Endpoint:
     """One server at one path; an ASGI application. Serves while `running`."""
 
-    def __init__(self, server: Server[Any], spaces: Spaces) -> None:
+    def __init__(self, path: str, server: Server[Any], spaces: Spaces) -> None:
+        self.route = Route(path, self, include_in_schema=False)
         self._sessions = StreamableHTTPSessionManager(server, stateless=True, max_request_body_size=MAX_BODY)
         self._spaces = spaces
 
@@ -41,6 +42,7 @@ class Endpoint:
             yield
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["route"] = self.route  # by which the guard counts it
         if scope["method"] != "POST":
             refused = Response("post a request: no session is kept here", 405, {"Allow": "POST"})
             await refused(scope, receive, send)
@@ -59,16 +61,16 @@ class Endpoints:
     def __init__(self, spaces: Spaces, servers: Mapping[str, Server[Any]] | None = None) -> None:
         reach = reach_in(spaces)
         every = servers or {"/mcp": own_server(reach), "/mcp/memory": memory_server(reach)}
-        self._by_path = {path: Endpoint(server, spaces) for path, server in every.items()}
+        self._endpoints = [Endpoint(path, server, spaces) for path, server in every.items()]
 
     @property
     def routes(self) -> list[Route]:
-        return [Route(path, endpoint, include_in_schema=False) for path, endpoint in self._by_path.items()]
+        return [endpoint.route for endpoint in self._endpoints]
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            for endpoint in self._by_path.values():
+            for endpoint in self._endpoints:
                 await stack.enter_async_context(endpoint.running())
             yield
 

@@ -168,6 +168,8 @@ def name_of(request: Request) -> str:
 
 def is_recorded(route: str) -> bool:
     """Whether an act of that route belongs in the audit log."""
+    if route.startswith("POST /mcp"):  # what a tool changes goes on record by the tool's name
+        return False
     is_change = not route.startswith(("GET ", "OPTIONS ")) and SCOPE_OF.get(route) not in (OPEN, READ)
     return is_change or route in RECORDED or route in ("POST /v1/login", "POST /v1/logout")
 
