@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from service import http_events, jobs
 from service.http_app import App, Given
+from service.http_pages import Paged, found_page
 from service.jobs import Job
 
 router = APIRouter(tags=["jobs"])
@@ -23,19 +24,14 @@ _SILENT_S = 15.0  # after which a line says that the stream lives
 @router.get("/v1/jobs")
 def every(
     app: Given,
+    page: Paged,
     state: Literal["queued", "running", "done", "failed", "cancelled"] | None = None,
     kind: Annotated[str | None, Query(max_length=32)] = None,
-    limit: Annotated[int, Query(ge=1, le=500)] = 50,
-    after: Annotated[str | None, Query(max_length=64)] = None,
 ) -> dict[str, Any]:
-    """The space's jobs, the newest first; `next` is the `after` of the following page."""
+    """The space's jobs, the newest first."""
     states = jobs.STATES if state is None else (state,)
-    found = app.jobs.every(states=states, kind=kind, limit=limit + 1, after=after)
-    shown = found[:limit]
-    return {
-        "jobs": [job.as_json() for job in shown],
-        "next": shown[-1].id if len(found) > limit else None,
-    }
+    found = app.jobs.every(states=states, kind=kind, limit=page.limit + 1, after=page.after)
+    return found_page("jobs", [job.as_json() for job in found], page, "job")
 
 
 @router.get("/v1/jobs/{job_id}")

@@ -62,9 +62,12 @@ def restrict(limits: Limits) -> None:
 
     def bound(what: int, value: int) -> None:
         hard = resource.getrlimit(what)[1]
-        resource.setrlimit(
-            what, (value, value) if hard == resource.RLIM_INFINITY else (min(value, hard), hard)
-        )
+        allowed = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        try:
+            resource.setrlimit(what, (allowed, allowed))
+        except (ValueError, OSError):
+            if sys.platform == "linux":  # macOS knows no bound of the address space
+                raise
 
     bound(resource.RLIMIT_CORE, 0)
     bound(resource.RLIMIT_AS, limits.memory_bytes)
