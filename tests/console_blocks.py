@@ -16,9 +16,10 @@ from pathlib import Path
 
 WRITTEN_ON = "2026-11-22"  # the day of every page's session
 CONFIG = "# config.toml"
+DAEMON = "http://127.0.0.1:7777"
 _FENCE = re.compile(r"^```(?P<info>[^\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 _ASIDE = re.compile(r"<!-- in the tests: (?P<key>[\w ]+?)(?: = (?P<value>.*?))? -->")
-_ID = re.compile(r"\b(?=[0-9a-f]*[a-f])(?=[0-9a-f]*[0-9])[0-9a-f]{8,64}\b")
+_ID = re.compile(r"\b(?=[0-9a-f]*[a-f])(?=[0-9a-f]*[0-9])[0-9a-f]{8,64}\b|\bslw_[\w-]+")
 _TIME = r"[ T]\d\d:\d\d(?::\d\d(?:\.\d+)?)?"
 _DAY = re.compile(rf"{WRITTEN_ON}(?:{_TIME})?")
 _NUMBER = re.compile(r"[+-]?\d[\d.,]*")
@@ -74,6 +75,7 @@ class Reader:
     """Somebody who follows a page, step by step."""
 
     slowwave: Callable[[str], tuple[int, str]]  # a command line without its first word -> exit code, output
+    serve: Callable[[], str]  # starts the daemon that ends with the page -> its address
     folder: Path  # where they stand
     config: Path
     addresses: dict[str, str] = field(default_factory=dict)  # of the page -> of this run
@@ -93,6 +95,9 @@ class Reader:
             assert (code != 0) == is_refusal(step.shown), f"{where}\nexit code {code}"
 
     def _run(self, command: str) -> tuple[int, str]:
+        if command == "slowwave serve &":
+            self.addresses[DAEMON] = self.serve()
+            return 0, ""
         if command.startswith("slowwave ") and not re.search(r"[|<>&]", command):
             return self.slowwave(command.removeprefix("slowwave "))
         done = subprocess.run(
@@ -104,10 +109,16 @@ class Reader:
         for written, actual in self.addresses.items():
             text = text.replace(written, actual)
         for written, actual in self.ids.items():  # the beginning of an id is enough
-            text = re.sub(
-                rf"\b{written[:4]}[0-9a-f]*\b",
-                lambda found, w=written, a=actual: a[: len(found[0])] if w.startswith(found[0]) else found[0],
-                text,
+            text = (
+                text.replace(written, actual)
+                if written.startswith("slw_")
+                else re.sub(
+                    rf"\b{written[:4]}[0-9a-f]*\b",
+                    lambda found, w=written, a=actual: (
+                        a[: len(found[0])] if w.startswith(found[0]) else found[0]
+                    ),
+                    text,
+                )
             )
         return text
 
@@ -143,7 +154,8 @@ class Reader:
         if token in named:
             return f"(?P={named[token]})"
         named[token] = f"id{len(named)}"
-        return f"(?P<{named[token]}>[0-9a-f]{{{len(token)}}})"
+        form = r"slw_[\w-]+" if token.startswith("slw_") else f"[0-9a-f]{{{len(token)}}}"
+        return f"(?P<{named[token]}>{form})"
 
 
 def is_refusal(shown: str) -> bool:

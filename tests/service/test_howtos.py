@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import re
 import shlex
 import shutil
-from collections.abc import Callable, Sequence
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +23,10 @@ from service.wiring import Services
 from tests.console_blocks import WRITTEN_ON, Page, Reader, read_page
 
 ROOT = Path(__file__).parents[2]
-PAGES = [read_page(path) for path in sorted((ROOT / "docs" / "howto").glob("*.md"))]
+PAGES = [
+    read_page(path)
+    for path in (ROOT / "docs" / "quickstart.md", *sorted((ROOT / "docs" / "howto").glob("*.md")))
+]
 SLOW = "slow"
 FIRST = "import examples/family"
 
@@ -57,7 +65,7 @@ def reader(
     imported_once: Path,
     encoder: Callable[[], MiniLM],
     monkeypatch: pytest.MonkeyPatch,
-) -> Reader:
+) -> Iterator[Reader]:
     """Somebody in a folder beside `examples`, with a home of their own that is not there yet."""
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     monkeypatch.chdir(tmp_path)
@@ -76,7 +84,30 @@ def reader(
             (imported_once / "printed").write_text(printed, encoding="utf-8")
         return outcome.code, printed
 
-    return Reader(slowwave, tmp_path, empty.home / "config.toml")
+    with contextlib.ExitStack() as daemons:
+        serve = lambda: daemons.enter_context(daemon(tmp_path / "daemon.log"))  # noqa: E731
+        # an address at which nobody answers stands for the server of a language model
+        addresses = {"http://127.0.0.1:8000": "http://127.0.0.1:9"}
+        yield Reader(slowwave, serve, tmp_path, empty.home / "config.toml", addresses)
+
+
+@contextlib.contextmanager
+def daemon(log: Path) -> Iterator[str]:
+    """`slowwave serve` on a free port; gives its address."""
+    with log.open("w") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "service", "serve", "--port", "0"], cwd=ROOT, stderr=stderr
+        )
+    try:
+        deadline = time.monotonic() + 60
+        while not (found := re.search(r"listening on (http://\S+:\d+)", log.read_text())):
+            assert time.monotonic() < deadline, "the daemon did not come up"
+            assert process.poll() is None, "the daemon ended"
+            time.sleep(0.05)
+        yield found[1]
+    finally:
+        process.terminate()
+        process.wait(60)
 
 
 def marked(page: Page) -> Any:
