@@ -6,7 +6,8 @@ loops: three turns in a row that were said in the same order before, anywhere in
 aside; found by this file, which knows nothing of the guard. `loops_near`: each of the three shares four fifths of its
 words with the one before. distinct3: different triples of words among all, over the first and the last 100 turns.
 main_word: the share of turns that hold the commonest content word (not the speakers' names), over the same turns, and
-over the worst 100 of all. tokens_per_s counts every token drawn, those too that a guard threw away, while somebody speaks.
+over the worst 100 of all. tokens_per_s counts every token drawn, those too that a guard threw away, while somebody speaks; tokens_per_cpu_s over
+the processor time of everything that was done for the turns, which other programs do not touch.
 rss_mb_start is taken after the first 50 turns, when models, indexes and caches are there.
 false_alarms: messages of the chat, and with --locomo of those dialogues, that the guard would have objected to.
 With `--control` nothing is done about loops and no topic is changed.
@@ -50,13 +51,14 @@ REPETITION_PENALTY = 1.0  # off: DRY is on
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One turn as it is measured; `seconds` of speaking, `rss_mb` after it."""
+    """One turn as it is measured; `seconds` of speaking, `cpu_s` of this process for all of it, `rss_mb` after it."""
 
     speaker: str
     text: str
     n_tokens: int
     n_draws: int
     seconds: float
+    cpu_s: float
     rss_mb: float
     topic: str | None
 
@@ -125,7 +127,7 @@ def opened(services: Services, people: Sequence[Person], args: argparse.Namespac
 def talk(company: Company, n_turns: int, out: TextIO | None, until: float) -> list[Row]:
     rows: list[Row] = []
     show = now_and_then("turns")
-    drawn = 0
+    drawn, busy = 0, time.process_time()
     for said in company.turns(n_turns):
         total = sum(member.n_tokens for member in company.members if isinstance(member, PersonaMember))
         rows.append(
@@ -135,11 +137,12 @@ def talk(company: Company, n_turns: int, out: TextIO | None, until: float) -> li
                 total - drawn,
                 said.turn.n_draws,
                 said.turn.seconds,
+                time.process_time() - busy,
                 rss_mb(),
                 said.topic,
             )
         )
-        drawn = total
+        drawn, busy = total, time.process_time()
         if out is not None:
             kept = {
                 "speaker": said.speaker,
@@ -179,6 +182,8 @@ def numbers(rows: Sequence[Row], company: Company) -> dict[str, Any]:
         "rss_mb_end": round(rows[-1].rss_mb, 1),
         "tokens_per_s_start": _speed(first),
         "tokens_per_s_end": _speed(last),
+        "tokens_per_cpu_s_start": _cpu_speed(first),
+        "tokens_per_cpu_s_end": _cpu_speed(last),
         "tokens_per_turn": round(sum(row.n_tokens for row in rows) / len(rows), 2),
         "draws_per_turn": round(sum(row.n_draws for row in rows) / len(rows), 3),
         "objections": dict(company.found),
@@ -282,6 +287,10 @@ def rss_mb() -> float:
 
 def _speed(rows: Sequence[Row]) -> float:
     return round(sum(row.n_tokens for row in rows) / max(1e-9, sum(row.seconds for row in rows)), 2)
+
+
+def _cpu_speed(rows: Sequence[Row]) -> float:
+    return round(sum(row.n_tokens for row in rows) / max(1e-9, sum(row.cpu_s for row in rows)), 2)
 
 
 class _Nowhere:
