@@ -22,8 +22,9 @@ from service.components import Components
 if TYPE_CHECKING:
     import networkx
 
+    from memory.entities.store import EntityStore
     from memory.exchange.network import View
-    from memory.exchange.notes import Notebook
+    from memory.exchange.notes import Held, Notebook
     from memory.exchange.picture import Part
     from memory.importers.detect import Export
     from memory.importers.shape import Chats
@@ -75,21 +76,33 @@ class GraphWork(Components):
 
         The file at `path` is what `opened` was made of, `name` is what its source goes by.
         """
+        from memory.entities import files
+        from memory.exchange import mcp_memory
         from memory.exchange.notes import Notebook, import_notebook
         from memory.importing import import_export
 
         shared: dict[str, Any] = {"clock": self.clock, "progress": import_step}
         if isinstance(opened, Notebook):
-            return import_notebook(
-                self.database,
-                self.space_id,
-                opened,
-                self.registry,
-                raw=path.read_bytes(),
-                name=name,
-                **shared,
+            raw, held = path.read_bytes(), self._held()
+            found = import_notebook(
+                self.database, self.space_id, opened, self.registry, raw=raw, name=name, **shared
             )
+            if opened.kind == mcp_memory.KIND:
+                files.take_in(self._entities(), raw, name, held)
+            return found
         return import_export(self.database, self.space_id, opened, registry=self.registry, **shared), 0
+
+    def _held(self) -> Held:
+        """What is in the graph already, as an export for another program words it."""
+        from memory.exchange.notes import Held
+        from memory.facts import list_facts
+
+        return Held.of(list_facts(self.database, self.space_id, self.registry, clock=self.clock))
+
+    def _entities(self) -> EntityStore:
+        from memory.entities.store import EntityStore
+
+        return EntityStore(self.database, self.space_id, self.registry, clock=self.clock)
 
     def preview(self, opened: Chats, *, import_step: Progress = no_progress) -> ImportReport:
         """What importing the chats would do to this space; it is done and taken back."""

@@ -108,15 +108,37 @@ def _listed(texts: Iterable[str]) -> str:
 
 @dataclass
 class Graph:
-    """`version` is the store's word for this state. Whoever changes a list says so by `changed`."""
+    """`version` is the store's word for this state. What is derived from the lists is made when it is asked for."""
 
     version: str | None = None
     entities: list[Entity] = field(default_factory=list)
     relations: list[Relation] = field(default_factory=list)
     n_places: int = 0  # the place of whatever comes next
 
-    def changed(self) -> None:
-        for name in ("places", "_haystack", "_starts", "_ends", "_noted"):
+    def add(self, entity: Entity) -> None:
+        self.places.setdefault(entity.name, len(self.entities))
+        self.entities.append(entity)
+        self._forget("_haystack", "_starts", "_noted")
+
+    def put(self, place: int, entity: Entity) -> None:
+        """The entity in place of the one that stands there, under the same name."""
+        self.entities[place] = entity
+        self._forget("_haystack", "_starts", "_noted")
+
+    def drop(self, entity_ids: Collection[str]) -> None:
+        self.entities = [entity for entity in self.entities if entity.id not in entity_ids]
+        self._forget("places", "_haystack", "_starts", "_noted")
+
+    def relate(self, relation: Relation) -> None:
+        self.relations.append(relation)
+        self._forget("_ends", "_noted")
+
+    def unrelate(self, relation_ids: Collection[str]) -> None:
+        self.relations = [relation for relation in self.relations if relation.id not in relation_ids]
+        self._forget("_ends", "_noted")
+
+    def _forget(self, *derived: str) -> None:
+        for name in derived:
             self.__dict__.pop(name, None)
 
     @cached_property

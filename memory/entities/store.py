@@ -155,8 +155,7 @@ class _Change:
             episode_id=type_note,
         )
         entity = self._observed(entity, given.observations)
-        self.graph.entities.append(entity)
-        self.graph.changed()
+        self.graph.add(entity)
         return entity
 
     def add_relation(self, given: NewRelation) -> Relation:
@@ -173,8 +172,7 @@ class _Change:
             relation_type=relation.relation_type,
             episode_id=note,
         )
-        self.graph.relations.append(relation)
-        self.graph.changed()
+        self.graph.relate(relation)
         return relation
 
     def observe(self, name: str, texts: tuple[str, ...]) -> tuple[str, ...]:
@@ -184,8 +182,7 @@ class _Change:
         entity = self.graph.entities[place]
         known = {item.text for item in entity.observations}
         new = tuple(text for text in texts if text not in known)
-        self.graph.entities[place] = self._observed(entity, new)
-        self.graph.changed()
+        self.graph.put(place, self._observed(entity, new))
         return new
 
     def unobserve(self, name: str, texts: Collection[str]) -> None:
@@ -197,23 +194,18 @@ class _Change:
         self._delete(tables.MemoryObservation, [item.id for item in gone])
         self._unsaid |= {item.episode_id for item in gone if item.episode_id is not None}
         kept = tuple(item for item in entity.observations if item not in gone)
-        self.graph.entities[place] = replace(entity, observations=kept)
-        self.graph.changed()
+        self.graph.put(place, replace(entity, observations=kept))
 
     def drop_entities(self, gone: Sequence[Entity]) -> None:
         self._delete(tables.MemoryObservation, [item.id for entity in gone for item in entity.observations])
         self._delete(tables.MemoryEntity, [entity.id for entity in gone])
         self._unsaid |= set[str]().union(*(entity.episodes for entity in gone))
-        ids = {entity.id for entity in gone}
-        self.graph.entities[:] = [item for item in self.graph.entities if item.id not in ids]
-        self.graph.changed()
+        self.graph.drop({entity.id for entity in gone})
 
     def drop_relations(self, gone: Sequence[Relation]) -> None:
         self._delete(tables.MemoryRelation, [relation.id for relation in gone])
         self._unsaid |= {item.episode_id for item in gone if item.episode_id is not None}
-        ids = {relation.id for relation in gone}
-        self.graph.relations[:] = [item for item in self.graph.relations if item.id not in ids]
-        self.graph.changed()
+        self.graph.unrelate({relation.id for relation in gone})
 
     def finish(self) -> str:
         """Draw the consequences in the graph; the version of the new state."""

@@ -50,7 +50,7 @@ def notes(world: Any) -> dict[str, str]:
     episode = tables.Episode
     with world.database.reading() as session:
         rows = session.execute(select(episode.text, episode.kind).where(episode.space_id == world.space_id))
-        return dict(rows.tuples().all())
+        return {row.text: row.kind for row in rows}
 
 
 def erase(world: Any, home: Path, kind: Any, target_id: str) -> None:

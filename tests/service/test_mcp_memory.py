@@ -15,8 +15,10 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from sqlalchemy import func, select
 
 from bench.mcp import ours, seen
+from db import tables
 from memory.facts import list_facts
 from service.callers import LOOPBACK, Caller
 from service.cli import cli
@@ -80,6 +82,22 @@ def test_what_is_observed_of_a_person_can_be_asked_about(app: App) -> None:
     (fact,) = list_facts(services.database, services.space_id, services.registry)
     assert (fact.subject, fact.predicate, fact.object) == ("Ilka Brask", "lives_in", "Talvik")
     assert "Talvik" in services.ask("Where does Ilka Brask live?").text
+
+
+def test_an_imported_file_is_what_the_tools_show_and_links_to_its_notes(app: App, tmp_path: Path) -> None:
+    rows = [
+        {"type": "entity", "name": "Ilka_Brask", "entityType": "Diver", "observations": ["sails", "sails "]},
+        {"type": "relation", "from": "Ilka_Brask", "to": "Ilka_Brask", "relationType": "knows"},
+    ]
+    file = tmp_path / "memory.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    app.services.import_file(file)
+    shown = Memory(app)("read_graph")["structuredContent"]
+    assert shown["entities"] == [{key: rows[0][key] for key in ("name", "entityType", "observations")}]
+    with app.services.database.reading() as session:
+        for mapped in (tables.MemoryEntity, tables.MemoryObservation, tables.MemoryRelation):
+            assert None not in session.scalars(select(mapped.episode_id)).all()
+        assert session.scalar(select(func.count()).select_from(tables.Episode)) == 3  # none of them twice
 
 
 def test_a_reader_changes_nothing(app: App) -> None:
