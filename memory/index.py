@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from threading import RLock
+from threading import Lock, RLock
 from typing import Literal
 
 import numpy as np
@@ -83,6 +83,7 @@ class Index:
         self._stamp: tuple[int, int] | None = None
         self._names: Gazetteer | None = None
         self._vectors: OrderedDict[str, FloatMatrix] = OrderedDict()
+        self._remembering = Lock()
         folder.mkdir(parents=True, exist_ok=True)
 
     @classmethod
@@ -145,10 +146,10 @@ class Index:
         from the words ("before she moved"). Of two facts that fit alike, the one that time has left more of comes first.
         What the tables do not hold any more is never among the hits.
         """
+        if vector is None:
+            vector = self._vector(query)  # nobody else has to wait for it
         with self._lock:
             build = self._current()
-            if vector is None:
-                vector = self._vector(query)
             understood = self._understand(build, query)
             if times is not None:
                 understood = replace(understood, times=tuple(times))
@@ -295,12 +296,16 @@ class Index:
 
     def _vector(self, query: str) -> FloatMatrix:
         """The question's vector; those of the last questions are remembered."""
-        if query not in self._vectors:
-            self._vectors[query] = self.embedder.encode([query])[0]
-        self._vectors.move_to_end(query)
-        while len(self._vectors) > _REMEMBERED:
-            self._vectors.popitem(last=False)
-        return self._vectors[query]
+        with self._remembering:
+            found = self._vectors.get(query)
+        if found is None:
+            found = self.embedder.encode([query])[0]
+        with self._remembering:
+            self._vectors[query] = found
+            self._vectors.move_to_end(query)
+            while len(self._vectors) > _REMEMBERED:
+                self._vectors.popitem(last=False)
+        return found
 
     def _gazetteer(self) -> Gazetteer:
         if self._names is None:

@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import socket
+import threading
 from contextlib import closing
 from dataclasses import replace
 from types import FrameType
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from service.spaces import Spaces
 
 GRACE_S = 5  # how long open connections may finish
+KEEP_ALIVE_S = 75  # longer than clients do, so that none is closed with a request on its way
+WARMED = 8  # spaces that are opened before anybody asks
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +61,7 @@ def run_daemon(settings: Settings, *, host: str | None = None, port: int | None 
         here = RunningDaemon(os.getpid(), _url(listener), utc_now().isoformat(timespec="seconds"))
         with on_record(settings.home, here), spaces.use() as own:  # the settings' own is open from the start
             scheduler.start()
+            threading.Thread(target=_warm, args=(spaces,), name="warm", daemon=True).start()
             try:
                 _serve(app, listener, spaces)
             finally:
@@ -72,6 +76,16 @@ def _check_tokens(settings: Settings) -> None:
     with closing(Shared(settings)) as shared:
         if not tokens.is_any_valid(shared.database, utc_now()):
             raise NotLoopback(settings.serve.host)
+
+
+def _warm(spaces: Spaces) -> None:
+    """Open the indexes while nobody waits for them: the first question after a start is no slower than others."""
+    for space in spaces.all()[:WARMED]:
+        try:
+            with spaces.use(space.name) as app:
+                app.services.index.refresh()
+        except Exception as error:  # whoever asks is told
+            log.warning("a space could not be opened ahead: %s", type(error).__name__)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -104,7 +118,12 @@ def _serve(app: FastAPI, listener: socket.socket, spaces: Spaces) -> None:
             super().handle_exit(sig, frame)
 
     config = uvicorn.Config(
-        app, access_log=False, log_config=None, log_level="warning", timeout_graceful_shutdown=GRACE_S
+        app,
+        access_log=False,
+        log_config=None,
+        log_level="warning",
+        timeout_graceful_shutdown=GRACE_S,
+        timeout_keep_alive=KEEP_ALIVE_S,
     )
     # uvicorn raises the signal again once it has ended; by then there is nothing left to interrupt
     before = {kind: signal.signal(kind, _pass) for kind in (signal.SIGTERM, signal.SIGINT)}

@@ -9,8 +9,9 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from service.http_app import Given, as_moment
+from service.http_route import Route
 
-router = APIRouter(tags=["answers"])
+router = APIRouter(route_class=Route, tags=["answers"])
 
 
 class Question(BaseModel):
@@ -27,10 +28,9 @@ def ask(app: Given, asked: Question) -> dict[str, Any]:
     """Answer a question from the graph, with facts and messages, or abstain."""
     from memory.ask import answer_json, explain_json
 
-    with app.lock:
-        answer = app.services.ask(
-            asked.question, known_to=asked.known_to, asked_by=asked.asked_by, as_of=as_moment(asked.as_of)
-        )
+    answer = app.services.ask(
+        asked.question, known_to=asked.known_to, asked_by=asked.asked_by, as_of=as_moment(asked.as_of)
+    )
     app.metrics.count("slowwave_questions_total", abstained=str(answer.abstained).lower())
     return answer_json(answer) | ({"explain": explain_json(answer)} if asked.explain else {})
 
@@ -45,7 +45,6 @@ def search(
     as_of: datetime | date | None = None,
 ) -> list[dict[str, Any]]:
     """The messages, facts, sessions and digests nearest to a query, best first, each with the parts of its score."""
-    with app.lock:
-        return app.services.search(
-            q, k, kinds=tuple(kind or ("episode", "fact")), known_to=known_to, as_of=as_moment(as_of)
-        )
+    return app.services.search(
+        q, k, kinds=tuple(kind or ("episode", "fact")), known_to=known_to, as_of=as_moment(as_of)
+    )

@@ -16,8 +16,6 @@ HELP = {
     "slowwave_requests_total": "HTTP requests by route and status.",
     "slowwave_questions_total": "Questions asked, by whether the answer abstained.",
     "slowwave_chat_turns_total": "Turns spoken by personas.",
-    "slowwave_chat_tokens_total": "Tokens that personas wrote.",
-    "slowwave_chat_seconds_total": "Seconds that personas took to write them.",
     "slowwave_nights_total": "Nights ended in this process, by status.",
 }
 _QUICK = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from consolidation.lease import at_work_here, free_if_dead, hold, lease_name, this_machine, this_process
-from consolidation.runs import running
+from consolidation.runs import list_runs, running, stage_records
 from consolidation.stage import NightSettings
 from db.errors import LeaseHeld
 from service import schedule
@@ -30,6 +30,7 @@ from service.night_progress import doing
 from service.settings import as_table
 
 if TYPE_CHECKING:
+    from service.metrics import Metrics
     from service.wiring import Services
 
 _ROOT = Path(__file__).parent.parent
@@ -202,6 +203,18 @@ class _Begun:
         if self._error is not None:
             raise self._error
         return self.run_id or ""
+
+
+def count_night(metrics: Metrics, services: Services, status: str) -> None:
+    """A night of this process is over: count it, its length and that of its stages."""
+    metrics.count("slowwave_nights_total", status=status)
+    run = next(iter(list_runs(services.database, services.space_id, 1)), None)
+    if run is None or run.finished_at is None:
+        return
+    seconds = (run.finished_at - run.started_at).total_seconds()
+    metrics.observe("slowwave_night_seconds", seconds, status=run.status)
+    for stage in stage_records(services.database, run.id).values():
+        metrics.observe("slowwave_night_stage_seconds", stage.seconds, stage=stage.name)
 
 
 def night_settings(base: NightSettings, **wanted: Any) -> NightSettings:

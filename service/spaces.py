@@ -20,7 +20,7 @@ from service.components import Shared
 from service.job_worker import JobWorker, sweep_uploads
 from service.jobs import unfinished_spaces
 from service.metrics import Metrics
-from service.nights import Nights
+from service.nights import Nights, count_night
 from service.talks import Talks
 from service.wiring import Services
 
@@ -183,17 +183,13 @@ class Spaces:
 
     def _app(self, services: Services) -> App:
         lock, nights = threading.RLock(), Nights(services)
-        nights.on_end = partial(self._count_night, self.metrics)
+        nights.on_end = partial(count_night, self.metrics, services)
         if self._is_stopping:
             nights.ask_to_stop()
         jobs = JobWorker(services)
         if self._is_stopping:
             jobs.ask_to_stop()
         return App(services, nights, Talks(services, lock), jobs, self.metrics, lock)
-
-    @staticmethod
-    def _count_night(metrics: Metrics, status: str) -> None:
-        metrics.count("slowwave_nights_total", status=status)
 
 
 def _is_idle(held: _Open, before: float) -> bool:

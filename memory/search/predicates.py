@@ -10,11 +10,14 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 
 from memory.ports import Embedder, FloatMatrix
 from memory.wordings import Wordings, fill
+
+_MAKING = Lock()
 
 
 class PredicateMatcher:
@@ -25,7 +28,14 @@ class PredicateMatcher:
 
     def prepare(self, predicates: Iterable[str]) -> None:
         """Encode the wordings of those that are new, and keep them."""
-        new = sorted(set(predicates) - set(self._vectors))
+        wanted = set(predicates)
+        if wanted <= set(self._vectors):
+            return
+        with _MAKING:  # of several first questions one pays, and the others find what it made
+            self._vectors = {**self._load(), **self._vectors}
+            self._make(sorted(wanted - set(self._vectors)))
+
+    def _make(self, new: Sequence[str]) -> None:
         if not new:
             return
         texts = {predicate: self._texts(predicate) for predicate in new}

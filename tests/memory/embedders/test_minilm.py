@@ -3,11 +3,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+from threadpoolctl import ThreadpoolController
 
 from memory.embedders import minilm
 from memory.embedders.minilm import MiniLM
@@ -94,3 +96,13 @@ def test_encoding_leaves_torch_unloaded() -> None:
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_threads_get_the_vectors_that_one_alone_gets_and_leave_blas_as_it_was(encoder: MiniLM) -> None:
+    texts = [[f"the sea was calm on day {i}"] * (1 + 40 * (i % 2)) for i in range(8)]
+    alone = [encoder.encode(some) for some in texts]
+    before = [pool["num_threads"] for pool in ThreadpoolController().select(user_api="blas").info()]
+    with ThreadPoolExecutor(8) as threads:
+        together = list(threads.map(encoder.encode, texts))
+    assert all(np.allclose(one, other, atol=1e-6) for one, other in zip(alone, together, strict=True))
+    assert [pool["num_threads"] for pool in ThreadpoolController().select(user_api="blas").info()] == before

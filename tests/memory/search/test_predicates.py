@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from memory.embedders.hashing import HashingEmbedder
+from memory.ports import FloatMatrix
+from memory.search.predicates import PredicateMatcher
+
+
+class Slow(HashingEmbedder):
+    """Takes its time, and counts how often it is asked."""
+
+    n_calls = 0
+
+    def encode(self, texts: Sequence[str]) -> FloatMatrix:
+        self.n_calls += 1
+        time.sleep(0.05)
+        return super().encode(texts)
+
+
+def test_of_several_first_questions_one_pays(tmp_path: Path) -> None:
+    embedder, cache = Slow(), tmp_path / "wordings.npz"
+    matchers = [PredicateMatcher(embedder, cache, "Someone") for _ in range(6)]
+    with ThreadPoolExecutor(6) as threads:
+        list(threads.map(lambda matcher: matcher.prepare(["lives_in", "likes"]), matchers))
+    assert embedder.n_calls == 1
+    near = [matcher.nearness(np.asarray(super(Slow, embedder).encode(["x"])[0])) for matcher in matchers]
+    assert all(other == near[0] for other in near)
+    assert set(near[0]) == {"lives_in", "likes"}
