@@ -826,6 +826,23 @@ class Act(Base):
     hash: Mapped[str] = mapped_column(String(64))
 
 
+class KeptAnswer(Base):
+    """What a request with an `Idempotency-Key` was answered, for a day; without a status it is being answered.
+
+    Every erasure takes all of a space's.
+    """
+
+    __tablename__ = "kept_answer"
+    space_id: Mapped[str] = mapped_column(ForeignKey("space.id"), primary_key=True)
+    key: Mapped[str] = mapped_column(String(128), primary_key=True)
+    request_sha256: Mapped[str] = mapped_column(String(64))
+    holder: Mapped[str] = mapped_column(String(255))  # the process that answers
+    at: Mapped[datetime] = mapped_column(index=True)
+    status: Mapped[int | None]
+    media_type: Mapped[str | None] = mapped_column(String(128))
+    body: Mapped[str | None] = mapped_column(Words)
+
+
 class Change(Base):
     """What the indexes must read again. Triggers write it; `seq` grows in the order of commits.
 

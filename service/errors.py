@@ -16,6 +16,10 @@ ServiceError
 ├── UploadTooLarge more was sent, or is kept already, than the settings allow
 ├── UploadsBusy    another upload is being looked at
 ├── BadUpload      what was sent is no upload; carries why
+├── ChangedMeanwhile what is to be changed is another one than was read
+├── BadKey         an Idempotency-Key that is none
+├── KeyInUse       a request with the same Idempotency-Key is being answered
+├── KeyOfAnother   the Idempotency-Key belongs to another request
 ├── UnknownPlace   a list was to go on behind a row that is not in it any more
 ├── BadToken       a token was asked for that cannot be
 ├── TokenExists    a token that opens something has that name
@@ -175,6 +179,26 @@ class BadUpload(ServiceError):
         super().__init__(f"what was sent cannot be taken: {why}")
 
 
+class ChangedMeanwhile(ServiceError):
+    def __init__(self) -> None:
+        super().__init__("it was changed since you read it; read it again, and send the ETag of that as If-Match")
+
+
+class BadKey(ServiceError):
+    def __init__(self) -> None:
+        super().__init__("an Idempotency-Key is 1 to 128 visible ASCII characters; a random UUID is a good one")
+
+
+class KeyInUse(ServiceError):
+    def __init__(self) -> None:
+        super().__init__("a request with this Idempotency-Key is being answered; ask again in a moment")
+
+
+class KeyOfAnother(ServiceError):
+    def __init__(self) -> None:
+        super().__init__("this Idempotency-Key belongs to another request; give each request a key of its own")
+
+
 class UnknownPlace(ServiceError):
     """`place` is the `after` of a request: an id."""
 
@@ -291,6 +315,10 @@ HTTP_STATUS: dict[type[Exception], int] = {
     TokenExists: 409,
     UnknownToken: 404,
     UnknownPlace: 400,
+    ChangedMeanwhile: 412,
+    BadKey: 400,
+    KeyInUse: 409,
+    KeyOfAnother: 422,
     UnknownJob: 404,
     JobEnded: 409,
     JobUnfinished: 409,

@@ -40,6 +40,7 @@ from service import (
     problems,
 )
 from service.guard import Gate, Guard
+from service.http_description import describe, operation_id
 from service.scopes import admit
 from service.spaces import Spaces
 from service.wiring import Services
@@ -103,6 +104,7 @@ def create_app(opened: Spaces | Services, *, token: str = "") -> FastAPI:
         redoc_url=None,
         openapi_url="/v1/openapi.json",
         telemetry=_NO_TELEMETRY,
+        generate_unique_id_function=operation_id,
         dependencies=[Depends(admit)],
     )
     app.state.spaces = spaces
@@ -111,6 +113,7 @@ def create_app(opened: Spaces | Services, *, token: str = "") -> FastAPI:
     app.router.routes.extend(agents.routes)
     app.add_middleware(Guard, gate=gate)
     problems.install(app)
+    describe(app)
     return app
 
 

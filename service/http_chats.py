@@ -16,10 +16,11 @@ from service import chat_entrance, http_events, why_entrance
 from service.company_entrance import company_json, turn_json
 from service.http_app import App, Given
 from service.http_pages import Paged, page_of
+from service.http_route import Route
 from service.talks import Gathering, Says
 from simulator.steering import Wish
 
-router = APIRouter(tags=["chats"])
+router = APIRouter(route_class=Route, tags=["chats"])
 
 Id = Annotated[str, Path(pattern=r"^[\w.:-]{1,64}$")]
 Person = Annotated[str | None, Query(max_length=255)]

@@ -12,8 +12,9 @@ from memory.constitutions import Edit
 from memory.types import Principle
 from service import constitution_entrance as entrance
 from service.http_app import Given, as_moment
+from service.http_route import IfMatch, Route
 
-router = APIRouter(tags=["people"])
+router = APIRouter(route_class=Route, tags=["people"])
 
 
 class NewLine(BaseModel):
@@ -71,8 +72,9 @@ def diff(
 
 
 @router.post("/v1/people/{name}/constitution")
-def edit(app: Given, name: str, wanted: Edited) -> dict[str, Any]:
+def edit(app: Given, name: str, wanted: Edited, unchanged: IfMatch) -> dict[str, Any]:
     """Add, drop and change lines by hand; the new version. The nights leave them as they are."""
+    unchanged.check(lambda: entrance.show(app.services, name))
     added = [
         Principle(one.kind, one.text, (), app.services.person(one.about).name if one.about else None)
         for one in wanted.add

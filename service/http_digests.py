@@ -10,8 +10,9 @@ from fastapi import APIRouter, Path
 from service import digest_entrance
 from service.http_app import Given, as_moment
 from service.http_pages import Paged, page_of
+from service.http_route import Route
 
-router = APIRouter(tags=["people"])
+router = APIRouter(route_class=Route, tags=["people"])
 
 
 @router.get("/v1/digests")

@@ -13,8 +13,9 @@ from service import episode_entrance
 from service.episode_entrance import Asked, Felt
 from service.http_app import Given, as_moment
 from service.http_pages import Paged, page_of
+from service.http_route import Route
 
-router = APIRouter(tags=["episodes"])
+router = APIRouter(route_class=Route, tags=["episodes"])
 
 Id = Annotated[str, Path(pattern=r"^[\w.:-]{1,64}$")]
 Name = Annotated[str | None, Query(min_length=1, max_length=255)]

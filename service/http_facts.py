@@ -13,8 +13,9 @@ from service import fact_entrance
 from service.fact_entrance import FactQuestion
 from service.http_app import Given, as_moment
 from service.http_pages import Paged, found_page, page_of
+from service.http_route import Route
 
-router = APIRouter(tags=["facts"])
+router = APIRouter(route_class=Route, tags=["facts"])
 
 _EVERY = 100_000  # decisions about one fact
 

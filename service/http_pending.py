@@ -8,8 +8,9 @@ from fastapi import APIRouter
 
 from service import pending_entrance
 from service.http_app import Given
+from service.http_route import Route
 
-router = APIRouter(tags=["reading"])
+router = APIRouter(route_class=Route, tags=["reading"])
 
 
 @router.get("/v1/pending")

@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from service.http_app import Given, as_moment
 from service.http_pages import Paged, page_of
+from service.http_route import Route
 
-router = APIRouter(tags=["people"])
+router = APIRouter(route_class=Route, tags=["people"])
 
 
 class Name(BaseModel):

@@ -13,8 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from consolidation.stage import Progress
 from service import http_events, persona_entrance
 from service.http_app import App, Given, as_moment
+from service.http_route import IfMatch, Route
 
-router = APIRouter(tags=["personas"])
+router = APIRouter(route_class=Route, tags=["personas"])
 
 
 class Agreement(BaseModel):
@@ -71,8 +72,9 @@ def persona(app: Given, name: str) -> dict[str, Any]:
 
 
 @router.put("/v1/people/{name}/persona")
-def set_persona(app: Given, name: str, drawing: Drawing) -> dict[str, Any]:
+def set_persona(app: Given, name: str, drawing: Drawing, unchanged: IfMatch) -> dict[str, Any]:
     """Set it: temperature, top_k, top_p, min_p, repetition_penalty, dry_multiplier, max_new_tokens."""
+    unchanged.check(lambda: persona_entrance.sampling(app.services, name))
     return persona_entrance.set_(app.services, name, drawing.sampling, clear=True)
 
 

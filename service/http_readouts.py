@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from service import behaviour_entrance, http_events, probe_entrance, readout_entrance, steering_entrance
 from service.http_app import App, Given
+from service.http_route import Route
 
-router = APIRouter(tags=["readouts"])
+router = APIRouter(route_class=Route, tags=["readouts"])
 
 SERVING = "serving"
 Hash = Annotated[str, Path(pattern=r"^(serving|[0-9a-f]{4,64})$")]

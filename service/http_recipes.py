@@ -14,9 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from service import http_events, recipe_entrance
 from service.http_app import Given
 from service.http_pages import Paged, page_of
+from service.http_route import IfMatch, Route
 from service.recipe_entrance import How
 
-router = APIRouter(tags=["recipes"])
+router = APIRouter(route_class=Route, tags=["recipes"])
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\^{0,16}$"
 Recipe = Annotated[str, Path(pattern=NAME)]
@@ -105,8 +106,9 @@ def recipe_diff(
 
 
 @router.post("/v1/recipes/apply")
-def apply_recipe(app: Given, wanted: Application, request: Request) -> Response:
+def apply_recipe(app: Given, wanted: Application, request: Request, unchanged: IfMatch) -> Response:
     """Let a recipe of the history serve, `base` for none."""
+    unchanged.check(lambda: recipe_entrance.show(app.services))
     how = How(is_examined=wanted.examine)
     return http_events.followed(
         request,
@@ -117,8 +119,9 @@ def apply_recipe(app: Given, wanted: Application, request: Request) -> Response:
 
 
 @router.post("/v1/recipes/scale")
-def scale(app: Given, wanted: Scale, request: Request) -> Response:
+def scale(app: Given, wanted: Scale, request: Request, unchanged: IfMatch) -> Response:
     """Give a vector another coefficient."""
+    unchanged.check(lambda: recipe_entrance.show(app.services))
     how = wanted.how(largest=wanted.largest)
     return http_events.followed(
         request,
@@ -127,8 +130,9 @@ def scale(app: Given, wanted: Scale, request: Request) -> Response:
 
 
 @router.post("/v1/recipes/negate")
-def negate(app: Given, wanted: Negation, request: Request) -> Response:
+def negate(app: Given, wanted: Negation, request: Request, unchanged: IfMatch) -> Response:
     """Turn a vector against what it was for."""
+    unchanged.check(lambda: recipe_entrance.show(app.services))
     how = wanted.how(largest=wanted.largest)
     return http_events.followed(
         request,
@@ -139,8 +143,9 @@ def negate(app: Given, wanted: Negation, request: Request) -> Response:
 
 
 @router.post("/v1/recipes/revert")
-def revert(app: Given, wanted: Reversion, request: Request) -> Response:
+def revert(app: Given, wanted: Reversion, request: Request, unchanged: IfMatch) -> Response:
     """Take nights or behaviours out."""
+    unchanged.check(lambda: recipe_entrance.show(app.services))
 
     def work(step: http_events.Steps) -> dict[str, Any]:
         if wanted.erased:
@@ -151,8 +156,9 @@ def revert(app: Given, wanted: Reversion, request: Request) -> Response:
 
 
 @router.post("/v1/recipes/rule")
-def rule(app: Given, wanted: Rule, request: Request) -> Response:
+def rule(app: Given, wanted: Rule, request: Request, unchanged: IfMatch) -> Response:
     """Merge the vectors by another rule."""
+    unchanged.check(lambda: recipe_entrance.show(app.services))
     return http_events.followed(
         request,
         lambda step: recipe_entrance.rule(

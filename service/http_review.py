@@ -11,8 +11,9 @@ from memory.ledger import entries, entry_json, verification_json
 from service import review_entrance
 from service.http_app import Given
 from service.http_pages import MAX_SEQ, Page, found_page
+from service.http_route import Route
 
-router = APIRouter(tags=["review"])
+router = APIRouter(route_class=Route, tags=["review"])
 
 Id = Annotated[str, Path(pattern=r"^[\w.:-]{1,64}$")]
 
@@ -70,6 +71,6 @@ def ledger(
 
 
 @router.get("/v1/ledger/verify")
-def verify(app: Given) -> dict[str, Any]:
+def verify_ledger(app: Given) -> dict[str, Any]:
     """The chain of hashes, recomputed: whether it is sound, and the first entry that is not."""
     return verification_json(app.services.database, app.services.space_id)

@@ -16,12 +16,13 @@ from starlette.exceptions import HTTPException
 from service import http_events, run_entrance
 from service.http_app import App, Given
 from service.http_pages import Paged, page_of
+from service.http_route import Route
 from service.nights import night_settings
 
 LOOK_S = 0.5  # between two looks at a night that is followed
 QUIET_S = 15.0  # after which a comment keeps the connection
 
-router = APIRouter(tags=["nights"])
+router = APIRouter(route_class=Route, tags=["nights"])
 
 Id = Annotated[str, Path(pattern=r"^[\w.:-]{1,64}$")]
 
@@ -69,7 +70,7 @@ def run(app: Given, run_id: Id) -> dict[str, Any]:
 
 
 @router.get("/v1/runs/{run_id}/events", response_class=StreamingResponse)
-async def follow(app: Given, run_id: Id) -> StreamingResponse:
+async def follow_run(app: Given, run_id: Id) -> StreamingResponse:
     """A night live: an event `run` at once and whenever something has changed, `end` when it is over."""
     first = await run_in_threadpool(run, app, run_id)
     return http_events.response(_followed(app, first))

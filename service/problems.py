@@ -81,10 +81,15 @@ async def _on_http(_: Request, error: Exception) -> JSONResponse:
 async def _on_invalid(_: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, RequestValidationError):
         raise error
-    said = "; ".join(
-        f"{'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()
-    )
-    return response(body(422, said))
+    wrong = [_field(item) for item in error.errors()]
+    said = "; ".join(f"{one['field']}: {one['detail']}" for one in wrong)
+    return response(body(422, said, errors=wrong))
+
+
+def _field(item: dict[str, Any]) -> dict[str, str]:
+    """Which field, and what is to be done; never what stood in it."""
+    place = item["loc"] if item["type"] != "json_invalid" else item["loc"][:1]
+    return {"field": ".".join(str(part) for part in place), "detail": item["msg"].removeprefix("Value error, ")}
 
 
 def log_unexpected(error: Exception) -> None:

@@ -51,6 +51,7 @@ def apply(session: Session, space_id: str, draft: Draft, registry: Registry, clo
         .where(tables.MemoryGraph.space_id == space_id)
         .values(version=tables.new_id())
     )
+    session.execute(delete(tables.KeptAnswer).where(tables.KeptAnswer.space_id == space_id))
     _forget_vectors_of_renamed(session, cleaned.get("node", set()))
     return changed | cleaned.get("decision", set())
 

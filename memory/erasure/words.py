@@ -46,6 +46,7 @@ WORDS: dict[type[tables.Base], tuple[str, ...]] = {
     tables.MemoryEntity: ("name", "entity_type"),
     tables.MemoryObservation: ("text",),
     tables.MemoryRelation: ("source", "target", "relation_type"),
+    tables.KeptAnswer: ("body",),
 }
 # Text columns that hold ids, hashes, paths of our making, names of kinds, or what the user called the space.
 _PLAIN = """
@@ -65,6 +66,7 @@ _PLAIN = """
     persona_setting.sampling claim.predicate claim.basis claim.line claim.earlier_id claim.state
     example.split example.kind memory_graph.version change.space_id change.kind change.owner_id
     token.sha256 token.scopes act.via act.token_id act.what act.ids act.outcome act.prev_hash act.hash
+    kept_answer.request_sha256 kept_answer.holder kept_answer.media_type
 """
 PLAIN = frozenset(_PLAIN.split())
 _GAP = b"\0\0"

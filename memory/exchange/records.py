@@ -69,7 +69,7 @@ TYPES = (
 )
 VECTORS = "embedding"  # only where they are asked for: they can be made again
 LEFT_OUT = frozenset(
-    {"lease", "change", "pending", "schedule", "job", "token", "act"}
+    {"lease", "change", "pending", "schedule", "job", "token", "act", "kept_answer"}
 )  # who works now; what the indexes and extractors must read
 
 _ORDER = {"episode": ("time", "id"), "ledger": ("seq",)}

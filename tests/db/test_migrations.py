@@ -321,6 +321,22 @@ def test_messages_are_kept_when_tokens_and_acts_come_and_go(bare_url: str) -> No
     engine.dispose()
 
 
+def test_messages_are_kept_when_answers_come_and_go(bare_url: str) -> None:
+    engine = make_engine(bare_url)
+    command.upgrade(alembic_config(engine), "0019")
+    keep_a_message(engine, origin="observed")
+    command.upgrade(alembic_config(engine), "0020")
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO kept_answer (space_id, key, request_sha256, holder, at, status, body) "
+            f"VALUES ('s', 'k', '{'a' * 64}', 'here 1', {DAY}, 201, '{{}}')"
+        )
+    command.downgrade(alembic_config(engine), "0019")
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT text FROM episode")).all() == [("hi",)]
+    engine.dispose()
+
+
 def test_revisions_are_one_line() -> None:
     script = ScriptDirectory.from_config(alembic_config())
     assert len(script.get_heads()) == 1

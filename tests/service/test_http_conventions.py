@@ -1,0 +1,162 @@
+"""What every route does alike: tags of answers, requests that are done once, errors with their field, the description."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from fastapi.testclient import TestClient
+from sqlalchemy import select
+
+from db.tables import KeptAnswer
+from memory.importing import import_file
+from service import kept_answers
+from service.http import create_app
+from service.settings import Settings
+from service.wiring import Services
+
+LINES = Path(__file__).parents[1] / "memory" / "fixtures" / "lines.jsonl"
+PORTO = {"person": "Ada", "predicate": "lives_in", "object": "Porto"}
+
+
+@pytest.fixture
+def services(tmp_path: Path) -> Iterator[Services]:
+    with Services(Settings(home=tmp_path)) as opened:
+        import_file(opened.database, opened.space_id, LINES)
+        yield opened
+
+
+@pytest.fixture
+def client(services: Services) -> TestClient:
+    return TestClient(create_app(services), base_url="http://127.0.0.1:7777")
+
+
+def kept(services: Services) -> list[str]:
+    with services.database.reading() as session:
+        return list(session.scalars(select(KeptAnswer.key)))
+
+
+def test_what_has_not_changed_is_not_sent_again(client: TestClient) -> None:
+    first = client.get("/v1/people")
+    again = client.get("/v1/people", headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", first.headers["etag"])
+    client.put("/v1/people/Bo/name", json={"name": "Bo Rask"})
+    changed = client.get("/v1/people", headers={"If-None-Match": first.headers["etag"]})
+    assert (changed.status_code, changed.headers["etag"] != first.headers["etag"]) == (200, True)
+    assert changed.headers["cache-control"] == "private, no-cache"
+
+
+def test_what_was_changed_meanwhile_is_not_overwritten(client: TestClient) -> None:
+    read = client.get("/v1/people/Ada/persona").headers["etag"]
+    for status, heat in ((200, 0.9), (412, 1.1)):
+        wanted = {"sampling": {"temperature": heat}}
+        assert (
+            client.put("/v1/people/Ada/persona", json=wanted, headers={"If-Match": read}).status_code
+            == status
+        )
+    assert client.get("/v1/people/Ada/persona").json()["sampling"]["temperature"] == 0.9
+    line = {"add": [{"kind": "value", "text": "keeps promises"}]}
+    version = client.get("/v1/people/Ada/constitution").headers["etag"]
+    statuses = [
+        client.post("/v1/people/Ada/constitution", json=line, headers={"If-Match": version}).status_code
+        for _ in range(2)
+    ]
+    assert statuses == [200, 412]
+
+
+def test_a_repeated_request_is_answered_and_not_done_again(client: TestClient, services: Services) -> None:
+    first = client.post("/v1/facts", json=PORTO, headers={"Idempotency-Key": "one"})
+    again = client.post("/v1/facts", json=PORTO, headers={"Idempotency-Key": "one"})
+    assert (first.status_code, again.status_code, again.json()) == (201, 201, first.json())
+    assert again.headers["idempotency-replayed"] == "true"
+    assert len(client.get("/v1/facts").json()["facts"]) == 1
+    other = client.post("/v1/facts", json={**PORTO, "object": "Faro"}, headers={"Idempotency-Key": "one"})
+    assert (other.status_code, other.json()["type"]) == (422, "urn:slowwave:problem:key-of-another")
+    assert client.post("/v1/facts", json=PORTO, headers={"Idempotency-Key": " "}).status_code == 400
+
+
+def test_what_was_refused_keeps_no_key(client: TestClient, services: Services) -> None:
+    wrong = {**PORTO, "object": ""}
+    assert client.post("/v1/facts", json=wrong, headers={"Idempotency-Key": "two"}).status_code == 400
+    assert kept(services) == []
+    assert client.post("/v1/facts", json=PORTO, headers={"Idempotency-Key": "two"}).status_code == 201
+
+
+def test_of_two_at_once_one_is_refused_and_answers_end_after_a_day(
+    client: TestClient, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[int] = []
+
+    def send() -> None:
+        found.append(client.post("/v1/facts", json=PORTO, headers={"Idempotency-Key": "3"}).status_code)
+
+    end = kept_answers._end
+
+    def slowly(*given: object) -> None:
+        second = Thread(target=send)  # while the first is being answered
+        second.start()
+        second.join()
+        monkeypatch.setattr(kept_answers, "_end", end)
+        end(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(kept_answers, "_end", slowly)
+    send()
+    assert found == [409, 201]
+    now = services.clock()
+    monkeypatch.setattr(services, "clock", lambda: now + timedelta(days=2))
+    client.post("/v1/facts", json=PORTO, headers={"Idempotency-Key": "4"})
+    assert "3" not in kept(services)
+
+
+def test_an_erasure_takes_every_kept_answer(client: TestClient, services: Services) -> None:
+    client.post("/v1/facts", json=PORTO, headers={"Idempotency-Key": "five"})
+    assert kept(services) == ["five"]
+    wanted = {"kind": "person", "what": "Bo"}
+    plan = client.post("/v1/forget", json=wanted).json()["plan"]
+    done = client.post("/v1/forget", json={**wanted, "plan": plan}, headers={"Idempotency-Key": "six"})
+    assert (done.status_code, kept(services)) == (200, [])
+
+
+def test_an_invalid_request_names_its_fields_and_not_what_stood_in_them(client: TestClient) -> None:
+    told = client.post("/v1/ask", json={"question": "x" * 3000, "secret": "the blue box"}).json()
+    assert [one["field"] for one in told["errors"]] == ["body.question", "body.secret"]
+    assert "blue box" not in str(told)
+    assert "2000 characters" in told["errors"][0]["detail"]
+    broken = client.post("/v1/ask", content=b"{", headers={"Content-Type": "application/json"}).json()
+    assert [one["field"] for one in broken["errors"]] == ["body"]
+
+
+def test_a_list_goes_on_behind_no_row_that_is_not_there(client: TestClient) -> None:
+    answer = client.get("/v1/people", params={"after": "nothing"})
+    assert (answer.status_code, answer.json()["type"]) == (400, "urn:slowwave:problem:unknown-place")
+    assert client.get("/v1/people", params={"limit": 0}).status_code == 422
+
+
+def test_the_description_is_valid_and_whole(client: TestClient) -> None:
+    from openapi_spec_validator import validate
+
+    told = client.get("/v1/openapi.json").json()
+    validate(told)
+    assert told["openapi"].startswith("3.1")
+    every = [(path, one) for path, ops in told["paths"].items() for one in ops.values()]
+    assert [name for name, n in Counter(one["operationId"] for _, one in every).items() if n > 1] == []
+    for path, one in every:
+        assert one["tags"], path
+        assert one["summary"], path
+        assert "application/problem+json" in one["responses"]["default"]["content"], path
+    assert told["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
+    assert {tag for _, one in every for tag in one["tags"]} <= {tag["name"] for tag in told["tags"]}
+
+
+def test_every_route_is_in_the_description(client: TestClient) -> None:
+    from service.http import routers
+
+    told = client.get("/v1/openapi.json").json()["paths"]
+    for route in [route for part in routers() for route in part.routes]:
+        path = getattr(route, "path", "")
+        if path.startswith("/v1/"):
+            assert {method.lower() for method in getattr(route, "methods", ())} <= set(told[path]), path
