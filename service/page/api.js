@@ -44,9 +44,12 @@ function address(path, query) {
 }
 
 // no form of another page can send the second one, so that the daemon knows this page by it
-function headers(more) {
-  const named = space ? { "Slowwave-Space": encodeURIComponent(space) } : {};
-  return { ...named, "Slowwave-Request": "1", ...more };
+/** An address for a link, which sends no header: it names the space itself. */
+export const inSpace = (path) => address(path, { space });
+
+/** What every request says: that it is the page's own, which no other page can say, and which space it is about. */
+export function headers(more) {
+  return { "Slowwave-Request": "1", ...(space ? { "Slowwave-Space": encodeURIComponent(space) } : {}), ...more };
 }
 
 async function send(method, path, { query, body, ...options } = {}) {

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from consolidation.stage import Gate
 from memory import consent
 from service.settings import Settings
 from service.wiring import Services
@@ -44,6 +45,7 @@ VIEWS = (
     "status",
     "more",
 )
+OPEN_GATE = Gate(min_recall_paraphrase=0.0, max_ppl_change=1e9, max_kl_to_base=1e9, max_earlier_loss=1)
 PHONE_DARK, DESK_LIGHT = (390, 844, True), (1280, 860, False)
 PHONE_LIGHT, DESK_DARK = (390, 844, False), (1280, 860, True)
 READY = (
@@ -116,7 +118,9 @@ def services(imported: Path, talkative: Path, tmp_path_factory: pytest.TempPathF
     home = tmp_path_factory.mktemp("page") / "home"
     shutil.copytree(imported, home)
     settings = Settings(home=home)
-    settings = replace(settings, night=replace(settings.night, base_model=str(talkative)))
+    short = replace(settings.night.train, steps=2, rank=2, alpha=4, kl_per_step=0, dtype="float32")
+    night = replace(settings.night, base_model=str(talkative), train=short, gate=OPEN_GATE)
+    settings = replace(settings, night=night)
     with Services(settings) as opened:
         rows = [{"time": "2025-04-01T10:00:00", "speaker": PLANTED, "text": ORDER}]
         rows.append({"time": "2025-04-02T10:00:00", "speaker": "Ada Lund", "text": f"{PLANTED} hello"})
@@ -329,3 +333,27 @@ def test_a_fresh_install_says_what_to_do_first(browser: Browser, visitor: Visito
         browser.picture(visitor.pictures / "nobody-390-light.png")
         browser.click(".empty a")
         browser.wait("document.querySelector('input[type=file]')")
+
+
+@pytest.mark.slow
+def test_a_night_is_begun_followed_and_what_it_taught_taken_back(visitor: Visitor) -> None:
+    visitor.look(*DESK_LIGHT)
+    visitor.open("nights")
+    visitor.press_button("Let it sleep now")
+    visitor.press_button("Begin the night")
+    visitor.browser.wait("document.querySelector('.stage.done')", seconds=400)
+    visitor.browser.picture(visitor.pictures / "a-night-live.png")
+    visitor.browser.wait("document.querySelector('#main').innerText.includes('published')", seconds=400)
+    visitor.browser.picture(visitor.pictures / "a-night.png")
+    assert visitor.browser.run("return document.querySelectorAll('.stage.done').length") >= 12
+    assert visitor.troubles() == []
+    visitor.open("recipes")
+    visitor.press_button("What it is made of")
+    visitor.browser.wait("document.querySelector('.view table')")
+    visitor.browser.picture(visitor.pictures / "weights.png")
+    assert visitor.troubles() == []
+    visitor.press_button("Serve the plain model")
+    visitor.press_button("Let it serve")
+    visitor.browser.wait("!document.querySelector('#main').innerText.includes('serves now')", seconds=BUSY_S)
+    visitor.press_button("Undo")
+    visitor.browser.wait("document.querySelector('#main').innerText.includes('serves now')", seconds=BUSY_S)

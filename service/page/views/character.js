@@ -34,10 +34,10 @@ function habits(found) {
   if (!found) return null;
   const percent = (share) => `${Math.round(share * 100)} %`;
   const rows = [
-    ["Length", `${found.words.median} words in the middle`],
-    ["Emoji", `in ${percent(found.emoji.share)} of messages ${found.emoji.favourites.slice(0, 5).map((one) => one.text).join(" ")}`],
-    ["Only small letters", percent(found.lowercase_share)],
-    found.active_hours ? ["Awake", `${found.active_hours.from}:00 to ${found.active_hours.to}:00`] : null,
+    found.words?.median ? ["Length", `${found.words.median} words in the middle`] : null,
+    found.emoji?.share ? ["Emoji", `in ${percent(found.emoji.share)} of messages ${found.emoji.favourites.slice(0, 5).map((one) => one.text).join(" ")}`] : null,
+    found.lowercase_share ? ["Only small letters", `in ${percent(found.lowercase_share)} of messages`] : null,
+    found.active_hours && found.active_hours.from !== null ? ["Writes", `from ${found.active_hours.from}:00 to ${found.active_hours.to}:00`] : null,
     found.reply_minutes?.median ? ["Answers after", `${Math.round(found.reply_minutes.median)} minutes in the middle`] : null,
   ].filter(Boolean);
   return h("section", null, h("h2", null, "How they write"),

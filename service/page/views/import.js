@@ -1,6 +1,6 @@
 // Bringing conversations in: a file is sent, looked at, and only then imported by a job that is followed here.
 
-import { at, currentSpace, events, get, has, post, Problem, remove, some } from "../api.js";
+import { at, events, get, has, headers, post, Problem, remove, some } from "../api.js";
 import { h, put } from "../dom.js";
 import { act, attempt, badge, count, day, field, fold, heading, loading, problem, quotes, show, table, toast, words } from "../ui.js";
 
@@ -61,8 +61,7 @@ function upload(address, body, progress, signal) {
     const request = new XMLHttpRequest();
     request.open("POST", address);
     request.responseType = "json";
-    if (currentSpace()) request.setRequestHeader("Slowwave-Space", encodeURIComponent(currentSpace()));
-    request.setRequestHeader("Content-Type", "application/octet-stream");
+    for (const [name, value] of Object.entries(headers({ "Content-Type": "application/octet-stream" }))) request.setRequestHeader(name, value);
     request.upload.onprogress = (event) => { if (event.lengthComputable) progress(event.loaded / event.total); };
     request.onload = () => (request.status < 300 ? give(request.response) : refuse(new Problem(request.status, request.response || {})));
     request.onerror = () => refuse(new Problem(0, { detail: "the daemon broke off; is it still running, and is the file too large for it?" }));

@@ -1,8 +1,9 @@
 // Nights: begin one, watch it, read what it did. While one runs its stages are followed; the list is kept up to date.
 
-import { at, events, get, has, post, some } from "../api.js";
+import { at, events, get, has, inSpace, post, some } from "../api.js";
 import { h, put } from "../dom.js";
-import { act, badge, confirm, count, empty, heading, problem, table, time, toast, words } from "../ui.js";
+import { act, badge, confirm, count, empty, heading, problem, show, table, time, toast, words } from "../ui.js";
+import { openFact } from "./fact.js";
 
 const STAGES = ["select", "extract", "score", "check", "decide", "dream", "train", "exam", "merge", "readout", "constitution", "publish", "report"];
 const KINDS = { done: "good", running: "", refused: "warm", failed: "bad", interrupted: "plain" };
@@ -73,8 +74,8 @@ function draw(inside, run) {
     h("p", null, badge(words(run.status), KINDS[run.status]), " ", run.published ? badge("published", "good") : null),
     run.error ? h("p.problem", null, run.error) : null,
     h("div.stages", { "aria-label": "Stages", role: "list" }, STAGES.map((name) => stage(name, run))),
-    exam(run.exam), h("div.actions", null,
-      run.report ? h("a.button", { href: run.report, target: "_blank", rel: "noopener" }, "Read the whole report") : null,
+    decided(run), exam(run.exam), h("div.actions", null,
+      run.report ? h("a.button", { href: inSpace(run.report), target: "_blank", rel: "noopener" }, "Read the whole report") : null,
       has("GET /v1/review") ? h("a.button", { href: "#/review" }, "What waits for you") : null));
   put(inside, [...made.childNodes]);
 }
@@ -88,6 +89,23 @@ function stage(name, run) {
     h("span", null, name, h("span.hidden", null, `, ${status}`)),
     doing?.total ? h("progress", { value: doing.done, max: doing.total, "aria-label": `${name}: ${doing.done} of ${doing.total}` }) : h("span.soft.small", null, counts),
     h("span.soft.small", null, found?.seconds ? `${found.seconds.toFixed(1)} s` : ""));
+}
+
+/** What this night decided about facts; each opens with its messages and its undo. */
+function decided(run) {
+  if (run.status === "running" || !has("GET /v1/decisions")) return null;
+  const inside = h("div");
+  const box = h("details", null, h("summary", null, "What it decided"), inside);
+  box.addEventListener("toggle", () => {
+    if (!box.open || inside.hasChildNodes()) return;
+    show(inside, async () => {
+      const found = (await some("/v1/decisions", "decisions")).filter((one) => one.run === run.run);
+      if (!found.length) return h("p.soft", null, "Nothing about facts.");
+      return h("ul.plain", null, found.map((one) => h("li", null, badge(one.decision.toLowerCase(), one.decision === "STORE" ? "good" : "plain"), one.undone ? badge("undone", "warm") : null,
+        h("button.quiet", { type: "button", onclick: () => openFact(one.fact) }, "Look at the fact"))));
+    });
+  });
+  return box;
 }
 
 function exam(found) {

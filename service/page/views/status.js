@@ -1,6 +1,6 @@
 // How the memory is: colours, what waits, what it costs, whether it agrees with itself, and the way out with everything.
 
-import { at, get, has, post } from "../api.js";
+import { at, get, has, inSpace, post } from "../api.js";
 import { h, put } from "../dom.js";
 import { act, badge, choice, count, field, fold, heading, show, table, time, toast, words } from "../ui.js";
 
@@ -80,4 +80,4 @@ async function ledger() {
   return fold(`The newest ${list.length}`, table(["", "when", "what", "hash"], list.map((one) => [one.seq, time(one.at), words(one.kind), h("code", null, one.hash.slice(0, 12))]), "Ledger"));
 }
 
-const leaving = async () => h("a.button", { href: "/v1/export", download: "slowwave.jsonl" }, "Save an export");
+const leaving = async () => h("a.button", { href: inSpace("/v1/export"), download: "slowwave.jsonl" }, "Save an export");
