@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from memory.audit import Act, record
 from memory.erasure import REASONS
 from service import forgetting
 from service.cli.output import Bars, State, print_json, print_table
@@ -125,6 +126,8 @@ def _run(state: State, kind: TargetKind, reference: str, how: dict[str, Any], **
             )
             if not outcome.scan.is_clean:
                 bars.erase()
+        seq = {"seq": str(outcome.certificate.seq)}
+        record(services.database, Act("command", "forget", "done", space_id=services.space_id, ids=seq))
     _print_outcome(outcome, as_json=how["as_json"])
 
 
