@@ -137,7 +137,7 @@ async def load(url: str, tenants: list[Tenant], options: argparse.Namespace) -> 
 
 def begin_night(url: str, tenant: Tenant, minutes: float) -> str:
     headers = {"Authorization": f"Bearer {tenant.token}"}
-    answer = httpx.post(url + "/v1/sleep", json={"minutes": minutes}, headers=headers, timeout=60)
+    answer = httpx.post(url + "/v1/sleep", json={"minutes": minutes}, headers=headers, timeout=180)
     return str(answer.raise_for_status().json()["run"])
 
 

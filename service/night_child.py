@@ -3,7 +3,7 @@
 Its job comes as one line of JSON on the standard input: home, settings, whether to resume. It tells on the standard
 output, an object a line: `{"run"}` once the night is recorded, `{"ended"}` with its status, else why it could not
 begin: `{"held", "name"}` or `{"failed"}`, a class and never a message. SIGTERM ends the night at its next step; it ends
-at once, resumable, when whoever holds the other end of its standard input is gone. It gives way to everything else.
+at once, resumable, when whoever holds the other end of its standard input is gone. Once it has begun it gives way to everything else.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ NICENESS = 10
 def main() -> int:
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as told:
         os.dup2(2, 1)  # what a library prints is no news of the night's
-        os.nice(NICENESS)
         pipe = open(0, "rb", buffering=0, closefd=False)  # noqa: SIM115  (as long as the process)
         job = json.loads(pipe.readline())
         threading.Thread(target=_end_with_parent, args=(pipe,), name="parent", daemon=True).start()
@@ -63,6 +62,7 @@ def _watch(services: Services, told: TextIO) -> StageWatcher:
         if not is_told:
             is_told = True
             _tell(told, {"run": running(services.database, services.space_id)})
+            os.nice(NICENESS)  # from here on nobody waits for it
         return no_progress
 
     return watch

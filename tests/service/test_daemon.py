@@ -95,17 +95,32 @@ def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
     assert "Traceback" not in refused.stderr
 
 
-def test_the_log_holds_no_words_and_no_names(tmp_path: Path) -> None:
+PLANTED = ("quandary", "zephyrine", "Xanthippe", "Ada", "sk-secret")
+
+
+def test_the_log_of_a_day_of_use_holds_no_words_and_no_names(tmp_path: Path) -> None:
     with Services(Settings(home=tmp_path)) as services:
         import_file(services.database, services.space_id, LINES)
-    with daemon(tmp_path) as running:
-        assert running.get("/v1/people/Ada/facts").status_code == 200
-        assert running.get("/v1/people/Xanthippe/facts").status_code == 404
+    with daemon(tmp_path, SLOWWAVE_SERVE__LOG_FORMAT="json", OPENAI_API_KEY="sk-secret") as running:
+        said = {"person": "Ada", "predicate": "likes", "object": "quandary"}
+        statuses = [
+            running.get("/v1/people/Ada/facts").status_code,
+            running.get("/v1/people/Xanthippe/facts").status_code,
+            running.post("/v1/facts", json=said).status_code,
+            running.post("/v1/facts", json={**said, "object": "zephyrine" * 9000}).status_code,
+            running.post("/v1/ask", json={"question": "Does Ada like a quandary?"}).status_code,
+            running.get("/v1/search", params={"q": "zephyrine", "k": "many"}).status_code,
+            running.post("/v1/chat", json={"person": "Ada", "as": "Bo", "text": "zephyrine"}).status_code,
+            running.post("/v1/imports", content=b"Ada says quandary", params={"name": "Ada"}).status_code,
+            running.get("/quandary").status_code,
+        ]
         running.end()
+    assert statuses[:3] == [200, 404, 201]
+    assert all(status < 500 for status in statuses)
     log = (tmp_path / "daemon.log").read_text()
-    assert "/v1/people/{name}/facts 404" in log
-    assert "Xanthippe" not in log
-    assert "Ada" not in log
+    lines = [json.loads(line) for line in log.splitlines()]
+    assert any("/v1/people/{name}/facts 404" in line["message"] for line in lines)
+    assert [word for word in PLANTED if word in log] == []
 
 
 SAID = (
