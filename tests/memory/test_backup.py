@@ -448,7 +448,7 @@ def test_a_backup_beside_busy_writers_is_one_moment_of_them(
     ]
     for writer in writers:
         writer.start()
-    assert go.wait(60)
+    assert go.wait(60 * n_writers)
     opened = open_database(shared_url)
     (tmp_path / "home").mkdir()
     for number in range(4):
