@@ -118,6 +118,11 @@ def at_size(args: argparse.Namespace, home: Path) -> dict[str, Any]:
             left = timed(theirs, query, seconds["official"])
             right = timed(own, query, seconds["ours"])
             n_equal += seen(left) == seen(right)
+        print(
+            json.dumps({name: quantiles(values) for name, values in seconds.items()}),
+            file=sys.stderr,
+            flush=True,
+        )
         first = time.perf_counter()
         own.call("search_nodes", {"query": "who was it that did this once?"})  # the index is made
         index_s = round(time.perf_counter() - first, 1)
