@@ -75,6 +75,7 @@ class Database:
 
 WRITERS = 0x51077A7E  # the advisory lock before which writers of a Postgres store queue
 CACHE_KIB = 65_536  # of pages that a SQLite connection keeps: ids are random, so each write touches far pages
+MAX_OVERFLOW = 45  # connections beyond the five that are kept: more than a daemon has threads that answer
 PATIENCE_S = 60  # how long a writer waits for the one before it
 APPLICATION = "slowwave"  # under which Postgres knows our sessions
 
@@ -148,6 +149,8 @@ def make_engine(url: str) -> Engine:
     options: dict[str, Any] = {"connect_args": {"check_same_thread": False, "timeout": PATIENCE_S}}
     if parsed.database in (None, "", ":memory:"):
         options["poolclass"] = StaticPool
+    else:
+        options["max_overflow"] = MAX_OVERFLOW
     engine = create_engine(parsed, json_serializer=_json, **options)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_sqlite)
@@ -155,7 +158,7 @@ def make_engine(url: str) -> Engine:
 
 
 def _other_engine(url: URL) -> Engine:
-    engine = create_engine(url, pool_pre_ping=True, json_serializer=_json)
+    engine = create_engine(url, pool_pre_ping=True, json_serializer=_json, max_overflow=MAX_OVERFLOW)
     if engine.dialect.name == "postgresql":
         import pgvector.sqlalchemy  # noqa: F401  (its absence is said here, not in the middle of a write)
 
