@@ -46,8 +46,8 @@ class Nursery:
         return born
 
     def close(self) -> None:
-        self._process.kill()
-        self._process.wait()
+        with self._process:  # its pipes are closed and it is waited for
+            self._process.kill()
 
 
 class Born:

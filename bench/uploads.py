@@ -91,7 +91,7 @@ def run(plan: Plan) -> dict[str, Any]:
         "slowest_s": round(found.slowest_s, 1),
         "slowest": found.slowest,
         "daemon_mb": found.daemon_mb,
-        "child_mb": max(Born.largest_kb, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss) >> 10,
+        "child_mb": Born.largest_kb >> 10,
         "child_limit_mb": MEMORY_MB,
         "started_anew": found.n_started,
         "files_left": len(left),

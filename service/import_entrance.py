@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ N_CHATS = 50  # conversations that a preview tells of; the others are counted
 N_PEOPLE = 200  # names of each kind
 N_CHARS = 200  # of a message that is shown
 COMPARED = 100_000  # messages up to which a preview says what is new among them
+COMPARING_S = 5.0  # that it may take, since nobody else can write meanwhile
 
 __all__ = ["Stopped", "limits", "opened", "parse", "preview", "report_json"]
 
@@ -83,10 +85,7 @@ def _chats_json(services: Services, found: ParsedChats) -> dict[str, Any]:
     tally = Tally()
     for row in found.rows():
         tally.add(row)
-    would = None
-    if tally.n_messages <= COMPARED:
-        report = services.preview(found)
-        would = {"new": report.n_new, "edited": report.n_edited, "deleted": report.n_deleted}
+    would = _would(services, found) if tally.n_messages <= COMPARED else None
     chats = list(tally.chats.items())
     return {
         "kind": found.kind,
@@ -101,6 +100,25 @@ def _chats_json(services: Services, found: ParsedChats) -> dict[str, Any]:
         "skipped": _skipped_json(tally.skipped),
         "would": would,
     }
+
+
+def _would(services: Services, found: ParsedChats) -> dict[str, int] | None:
+    """What importing it would change; None where finding out keeps writers waiting for more than COMPARING_S."""
+    until = time.monotonic() + COMPARING_S
+
+    def step(done: int, total: int, note: str = "") -> None:
+        if time.monotonic() > until:
+            raise _TooLong
+
+    try:
+        report = services.preview(found, import_step=step)
+    except _TooLong:
+        return None
+    return {"new": report.n_new, "edited": report.n_edited, "deleted": report.n_deleted}
+
+
+class _TooLong(Exception):
+    """Ends a comparison; never leaves this module."""
 
 
 def _chat_json(name: str, chat: ChatTally) -> dict[str, Any]:

@@ -119,7 +119,7 @@ class JobWorker:
         self.looking = threading.Lock()  # one look at an upload at a time
         self.on_end: Callable[[Job], None] = lambda job: None
         self.doing: Job | None = None
-        self._kinds = kinds
+        self.kinds = kinds
         self._lock = threading.Lock()
         self._more = False
         self._stop, self._lost = threading.Event(), threading.Event()
@@ -259,11 +259,11 @@ class JobWorker:
         self._kind(job.kind).clear(self.spool, job)
 
     def _kind(self, name: str) -> Kind:
-        if self._kinds is None:
+        if self.kinds is None:
             from service.job_kinds import KINDS
 
-            self._kinds = KINDS
-        return self._kinds.get(name, _UNKNOWN)
+            self.kinds = KINDS
+        return self.kinds.get(name, _UNKNOWN)
 
 
 def reason(error: Exception) -> str:

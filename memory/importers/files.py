@@ -205,7 +205,7 @@ def _members(path: Path, meter: Meter) -> tuple[File, ...]:
         archive = zipfile.ZipFile(path)
         every = [info for info in archive.infolist() if info.filename]  # without a name it is nothing
         infos = [info for info in every if not info.is_dir() and not _is_hidden(info.filename)]
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
+    except (zipfile.BadZipFile, NotImplementedError, OSError, ValueError) as error:
         raise BrokenExport(path.name, "the zip archive breaks off or is malformed") from error
     if any(info.flag_bits & 1 for info in infos):
         raise BrokenExport(path.name, "the zip archive is locked with a password; unpack it first")

@@ -75,12 +75,12 @@ def _row(raw: bytes, place: str, zone: tzinfo) -> Row:
             return Skipped(place, "no sender")
         text = _text(mail)
         subject = " ".join(whole_text(str(mail.get("subject") or "")).split())
+        identity = str(mail.get("message-id") or "").strip() or None
     except _MAIL_DAMAGE:
         return Skipped(place, "no readable time, sender or text")
     if subject and not _REPLY.match(subject):
         text = f"{subject}\n\n{text}".strip()
     people = tuple(dict.fromkeys((senders[0], *heard)))
-    identity = str(mail.get("message-id") or "").strip() or None
     return Message(
         time,
         senders[0],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import shutil
 import time
 import zipfile
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ from sqlalchemy import func, select
 from db.tables import Episode, Source
 from service import jobs
 from service.http import create_app
+from service.job_kinds import KINDS
+from service.job_worker import Kind
 from service.settings import Settings
 from service.spaces import App, Spaces
 from service.wiring import Services
@@ -27,15 +30,35 @@ from tests.service.conftest import SAID
 BODY = "\n".join(json.dumps({"time": at, "speaker": who, "text": text}) for at, who, text in SAID).encode()
 
 
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with nothing in its store. To be copied, not changed."""
+    folder = tmp_path_factory.mktemp("bare")
+    Services(Settings(home=folder)).close()
+    return folder
+
+
 @pytest.fixture
-def services(tmp_path: Path) -> Iterator[Services]:
-    with Services(Settings(home=tmp_path)) as opened:
+def services(bare: Path, tmp_path: Path) -> Iterator[Services]:
+    shutil.copytree(bare, tmp_path / "home")
+    with Services(Settings(home=tmp_path / "home")) as opened:
         yield opened
 
 
 @pytest.fixture
-def app(services: Services) -> Iterator[FastAPI]:
+def reading(services: Services) -> Iterator[FastAPI]:
+    """The application with all that its jobs do."""
     made = create_app(services)
+    yield made
+    made.state.spaces.end(talk_timeout_s=1, night_timeout_s=30)
+
+
+@pytest.fixture
+def app(services: Services) -> Iterator[FastAPI]:
+    """The same, but what is imported is not read for facts."""
+    made = create_app(services)
+    with made.state.spaces.use() as space:
+        space.jobs.kinds = {**KINDS, "reading": Kind(lambda work: {})}
     yield made
     made.state.spaces.end(talk_timeout_s=1, night_timeout_s=30)
 
@@ -75,7 +98,8 @@ def kept(services: Services) -> list[Path]:
     return [path for path in (services.settings.home / "uploads").rglob("*") if path.is_file()]
 
 
-def test_what_is_sent_is_looked_at_confirmed_once_and_read(app: FastAPI, services: Services) -> None:
+def test_what_is_sent_is_looked_at_confirmed_once_and_read(reading: FastAPI, services: Services) -> None:
+    app = reading
     form = {"file": ("../../WhatsApp Chat with Ada.jsonl", BODY)}
     looked = call(app, "POST", "/v1/imports?preview=true", files=form)
     assert looked.status_code == 200, looked.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Iterator
@@ -23,9 +24,18 @@ from service.uploads import About, Spool, shown_name
 from service.wiring import Services
 
 
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with nothing in its store. To be copied, not changed."""
+    folder = tmp_path_factory.mktemp("bare")
+    Services(Settings(home=folder)).close()
+    return folder
+
+
 @pytest.fixture
-def services(tmp_path: Path) -> Iterator[Services]:
-    with Services(Settings(home=tmp_path)) as opened:
+def services(bare: Path, tmp_path: Path) -> Iterator[Services]:
+    shutil.copytree(bare, tmp_path / "home")
+    with Services(Settings(home=tmp_path / "home")) as opened:
         yield opened
 
 
