@@ -104,7 +104,9 @@ def test_it_gets_no_secrets_and_ends_with_whoever_started_it(tmp_path: Path) -> 
         f"made = child.start(Asked({str(path)!r}, 'a', now='2026-01-01T00:00:00+00:00'), out.fileno(), Path({str(tmp_path)!r}))\n"
         f"Path({str(told)!r}).write_text(str(made.pid)); made.wait()"
     )
-    parent = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "SLOWWAVE_TOKEN": "7f3a-of-the-daemon"})
+    parent = subprocess.Popen(
+        [sys.executable, "-c", code], env={**os.environ, "SLOWWAVE_TOKEN": "7f3a-of-the-daemon"}
+    )
     until = time.monotonic() + 30
     while not (told.exists() and told.read_text()) and time.monotonic() < until:
         time.sleep(0.02)
