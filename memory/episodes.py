@@ -123,7 +123,9 @@ def list_episodes(
     if until is not None:
         query = query.where(tables.Episode.time < until)
     if newest is not None:
-        query = query.order_by(tables.Episode.time.desc(), tables.Episode.position.desc(), tables.Episode.id.desc()).limit(newest)
+        query = query.order_by(
+            tables.Episode.time.desc(), tables.Episode.position.desc(), tables.Episode.id.desc()
+        ).limit(newest)
     with database.reading() as session:
         return sorted(_fetch(session, query), key=_order)
 

@@ -146,7 +146,9 @@ def test_a_foreign_package_that_hides_ours_is_named(tmp_path: Path, as_package: 
 def test_the_program_says_so_itself_where_it_cannot_even_start(tmp_path: Path) -> None:
     (tmp_path / "memory").mkdir()
     (tmp_path / "memory" / "__init__.py").touch()
-    packages = sysconfig.get_path("purelib")  # without the hook of an editable install, which finds ours all the same
+    packages = sysconfig.get_path(
+        "purelib"
+    )  # without the hook of an editable install, which finds ours all the same
     path = [str(tmp_path), str(ROOT), packages]
     code = f"import sys; sys.path[:0] = {path!r}; from service.__main__ import main; main()"
     ended = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, timeout=60)
