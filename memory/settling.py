@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC
+from itertools import count, islice
 
 import numpy as np
 from sqlalchemy import bindparam, update
@@ -33,6 +34,7 @@ _RENUMBERED = frozenset(("csv", "jsonl", "locomo"))  # formats whose ids may be 
 _EXACT = frozenset(
     ("signal", "messenger", "instagram")
 )  # times to the millisecond: nobody writes twice at one
+_MOST_AT_ONCE = 64  # known messages of one person at one time that a changed one is held against
 _CUT = "\ufffd \t\r\n"  # what a cut through a message leaves at its end
 
 
@@ -47,6 +49,7 @@ class Settler:
     rewriter: Rewriter
     n_missing: int = 0  # known messages that the export lacks without having been deleted, as it seems
     _taken: set[str] = field(default_factory=set)  # keys of messages on their way into the store
+    _tried: dict[str, int] = field(default_factory=dict)  # first other key -> the last number that was taken
 
     def settle(self, doubtful: Sequence[Arrival]) -> dict[int, Arrival | None]:
         """By place: None for what is known, an arrival under a free key for what only looks known."""
@@ -150,13 +153,14 @@ class Settler:
             there = known.at_times(self.session, self.space_id, chat_id, times)
             for item in items:
                 slot = item.chat.people[item.message.speaker], item.message.time.astimezone(UTC)
-                pool = [
+                missing = (
                     row
                     for row in there.get(slot, ())
                     if row.id not in seen
                     and row.kind in ("text", "media")
                     and row.source_id != self.source_id
-                ]
+                )
+                pool = list(islice(missing, _MOST_AT_ONCE))
                 row = self._meant(item, pool) if pool else None
                 if row is not None:
                     seen.add(row.id)
@@ -212,13 +216,14 @@ class Settler:
 
     def _free_key(self, item: Arrival) -> str:
         """A key that no message has, in the store or on its way there."""
-        occurrence = 1
-        while True:
+        first = item.other_key(1)
+        for occurrence in count(self._tried.get(first, 0) + 1):
             key = item.other_key(occurrence)
             if key not in self._taken and not known.by_key(self.session, self.space_id, [key]):
                 self._taken.add(key)
+                self._tried[first] = occurrence
                 return key
-            occurrence += 1
+        raise AssertionError("numbers do not end")
 
 
 def _short(episode_id: str) -> int:

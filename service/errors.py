@@ -164,14 +164,14 @@ class UnknownUpload(ServiceError, LookupError):
 
 class UploadTooLarge(ServiceError):
     def __init__(self, why: str) -> None:
-        super().__init__(
-            f"{why}; raise imports.spool_mb, or use `slowwave import` on the daemon's machine"
-        )
+        super().__init__(f"{why}; raise imports.spool_mb, or use `slowwave import` on the daemon's machine")
 
 
 class UploadsBusy(ServiceError):
     def __init__(self) -> None:
-        super().__init__("another upload is being looked at; confirm this one without a look, or ask again in a minute")
+        super().__init__(
+            "another upload is being looked at; confirm this one without a look, or ask again in a minute"
+        )
 
 
 class BadUpload(ServiceError):
@@ -181,12 +181,16 @@ class BadUpload(ServiceError):
 
 class ChangedMeanwhile(ServiceError):
     def __init__(self) -> None:
-        super().__init__("it was changed since you read it; read it again, and send the ETag of that as If-Match")
+        super().__init__(
+            "it was changed since you read it; read it again, and send the ETag of that as If-Match"
+        )
 
 
 class BadKey(ServiceError):
     def __init__(self) -> None:
-        super().__init__("an Idempotency-Key is 1 to 128 visible ASCII characters; a random UUID is a good one")
+        super().__init__(
+            "an Idempotency-Key is 1 to 128 visible ASCII characters; a random UUID is a good one"
+        )
 
 
 class KeyInUse(ServiceError):
@@ -196,7 +200,9 @@ class KeyInUse(ServiceError):
 
 class KeyOfAnother(ServiceError):
     def __init__(self) -> None:
-        super().__init__("this Idempotency-Key belongs to another request; give each request a key of its own")
+        super().__init__(
+            "this Idempotency-Key belongs to another request; give each request a key of its own"
+        )
 
 
 class UnknownPlace(ServiceError):

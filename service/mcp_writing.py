@@ -113,7 +113,8 @@ def sleep(app: App, given: Sleep) -> dict[str, Any]:
     from service.nights import night_settings
 
     settings = night_settings(app.services.settings.night, seed=given.seed, minutes=given.minutes, model=None)
-    return {"run": app.nights.start(settings, resume=not given.fresh), "status": "running"}
+    run_id = app.nights.start(settings, resume=not given.fresh)
+    return {"run": run_id, "status": "running" if run_id else "waiting"}
 
 
 class Forget(Arguments):

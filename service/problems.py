@@ -89,7 +89,10 @@ async def _on_invalid(_: Request, error: Exception) -> JSONResponse:
 def _field(item: dict[str, Any]) -> dict[str, str]:
     """Which field, and what is to be done; never what stood in it."""
     place = item["loc"] if item["type"] != "json_invalid" else item["loc"][:1]
-    return {"field": ".".join(str(part) for part in place), "detail": item["msg"].removeprefix("Value error, ")}
+    return {
+        "field": ".".join(str(part) for part in place),
+        "detail": item["msg"].removeprefix("Value error, "),
+    }
 
 
 def log_unexpected(error: Exception) -> None:

@@ -132,7 +132,9 @@ def test_every_answer_carries_the_headers_that_protect_it(client: TestClient, pa
     assert headers["referrer-policy"] == "no-referrer"
     assert headers["cross-origin-opener-policy"] == headers["cross-origin-resource-policy"] == "same-origin"
     assert "access-control-allow-origin" not in headers
-    kept = "private, no-cache" if "etag" in headers else "no-store"  # one's own, and asked for again each time
+    kept = (
+        "private, no-cache" if "etag" in headers else "no-store"
+    )  # one's own, and asked for again each time
     assert path in ("/", "/healthz") or headers["cache-control"] == kept
 
 
