@@ -110,10 +110,12 @@ def list_episodes(
     origins: Collection[str] = ("observed",),
     kinds: Collection[str] = ("text",),
     until: datetime | None = None,
+    speaker_id: str | None = None,
+    heard_by: str | None = None,
     newest: int | None = None,
 ) -> list[Episode]:
-    """Episodes in time order. `unread_by` keeps those that extractor has not read; `until` is exclusive; `newest` bounds
-    how many there are."""
+    """Episodes in time order. `unread_by` keeps those that extractor has not read, `heard_by` those of conversations in which
+    that person takes part; `until` is exclusive; `newest` bounds how many there are."""
     query = _query(space_id).where(tables.Episode.origin.in_(origins), tables.Episode.kind.in_(kinds))
     if conversation_id is not None:
         query = query.where(tables.Episode.conversation_id == conversation_id)
@@ -122,6 +124,11 @@ def list_episodes(
         query = query.where(or_(reader.is_(None), reader != unread_by))
     if until is not None:
         query = query.where(tables.Episode.time < until)
+    if speaker_id is not None:
+        query = query.where(tables.Episode.speaker_id == speaker_id)
+    if heard_by is not None:
+        talks = select(Participant.conversation_id).where(Participant.node_id == heard_by)
+        query = query.where(tables.Episode.conversation_id.in_(talks))
     if newest is not None:
         query = query.order_by(
             tables.Episode.time.desc(), tables.Episode.position.desc(), tables.Episode.id.desc()

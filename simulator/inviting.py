@@ -15,12 +15,12 @@ from agents.turns import Turn
 from memory.episodes import audience, list_episodes, readable
 from memory.sensitive import kinds
 from memory.sessions import NewSession
-from memory.types import Episode, Person
+from memory.types import Person
 from simulator.company import Company, CompanySettings, check_people
 from simulator.company_record import Record, conversation_of
 from simulator.lengths import Lengths
 from simulator.member import PersonaMember
-from simulator.opening import MOST_READ, engine_of, load_model, make_composer, sampling_of
+from simulator.opening import engine_of, load_model, make_composer, sampling_of
 from simulator.session import SessionSettings
 from simulator.tools import SimulatorTools, check_consent
 
@@ -58,8 +58,7 @@ def open_company(tools: SimulatorTools, people: Sequence[Person], how: Invitatio
         check_consent(tools, person)
     recipe = current_recipe(tools.database, tools.space_id, tools.home) if how.use_weights else None
     models = _Models(tools)
-    said = list_episodes(tools.database, tools.space_id, newest=MOST_READ)
-    members = [_member(tools, person, people, said, how, recipe, models) for person in people]
+    members = [_member(tools, person, people, how, recipe, models) for person in people]
     first = members[0].composer
     session = NewSession(
         people[0].id,
@@ -97,7 +96,6 @@ def _member(
     tools: SimulatorTools,
     person: Person,
     people: Sequence[Person],
-    said: Sequence[Episode],
     how: Invitation,
     recipe: Recipe | None,
     models: _Models,
@@ -109,7 +107,6 @@ def _member(
         tools,
         person,
         tuple(one for one in people if one.id != person.id),
-        said,
         sampling_of(tools, person, asked),
         recipe,
         seed=how.seed,

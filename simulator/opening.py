@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from agents.runtime.sampling import Sampling
     from consolidation.recipe import Recipe
 
-MOST_READ = 20_000  # real messages, the newest, from which lengths and verbatim stretches are known
+MOST_READ = 20_000  # messages of the person and of their conversations each, the newest, from which their ways are known
 MAX_TURNS = 64  # of an earlier sitting that this one follows
 
 
@@ -62,8 +62,7 @@ def open_session(
     model = None if tools.server is not None else load_model(tools, worn)
     readout = current_readout(tools.database, tools.space_id, tools.home, model.base_hash) if model else None
     sha256 = sha256_of(readout) if readout else ""
-    said = list_episodes(tools.database, tools.space_id, newest=MOST_READ)
-    composer = make_composer(tools, person, (partner,), said, sampling_of(tools, person, settings), recipe)
+    composer = make_composer(tools, person, (partner,), sampling_of(tools, person, settings), recipe)
     weights = composer.recipe
     composer.engine = engine_of(tools, model, weights, composer.persona)
     composer.thinks = settings.think
@@ -114,7 +113,6 @@ def make_composer(
     tools: SimulatorTools,
     person: Person,
     partners: tuple[Person, ...],
-    said: Sequence[Episode],
     sampling: Sampling,
     recipe: Recipe | None,
     *,
@@ -124,7 +122,7 @@ def make_composer(
 ) -> Composer:
     """A persona in a conversation with these partners; its engine is the caller's to set.
 
-    `said`: real messages of the space, in time order. `about`: what it shall turn to first. `is_guarded` False leaves loops alone: a control.
+    `about`: what it shall turn to first. `is_guarded` False leaves loops alone: a control.
     """
     with tools.database.reading() as session:
         lines = constitutions.standing(session, tools.space_id, person.id).lines
@@ -135,7 +133,9 @@ def make_composer(
     claims = _claim_guard(tools, person, partners, lines)
     graph = Graph(tools.database, tools.space_id, tools.registry, tools.clock, tools.withhold)
     topics = Topics(topics_of(graph, person.id, persona), seed=seed, about=about)
-    written = Written([episode.text for episode in said if episode.speaker_id == person.id])
+    heard = list_episodes(tools.database, tools.space_id, heard_by=person.id, newest=MOST_READ)
+    own = list_episodes(tools.database, tools.space_id, speaker_id=person.id, newest=MOST_READ)
+    written = Written([episode.text for episode in own])
     loops = LoopGuard(person.name, written, topics.opening)
     return Composer(
         tools=tools,
@@ -143,8 +143,8 @@ def make_composer(
         partners=partners,
         persona=persona,
         sampling=sampling,
-        lengths=lengths_of(said, person.id),
-        manner=manner_of(said, person.id),
+        lengths=lengths_of(heard, person.id),
+        manner=manner_of(own, person.id),
         claims=claims,
         loops=loops if is_guarded else None,
         topics=topics,

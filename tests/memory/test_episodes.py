@@ -43,6 +43,23 @@ def test_the_newest_of_a_list_are_its_end(database: Database, space: str) -> Non
     assert list_episodes(database, space, newest=len(episodes) + 1) == episodes
 
 
+def test_a_person_has_their_own_messages_and_those_of_their_conversations(
+    database: Database, space: str
+) -> None:
+    with database.transaction() as session:
+        apart = get_or_create_node(session, space, "Nobody Else")
+    append_turn(
+        database, space, conversation="alone", speaker_id=apart, text="hm", origin="observed", time=NOON
+    )
+    episodes = list_episodes(database, space)
+    said, *_ = episodes
+    own = list_episodes(database, space, speaker_id=said.speaker_id)
+    assert own == [one for one in episodes if one.speaker_id == said.speaker_id]
+    heard = list_episodes(database, space, heard_by=said.speaker_id)
+    assert heard == [one for one in episodes if one.speaker_id != apart]
+    assert [one.text for one in list_episodes(database, space, heard_by=apart, newest=1)] == ["hm"]
+
+
 def test_what_an_extractor_has_read_is_unread_for_another(database: Database, space: str) -> None:
     episodes = list_episodes(database, space, unread_by="rules-1")
     with database.transaction() as session:
