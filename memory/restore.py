@@ -2,8 +2,8 @@
 
 Every part is held against its hash before anything is written. The store is loaded aside - on SQLite into a new file,
 on Postgres within one transaction - at the revision of the backup, then migrated, and swapped in one act; the artifact
-files follow it (`memory.restoring`). Nights that were under way when the backup was made are closed, and the indexes are
-thrown away: they are caches.
+files follow it (`memory.restoring`). Nights that were under way when the backup was made are closed, tokens are revoked (one
+that was revoked since would open the store again), and the indexes are thrown away: they are caches.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from db.engine import (
     sqlite_url,
 )
 from db.errors import StoreFull, StoreUnusable
-from db.tables import Fact, LedgerEntry, Node, SleepRun, Source
+from db.tables import Fact, LedgerEntry, Node, SleepRun, Source, Token
 from memory import kept_lines
 from memory.backup import RECORDS_NAME, BackupRecord, line_of
 from memory.backup_parts import (
@@ -51,6 +51,7 @@ from memory.backup_parts import (
     silent,
 )
 from memory.errors import BadBackup, HomeInUse, HomeNotEmpty
+from memory.ports import utc_now
 from memory.restoring import (
     FOLDERS,
     NEW,
@@ -270,6 +271,7 @@ def _fill(connection: Connection, content: _Content, progress: Progress) -> None
         .where(SleepRun.status.in_(("running", "interrupted")))
         .values(status="failed", error="it was under way when this backup was made; begin a new night")
     )
+    connection.execute(update(Token).where(Token.revoked_at.is_(None)).values(revoked_at=utc_now()))
     if connection.dialect.name == "sqlite" and connection.execute(text("PRAGMA foreign_key_check")).first():
         raise BadBackup("the backup", "its rows do not fit together")
     mark(connection, content.mark)

@@ -136,7 +136,11 @@ def _print_restored(home: Path, done: Restored) -> None:
     click.echo(f"made again when first needed: {', '.join(done.remade)}")
     for line in done.to_set:
         click.echo(f"to do: {line}")
-    click.echo("what was erased after that day is back: erase it again; `slowwave verify` proves the rest")
+    click.echo("to do: tokens are all revoked; `slowwave token add` makes new ones")
+    click.echo(
+        "what was erased, and consents that were withdrawn, after that day are back: erase and withdraw again; "
+        "`slowwave verify` proves the rest"
+    )
 
 
 @click.command()

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import select
 
 from db.engine import Database, open_database, sqlite_url
-from db.tables import Node
+from db.tables import Node, Token
 from memory import backup, erasure, kept_lines, restoring
 from memory.artifacts import record_artifact
 from memory.backup import KeptSettings, back_up, cut_off, known_backups
@@ -148,6 +148,18 @@ def test_a_restored_home_names_the_backups_that_it_comes_from(archive: Path, tmp
     report = restore(archive, tmp_path / "other", sqlite_url(tmp_path / "other" / "graph.db"))
     assert [record.path for record in backups_that_hold(tmp_path / "other")] == [archive]
     assert report.left_out == ("database_url",)
+
+
+def test_no_token_of_a_backup_opens_the_store_again(world: Any, home: Path, tmp_path: Path) -> None:
+    with world.database.transaction() as session:
+        session.add(Token(name="phone", sha256="0" * 64, scopes=["read"], created_at=world.now))
+    file, other = tmp_path / "with-token.zip", tmp_path / "other"
+    back_up(world.database, home, file)
+    restore(file, other, sqlite_url(other / "graph.db"))
+    opened = open_database(sqlite_url(other / "graph.db"))
+    with opened.reading() as session:
+        assert session.scalars(select(Token.revoked_at)).one() is not None
+    opened.close()
 
 
 def test_what_an_erasure_overtakes_is_made_again(world: Any, home: Path, tmp_path: Path) -> None:
