@@ -47,6 +47,8 @@ def sleep(app: Given, response: Response, night: Night | None = None) -> dict[st
     409 names who runs one of this space already.
     """
     wanted = night or Night()
+    if wanted.model not in (None, "embedded", app.services.settings.night.base_model):
+        raise HTTPException(400, "the model is that of the daemon's night.base_model, or `embedded`")
     settings = night_settings(
         app.services.settings.night, seed=wanted.seed, minutes=wanted.minutes, model=wanted.model
     )

@@ -95,6 +95,12 @@ def test_every_refusal_is_problem_json(app: FastAPI, method: str, path: str, sta
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+def test_no_folder_is_a_model_over_http(app: FastAPI, tmp_path: Path) -> None:
+    answer = call(app, "POST", "/v1/sleep", json={"model": str(tmp_path)})
+    assert answer.status_code == 400
+    assert str(tmp_path) not in answer.text
+
+
 def test_an_unknown_key_is_refused_not_ignored(app: FastAPI) -> None:
     answer = call(app, "POST", "/v1/sleep", json={"seeed": 1})
     assert answer.status_code == 422
