@@ -20,7 +20,8 @@ from db.engine import Database
 from memory.ledger import GENESIS, entry_hash
 from memory.ports import Clock, utc_now
 
-_ID = re.compile(r"[0-9a-f]{16,64}|[0-9]{1,18}")
+_ID = re.compile(r"[0-9a-f]{16,64}")
+_NUMBER = re.compile(r"[0-9]{1,18}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,16 @@ class Entry:
 
 
 def only_ids(named: Mapping[str, Any]) -> dict[str, str]:
-    """Those of the values that are ids or numbers of ours, whatever else somebody put in their place."""
-    return {name: str(value) for name, value in named.items() if _ID.fullmatch(str(value))}
+    """What stands under `seq` or a name that ends in `_id` and looks like one; under other names stand people's words.
+
+    A person, a tag or a token may be called by digits alone, so that how a value looks is not enough.
+    """
+    return {name: str(value) for name, value in named.items() if _is_id(name, str(value))}
+
+
+def _is_id(name: str, value: str) -> bool:
+    pattern = _NUMBER if name == "seq" else _ID
+    return (name == "seq" or name.endswith("_id")) and pattern.fullmatch(value) is not None
 
 
 def record(database: Database, act: Act, *, clock: Clock = utc_now) -> Entry:

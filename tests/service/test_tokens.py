@@ -225,6 +225,16 @@ def test_every_change_is_on_record_with_who_and_how_it_ended(client: TestClient,
     assert audit.breaks(spaces.database) == []
 
 
+def test_no_name_is_taken_for_an_id(client: TestClient, spaces: Spaces) -> None:
+    headers = bearer(spaces, scopes=("admin",))
+    client.put("/v1/people/15551234567/name", json={"name": "Ada"}, headers=headers)
+    client.delete("/v1/people/15551234567/aliases/00491701234567890", headers=headers)
+    client.delete("/v1/tokens/15551234567", headers=headers)
+    page = client.get("/v1/audit", headers=headers)
+    assert [one["ids"] for one in page.json()["entries"]] == [{}, {}, {}]
+    assert "1555" not in page.text
+
+
 def test_a_changed_or_missing_entry_of_the_audit_log_shows(database: Database) -> None:
     for outcome in ("200", "404", "200"):
         audit.record(database, audit.Act("loopback", "POST /v1/facts", outcome))
@@ -242,6 +252,33 @@ def test_a_token_of_one_space_sees_the_acts_of_that_one(client: TestClient, spac
     client.post("/v1/facts/0123456789abcdef/end", headers=every)
     own = bearer(spaces, "own", space="other", scopes=("admin",))
     assert client.get("/v1/audit", headers=own).json() == {"entries": [], "next": None}
+
+
+def test_whoever_keeps_a_space_sees_what_became_of_its_tokens(client: TestClient, spaces: Spaces) -> None:
+    every = bearer(spaces, "every", scopes=("admin",))
+    own = bearer(spaces, "own", space="other", scopes=("admin",))
+    made = client.post("/v1/tokens", json={"name": "x", "space": "other"}, headers=every).json()
+    client.post("/v1/tokens", json={"name": "y", "space": "default"}, headers=every)
+    client.post("/v1/login", json={"token": made["secret"]})
+    client.delete(f"/v1/tokens/{made['id']}", headers=every)
+    seen = client.get("/v1/audit", headers=own).json()["entries"]
+    assert [one["what"] for one in seen] == [
+        "DELETE /v1/tokens/{token_id}",
+        "POST /v1/login",
+        "POST /v1/tokens",
+    ]
+
+
+def test_a_space_without_a_name_is_not_every_space(client: TestClient, spaces: Spaces) -> None:
+    every = bearer(spaces, scopes=("admin",))
+    refused = client.post("/v1/tokens", json={"name": "x", "space": ""}, headers=every)
+    assert (refused.status_code, len(tokens.list_tokens(spaces.database))) == (404, 1)
+
+
+def test_the_audit_log_goes_on_before_no_number_that_cannot_be(client: TestClient, spaces: Spaces) -> None:
+    headers = bearer(spaces, scopes=("admin",))
+    for before, status in ((2**63 - 1, 200), (10**20, 422)):
+        assert client.get("/v1/audit", params={"before": before}, headers=headers).status_code == status
 
 
 def test_on_a_machine_with_other_users_loopback_asks_for_a_token_too(spaces: Spaces) -> None:
