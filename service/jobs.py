@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, select, tuple_, update
+from sqlalchemy import ColumnElement, and_, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from db import tables
@@ -116,7 +116,7 @@ def list_jobs(
         query = query.where(row.kind == kind)
     if after is not None:
         last = get_job(database, space_id, after)
-        query = query.where(tuple_(row.queued_at, row.id) < tuple_(last.queued_at, last.id))
+        query = query.where(_queued_before(last))
     query = query.order_by(row.queued_at.desc(), row.id.desc()).limit(limit)
     with database.reading() as session:
         return [_job(found) for found in session.scalars(query)]
@@ -218,6 +218,11 @@ def unfinished_spaces(database: Database) -> list[str]:
     )
     with database.reading() as session:
         return list(session.scalars(query.distinct().order_by(tables.Space.name)))
+
+
+def _queued_before(last: Job) -> ColumnElement[bool]:
+    row = tables.Job
+    return or_(row.queued_at < last.queued_at, and_(row.queued_at == last.queued_at, row.id < last.id))
 
 
 def _row(session: Session, space_id: str, job_id: str) -> tables.Job:
