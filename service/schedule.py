@@ -61,9 +61,17 @@ def settle(database: Database, space_id: str, **values: Any) -> None:
 
 
 def wait_in_line(
-    database: Database, space_id: str, asked_by: str, wanted: Mapping[str, Any], now: datetime
+    database: Database,
+    space_id: str,
+    asked_by: str,
+    wanted: Mapping[str, Any],
+    now: datetime,
+    **settled: Any,
 ) -> None:
-    """Take a place in the queue. Who waits already keeps the place, for what is wanted now."""
+    """Take a place in the queue. Who waits already keeps the place, for what is wanted now.
+
+    `settled` are columns that change with it, in the same transaction.
+    """
     row = ensure(database, space_id, now)
     settle(
         database,
@@ -71,11 +79,13 @@ def wait_in_line(
         waits_since=row.waits_since or now,
         waits_for=asked_by,
         wanted=dict(wanted),
+        **settled,
     )
 
 
-def leave_line(database: Database, space_id: str) -> None:
-    settle(database, space_id, waits_since=None, waits_for=None, wanted={})
+def leave_line(database: Database, space_id: str, **settled: Any) -> None:
+    """Give the place up; `settled` as above."""
+    settle(database, space_id, waits_since=None, waits_for=None, wanted={}, **settled)
 
 
 def queue(database: Database) -> list[Schedule]:

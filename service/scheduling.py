@@ -93,10 +93,8 @@ class Scheduler:
         asked_by = self._due(space, state, now)
         if asked_by is None:
             return
-        schedule.settle(database, space.id, settled_until=now)
-        if asked_by == "idle":
-            schedule.settle(database, space.id, idle_at=now)
-        schedule.wait_in_line(database, space.id, asked_by, {}, now)
+        idle_at = now if asked_by == "idle" else state.idle_at
+        schedule.wait_in_line(database, space.id, asked_by, {}, now, settled_until=now, idle_at=idle_at)
 
     def _due(self, space: Space, state: schedule.Schedule, now: datetime) -> str | None:
         """Who asks for a night: the hour, an hour that was missed, a night that was cut off, a quiet hour; or nobody."""
@@ -134,8 +132,7 @@ class Scheduler:
             outcome = _try(space.nights, waiting, self._spaces.settings)
         if outcome is None:
             return False
-        schedule.leave_line(self._database, waiting.space_id)
-        schedule.settle(
+        schedule.leave_line(
             self._database,
             waiting.space_id,
             tried_at=self._spaces.clock(),

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -95,6 +96,27 @@ def test_a_night_that_was_missed_by_too_much_is_left_out(spaces: Spaces, time: T
     spaces.settings = replace(spaces.settings, serve=ServeSettings(jitter_minutes=0, catch_up_hours=6))
     time.now = NOON + DAY  # nine hours after
     assert look(spaces).tried_at is None
+
+
+def test_the_daemon_settles_the_hour_and_takes_the_place_in_one_transaction(
+    spaces: Spaces, time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look(spaces)
+    time.now = NOON + DAY
+    written = []
+    settle = schedule.settle
+
+    def killed(*where: Any, **values: Any) -> None:
+        settle(*where, **values)
+        written.append(set(values))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(schedule, "settle", killed)
+    with pytest.raises(KeyboardInterrupt):
+        look(spaces)
+    monkeypatch.undo()
+    assert state(spaces).waits_for == "missed"
+    assert look(spaces).tried_at == time.now
 
 
 def test_a_night_begun_by_hand_since_is_the_night(spaces: Spaces, time: Time) -> None:
