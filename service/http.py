@@ -36,6 +36,7 @@ from service import (
     http_spaces,
     http_status,
     http_tokens,
+    kept_answers,
     mcp_http,
     problems,
 )
@@ -88,11 +89,12 @@ def create_app(opened: Spaces | Services, *, token: str = "") -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        keeping = asyncio.create_task(_keep_house(gate))
+        keeping = [asyncio.create_task(work) for work in (_keep_house(gate), kept_answers.keep(spaces))]
         await run_in_threadpool(spaces.take_up_jobs)
         async with agents.running():
             yield
-        keeping.cancel()
+        for task in keeping:
+            task.cancel()
         await run_in_threadpool(gate.write_down_uses)
         await run_in_threadpool(spaces.end, talk_timeout_s=TALK_TIMEOUT_S, night_timeout_s=STOP_TIMEOUT_S)
 

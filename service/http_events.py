@@ -14,6 +14,7 @@ from service import problems
 from service.streams import Line, streamed
 
 MEDIA_TYPE = "text/event-stream"
+_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 Told = tuple[str, dict[str, Any]] | Exception  # an event's name and data, or what ended the stream
 Steps = Callable[[str], Progress]  # a progress function for each named step
@@ -31,8 +32,15 @@ def failed(error: Exception) -> str:
 
 
 def response(events: Iterable[str] | AsyncIterator[str]) -> StreamingResponse:
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(events, media_type=MEDIA_TYPE, headers=headers)
+    return StreamingResponse(events, media_type=MEDIA_TYPE, headers=_HEADERS)
+
+
+class Followed(StreamingResponse):
+    """The events of work that goes on where nobody listens any more: `events` then has those that were not sent."""
+
+    def __init__(self, events: Iterator[str]) -> None:
+        self.events = events
+        super().__init__(events, media_type=MEDIA_TYPE, headers=_HEADERS)
 
 
 def written(pieces: Iterable[Told]) -> Iterator[str]:
@@ -52,7 +60,7 @@ def followed(request: Request, work: Callable[[Steps], dict[str, Any]]) -> Respo
     """
     if not wants_events(request):
         return JSONResponse(work(lambda _: no_progress))
-    return response(written(streamed(lambda line: _do(work, line), "work")))
+    return Followed(written(streamed(lambda line: _do(work, line), "work")))
 
 
 def _do(work: Callable[[Steps], dict[str, Any]], line: Line[Told]) -> None:

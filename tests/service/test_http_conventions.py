@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
+from typing import Any
 
 import pytest
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
 from db.tables import KeptAnswer
 from memory.importing import import_file
-from service import kept_answers
+from service import http_events, kept_answers
+from service.errors import KeyInUse
 from service.http import create_app
+from service.http_app import Given
+from service.http_route import Route
 from service.settings import Settings
+from service.spaces import App, Spaces
+from service.streams import Line, streamed
 from service.wiring import Services
 
 LINES = Path(__file__).parents[1] / "memory" / "fixtures" / "lines.jsonl"
@@ -110,6 +120,129 @@ def test_of_two_at_once_one_is_refused_and_answers_end_after_a_day(
     monkeypatch.setattr(services, "clock", lambda: now + timedelta(days=2))
     client.post("/v1/facts", json=PORTO, headers={"Idempotency-Key": "4"})
     assert "3" not in kept(services)
+
+
+def streaming(services: Services, goes_on: Event, done: list[str]) -> FastAPI:
+    """With a route whose work goes on without a listener, and one whose work ends with them."""
+    app, router = create_app(services), APIRouter(route_class=Route)
+
+    def work(steps: http_events.Steps) -> dict[str, Any]:
+        steps("one")(1, 2)
+        goes_on.wait(5)
+        done.append("followed")
+        return {"n": len(done)}
+
+    def spoken(line: Line[http_events.Told]) -> None:
+        line.put(("piece", {"text": "a"}))
+        goes_on.wait(0.05)
+        while True:
+            line.put(("piece", {"text": "b"}))
+            time.sleep(0.01)
+
+    @router.post("/v1/followed")
+    def followed(app: Given, request: Request) -> Response:
+        return http_events.followed(request, work)
+
+    @router.post("/v1/spoken")
+    def speak(app: Given) -> Response:
+        return http_events.response(http_events.written(streamed(spoken, "spoken")))
+
+    app.include_router(router)
+    return app
+
+
+def left(app: FastAPI, path: str) -> list[dict[str, Any]]:
+    """What a client is sent that asks for events under a key, and goes at the first."""
+    sent: list[dict[str, Any]] = []
+    named = {"host": "127.0.0.1:7777", "accept": "text/event-stream", "idempotency-key": "k"}
+    scope = {
+        "type": "http",
+        "asgi": {"spec_version": "2.3"},
+        "http_version": "1.1",
+        "method": "POST",
+        "scheme": "http",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": [(name.encode(), value.encode()) for name, value in named.items()],
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 7777),
+    }
+
+    async def ask() -> None:
+        gone, asked = asyncio.Event(), iter([{"type": "http.request", "body": b"", "more_body": False}])
+
+        async def receive() -> dict[str, Any]:
+            for message in asked:
+                return message
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            sent.append(message)
+            if message.get("body"):
+                gone.set()
+                await asyncio.sleep(0)
+
+        await app(scope, receive, send)
+
+    asyncio.run(ask())
+    return sent
+
+
+def test_a_listener_who_goes_leaves_no_key_behind(services: Services) -> None:
+    left(streaming(services, Event(), []), "/v1/spoken")
+    assert kept(services) == []
+
+
+def test_work_that_goes_on_without_a_listener_is_done_once(services: Services) -> None:
+    goes_on, done = Event(), list[str]()
+    app = streaming(services, goes_on, done)
+    client = TestClient(app, base_url="http://127.0.0.1:7777")
+    headers = {"Accept": "text/event-stream", "Idempotency-Key": "k"}
+    waiting = Thread(target=left, args=(app, "/v1/followed"))
+    waiting.start()
+    while not kept(services):
+        time.sleep(0.01)
+    assert client.post("/v1/followed", headers=headers).status_code == 409
+    goes_on.set()
+    waiting.join()
+    until = time.monotonic() + 5
+    while (again := client.post("/v1/followed", headers=headers)).status_code == 409:
+        assert time.monotonic() < until
+    assert (done, again.headers["idempotency-replayed"]) == (["followed"], "true")
+    assert json.loads(again.text.rpartition("data: ")[2]) == {"n": 1}
+
+
+def test_a_key_is_held_for_as_long_as_its_holder_renews_it(
+    client: TestClient, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = services.clock()
+    assert kept_answers._begin(services_app(client), "k", "digest") is None
+    lasts = kept_answers.LEASE + timedelta(seconds=1)
+    monkeypatch.setattr(services, "clock", lambda: start + lasts)
+    kept_answers.renew(services.database, services.clock())
+    monkeypatch.setattr(kept_answers, "_HOLDER", "another daemon")
+    with pytest.raises(KeyInUse):
+        kept_answers._begin(services_app(client), "k", "digest")
+    monkeypatch.setattr(services, "clock", lambda: start + 2 * lasts)
+    assert kept_answers._begin(services_app(client), "k", "digest") is None
+    kept_answers._release(services_app(client), "k")
+    assert kept(services) == []
+
+
+def test_answers_of_yesterday_go_without_another_request(client: TestClient, services: Services) -> None:
+    client.post("/v1/facts", json=PORTO, headers={"Idempotency-Key": "old"})
+    kept_answers.drop_old(services.database, services.clock())
+    assert kept(services) == ["old"]
+    kept_answers.drop_old(services.database, services.clock() + timedelta(days=2))
+    assert kept(services) == []
+
+
+def services_app(client: TestClient) -> App:
+    spaces: Spaces = client.app.state.spaces  # type: ignore[attr-defined]
+    with spaces.use() as app:
+        return app
 
 
 def test_an_erasure_takes_every_kept_answer(client: TestClient, services: Services) -> None:
