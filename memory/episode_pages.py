@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from memory.perspective import visible_query
 from memory.types import EmotionTag
 
 Origin = Literal["observed", "inferred", "simulated"]
+_NEVER = datetime.min.replace(tzinfo=UTC)  # when one in which nobody has spoken was spoken in
 _CHUNK = 500  # ids per query; SQLite bounds the number of parameters
 ORIGINS: tuple[Origin, ...] = ("observed", "inferred", "simulated")
 
@@ -111,8 +111,22 @@ def get_message(database: Database, space_id: str, message_id: str) -> Message:
         return _with_tags(session, rows)[0]
 
 
-def conversations(database: Database, space_id: str) -> list[dict[str, Any]]:
-    """Every conversation with who takes part, how much was said and when; the one that was spoken in last comes first."""
+@dataclass(frozen=True, slots=True)
+class ConversationPage:
+    """`next` is the `after` of the following page; None on the last."""
+
+    conversations: list[dict[str, Any]]
+    next: str | None
+
+
+def page_conversations(
+    database: Database, space_id: str, *, limit: int, after: str | None = None
+) -> ConversationPage:
+    """Conversations with who takes part, how much was said and when; the one that was spoken in last comes first.
+
+    `after` holds where the page before ended; one that is spoken in meanwhile moves to the front and is in no later page.
+    Raises UnknownCursor.
+    """
     talk, said = tables.Conversation, tables.Episode
     query = (
         select(talk.id, talk.name, func.count(said.id), func.min(said.time), func.max(said.time))
@@ -123,6 +137,10 @@ def conversations(database: Database, space_id: str) -> list[dict[str, Any]]:
     with database.reading() as session:
         rows = session.execute(query).all()
         people = _participants(session, space_id)
+    before = _place(after) if after is not None else None
+    places = {row[0]: (row[4] or _NEVER, row[0]) for row in rows}
+    behind = [row for row in rows if before is None or places[row[0]] < before]
+    behind.sort(key=lambda row: places[row[0]], reverse=True)
     found = [
         {
             "id": id_,
@@ -132,9 +150,10 @@ def conversations(database: Database, space_id: str) -> list[dict[str, Any]]:
             "first": first.isoformat() if first else None,
             "last": last.isoformat() if last else None,
         }
-        for id_, name, n, first, last in rows
+        for id_, name, n, first, last in behind[:limit]
     ]
-    return sorted(found, key=lambda row: (row["last"] or "", row["id"]), reverse=True)
+    is_more = len(behind) > limit
+    return ConversationPage(found, _cursor(*places[behind[limit - 1][0]]) if is_more else None)
 
 
 def _participants(session: Session, space_id: str) -> dict[str, list[str]]:
@@ -219,8 +238,8 @@ def _place(cursor: str) -> tuple[datetime, str]:
         said = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
         time, id_ = said.split(" ")
         moment = datetime.fromisoformat(time)
-    except (ValueError, binascii.Error) as error:
+        if moment.tzinfo is None:
+            raise UnknownCursor(cursor)
+        return moment.astimezone(UTC), id_
+    except (ValueError, OverflowError) as error:
         raise UnknownCursor(cursor) from error
-    if moment.tzinfo is None:
-        raise UnknownCursor(cursor)
-    return moment, id_

@@ -62,8 +62,9 @@ def message(services: Services, message_id: str) -> dict[str, Any]:
     return episode_pages.get_message(services.database, services.space_id, message_id).as_json()
 
 
-def conversations(services: Services) -> list[dict[str, Any]]:
-    return episode_pages.conversations(services.database, services.space_id)
+def conversations(services: Services, *, limit: int, after: str | None) -> dict[str, Any]:
+    page = episode_pages.page_conversations(services.database, services.space_id, limit=limit, after=after)
+    return {"conversations": page.conversations, "next": page.next}
 
 
 def emotions(services: Services, felt: Felt) -> dict[str, Any]:

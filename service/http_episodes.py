@@ -12,7 +12,7 @@ from memory.episode_pages import Origin
 from service import episode_entrance
 from service.episode_entrance import Asked, Felt
 from service.http_app import Given, as_moment
-from service.http_pages import Paged, page_of
+from service.http_pages import Paged
 from service.http_route import Route
 
 router = APIRouter(route_class=Route, tags=["episodes"])
@@ -50,7 +50,7 @@ def episode(app: Given, episode_id: Id) -> dict[str, Any]:
 @router.get("/v1/conversations")
 def conversations(app: Given, page: Paged) -> dict[str, Any]:
     """Conversations with who takes part in them, the one that was spoken in last first."""
-    return page_of("conversations", episode_entrance.conversations(app.services), page, "id")
+    return episode_entrance.conversations(app.services, limit=page.limit, after=page.after)
 
 
 @router.get("/v1/people/{name}/emotions", tags=["people"])

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from fastapi.testclient import TestClient
 from consolidation.readouts import MANIFEST_FILE, VECTORS_FILE, read_files, sha256_of
 from consolidation.stage import NightSettings, TrainSettings
 from memory.emotions import add_tags
+from memory.importing import import_file
 from memory.readings import Reading, keep_readings
 from memory.types import EmotionTag
 from service.http import create_app
@@ -34,6 +38,13 @@ def services(imported: Path, tmp_path: Path) -> Iterator[Services]:
 @pytest.fixture
 def client(services: Services) -> TestClient:
     return TestClient(create_app(services), base_url="http://127.0.0.1:7777")
+
+
+def say(services: Services, conversation: str, at: datetime) -> None:
+    line = {"time": at.isoformat(), "speaker": conversation, "text": "Hello."}
+    path = services.settings.home / f"{conversation} {at:%H}.jsonl"
+    path.write_text(json.dumps(line))
+    import_file(services.database, services.space_id, path)
 
 
 def pages(client: TestClient, path: str, name: str, **query: Any) -> list[dict[str, Any]]:
@@ -76,9 +87,13 @@ def test_a_page_goes_on_behind_a_message_that_was_erased(client: TestClient) -> 
     assert len(rest) == SAID - 1
 
 
-@pytest.mark.parametrize("after", ["nothing", "é", "MjAyNS0wMy0wMVQxMDowMDowMCBh", "=="])
-def test_a_place_that_no_page_gave_is_a_problem(client: TestClient, after: str) -> None:
-    answer = client.get("/v1/episodes", params={"after": after})
+_TOO_EARLY = base64.urlsafe_b64encode(b"0001-01-01T00:00:00+14:00 a").decode().rstrip("=")
+
+
+@pytest.mark.parametrize("path", ["/v1/episodes", "/v1/conversations"])
+@pytest.mark.parametrize("after", ["nothing", "é", "MjAyNS0wMy0wMVQxMDowMDowMCBh", "==", _TOO_EARLY])
+def test_a_place_that_no_page_gave_is_a_problem(client: TestClient, path: str, after: str) -> None:
+    answer = client.get(path, params={"after": after})
     assert (answer.status_code, answer.json()["type"]) == (400, "urn:slowwave:problem:unknown-cursor")
 
 
@@ -89,6 +104,20 @@ def test_an_unknown_message_is_a_404(client: TestClient) -> None:
 def test_conversations_have_their_people(client: TestClient) -> None:
     (talk,) = pages(client, "/v1/conversations", "conversations")
     assert (talk["people"], talk["messages"]) == (["Ada Lund", "Bo Rask"], SAID)
+
+
+def test_a_page_of_conversations_goes_on_where_the_one_before_ended(
+    client: TestClient, services: Services
+) -> None:
+    now = services.clock()
+    for number, name in enumerate(("c1", "c2", "c3")):
+        say(services, name, now + timedelta(hours=number))
+    first = client.get("/v1/conversations", params={"limit": 2}).json()
+    assert [talk["name"] for talk in first["conversations"]] == ["c3", "c2"]
+    say(services, "c2", now + timedelta(hours=9))
+    second = client.get("/v1/conversations", params={"limit": 2, "after": first["next"]}).json()
+    assert second["conversations"][0]["name"] == "c1"
+    assert len(second["conversations"]) == 2
 
 
 def test_feelings_are_told_by_the_month_and_by_the_week(client: TestClient, services: Services) -> None:
