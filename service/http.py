@@ -120,7 +120,7 @@ def create_app(opened: Spaces | Services, *, token: str = "") -> FastAPI:
 
 
 async def _keep_house(gate: Gate) -> None:
-    """Once a minute: close spaces that nobody uses, and write down when tokens were last used."""
+    """Once a minute: close spaces that nobody uses, drop uploads that were left, write down when tokens were last used."""
     idle_s = 60.0 * gate.spaces.settings.serve.space_idle_minutes
     while True:
         await asyncio.sleep(60.0)
@@ -128,5 +128,6 @@ async def _keep_house(gate: Gate) -> None:
             if idle_s:
                 await run_in_threadpool(gate.spaces.close_idle, idle_s)
             await run_in_threadpool(gate.write_down_uses)
+            await run_in_threadpool(gate.spaces.drop_left_uploads)
         except Exception as error:  # a store that is busy now is not so in a minute
             problems.log_unexpected(error)

@@ -5,7 +5,9 @@ A body goes to the disk piece by piece. No part of a request becomes a path.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Lock
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -16,7 +18,7 @@ from starlette.requests import ClientDisconnect
 from memory.importers.bots import Bots
 from service import import_entrance, jobs
 from service.callers import Caller
-from service.errors import BadUpload, JobUnfinished, UploadsBusy
+from service.errors import BadUpload, JobUnfinished, UnknownUpload, UploadsBusy
 from service.http_app import App, Given, GivenCaller
 from service.jobs import Job
 from service.multipart import Form, is_form
@@ -90,7 +92,7 @@ def waiting(app: Given) -> dict[str, Any]:
 
 @router.get("/v1/imports/{upload_id}")
 def look(app: Given, upload_id: str) -> dict[str, Any]:
-    """What the upload holds and what importing it would do; nothing is written."""
+    """What the upload holds and what importing it would do; nothing is written. 409 while a job reads it."""
     return _look(app, app.jobs.spool.find(upload_id))
 
 
@@ -156,18 +158,31 @@ def _about(said: list[tuple[str, str]]) -> About:
 
 
 def _look(app: App, upload: Upload) -> dict[str, Any]:
-    if not app.jobs.looking.acquire(timeout=_PATIENCE_S):
+    """Raises JobUnfinished where a job has it to read, UnknownUpload where it goes meanwhile, and UploadsBusy."""
+    job = None if upload.records.exists() else _job_of(app, upload)
+    if job is not None:
+        raise JobUnfinished(job.id)
+    with _held(app.jobs.looking), _held(app.jobs.spool.turn(upload)):
+        try:
+            if not upload.records.exists():
+                import_entrance.parse(app.services, upload, wall_s=_LOOK_S)
+            return import_entrance.preview(app.services, upload)
+        except Exception as error:
+            if not upload.body.exists():  # its job has ended, or somebody dropped it
+                raise UnknownUpload(upload.id) from error
+            if _job_of(app, upload) is None:  # what cannot be read is not kept
+                app.jobs.spool.drop(upload.id)
+            raise
+
+
+@contextmanager
+def _held(lock: Lock) -> Iterator[None]:
+    if not lock.acquire(timeout=_PATIENCE_S):
         raise UploadsBusy
     try:
-        if not upload.records.exists():
-            import_entrance.parse(app.services, upload, wall_s=_LOOK_S)
-        return import_entrance.preview(app.services, upload)
-    except Exception:
-        if _job_of(app, upload) is None:  # what cannot be read is not kept
-            app.jobs.spool.drop(upload.id)
-        raise
+        yield
     finally:
-        app.jobs.looking.release()
+        lock.release()
 
 
 def _begin(app: App, caller: Caller, upload: Upload) -> Response:

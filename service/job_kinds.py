@@ -12,14 +12,15 @@ from memory.parsing.parsed import ParsedChats
 from service.import_entrance import opened, parse, report_json
 from service.job_worker import Kind, Work
 from service.jobs import Job
-from service.uploads import Spool
+from service.uploads import Spool, Upload
+
+_AGAIN_S = 0.5  # until a job that waits for a look is asked whether it shall go on
 
 
 def run_import(work: Work) -> Mapping[str, Any]:
     """Everything of the upload or nothing. Whoever cancels it or erases in the space before its end is heeded."""
     upload = work.spool.find(str(work.wanted["upload"]))
-    if not upload.records.exists():
-        parse(work.services, upload, progress=work.step("parse"), should_stop=work.should_end)
+    _parse(work, upload)
     work.check()
     found = opened(upload)
     storing = work.step("store", is_recorded=False)
@@ -37,6 +38,18 @@ def run_import(work: Work) -> Mapping[str, Any]:
         "facts": n_facts,
         "reading": reading.id,
     }
+
+
+def _parse(work: Work, upload: Upload) -> None:
+    """Its records, unless a look made them; one that reads now is waited for."""
+    turn = work.spool.turn(upload)
+    while not turn.acquire(timeout=_AGAIN_S):
+        work.check()
+    try:
+        if not upload.records.exists():
+            parse(work.services, upload, progress=work.step("parse"), should_stop=work.should_end)
+    finally:
+        turn.release()
 
 
 def run_reading(work: Work) -> Mapping[str, Any]:

@@ -116,7 +116,7 @@ class JobWorker:
             services.space_id,
             spool_mb=services.settings.imports.spool_mb,
         )
-        self.looking = threading.Lock()  # one look at an upload at a time
+        self.looking = threading.Lock()  # one look at a time; `spool.turn` keeps looks and the job apart
         self.on_end: Callable[[Job], None] = lambda job: None
         self.doing: Job | None = None
         self.kinds = kinds
@@ -286,3 +286,8 @@ def sweep_uploads(home: Path, database: Database, space_id: str) -> int:
     """Remove uploads that no unfinished job of the space wants, as at the start of the daemon; how many."""
     waiting = jobs.list_jobs(database, space_id, states=jobs.UNFINISHED, limit=jobs.KEPT)
     return Spool(home, space_id, spool_mb=0).keep_only({str(job.wanted.get("upload")) for job in waiting})
+
+
+def drop_left_uploads(home: Path, space_id: str) -> None:
+    """Remove uploads of the space that nobody has confirmed for an hour, also where it is not open."""
+    Spool(home, space_id, spool_mb=0).drop_left()

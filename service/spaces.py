@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from memory.ports import Clock, utc_now
 from memory.spaces import Space, create_space, find_space, list_spaces
 from service.components import Shared
-from service.job_worker import JobWorker, sweep_uploads
+from service.job_worker import JobWorker, drop_left_uploads, sweep_uploads
 from service.jobs import unfinished_spaces
 from service.metrics import Metrics
 from service.nights import Nights, count_night
@@ -123,6 +123,11 @@ class Spaces:
                 app.talks.end()
                 app.services.close()
         return len(closing)
+
+    def drop_left_uploads(self) -> None:
+        """Remove what was uploaded into any space and left for an hour."""
+        for space in self.all():
+            drop_left_uploads(self.settings.home, space.id)
 
     def was_asked(self) -> None:
         """Somebody asked the daemon something now."""

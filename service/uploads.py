@@ -1,8 +1,8 @@
 """What was sent to be imported, kept in the home for as long as it takes: a folder for each, named by us.
 
 A folder holds the bytes as they came, what was said about them, and the records that a child read of them. Nothing of
-it is named by a stranger. It goes when its import has ended, when it was looked at and left for WAIT_S seconds, with
-any erasure in the space, and at the next start of the daemon where no job wants it.
+it is named by a stranger. It goes when its import has ended, when it was left for WAIT_S seconds (the daemon looks
+once a minute), with any erasure in the space, and at the next start of the daemon where no job wants it.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ import json
 import os
 import re
 import shutil
+import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import IO, Any
+from weakref import WeakValueDictionary
 
 from db.tables import new_id
 from memory.whole import write_text
@@ -69,18 +71,17 @@ class Upload:
 
 
 class Receiving:
-    """An upload that is coming in: written piece by piece, within the room that there is."""
+    """An upload that is coming in: written piece by piece, within the room that there is. `take` keeps room for bytes."""
 
-    def __init__(self, folder: Path, room_bytes: int) -> None:
-        self._folder, self._room = folder, room_bytes
+    def __init__(self, folder: Path, take: Callable[[int], None]) -> None:
+        self._folder, self._take = folder, take
         self._size, self._digest = 0, hashlib.sha256()
         self._stream: IO[bytes] = _private(folder / "upload")
 
     def write(self, piece: bytes) -> None:
         """Raises UploadTooLarge, OSError."""
+        self._take(len(piece))
         self._size += len(piece)
-        if self._size > self._room:
-            raise UploadTooLarge(f"there is room for {self._room >> 20} MiB beside the uploads that wait")
         self._digest.update(piece)
         self._stream.write(piece)
 
@@ -100,25 +101,33 @@ class Receiving:
 
 
 class Spool:
-    """The uploads of one space; together they take `spool_mb` at most."""
+    """The uploads of one space; together they take `spool_mb` at most, those that are coming in with them."""
 
     def __init__(self, home: Path, space_id: str, *, spool_mb: int) -> None:
         self._folder = home / FOLDER / space_id
         self._max = spool_mb << 20
+        self._room = 0  # bytes, as last counted, less what has come in since
+        self._lock = threading.Lock()
+        self._turns: WeakValueDictionary[str, threading.Lock] = WeakValueDictionary()
+
+    def turn(self, upload: Upload) -> threading.Lock:
+        """To be held by whoever lets a child make the upload's records."""
+        with self._lock:
+            return self._turns.setdefault(upload.id, threading.Lock())
 
     def receive(self) -> Receiving:
         """Begin to take one in. Raises UploadTooLarge where the disk has no room for any."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.drop_left()
-        free = shutil.disk_usage(self._folder).free - _SPARE_BYTES
-        room = min(free, self._max - self._kept_bytes())
-        if room <= 0:
-            raise UploadTooLarge(
-                "there is no room for uploads; let those that wait be imported, or drop them"
-            )
+        with self._lock:
+            self._room = self._count_room()
+            if self._room <= 0:
+                raise UploadTooLarge(
+                    "there is no room for uploads; let those that wait be imported, or drop them"
+                )
         folder = self._folder / new_id()
         folder.mkdir(mode=0o700)
-        return Receiving(folder, room)
+        return Receiving(folder, self._take)
 
     def find(self, upload_id: str) -> Upload:
         """Raises UnknownUpload."""
@@ -154,8 +163,11 @@ class Spool:
         return len(gone)
 
     def keep(self, upload: Upload) -> None:
-        """A job wants it: it waits for as long as the job does."""
-        (upload.folder / "wanted").touch(mode=0o600)
+        """A job wants it: it waits for as long as the job does. Raises UnknownUpload where it has just gone."""
+        try:
+            (upload.folder / "wanted").touch(mode=0o600)
+        except FileNotFoundError as error:
+            raise UnknownUpload(upload.id) from error
 
     def is_kept(self, upload: Upload) -> bool:
         return (upload.folder / "wanted").exists()
@@ -169,6 +181,19 @@ class Spool:
 
     def _folders(self) -> list[Path]:
         return [path for path in self._folder.glob("*") if path.is_dir()] if self._folder.is_dir() else []
+
+    def _take(self, n_bytes: int) -> None:
+        """Keep room for bytes that are about to be written. Raises UploadTooLarge."""
+        with self._lock:
+            if n_bytes > self._room:
+                self._room = self._count_room()
+            if n_bytes > self._room:
+                raise UploadTooLarge("there is no room for all of it beside the other uploads")
+            self._room -= n_bytes
+
+    def _count_room(self) -> int:
+        free = shutil.disk_usage(self._folder).free - _SPARE_BYTES
+        return min(free, self._max - self._kept_bytes())
 
     def _kept_bytes(self) -> int:
         files = (path for folder in self._folders() for path in folder.rglob("*"))
@@ -191,8 +216,15 @@ def _private(path: Path) -> IO[bytes]:
 def _changed_at(folder: Path) -> float:
     """When anything in it was last written."""
     try:
-        return max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
+        return max(map(_written_at, (folder, *folder.iterdir())))
     except OSError:
+        return 0.0
+
+
+def _written_at(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:  # a reader has just removed it, which changed its folder
         return 0.0
 
 

@@ -18,7 +18,7 @@ from fastapi import FastAPI
 from sqlalchemy import func, select
 
 from db.tables import Episode, Source
-from service import jobs
+from service import import_entrance, job_kinds, jobs
 from service.http import create_app
 from service.job_kinds import KINDS
 from service.job_worker import Kind
@@ -166,6 +166,36 @@ def test_a_job_that_fails_says_why_without_the_names_of_files(app: FastAPI, serv
     assert job["why"].startswith("UnknownFormat: the upload is no export")
     assert "Ada" not in job["why"]
     assert kept(services) == []
+
+
+def test_a_job_waits_for_a_look_and_a_look_at_what_a_job_reads_is_refused(
+    app: FastAPI, space: App, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = call(app, "POST", "/v1/imports?preview=true&name=a.jsonl", content=BODY).json()
+    upload = space.jobs.spool.find(shown["upload"])
+    upload.records.unlink()
+    with space.jobs.spool.turn(upload):  # as by a look
+        job = call(app, "POST", f"/v1/imports/{upload.id}").json()
+        until = time.monotonic() + 0.5
+        while time.monotonic() < until:
+            assert call(app, "GET", f"/v1/jobs/{job['job']}").json()["state"] in jobs.UNFINISHED
+        refused = call(app, "GET", f"/v1/imports/{upload.id}")
+        assert (refused.status_code, job["job"] in refused.json()["detail"]) == (409, True)
+        import_entrance.parse(services, upload)
+        monkeypatch.setattr(job_kinds, "parse", None)  # what the look left is not read again
+    assert ended(app, job["job"])["result"]["new"] == 5
+    assert call(app, "GET", f"/v1/imports/{upload.id}").status_code == 404
+
+
+def test_an_upload_that_goes_while_it_is_looked_at_is_unknown(
+    app: FastAPI, space: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = call(app, "POST", "/v1/imports?preview=true&name=a.jsonl", content=BODY).json()
+    upload = space.jobs.spool.find(shown["upload"])
+    shutil.rmtree(upload.folder)
+    monkeypatch.setattr(space.jobs.spool, "find", lambda upload_id: upload)  # found just before it went
+    assert call(app, "GET", f"/v1/imports/{upload.id}").status_code == 404
+    assert call(app, "POST", f"/v1/imports/{upload.id}").status_code == 404
 
 
 def test_events_follow_a_job_to_its_end(app: FastAPI) -> None:

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import threading
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from db import leases
+from db.engine import open_database
 from db.tables import Job as JobRow
 from memory.errors import EmptyChat
 from memory.ports import utc_now
+from memory.spaces import create_space
 from service import jobs
-from service.errors import JobEnded, UnknownJob
+from service.errors import JobEnded, UnknownJob, UploadTooLarge
 from service.job_worker import JobWorker, Kind, Work, sweep_uploads
 from service.jobs import Job
 from service.settings import Settings
-from service.uploads import About, Spool, shown_name
+from service.spaces import Spaces
+from service.uploads import WAIT_S, About, Spool, shown_name
 from service.wiring import Services
 
 
@@ -71,6 +76,26 @@ def test_jobs_run_one_at_a_time_in_order_and_keep_what_they_came_to(services: Se
     newest = worker.every(limit=2)
     assert [job.id for job in newest] == [made[4].id, made[3].id]
     assert [job.id for job in worker.every(limit=2, after=newest[-1].id)] == [made[2].id, made[1].id]
+
+
+def test_pages_of_jobs_are_in_order_whatever_the_time_zone_of_the_server(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGTZ", "Europe/Berlin")
+    database = open_database(postgres_url)
+    space_id = create_space(database, "default", timezone="UTC").id
+    now = utc_now()
+    made = [
+        jobs.submit(database, space_id, "a", asked_by="test", clock=lambda at=at: at).id
+        for at in (now + timedelta(minutes=30 * number) for number in range(4))
+    ]
+    paged, after = [], None
+    for _ in made:
+        (job,) = jobs.list_jobs(database, space_id, limit=1, after=after)
+        after = job.id
+        paged.append(job.id)
+    database.close()
+    assert paged == made[::-1]
 
 
 def test_a_failure_says_class_and_place_and_never_a_text(services: Services) -> None:
@@ -187,6 +212,34 @@ def test_after_a_crash_only_uploads_that_a_job_wants_are_kept(services: Services
     assert sweep_uploads(services.settings.home, services.database, services.space_id) == 2
     assert [upload.id for upload in spool.every()] == [uploads[1].id]
     half.give_up()
+
+
+def test_uploads_that_come_in_at_once_share_the_room(services: Services) -> None:
+    spool = Spool(services.settings.home, services.space_id, spool_mb=1)
+    one, other = spool.receive(), spool.receive()
+    one.write(bytes(600_000))
+    with pytest.raises(UploadTooLarge):
+        other.write(bytes(600_000))
+    one.give_up()
+    other.write(bytes(600_000))
+    other.give_up()
+
+
+def test_an_upload_that_nobody_confirms_goes_after_an_hour(services: Services) -> None:
+    spool = Spool(services.settings.home, services.space_id, spool_mb=1)
+    uploads = []
+    for _ in range(3):
+        receiving = spool.receive()
+        receiving.write(b"words")
+        uploads.append(receiving.finish(About("a.txt")))
+    fresh, left, wanted = uploads
+    spool.keep(wanted)
+    (fresh.folder / "records").symlink_to("nowhere")  # as where a reader removes a file while it is looked at
+    before = time.time() - WAIT_S - 60
+    for path in (path for upload in (left, wanted) for path in (*upload.folder.iterdir(), upload.folder)):
+        os.utime(path, (before, before))
+    Spaces.around(services).drop_left_uploads()
+    assert {upload.id for upload in spool.every()} == {fresh.id, wanted.id}
 
 
 @pytest.mark.parametrize(
