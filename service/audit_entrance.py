@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,8 @@ from service.tokens import Token
 
 if TYPE_CHECKING:
     from service.spaces import App
+
+log = logging.getLogger(__name__)
 
 
 def page_of(
@@ -23,11 +26,14 @@ def page_of(
     return {"entries": shown, "next": entries[-1].seq if is_more else None}
 
 
-def record_tool(app: App, caller: Caller, tool: str) -> None:
-    """That an agent changed something by a tool."""
+def record_tool(app: App, caller: Caller, tool: str, outcome: str = "done") -> None:
+    """That an agent changed something by a tool, or `failed` to. What is done is done where this cannot be written down."""
     space_id = app.services.space_id
-    act = Act(caller.via, f"MCP {tool}", "done", caller.token, space_id)
-    record(app.services.database, act, clock=app.services.clock)
+    act = Act(caller.via, f"MCP {tool}", outcome, caller.token, space_id)
+    try:
+        record(app.services.database, act, clock=app.services.clock)
+    except Exception as error:  # told as a failure it would be done again
+        log.error("an act is not on record: %s", type(error).__name__)
 
 
 def _json(entry: Entry, spaces: Mapping[str, str], tokens: Mapping[str, str]) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """The guard before every route: who asks, from where, how often and how much; what was done goes on record.
 
+A stream of events is on record at its end: as what its last event says, or `left` where its listener went before.
+
 In order: the address and the headers are of a size (`limits`), the request comes from no foreign page and under no foreign
 name (`origins`), somebody is behind it (`tokens`, `logins`, or a program of this machine), they ask no more than they may
 (`limits`). What a route asks for is in `scopes`. The log gets routes, codes and times: no address, no token, no words.
@@ -7,6 +9,7 @@ name (`origins`), somebody is behind it (`tokens`, `logins`, or a program of thi
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import time
@@ -14,6 +17,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from anyio import CancelScope
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -99,6 +103,7 @@ class Guard:
             problems.log_unexpected(error)
             await answer.tell(problems.problem(error))
         finally:
+            await answer.end()
             answer.log()
 
     async def _refusal(self, scope: Scope) -> Refusal | None:
@@ -152,12 +157,23 @@ class _Answer:
         self._gate, self._scope, self._send = gate, scope, send
         self._began = time.monotonic()
         self._status, self._has_begun = 500, False
+        self._is_streaming = False  # events, of which the last says how it ended
+        self._outcome = 200
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self._status, self._has_begun = message["status"], True
-            origins.protect(MutableHeaders(raw=message.setdefault("headers", [])), self._scope["path"])
-            await self._record()
+            headers = MutableHeaders(raw=message.setdefault("headers", []))
+            origins.protect(headers, self._scope["path"])
+            self._outcome = self._status
+            self._is_streaming = headers.get("content-type", "").startswith("text/event-stream")
+            if not self._is_streaming:
+                await self._record(str(self._outcome))
+        elif self._is_streaming:
+            self._outcome = _told(message.get("body", b"")) or self._outcome
+            if not message.get("more_body", False):
+                self._is_streaming = False
+                await self._record(str(self._outcome))
         await self._send(message)
 
     async def refuse(self, status: int, detail: str, headers: dict[str, str]) -> None:
@@ -168,21 +184,28 @@ class _Answer:
         if not self._has_begun:
             await problems.response(content, headers)(self._scope, _nothing, self.send)
 
+    async def end(self) -> None:
+        """Put on record what nobody heard out."""
+        if self._is_streaming:
+            with CancelScope(shield=True):
+                await self._record("left")
+
     def log(self) -> None:
         route = getattr(self._scope.get("route"), "path", "other")
         seconds = time.monotonic() - self._began
         self._gate.spaces.metrics.request(route, self._status, seconds)
         log.info("%s %s %d %.0f ms", self._scope["method"], route, self._status, seconds * 1000)
 
-    async def _record(self) -> None:
+    async def _record(self, outcome: str) -> None:
         caller: Caller | None = self._scope["state"]["caller"]
         route = f"{self._scope['method']} {getattr(self._scope.get('route'), 'path', '')}"
-        if caller is None or not scopes.is_recorded(route):
+        is_plan = self._scope["state"].get("is_plan", False) and outcome == "200"
+        if caller is None or is_plan or not scopes.is_recorded(route):
             return
         act = audit.Act(
             caller.via,
             route,
-            str(self._status),
+            outcome,
             caller.token,
             self._scope["state"].get("space_id"),
             audit.only_ids(self._scope.get("path_params", {})),
@@ -194,6 +217,13 @@ class _Answer:
             Exception
         ) as error:  # what was done is done; that it is not on record is said where somebody looks
             log.error("an act is not on record: %s", type(error).__name__)
+
+
+def _told(part: bytes) -> int | None:
+    """The status of the problem that ends a stream."""
+    if not part.startswith(b"event: problem\n"):
+        return None
+    return int(json.loads(part.partition(b"data: ")[2])["status"])
 
 
 def _presented(headers: Headers, logins: Logins) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from memory.erasure import Mentions, Reason, TargetKind
@@ -35,7 +35,7 @@ class Resumption(BaseModel):
 
 
 @router.post("/v1/forget")
-def forget(app: Given, wanted: Erasure) -> dict[str, Any]:
+def forget(app: Given, wanted: Erasure, request: Request) -> dict[str, Any]:
     """The plan of an erasure; or, with the hash of that plan, the erasure. 409 where the plan is another one by now."""
     with app.lock:
         target = forgetting.target(
@@ -47,6 +47,7 @@ def forget(app: Given, wanted: Erasure) -> dict[str, Any]:
             with_messages=wanted.with_messages,
         )
         if wanted.plan is None:
+            request.state.is_plan = True  # nothing is changed, and nothing goes on record
             return forgetting.plan(app.services, target).as_json()
         app.talks.end()  # a conversation in memory may hold what goes
         return forgetting.erase(

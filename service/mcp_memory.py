@@ -15,6 +15,7 @@ from memory.entities.store import EntityStore
 from memory.errors import UnknownEntity
 from service import memory_calls, memory_interface, problems
 from service.audit_entrance import record_tool
+from service.callers import Caller
 from service.errors import EXPECTED, one_line
 from service.mcp_server import Context, Reach, bare_server
 from service.memory_interface import RESOURCE, BadCall
@@ -112,11 +113,12 @@ def _call(
         with reach(context) as (app, caller):
             scope = "write" if name in memory_calls.CHANGES else "read"
             if not caller.may(scope):
+                if scope != "read":
+                    record_tool(app, caller, name, "failed")
                 return _refused(f"this token may not {scope}; ask whoever keeps the daemon for one that may")
-            said = _said(app, stores.of(app), name, given, is_exact)
-            if scope != "read":
-                record_tool(app, caller, name)
-            return _answered(*said)
+            if scope == "read":
+                return _answered(*_said(app, stores.of(app), name, given, is_exact))
+            return _answered(*_changed(app, caller, stores.of(app), name, given))
     except (BadCall, UnknownEntity) as error:
         return _refused(str(error))
     except EXPECTED as error:
@@ -124,6 +126,19 @@ def _call(
     except Exception as error:  # the connection goes on; words stay out of the log and of the answer
         problems.log_unexpected(error)
         return _refused("something went wrong inside; the log of slowwave has the place")
+
+
+def _changed(
+    app: App, caller: Caller, store: EntityStore, name: str, given: dict[str, Any]
+) -> memory_calls.Said:
+    """What a call that changes something says, on record however it ends."""
+    try:
+        said = memory_calls.CALLS[name](store, given)
+    except Exception:
+        record_tool(app, caller, name, "failed")
+        raise
+    record_tool(app, caller, name)
+    return said
 
 
 def _said(

@@ -38,7 +38,8 @@ class Arguments(BaseModel):
 class Tool:
     """`run` gets the space and the checked arguments; what it returns is JSON that holds people's words.
 
-    `scope` is what a caller needs; where it depends on the arguments, `run` says so by `needs`.
+    `scope` is what a caller needs; where it depends on the arguments, `needs` says so; `is_plan`
+    says of which arguments nothing is changed though the scope is one of changes.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Tool:
     is_idempotent: bool = False
     notice: str = NOTICE
     needs: Callable[[Any], str] | None = None
+    is_plan: Callable[[Any], bool] | None = None
 
     def described(self) -> types.Tool:
         return types.Tool(
@@ -73,13 +75,14 @@ class Tool:
         try:
             arguments = self.arguments.model_validate(given)
             scope = self.needs(arguments) if self.needs is not None else self.scope
+            is_change = scope != "read" and not (self.is_plan is not None and self.is_plan(arguments))
             if not caller.may(scope):
+                if is_change:
+                    record_tool(app, caller, self.name, "failed")
                 return refusal(
                     f"this token may not {scope}; ask whoever keeps the daemon for one with that scope"
                 )
-            result = self.run(app, arguments)
-            if scope != "read":
-                record_tool(app, caller, self.name)
+            result = self._done(app, caller, arguments) if is_change else self.run(app, arguments)
             return answer(result, self.notice)
         except ValidationError as error:
             return refusal(_said(error))
@@ -88,6 +91,16 @@ class Tool:
         except Exception as error:  # the connection goes on; words stay out of the log and of the answer
             problems.log_unexpected(error)
             return refusal("something went wrong inside; the log of slowwave has the place")
+
+    def _done(self, app: App, caller: Caller, arguments: Arguments) -> Any:
+        """What changes something, on record however it ends."""
+        try:
+            result = self.run(app, arguments)
+        except Exception:
+            record_tool(app, caller, self.name, "failed")
+            raise
+        record_tool(app, caller, self.name)
+        return result
 
 
 OUTPUT: dict[str, Any] = {

@@ -221,6 +221,7 @@ TOOLS = (
         "admin",
         forget,
         is_destructive=True,
+        is_plan=lambda given: given.plan is None,
     ),
     Tool(
         "review",

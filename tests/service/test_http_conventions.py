@@ -20,7 +20,7 @@ from sqlalchemy import select
 from db.tables import KeptAnswer
 from memory.importing import import_file
 from service import http_events, kept_answers
-from service.errors import KeyInUse
+from service.errors import BadKey, KeyInUse
 from service.http import create_app
 from service.http_app import Given
 from service.http_route import Route
@@ -147,6 +147,14 @@ def streaming(services: Services, goes_on: Event, done: list[str]) -> FastAPI:
     def speak(app: Given) -> Response:
         return http_events.response(http_events.written(streamed(spoken, "spoken")))
 
+    def failing(steps: http_events.Steps) -> dict[str, Any]:
+        steps("one")(1, 2)
+        raise BadKey
+
+    @router.post("/v1/failing")
+    def fail(app: Given, request: Request) -> Response:
+        return http_events.followed(request, failing)
+
     app.include_router(router)
     return app
 
@@ -193,6 +201,18 @@ def left(app: FastAPI, path: str) -> list[dict[str, Any]]:
 def test_a_listener_who_goes_leaves_no_key_behind(services: Services) -> None:
     left(streaming(services, Event(), []), "/v1/spoken")
     assert kept(services) == []
+
+
+def test_a_stream_is_on_record_as_what_it_ended_in(services: Services) -> None:
+    app = streaming(services, Event(), [])
+    left(app, "/v1/spoken")
+    client = TestClient(app, base_url="http://127.0.0.1:7777")
+    assert client.post("/v1/failing", headers={"Accept": "text/event-stream"}).status_code == 200
+    acts = client.get("/v1/audit").json()["entries"]
+    assert [(act["what"], act["outcome"]) for act in reversed(acts)] == [
+        ("POST /v1/spoken", "left"),
+        ("POST /v1/failing", "400"),
+    ]
 
 
 def test_work_that_goes_on_without_a_listener_is_done_once(services: Services) -> None:

@@ -297,3 +297,26 @@ def test_what_changes_something_is_on_record_and_what_reads_is_not(services: Ser
     post(services, "/mcp", {"method": "tools/list"}, ask("facts"), ask("remember", fact=fact))
     with services.database.reading() as session:
         assert session.scalars(select(tables.Act.what)).all() == ["MCP remember"]
+
+
+def test_a_plan_is_not_on_record_and_what_failed_is(app: App) -> None:
+    wanted = {"kind": "person", "what": "Ada Lund"}
+    assert not call(app, "forget", **wanted).is_error
+    assert call(app, "forget", **wanted, plan="0" * 64).is_error
+    assert call(app, "review", fact="0" * 32, verdict="accept").is_error
+    reader = Caller("token", frozenset({"read"}), None, None, "reader")
+    assert call(app, "forget", reader, **wanted, plan="0" * 64).is_error
+    with app.services.database.reading() as session:
+        acts = session.execute(select(tables.Act.what, tables.Act.outcome).order_by(tables.Act.seq)).all()
+    assert [tuple(act) for act in acts] == [
+        ("MCP forget", "failed"),
+        ("MCP review", "failed"),
+        ("MCP forget", "failed"),
+    ]
+
+
+def test_what_is_done_is_not_told_as_failed_where_the_record_cannot_be_written(app: App) -> None:
+    with app.services.database.transaction() as session:
+        session.connection().exec_driver_sql("DROP TABLE act")
+    fact = {"person": "Ada Lund", "predicate": "likes", "object": "tea"}
+    assert not call(app, "remember", fact=fact).is_error
