@@ -74,13 +74,13 @@ def diff(
 @router.post("/v1/people/{name}/constitution")
 def edit(app: Given, name: str, wanted: Edited, unchanged: IfMatch) -> dict[str, Any]:
     """Add, drop and change lines by hand; the new version. The nights leave them as they are."""
-    unchanged.check(lambda: entrance.show(app.services, name))
     added = [
         Principle(one.kind, one.text, (), app.services.person(one.about).name if one.about else None)
         for one in wanted.add
     ]
     changed = {one.line: Principle(one.kind, one.text, ()) for one in wanted.change}
-    return entrance.edit(app.services, name, Edit(added, wanted.drop, changed))
+    with unchanged.held(lambda: entrance.show(app.services, name)):
+        return entrance.edit(app.services, name, Edit(added, wanted.drop, changed))
 
 
 @router.get("/v1/people/{name}/habits")

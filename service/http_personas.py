@@ -74,8 +74,8 @@ def persona(app: Given, name: str) -> dict[str, Any]:
 @router.put("/v1/people/{name}/persona")
 def set_persona(app: Given, name: str, drawing: Drawing, unchanged: IfMatch) -> dict[str, Any]:
     """Set it: temperature, top_k, top_p, min_p, repetition_penalty, dry_multiplier, max_new_tokens."""
-    unchanged.check(lambda: persona_entrance.sampling(app.services, name))
-    return persona_entrance.set_(app.services, name, drawing.sampling, clear=True)
+    with unchanged.held(lambda: persona_entrance.sampling(app.services, name)):
+        return persona_entrance.set_(app.services, name, drawing.sampling, clear=True)
 
 
 @router.post("/v1/people/{name}/persona/train")

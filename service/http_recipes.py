@@ -5,6 +5,7 @@ RECIPE is `serving`, a tag, a night, a hash or the beginning of one, or `base`; 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request
@@ -12,9 +13,9 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from service import http_events, recipe_entrance
-from service.http_app import Given
+from service.http_app import App, Given
 from service.http_pages import Paged, page_of
-from service.http_route import IfMatch, Route
+from service.http_route import IfMatch, Precondition, Route
 from service.recipe_entrance import How
 
 router = APIRouter(route_class=Route, tags=["recipes"])
@@ -45,8 +46,8 @@ class _Change(BaseModel):
     apply: bool = True
     examine: bool = False
 
-    def how(self, *, largest: bool = False) -> How:
-        return How(self.of, self.apply, self.examine, largest)
+    def how(self, check: Callable[[], None], *, largest: bool = False) -> How:
+        return How(self.of, self.apply, self.examine, largest, check)
 
 
 class Scale(_Change):
@@ -108,8 +109,7 @@ def recipe_diff(
 @router.post("/v1/recipes/apply")
 def apply_recipe(app: Given, wanted: Application, request: Request, unchanged: IfMatch) -> Response:
     """Let a recipe of the history serve, `base` for none."""
-    unchanged.check(lambda: recipe_entrance.show(app.services))
-    how = How(is_examined=wanted.examine)
+    how = How(is_examined=wanted.examine, check=_check(app, unchanged))
     return http_events.followed(
         request,
         lambda step: recipe_entrance.apply(
@@ -121,8 +121,7 @@ def apply_recipe(app: Given, wanted: Application, request: Request, unchanged: I
 @router.post("/v1/recipes/scale")
 def scale(app: Given, wanted: Scale, request: Request, unchanged: IfMatch) -> Response:
     """Give a vector another coefficient."""
-    unchanged.check(lambda: recipe_entrance.show(app.services))
-    how = wanted.how(largest=wanted.largest)
+    how = wanted.how(_check(app, unchanged), largest=wanted.largest)
     return http_events.followed(
         request,
         lambda step: recipe_entrance.scale(app.services, wanted.entry, wanted.coefficient, how, step("exam")),
@@ -132,8 +131,7 @@ def scale(app: Given, wanted: Scale, request: Request, unchanged: IfMatch) -> Re
 @router.post("/v1/recipes/negate")
 def negate(app: Given, wanted: Negation, request: Request, unchanged: IfMatch) -> Response:
     """Turn a vector against what it was for."""
-    unchanged.check(lambda: recipe_entrance.show(app.services))
-    how = wanted.how(largest=wanted.largest)
+    how = wanted.how(_check(app, unchanged), largest=wanted.largest)
     return http_events.followed(
         request,
         lambda step: recipe_entrance.negate(
@@ -145,12 +143,13 @@ def negate(app: Given, wanted: Negation, request: Request, unchanged: IfMatch) -
 @router.post("/v1/recipes/revert")
 def revert(app: Given, wanted: Reversion, request: Request, unchanged: IfMatch) -> Response:
     """Take nights or behaviours out."""
-    unchanged.check(lambda: recipe_entrance.show(app.services))
+
+    how = wanted.how(_check(app, unchanged))
 
     def work(step: http_events.Steps) -> dict[str, Any]:
         if wanted.erased:
-            return recipe_entrance.revert_erased(app.services, wanted.how(), step("exam"))
-        return recipe_entrance.revert(app.services, wanted.entries, wanted.how(), step("exam"))
+            return recipe_entrance.revert_erased(app.services, how, step("exam"))
+        return recipe_entrance.revert(app.services, wanted.entries, how, step("exam"))
 
     return http_events.followed(request, work)
 
@@ -158,13 +157,12 @@ def revert(app: Given, wanted: Reversion, request: Request, unchanged: IfMatch) 
 @router.post("/v1/recipes/rule")
 def rule(app: Given, wanted: Rule, request: Request, unchanged: IfMatch) -> Response:
     """Merge the vectors by another rule."""
-    unchanged.check(lambda: recipe_entrance.show(app.services))
     return http_events.followed(
         request,
         lambda step: recipe_entrance.rule(
             app.services,
             wanted.rule,
-            wanted.how(),
+            wanted.how(_check(app, unchanged)),
             density=wanted.density,
             seed=wanted.seed,
             progress=step("exam"),
@@ -194,3 +192,8 @@ def give_tag(app: Given, tag: Tag, wanted: _Named | None = None) -> dict[str, An
 def take_tag(app: Given, tag: Tag) -> dict[str, Any]:
     """Take a name back; the recipe stays."""
     return recipe_entrance.untag(app.services, tag)
+
+
+def _check(app: App, unchanged: Precondition) -> Callable[[], None]:
+    """For the moment at which nothing else can change what serves."""
+    return lambda: unchanged.check(lambda: recipe_entrance.show(app.services))

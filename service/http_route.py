@@ -9,7 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Coroutine
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
@@ -19,6 +21,7 @@ from fastapi.routing import APIRoute
 from service.errors import ChangedMeanwhile
 from service.kept_answers import answered_once
 
+_CHANGING = threading.Lock()  # before what takes part in If-Match and is changed at once
 _Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
@@ -44,8 +47,18 @@ class Precondition:
     def __init__(self, request: Request) -> None:
         self._given = request.headers.get("if-match")
 
+    @contextmanager
+    def held(self, current: Callable[[], Any]) -> Iterator[None]:
+        """Checked, and no other request of this daemon changes it for as long as the block runs, which is not long."""
+        with _CHANGING:
+            self.check(current)
+            yield
+
     def check(self, current: Callable[[], Any]) -> None:
-        """`current` gives what the route that reads it would. Raises ChangedMeanwhile where it is another one by now."""
+        """`current` gives what the route that reads it would. Raises ChangedMeanwhile where it is another one by now.
+
+        What it guards is to be held from before the check until after the change.
+        """
         if self._given is None or self._given.strip() == "*":
             return
         if tag_of(json.loads(bytes(JSONResponse(current()).body))) not in _tags(self._given):

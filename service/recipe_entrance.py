@@ -39,6 +39,9 @@ class How:
     is_applied: bool = True
     is_examined: bool = False
     takes_largest: bool = False
+    check: Callable[[], None] = lambda: (
+        None
+    )  # raises where nothing is to be changed; nobody else changes anything then
 
 
 # Showing
@@ -116,6 +119,7 @@ def apply(
     """Let a recipe of the history serve. Raises UnknownRecipe, TaintedArtifact, RecipeStays, and what `check` does."""
     place, spec = services.place(), services.model_spec()
     with recipe_serving.alone(place):
+        how.check()
         history = place.history()
         version = history.find(name)
         if not force:
@@ -314,6 +318,7 @@ def _scaled(entry: str) -> Callable[[Recipe, float | None], Recipe]:
 def _edit(services: Services, edit: _Edit, how: How, progress: Progress) -> dict[str, Any]:
     place, spec = services.place(), services.model_spec()
     with recipe_serving.alone(place):
+        how.check()
         history = place.history()
         before = history.recipe(how.of, recipes.check_base(None, spec))
         after = edit.build(before, edit.wanted)

@@ -19,7 +19,7 @@ from sqlalchemy import select
 
 from db.tables import KeptAnswer
 from memory.importing import import_file
-from service import http_events, kept_answers
+from service import http_events, kept_answers, persona_entrance
 from service.errors import BadKey, KeyInUse
 from service.http import create_app
 from service.http_app import Given
@@ -76,6 +76,27 @@ def test_what_was_changed_meanwhile_is_not_overwritten(client: TestClient) -> No
         for _ in range(2)
     ]
     assert statuses == [200, 412]
+
+
+def test_of_two_changes_at_once_one_is_too_late(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    headers = {"If-Match": client.get("/v1/people/Ada/persona").headers["etag"]}
+    store, found = persona_entrance.set_sampling, list[int]()
+
+    def slowly(*given: Any, **named: Any) -> Any:
+        time.sleep(0.1)
+        return store(*given, **named)
+
+    def put(heat: float) -> None:
+        wanted = {"sampling": {"temperature": heat}}
+        found.append(client.put("/v1/people/Ada/persona", json=wanted, headers=headers).status_code)
+
+    monkeypatch.setattr(persona_entrance, "set_sampling", slowly)
+    both = [Thread(target=put, args=(heat,)) for heat in (0.9, 1.1)]
+    for one in both:
+        one.start()
+    for one in both:
+        one.join()
+    assert sorted(found) == [200, 412]
 
 
 def test_a_repeated_request_is_answered_and_not_done_again(client: TestClient, services: Services) -> None:

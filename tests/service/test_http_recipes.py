@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from consolidation import recipe_serving
 from consolidation.stage import NightSettings, TrainSettings
 from service.http import create_app
 from service.settings import Settings
@@ -62,6 +63,25 @@ def test_a_change_serves_and_is_taken_back(client: TestClient) -> None:
     assert [one["tag"] for one in client.get("/v1/tags").json()] == ["good"]
     assert client.delete("/v1/tags/good").json()["recipe"] == before
     assert client.delete("/v1/tags/good").status_code == 400
+
+
+@pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
+def test_a_change_that_came_first_is_seen_under_the_lease(
+    client: TestClient, accept: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = recipe_serving.alone
+
+    def after_another(place: Any) -> Any:
+        monkeypatch.setattr(recipe_serving, "alone", alone)
+        assert client.post("/v1/recipes/revert", json={"entries": ["aaaa2"]}).status_code == 200
+        return alone(place)
+
+    headers = {"If-Match": client.get("/v1/recipes/serving").headers["etag"], "Accept": accept}
+    monkeypatch.setattr(recipe_serving, "alone", after_another)
+    late = client.post("/v1/recipes/scale", json={"entry": "aaaa1", "coefficient": 0.5}, headers=headers)
+    assert late.status_code == 412
+    entries = client.get("/v1/recipes/serving").json()["entries"]
+    assert [(one["night"], one["coefficient"]) for one in entries] == [("aaaa1", 1.0), ("aaaa3", 1.0)]
 
 
 def test_what_cannot_be_is_said_and_changes_nothing(client: TestClient) -> None:
