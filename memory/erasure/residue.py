@@ -27,7 +27,7 @@ from db import tables
 from db.engine import Database
 from memory.erasure import files
 from memory.erasure.needles import OVERLAP, Needle, Scanner
-from memory.erasure.words import WORDS
+from memory.erasure.words import WORDS, of_space
 
 BLOCK = 1 << 20  # bytes; what the arrays made of it take stays in the cache
 _PACKED = (".zst", ".lz4", ".br", ".7z", ".rar")  # archives that Python cannot open
@@ -240,7 +240,7 @@ def _scan_rows(database: Database, scanner: Scanner, space_id: str | None) -> li
         for mapped, columns in WORDS.items():
             for column in columns:
                 counts: Counter[int] = Counter()
-                here = None if space_id is None else mapped.space_id == space_id  # type: ignore[attr-defined]
+                here = None if space_id is None else of_space(mapped, space_id)
                 for block in _blocks(session, mapped, column, where=here):
                     _in_block(scanner, block, counts)
                 if counts:

@@ -109,7 +109,7 @@ class Scrub:
 
 
 def clean(session: Session, space_id: str, scrub: Scrub) -> dict[str, set[str]]:
-    """Take what is erased out of every other row of the space. Keys of the changed rows, by table."""
+    """Take what is erased out of every other row of the space and of all spaces. Keys of the changed rows, by table."""
     changed: dict[str, set[str]] = {}
     for mapped, columns in WORDS.items():
         if mapped in _CLEANED_ELSEWHERE:
@@ -117,7 +117,7 @@ def clean(session: Session, space_id: str, scrub: Scrub) -> dict[str, set[str]]:
         for column in columns:
             for key, value in _hit(session, space_id, mapped, column, scrub):
                 row: Any = session.get_one(mapped, key)
-                setattr(row, column, scrub(value))
+                setattr(row, column, _cut(mapped, column, scrub(value)))
                 changed.setdefault(mapped.__tablename__, set()).add("/".join(key))
     changed["conversation"] = _rename_conversations(session, space_id, scrub)
     changed["node"] = _rename_nodes(session, space_id, scrub)
@@ -129,7 +129,7 @@ def _hit(
 ) -> Iterator[tuple[tuple[str, ...], Any]]:
     """Keys and values of the rows that hold something, found chunk by chunk."""
     keys = inspect(mapped).primary_key
-    query = select(*keys, getattr(mapped, column)).where(mapped.space_id == space_id)
+    query = select(*keys, getattr(mapped, column)).where(of_space(mapped, space_id))
     rows = session.execute(query).all()
     for start in range(0, len(rows), _CHUNK):
         chunk = rows[start : start + _CHUNK]
@@ -137,6 +137,18 @@ def _hit(
         for place in sorted(scrub.hits(texts)):
             *key, value = chunk[place]
             yield tuple(key), value
+
+
+def _cut(mapped: Any, column: str, value: Any) -> Any:
+    """The value as the column has room for it: a mark may be longer than the name in whose place it stands."""
+    room = getattr(mapped.__table__.c[column].type, "length", None)
+    return value[:room] if room is not None and isinstance(value, str) else value
+
+
+def of_space(mapped: Any, space_id: str) -> Any:
+    """The condition for rows of the space, and for those that every space shares: tokens that open all."""
+    own = mapped.space_id == space_id
+    return own | mapped.space_id.is_(None) if mapped.__table__.c.space_id.nullable else own
 
 
 def _as_text(value: Any) -> str:

@@ -15,7 +15,8 @@ from memory.artifacts import pointer
 from memory.constitutions import current as constitution
 from memory.constitutions import write as write_constitution
 from memory.emotions import add_tags
-from memory.erasure import Target, Wish
+from memory.erasure import Target, Wish, residue
+from memory.erasure.needles import Needle, Scanner
 from memory.errors import PlanChanged, UnknownEpisode, UnknownFact, UnknownPerson, UnknownSource
 from memory.importing import import_file
 from memory.people import add_alias, list_people
@@ -471,3 +472,16 @@ def test_a_plan_names_what_it_does_to_each_kind_by_id(world: Any, plan: Any) -> 
     assert shown.goes_by(shown.sha256[:12])
     assert not shown.goes_by(shown.sha256[:11])
     assert not shown.goes_by("0" * 12)
+
+
+def test_a_token_for_every_space_loses_the_name_and_is_looked_at(world: Any, erase: Any) -> None:
+    world.say("Bo", 0)
+    name = "Bo's " + "telephone " * 6  # the mark is longer than the name, and there is no more room
+    with world.database.transaction() as session:
+        session.add(tables.Token(name=name[:64], sha256="a" * 64, scopes=["read"], created_at=world.now))
+    found = residue._scan_rows(world.database, Scanner([Needle("bo", is_name=True)]), world.space_id)
+    assert "token.name" in {item.where for item in found}
+    erase("person", world.person("Bo"))
+    with world.database.reading() as session:
+        kept = session.scalars(select(tables.Token.name)).one()
+    assert kept.startswith("[erased]'s telephone")
