@@ -21,6 +21,7 @@ from service.components import Components
 
 if TYPE_CHECKING:
     import networkx
+    from sqlalchemy.orm import Session
 
     from memory.entities.store import EntityStore
     from memory.exchange.network import View
@@ -83,21 +84,17 @@ class GraphWork(Components):
 
         shared: dict[str, Any] = {"clock": self.clock, "progress": import_step}
         if isinstance(opened, Notebook):
-            raw, held = path.read_bytes(), self._held()
-            found = import_notebook(
+            raw = path.read_bytes()
+            if opened.kind == mcp_memory.KIND:  # in one transaction, so that no erasure comes between
+
+                def keep(session: Session, held: Held) -> None:
+                    files.take_in(self._entities(), raw, name, held, session)
+
+                shared["also"] = keep
+            return import_notebook(
                 self.database, self.space_id, opened, self.registry, raw=raw, name=name, **shared
             )
-            if opened.kind == mcp_memory.KIND:
-                files.take_in(self._entities(), raw, name, held)
-            return found
         return import_export(self.database, self.space_id, opened, registry=self.registry, **shared), 0
-
-    def _held(self) -> Held:
-        """What is in the graph already, as an export for another program words it."""
-        from memory.exchange.notes import Held
-        from memory.facts import list_facts
-
-        return Held.of(list_facts(self.database, self.space_id, self.registry, clock=self.clock))
 
     def _entities(self) -> EntityStore:
         from memory.entities.store import EntityStore

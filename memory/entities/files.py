@@ -9,7 +9,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from memory.entities.store import EntityStore, NewEntity, NewRelation, Observed
+from sqlalchemy.orm import Session
+
+from memory.entities.store import EntityStore, NewEntity, NewRelation
 from memory.errors import UnknownFormat
 from memory.exchange.detect import read_notebook
 from memory.exchange.mcp_memory import KIND
@@ -27,15 +29,18 @@ def take_in_file(store: EntityStore, path: Path) -> tuple[int, int]:
     return take_in(store, raw, path.name)
 
 
-def take_in(store: EntityStore, raw: bytes, file_name: str, held: Held | None = None) -> tuple[int, int]:
-    """The same of bytes that were checked. What `held` has is noted already in words of ours."""
-    entities, relations = _rows(decode(raw, file_name)[0])
-    new = store.create_entities(entities, held=held)
-    known = {entity.name for entity in new}
-    more: list[Observed] = [(item.name, item.observations) for item in entities if item.name not in known]
-    if more:
-        store.add_observations(more, held=held)
-    return len(new), len(store.create_relations(relations, held=held))
+def take_in(
+    store: EntityStore,
+    raw: bytes,
+    file_name: str,
+    held: Held | None = None,
+    within: Session | None = None,
+) -> tuple[int, int]:
+    """The same of bytes that were checked, in one transaction or as part of one.
+
+    What `held` has is noted already in words of ours.
+    """
+    return store.take_in(*_rows(decode(raw, file_name)[0]), held=held, within=within)
 
 
 def _rows(text: str) -> tuple[list[NewEntity], list[NewRelation]]:

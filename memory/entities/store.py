@@ -1,7 +1,7 @@
 """Change and read what agents keep: the operations of the MCP memory server, on rows and notes of a space.
 
-Each operation is one transaction. What is taken back here is taken back in the graph as a message that was deleted in
-a chat: its words are no evidence any more and are read by nobody; that they are gone is for an erasure to say.
+Each operation is one transaction, or part of one. What is taken back here is taken back in the graph as a message that
+was deleted in a chat: its words are no evidence any more and are read by nobody; that they are gone is for an erasure to say.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hashlib
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
 from sqlalchemy import delete, func, insert, select, update
@@ -68,22 +68,41 @@ class EntityStore:
                 graph = self._current(session)
             return find(graph)
 
-    def create_entities(self, given: Sequence[NewEntity], *, held: Held | None = None) -> list[Entity]:
+    def create_entities(self, given: Sequence[NewEntity]) -> list[Entity]:
         """Those whose names no entity had before the call, in their order."""
-        with self._changing(held) as change:
+        with self._changing() as change:
             known = set(change.graph.places)
             return [change.add_entity(item) for item in given if item.name not in known]
 
-    def create_relations(self, given: Sequence[NewRelation], *, held: Held | None = None) -> list[Relation]:
+    def create_relations(self, given: Sequence[NewRelation]) -> list[Relation]:
         """Those that were not there before the call, in their order."""
-        with self._changing(held) as change:
-            known = {relation.triple for relation in change.graph.relations}
-            new = [item for item in given if (item.source, item.target, item.relation_type) not in known]
-            return [change.add_relation(item) for item in new]
+        with self._changing() as change:
+            return change.relate(given)
 
-    def add_observations(self, given: Sequence[Observed], *, held: Held | None = None) -> list[Observed]:
+    def take_in(
+        self,
+        entities: Sequence[NewEntity],
+        relations: Sequence[NewRelation],
+        *,
+        held: Held | None = None,
+        within: Session | None = None,
+    ) -> tuple[int, int]:
+        """Add all that is new; how many entities and relations are.
+
+        Entities that are known get the observations that they lack. With `within` it is part of that transaction: where
+        that is taken back, this store is not to be used again.
+        """
+        with self._changing(held, within) as change:
+            known = set(change.graph.places)
+            new = [change.add_entity(item) for item in entities if item.name not in known]
+            for item in entities:
+                if item.name in known:
+                    change.observe(item.name, item.observations)
+            return len(new), len(change.relate(relations))
+
+    def add_observations(self, given: Sequence[Observed]) -> list[Observed]:
         """By entity, the texts that it did not have. Raises UnknownEntity, and then nothing is added."""
-        with self._changing(held) as change:
+        with self._changing() as change:
             return [(name, change.observe(name, texts)) for name, texts in given]
 
     def delete_entities(self, given: Collection[str]) -> None:
@@ -113,10 +132,10 @@ class EntityStore:
         return self._graph
 
     @contextmanager
-    def _changing(self, held: Held | None = None) -> Iterator[_Change]:
+    def _changing(self, held: Held | None = None, within: Session | None = None) -> Iterator[_Change]:
         with self._lock:
             try:
-                with self._database.transaction() as session:
+                with self._database.transaction() if within is None else nullcontext(within) as session:
                     graph = self._current(session)
                     change = _Change(
                         session, self._space_id, self._registry, self._clock, graph, held or Held()
@@ -157,6 +176,12 @@ class _Change:
         entity = self._observed(entity, given.observations)
         self.graph.add(entity)
         return entity
+
+    def relate(self, given: Sequence[NewRelation]) -> list[Relation]:
+        """Those that were not there before, in their order."""
+        known = {relation.triple for relation in self.graph.relations}
+        new = [item for item in given if (item.source, item.target, item.relation_type) not in known]
+        return [self.add_relation(item) for item in new]
 
     def add_relation(self, given: NewRelation) -> Relation:
         ends = [self._shown(name) for name in (given.source, given.target)]

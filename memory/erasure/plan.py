@@ -168,10 +168,12 @@ def _doomed(
         t.Digest: [(t.Digest.id, reached.digests)],
         t.Fact: [(t.Fact.id, facts)],
         t.MemoryObservation: [
+            (t.MemoryObservation.id, reached.observations),
             (t.MemoryObservation.episode_id, unsaid),
             (t.MemoryObservation.entity_id, entities),
         ],
         t.MemoryRelation: [
+            (t.MemoryRelation.id, reached.relations),
             (t.MemoryRelation.episode_id, unsaid),
             (t.MemoryRelation.source, names),
             (t.MemoryRelation.target, names),
@@ -226,6 +228,7 @@ def _other_lines(
         _line("episode", "redacted", reached.redacted, "others' messages lose the name"),
         _line("episode", "put back", reached.put_back, "to what it was before this import"),
         _line("chat_turn", "redacted", reached.blank, "what was thought rested on an erased fact"),
+        _line("memory_entity", "redacted", reached.untyped, "the note of its type goes"),
         _line("fact", "stated again", reached.again, "intervals and standing from what is left"),
         _line("episode", "stays", reached.repeated, "a later import brought them again"),
         _line("artifact", "tainted", tainted.artifacts, "never served again"),

@@ -65,6 +65,10 @@ class Reach:
     reworded: Rewordings = field(default_factory=Rewordings)  # messages to which the source gave other words
     entities: set[str] = field(default_factory=set)  # what agents keep about what is erased
     entity_names: set[str] = field(default_factory=set)
+    bare: set[str] = field(default_factory=set)  # entities that go if their nodes do
+    untyped: set[str] = field(default_factory=set)  # entities that stay and lose their type
+    observations: set[str] = field(default_factory=set)  # of agents, that were an erased fact on its way back
+    relations: set[str] = field(default_factory=set)  # of agents, the same
     n_left: int = 0  # messages on which an erased fact rested and that stay
 
     @property
@@ -112,6 +116,7 @@ def find(session: Session, space_id: str, target: Target) -> Reach:
     _personas(session, space_id, reach)
     kept_by_agents.find(session, space_id, reach)
     _orphans(session, space_id, reach)
+    kept_by_agents.take_bare(session, reach)
     return reach
 
 
@@ -371,7 +376,8 @@ def _orphans(session: Session, space_id: str, reach: Reach) -> None:
     owned = (tables.Principle.person_id, tables.Consent.person_id, tables.PersonaSetting.person_id)
     for column in (*owned, tables.Node.merged_into):
         kept |= _referring(session, column, column, touched, ())
-    kept |= _referring(session, tables.MemoryEntity.node_id, tables.MemoryEntity.id, touched, reach.entities)
+    entity, bare = tables.MemoryEntity, reach.entities | reach.bare
+    kept |= _referring(session, entity.node_id, entity.id, touched, bare)
     kept |= _referring(session, tables.ChatSession.person_id, tables.ChatSession.id, touched, reach.talks)
     claim = tables.Claim
     for column in (claim.person_id, claim.subject_id):

@@ -9,7 +9,7 @@ from sqlalchemy import and_, bindparam, delete, inspect, select, update
 from sqlalchemy.orm import Session
 
 from db import tables
-from memory.erasure import again, said, words
+from memory.erasure import again, kept_by_agents, said, words
 from memory.erasure.chunks import chunked
 from memory.erasure.plan import Draft, Key
 from memory.erasure.reach import Reach
@@ -32,6 +32,7 @@ def apply(session: Session, space_id: str, draft: Draft, registry: Registry, clo
     _end_imports(session, space_id, clock)
     claims = [key[0] for key in draft.doomed[tables.Claim]]
     said.loosen(session, space_id, reached.episodes, claims, reached.blank)
+    kept_by_agents.untype(session, reached)
     for mapped, keys in draft.doomed.items():
         _delete(session, mapped, keys)
     session.expire_all()

@@ -34,6 +34,7 @@ from memory.exchange.notes import (
 from memory.exchange.told import about_of, stated
 from memory.facts import ALL_STATUSES, HOLDING, list_facts, sentence
 from memory.importers.values import whole_text
+from memory.perspective import HEARD
 from memory.ports import Clock, utc_now
 from memory.registry import Registry
 from memory.types import Fact
@@ -225,6 +226,7 @@ def _notes(database: Database, space_id: str, nodes: Iterable[_Named]) -> dict[s
         .join(Episode, Episode.conversation_id == Conversation.id)
         .join(Node, Node.id == Episode.speaker_id)
         .where(Episode.space_id == space_id, Node.kind == NOTEBOOK, Episode.kind != "deleted")
+        .where(Episode.origin.in_(HEARD))
         .order_by(Episode.time, Episode.position, Episode.id)
     )
     found: dict[str, list[tuple[str, str]]] = defaultdict(list)

@@ -4,12 +4,13 @@ Nobody said a note: it is a message under a node of kind "notebook", which is no
 each thing that notes are about. Only where notes came from talking with that very person did the person take part in
 it; else nobody is taken to know what they say. Relations become facts at once, each resting on a note of its own. A
 note is known by its program, the thing, its id there and its words, so that a second import adds only what is new.
+One in the words of a persona of the space is `simulated`: it is kept, and is evidence of nothing.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -23,6 +24,7 @@ from memory.candidates import add_candidates
 from memory.episodes import add_participants, ensure_conversation
 from memory.exchange import relations
 from memory.exchange.dump import Progress, silent
+from memory.exchange.replies import Replies
 from memory.facts import list_facts, sentence
 from memory.people import add_alias, get_or_create_node
 from memory.ports import Clock, utc_now
@@ -121,10 +123,12 @@ def import_notebook(
     name: str,
     clock: Clock = utc_now,
     progress: Progress = silent,
+    also: Callable[[Session, Held], object] = lambda session, held: None,
 ) -> tuple[ImportReport, int]:
     """Store the notebook in one transaction; the report, and how many facts its relations made.
 
-    The notes themselves are read afterwards, as any message is.
+    The notes themselves are read afterwards, as any message is. `progress` is told the end within the transaction, and
+    `also` is done after it there; what either raises takes all of it back.
     """
     digest = hashlib.sha256(raw).hexdigest()
     held = Held.of(list_facts(database, space_id, registry, clock=clock))
@@ -133,6 +137,8 @@ def import_notebook(
             select(tables.Source.id).where(tables.Source.space_id == space_id, tables.Source.sha256 == digest)
         )
         if known is not None:
+            progress(notebook.n_notes, notebook.n_notes, "0 new")
+            also(session, held)
             return _report(known, notebook, remarks=("this very file was imported before",)), 0
         source = tables.Source(
             space_id=space_id, kind=notebook.kind, name=name, sha256=digest, created_at=clock()
@@ -142,6 +148,7 @@ def import_notebook(
         writer = NoteWriter(session, space_id, source.id, notebook.kind, registry, clock(), held)
         writer.tellers = notebook.tellers
         n_facts = _write_all(writer, notebook, progress)
+        also(session, held)
     return _report(source.id, notebook, writer.times), n_facts
 
 
@@ -202,6 +209,7 @@ class NoteWriter:
     _told: dict[str, set[str]] = field(default_factory=dict)  # conversation -> first halves of those keys
     _candidates: list[FactCandidate] = field(default_factory=list)
     _notes_id: str = ""
+    _replies: Replies | None = None
 
     def meet(self, thing: Thing) -> str:
         """The id of the thing's node."""
@@ -323,6 +331,7 @@ class NoteWriter:
             "speaker_id": self._notes_id,
             "time": time,
             "text": written(note.about, note.text),
+            "origin": "simulated" if self._is_reply(note.text) else "observed",
             "key": first + second,
         }
         self.session.connection().execute(insert(tables.Episode), [row])
@@ -330,6 +339,11 @@ class NoteWriter:
         ids.add(first)
         self.times.append(time)
         return episode_id
+
+    def _is_reply(self, text: str) -> bool:
+        if self._replies is None:
+            self._replies = Replies.of(self.session, self.space_id)
+        return self._replies.are_in(text)
 
     def _conversation(self, about: str) -> str:
         if about in self._conversations:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,16 +10,21 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from db import tables
 from db.engine import Database, open_database, sqlite_url
 from memory import erasure
-from memory.entities.files import take_in_file
+from memory.entities.files import take_in, take_in_file
 from memory.entities.graph import Entity, Graph, Observation, Part, Relation, pretty
 from memory.entities.store import EntityStore, NewEntity, NewRelation
 from memory.erasure import Target
 from memory.errors import UnknownEntity
+from memory.exchange.detect import read_notebook
+from memory.exchange.mcp_memory import write_mcp_memory
+from memory.exchange.notes import Held, import_notebook
 from memory.registry import Registry
+from memory.sessions import NewSession, NewTurn, begin, keep_turn
 from memory.spaces import ensure_space
 from memory.verify import verify
 
@@ -157,6 +163,92 @@ def test_erasing_the_channel_leaves_nothing_that_agents_kept(
     assert shown(kept) == {"entities": [], "relations": []}
     report = verify(world.database, world.space_id, tmp_path, world.registry)
     assert [problem.what for problem in report.problems] == []
+
+
+def bring_in(world: Any, raw: bytes) -> str:
+    """Import a file as the program does; the id of its source."""
+    notebook = read_notebook(raw, "memory.jsonl")
+    assert notebook is not None
+
+    def keep(session: Session, held: Held) -> None:
+        take_in(EntityStore(world.database, world.space_id, world.registry), raw, "m", held, session)
+
+    given: dict[str, Any] = {"raw": raw, "name": "memory.jsonl", "clock": world.clock, "also": keep}
+    return import_notebook(world.database, world.space_id, notebook, world.registry, **given)[0].source_id
+
+
+def as_rows(*rows: dict[str, Any]) -> bytes:
+    return "\n".join(map(json.dumps, rows)).encode()
+
+
+def test_forgetting_one_file_leaves_what_others_keep(world: Any, kept: EntityStore, tmp_path: Path) -> None:
+    kept.create_entities([NewEntity("Bo", "person"), NewEntity("Fjordbank", "bank")])
+    kept.create_relations([NewRelation("Bo", "Fjordbank", "saves_at")])
+    before = shown(kept)
+    source = bring_in(
+        world,
+        as_rows(
+            {"type": "entity", "name": "Ilka", "entityType": "diver", "observations": ["rows"]},
+            {"type": "entity", "name": "Orin", "entityType": "tuner", "observations": ["sails"]},
+            {"type": "entity", "name": "Bo", "entityType": "person", "observations": ["skis"]},
+        ),
+    )
+    kept.add_observations([("Orin", ("repairs church organs",))])
+    erase(world, tmp_path, "source", source)
+    orin = {"name": "Orin", "entityType": "thing", "observations": ["repairs church organs"]}
+    assert shown(kept) == {"entities": [*before["entities"], orin], "relations": before["relations"]}
+    problems = verify(world.database, world.space_id, tmp_path, world.registry).problems
+    assert {problem.check for problem in problems} <= {"participants"}  # a notebook takes no part
+
+
+def test_an_erased_fact_is_not_kept_as_it_came_back(world: Any, kept: EntityStore, tmp_path: Path) -> None:
+    lives = world.candidate("Oslo", 0, object_kind="place")
+    fact_ids = world.add(lives, world.candidate("the sea", 0, predicate="likes"))
+    world.store_all()
+    written = io.BytesIO()
+    write_mcp_memory(world.database, world.space_id, world.registry, written, clock=world.clock)
+    bring_in(world, written.getvalue())
+    assert shown(kept)["relations"]
+    erase(world, tmp_path, "fact", fact_ids[0])
+    assert "Oslo" not in json.dumps(shown(kept))
+    assert "the sea" in json.dumps(shown(kept))
+    erase(world, tmp_path, "fact", fact_ids[1])
+    assert "the sea" not in json.dumps(shown(kept))
+
+
+def test_what_a_persona_replied_is_no_evidence_when_it_is_noted(world: Any, kept: EntityStore) -> None:
+    ana, ben = world.person("Ana Reis"), world.person("Ben Ode")
+    opened = NewSession(ana, "simulated", (ana, ben), settings={}, engine="embedded")
+    talk = begin(world.database, world.space_id, opened, clock=world.clock)
+    turn = NewTurn(ana, "Well. I moved to Faro last spring!", heard=(ben, "and you?"))
+    keep_turn(world.database, world.space_id, talk, turn, clock=world.clock)
+    noted = "She said: I moved to Faro last spring."
+    kept.create_entities([NewEntity("Ana_Reis", "person", (noted, "plays the oboe"))])
+    episode = tables.Episode
+    with world.database.reading() as session:
+        rows = session.execute(select(episode.text, episode.origin).where(episode.text.like("Ana Reis: %")))
+        origins = {row.text.removeprefix("Ana Reis: "): row.origin for row in rows}
+    assert origins == {noted: "simulated", "plays the oboe": "observed"}
+    assert noted in shown(kept)["entities"][0]["observations"]
+    written = io.BytesIO()
+    write_mcp_memory(world.database, world.space_id, world.registry, written, clock=world.clock)
+    assert noted not in written.getvalue().decode()
+
+
+def test_an_import_that_is_stopped_at_its_end_keeps_nothing(world: Any, kept: EntityStore) -> None:
+    kept.create_entities([MILL])
+    before, raw = shown(kept), as_rows({"type": "entity", "name": "Bo", "entityType": "person"})
+    notebook = read_notebook(raw, "memory.jsonl")
+    assert notebook is not None
+
+    def stop(session: Session, held: Held) -> None:
+        assert take_in(kept, raw, "m", held, session) == (1, 0)
+        raise KeyboardInterrupt
+
+    given: dict[str, Any] = {"raw": raw, "name": "memory.jsonl", "clock": world.clock, "also": stop}
+    with pytest.raises(KeyboardInterrupt):
+        import_notebook(world.database, world.space_id, notebook, world.registry, **given)
+    assert shown(EntityStore(world.database, world.space_id, world.registry)) == before
 
 
 def test_a_file_of_the_server_is_taken_in_once_with_what_is_new(
