@@ -151,7 +151,7 @@ def test_a_store_newer_than_the_code_is_left_alone(slowwave: Any, command: tuple
         store.execute("UPDATE alembic_version SET version_num = '9999'")
         store.commit()
     rows = slowwave.rows()
-    assert "revision 9999, which this slowwave does not know; upgrade slowwave" in slowwave(*command).refusal
+    assert "revision 9999, which this slowwave does not know; install the newer" in slowwave(*command).refusal
     assert slowwave.rows() == rows
 
 

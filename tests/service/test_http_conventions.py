@@ -211,7 +211,6 @@ def left(app: FastAPI, path: str) -> list[dict[str, Any]]:
             sent.append(message)
             if message.get("body"):
                 gone.set()
-                await asyncio.sleep(0)
 
         await app(scope, receive, send)
 

@@ -109,7 +109,8 @@ def test_bad_input_is_problem_json_and_writes_nothing(app: FastAPI, services: Se
     before = rows()
     for path, body, status, said in (
         ("", PORTO | {"object": " "}, 400, "the object is empty"),
-        ("", PORTO | {"object": "x" * 10_000_000}, 400, "no value but a text"),
+        ("", PORTO | {"object": "x" * 10_000_000}, 413, "send less"),
+        ("", PORTO | {"object": "x" * 100_000}, 400, "no value but a text"),
         ("", PORTO | {"object": "Por\x00to"}, 400, "NUL"),
         ("", PORTO | {"person": "A" * 100_000}, 400, "at most 255"),
         ("", PORTO | {"predicate": "lives_inn", "strict": True}, 404, "did you mean lives_in"),
