@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session, aliased
 
 from db import tables
 from memory import values
+from memory.exchange.notes import NOTEBOOK
 from memory.registry import Registry
 from memory.verify.problems import Problem, several
 
@@ -186,15 +187,16 @@ def people(session: Session, space_id: str) -> Iterator[Problem]:
 
 
 def participants(session: Session, space_id: str) -> Iterator[Problem]:
-    """Whoever speaks in a conversation takes part in it."""
-    episode, part = tables.Episode, aliased(tables.Participant)
+    """Whoever speaks in a conversation takes part in it; a notebook, which is nobody, does not."""
+    episode, part, speaker_node = tables.Episode, aliased(tables.Participant), aliased(tables.Node)
     query = (
         select(episode.conversation_id, episode.speaker_id)
         .outerjoin(
             part,
             and_(part.conversation_id == episode.conversation_id, part.node_id == episode.speaker_id),
         )
-        .where(episode.space_id == space_id, part.node_id.is_(None))
+        .join(speaker_node, speaker_node.id == episode.speaker_id)
+        .where(episode.space_id == space_id, part.node_id.is_(None), speaker_node.kind != NOTEBOOK)
         .distinct()
     )
     yield from several(

@@ -27,6 +27,7 @@ from memory.registry import Registry
 from memory.sessions import NewSession, NewTurn, begin, keep_turn
 from memory.spaces import ensure_space
 from memory.verify import verify
+from memory.verify.rows import participants
 
 ANA = NewEntity("Ana_Reis", "person", ("plays the oboe", "plays the oboe", " keeps bees "))
 MILL = NewEntity("The old mill", "restoration project", ("begun in 2019",))
@@ -102,6 +103,12 @@ def test_what_was_taken_back_is_a_deleted_message_and_no_fact(world: Any, kept: 
     assert [fact.object for fact in world.facts()] == []
     assert [text for text, kind in notes(world).items() if kind == "text"] == ["Ana Reis: keeps bees"]
     assert shown(kept)["relations"] == []
+
+
+def test_a_space_with_notes_of_agents_is_sound(world: Any, kept: EntityStore) -> None:
+    kept.create_entities([ANA, MILL])
+    with world.database.reading() as session:
+        assert list(participants(session, world.space_id)) == []
 
 
 def test_the_same_words_can_be_kept_again(world: Any, kept: EntityStore) -> None:
