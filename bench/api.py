@@ -37,9 +37,11 @@ from memory.emotions import list_tags
 from memory.episodes import list_episodes
 from memory.ports import utc_now
 from memory.sessions import NewSession, NewTurn, begin, keep_turn
-from service import fact_entrance, persona_entrance, run_entrance
-from service.fact_entrance import FactQuestion
-from service.http import create_app
+from service.entrances import fact as fact_entrance
+from service.entrances import persona
+from service.entrances import run as run_entrance
+from service.entrances.fact import FactQuestion
+from service.http.application import create_app
 from service.settings import LimitSettings, PersonaSettings, ServeSettings, Settings
 from service.wiring import Services
 
@@ -99,7 +101,7 @@ def planted(folder: Path, *, with_night: bool) -> Iterator[tuple[Settings, dict[
     )
     with Services(made) as services:
         services.import_file(chat)
-        persona_entrance.agree(services, "Ada", by="Ada")
+        persona.agree(services, "Ada", by="Ada")
         talk = _talk(services)
         if with_night:
             services.sleep()

@@ -21,8 +21,8 @@ from memory.artifacts import get_artifact, pointer
 from memory.backup_parts import MANIFEST, opened, prove, read_manifest, silent
 from memory.people import list_people
 from memory.verify.leftovers import clean, leftovers
-from service import forgetting
-from service.proving import verify_home
+from service.entrances import forgetting
+from service.entrances.proving import verify_home
 from service.wiring import Services
 
 

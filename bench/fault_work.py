@@ -23,8 +23,9 @@ from memory.embedders.hashing import HashingEmbedder
 from memory.episodes import append_turn
 from memory.people import get_or_create_node
 from memory.ports import Embedder, EmotionTagger, Entailer, utc_now
-from service import forgetting, lasting
 from service.components import Shared
+from service.daemon import lasting
+from service.entrances import forgetting
 from service.settings import BackendSettings, Settings
 from service.wiring import Services
 

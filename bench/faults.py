@@ -283,7 +283,9 @@ def main(arguments: list[str] | None = None) -> None:
     started, until = time.perf_counter(), time.monotonic() + 60 * given.minutes
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["bench.fault_work", "service.lasting", "consolidation.exam", "torch"])
+    context.set_forkserver_preload(
+        ["bench.fault_work", "service.daemon.lasting", "consolidation.exam", "torch"]
+    )
     with tempfile.TemporaryDirectory(prefix="slowwave-faults-") as folder:
         yard = build(Path(folder))
         kinds = given.kinds.split(",")

@@ -32,7 +32,8 @@ from bench.load_client import READS, Client, Seen, Tenant
 from db.tables import ChatTurn, Episode, Fact
 from memory import consent
 from memory.people import find_person
-from service import machine, tokens
+from service import machine
+from service.access import tokens
 from service.components import Shared
 from service.settings import load_settings
 from service.wiring import Services

@@ -29,9 +29,9 @@ from mcp.shared.exceptions import MCPError
 
 from bench.mcp_peer import installed
 from bench.report import print_result
-from service.http import create_app
-from service.mcp_http import Endpoints
-from service.mcp_server import bare_server
+from service.http.application import create_app
+from service.mcp.http import Endpoints
+from service.mcp.server import bare_server
 from service.settings import Settings
 from service.spaces import Spaces
 

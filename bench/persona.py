@@ -38,9 +38,9 @@ from memory.importers.shape import Reading
 from memory.importing import import_export
 from memory.people import list_people
 from memory.types import Message, Person, Row
-from service.fidelity_entrance import gather
+from service.entrances.fidelity import gather
+from service.entrances.style import Wish, ground_of
 from service.settings import Settings
-from service.style_entrance import Wish, ground_of
 from service.wiring import Services
 from simulator.fidelity import (
     BASE,

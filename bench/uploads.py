@@ -29,8 +29,8 @@ from bench.upload_breaks import Case, broken
 from bench.upload_nursery import Born, Nursery
 from bench.upload_seeds import seeds
 from memory.parsing import child
-from service import jobs
-from service.http import create_app
+from service.http.application import create_app
+from service.jobs import queue
 from service.settings import BackendSettings, ImportSettings, Settings
 from service.wiring import Services
 
@@ -174,7 +174,7 @@ async def _one(
 async def _confirm(client: httpx.AsyncClient, upload: str, found: Found, number: int, how: str) -> None:
     job = (await client.post(f"/v1/imports/{upload}")).json()
     until = time.monotonic() + SLOW_S
-    while job["state"] in jobs.UNFINISHED and time.monotonic() < until:
+    while job["state"] in queue.UNFINISHED and time.monotonic() < until:
         await asyncio.sleep(0.02)
         job = (await client.get(f"/v1/jobs/{job['job']}")).json()
     found.jobs[job["state"]] += 1

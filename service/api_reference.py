@@ -33,7 +33,7 @@ _BOUNDS = {
 
 def description() -> dict[str, Any]:
     """The OpenAPI description of the application, of an empty home that is gone afterwards."""
-    from service.http import create_app
+    from service.http.application import create_app
     from service.settings import Settings
     from service.wiring import Services
 

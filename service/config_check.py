@@ -22,10 +22,10 @@ from db.errors import DatabaseError
 from memory.errors import GraphError, ModelMissing
 from memory.spaces import zone
 from service import backend
-from service.due import Plan
+from service.daemon.due import Plan
+from service.daemon.logs import FORMATS
+from service.daemon.running import find_daemon
 from service.errors import ServiceError, one_line
-from service.logs import FORMATS
-from service.running_daemon import find_daemon
 from service.settings import CONFIG_NAME, Settings, find_home, from_environment, from_table
 
 Severity = Literal["wrong", "warning"]

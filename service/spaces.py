@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 from memory.ports import Clock, utc_now
 from memory.spaces import Space, create_space, find_space, list_spaces
 from service.components import Shared
-from service.job_worker import JobWorker, drop_left_uploads, sweep_uploads
-from service.jobs import unfinished_spaces
-from service.metrics import Metrics
-from service.nights import Nights, count_night
-from service.talks import Talks
+from service.daemon.metrics import Metrics
+from service.daemon.nights import Nights, count_night
+from service.entrances.talks import Talks
+from service.jobs.queue import unfinished_spaces
+from service.jobs.worker import JobWorker, drop_left_uploads, sweep_uploads
 from service.wiring import Services
 
 if TYPE_CHECKING:

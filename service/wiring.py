@@ -56,6 +56,6 @@ class Services(GraphWork, NightWork):
         )
 
     def _probe(self, name: str) -> Probe:
-        from service import probe_entrance
+        from service.entrances import probe
 
-        return probe_entrance.find(self, name)[1]
+        return probe.find(self, name)[1]

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 import uvicorn
 
-from service.http import create_app
+from service.http.application import create_app
 from service.wiring import Services
 
 

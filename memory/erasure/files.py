@@ -20,7 +20,7 @@ SWEEPS = "sweeps"  # each holds a copy of a space while it is not finished (cons
 ANSWERS = "answers"  # of back-ends; each may hold words of any message (agents.answers)
 BEHAVIOURS = "behaviours"  # unfinished trainings with their examples (consolidation.behaviour_training)
 UPGRADES = "upgrades"  # the store as it was before the last upgrade (service.opening)
-UPLOADS = "uploads"  # what was sent to be imported (service.uploads)
+UPLOADS = "uploads"  # what was sent to be imported (service.jobs.uploads)
 IMPORTED = "curriculum"  # training rows that wait for a night (consolidation.waiting_rows): anybody's words
 _KINDS = {
     "index": "index",

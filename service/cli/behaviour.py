@@ -25,7 +25,7 @@ def behaviour() -> None:
 @click.pass_obj
 def list_(state: State, as_json: bool) -> None:
     """Those that come with slowwave, and those that were trained."""
-    from service import behaviour_entrance
+    from service.entrances import behaviour as behaviour_entrance
 
     with state.services() as services:
         found = behaviour_entrance.list_all(services)
@@ -51,7 +51,7 @@ def list_(state: State, as_json: bool) -> None:
 @click.pass_obj
 def show(state: State, name: str, as_json: bool) -> None:
     """What a behaviour is, how it is measured, and its vectors."""
-    from service import behaviour_entrance
+    from service.entrances import behaviour as behaviour_entrance
 
     with state.services() as services:
         found = behaviour_entrance.show(services, name)
@@ -122,7 +122,7 @@ def train(
     as_json: bool,
 ) -> None:
     """Train the vector of the behaviour NAME on the plain base, and measure it before and after."""
-    from service import behaviour_entrance
+    from service.entrances import behaviour as behaviour_entrance
 
     if examples is not None and pattern is not None:
         raise click.UsageError("give either --examples or --pattern")
@@ -166,7 +166,7 @@ def train(
 @click.pass_obj
 def measure(state: State, name: str, recipe: str, as_json: bool) -> None:
     """How much of a behaviour a recipe shows, against the plain base."""
-    from service import behaviour_entrance
+    from service.entrances import behaviour as behaviour_entrance
 
     with state.services() as services:
         found = behaviour_entrance.measure(services, name, recipe)
@@ -177,7 +177,7 @@ def measure(state: State, name: str, recipe: str, as_json: bool) -> None:
 
 
 def _print_effect(name: str, effect: dict[str, Any]) -> None:
-    from service.behaviour_entrance import change_of
+    from service.entrances.behaviour import change_of
 
     click.echo(f"{name}: {change_of(effect)}, on {effect['n']} held-out prompts")
     moved = f"{effect['n_toward']} moved the way that is wanted and {effect['n_away']} the other way"

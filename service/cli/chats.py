@@ -24,10 +24,10 @@ def chats() -> None:
 @click.pass_obj
 def list_all(state: State, person: str | None, as_json: bool) -> None:
     """List the sessions, the newest first; those of PERSON's persona."""
-    from service import chat_entrance
+    from service.entrances import chat
 
     with state.services() as services:
-        found = chat_entrance.chats(services, person=person)
+        found = chat.chats(services, person=person)
     if as_json:
         print_json(found)
     elif found:
@@ -56,10 +56,10 @@ def list_all(state: State, person: str | None, as_json: bool) -> None:
 @click.pass_obj
 def show(state: State, session_id: str, verbose: bool, as_json: bool) -> None:
     """Show SESSION turn by turn, with the facts, adapters and claims of each."""
-    from service import chat_entrance
+    from service.entrances import chat
 
     with state.services() as services:
-        found = chat_entrance.chat(services, session_id)
+        found = chat.chat(services, session_id)
     if as_json:
         print_json(found)
         return
@@ -107,10 +107,10 @@ def _show(turn: dict[str, Any]) -> None:
 @click.pass_obj
 def export(state: State, session_id: str, format_: str, output: Path | None) -> None:
     """Write what was said in SESSION, every message marked as simulated."""
-    from service import chat_entrance
+    from service.entrances import chat
 
     with state.services() as services:
-        lines = chat_entrance.export(services, session_id, format_)
+        lines = chat.export(services, session_id, format_)
     if output is None:
         click.echo("\n".join(lines))
         return
@@ -125,10 +125,10 @@ def export(state: State, session_id: str, format_: str, output: Path | None) -> 
 @click.pass_obj
 def claims(state: State, person: str | None, everything: bool, as_json: bool) -> None:
     """List what personas made up and stand by; what PERSON's persona did. None of it is a fact."""
-    from service import chat_entrance
+    from service.entrances import chat
 
     with state.services() as services:
-        found = chat_entrance.claims(services, person=person, everything=everything)
+        found = chat.claims(services, person=person, everything=everything)
     if as_json:
         print_json(found)
     elif found:
@@ -155,10 +155,10 @@ def claims(state: State, person: str | None, everything: bool, as_json: bool) ->
 @click.pass_obj
 def withdraw(state: State, claim_id: str, as_json: bool) -> None:
     """Let the persona no longer stand by CLAIM, nor by what repeated it."""
-    from service import chat_entrance
+    from service.entrances import chat
 
     with state.services() as services:
-        taken = chat_entrance.withdraw(services, claim_id)
+        taken = chat.withdraw(services, claim_id)
     if as_json:
         print_json({"withdrawn": taken})
     else:

@@ -52,7 +52,7 @@ def show(
     as_json: bool,
 ) -> None:
     """The lines about PERSON, and how they write, in numbers."""
-    from service import constitution_entrance as entrance
+    from service.entrances import constitution as entrance
 
     with state.services() as services:
         if with_versions:
@@ -79,7 +79,7 @@ def diff(
     state: State, person: str, old: int | None, new: int | None, known_to: str | None, as_json: bool
 ) -> None:
     """What changed about PERSON from version OLD to NEW; without them, what the newest changed."""
-    from service import constitution_entrance as entrance
+    from service.entrances import constitution as entrance
 
     with state.services() as services:
         found = entrance.diff(services, person, old, new, known_to=known_to)
@@ -122,7 +122,7 @@ def edit(
     """Edit the lines about PERSON by options, from a file, or in $EDITOR. The nights leave what you wrote as it is."""
     from memory.constitutions import Edit
     from memory.types import Principle
-    from service import constitution_entrance as entrance
+    from service.entrances import constitution as entrance
 
     with state.services() as services:
         shown = entrance.show(services, person, with_habits=False)

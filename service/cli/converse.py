@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from service.cli.output import State, print_json
-from service.company_entrance import company_json
+from service.entrances.company import company_json
 
 if TYPE_CHECKING:
     from simulator.company import Company, SaidTurn

@@ -31,7 +31,7 @@ def curriculum() -> None:
 @click.pass_obj
 def export(state: State, run: str | None, format_: str, out: Path) -> None:
     """Write what a RUN trained on (default: the newest night) as JSON lines."""
-    from service.curriculum_entrance import export_rows
+    from service.entrances.curriculum import export_rows
 
     with state.services() as services, whole_file(out) as output:
         run_id, n_written, n_left_out = export_rows(services, run, format_, output)
@@ -46,7 +46,7 @@ def export(state: State, run: str | None, format_: str, out: Path) -> None:
 @click.pass_obj
 def import_(state: State, file: Path, as_json: bool) -> None:
     """Keep the training rows of FILE for the nights to come; each night trains those that the graph bears out."""
-    from service.curriculum_entrance import import_rows
+    from service.entrances.curriculum import import_rows
 
     with state.services() as services, Bars() as bars:
         report = import_rows(services, file, bars.step("rows"))
@@ -66,7 +66,7 @@ def import_(state: State, file: Path, as_json: bool) -> None:
 @click.pass_obj
 def waiting(state: State, as_json: bool) -> None:
     """Show how many imported rows wait, and what the graph says of their texts today."""
-    from service.curriculum_entrance import waiting_rows
+    from service.entrances.curriculum import waiting_rows
 
     with state.services() as services:
         found = waiting_rows(services)
@@ -80,7 +80,7 @@ def waiting(state: State, as_json: bool) -> None:
 @click.pass_obj
 def clear(state: State) -> None:
     """Forget the imported rows that wait; what nights have trained stays trained."""
-    from service.curriculum_entrance import clear_rows
+    from service.entrances.curriculum import clear_rows
 
     with state.services() as services:
         n = clear_rows(services)

@@ -25,7 +25,7 @@ def digest() -> None:
 @click.pass_obj
 def list_all(state: State, as_of: datetime | None, known_to: str | None, as_json: bool) -> None:
     """List the digests by time."""
-    from service import digest_entrance
+    from service.entrances import digest as digest_entrance
 
     with state.services() as services:
         found = digest_entrance.digests(services, known_to=known_to, as_of=as_of)
@@ -56,7 +56,7 @@ def list_all(state: State, as_of: datetime | None, known_to: str | None, as_json
 @click.pass_obj
 def show(state: State, digest_id: str, as_of: datetime | None, known_to: str | None, as_json: bool) -> None:
     """Show the digest ID: who said what, and when."""
-    from service import digest_entrance
+    from service.entrances import digest as digest_entrance
 
     with state.services() as services:
         found = digest_entrance.digest(services, digest_id, known_to=known_to, as_of=as_of)

@@ -44,7 +44,7 @@ def facts(
     state: State, /, person: str | None, limit: int, after: str | None, as_json: bool, **asked: Any
 ) -> None:
     """Facts about a PERSON or everybody, with when they held and how many messages support them."""
-    from service import fact_entrance
+    from service.entrances import fact as fact_entrance
 
     if person is not None and after is not None:
         raise click.UsageError("--after pages everybody's facts; leave out PERSON")
@@ -105,7 +105,7 @@ def fact() -> None:
 @click.pass_obj
 def show(state: State, /, fact_id: str, as_json: bool, **asked: Any) -> None:
     """Show the fact ID: who said it, what it superseded and what superseded it, what was decided."""
-    from service import fact_entrance
+    from service.entrances import fact as fact_entrance
 
     with state.services() as services:
         told = fact_entrance.story(services, fact_id, fact_entrance.FactQuestion(**asked))
@@ -159,7 +159,7 @@ def print_story(told: Mapping[str, Any]) -> None:
 def add(state: State, /, by: str | None, as_json: bool, **said: Any) -> None:
     """State that PERSON PREDICATE OBJECT, for example: fact add Ana lives_in Porto."""
     from memory.statements import Statement
-    from service import fact_entrance
+    from service.entrances import fact as fact_entrance
 
     with state.services() as services:
         _print_stated(fact_entrance.state(services, Statement(**said), by), as_json=as_json)
@@ -173,7 +173,7 @@ def add(state: State, /, by: str | None, as_json: bool, **said: Any) -> None:
 @click.pass_obj
 def correct(state: State, fact_id: str, object: str, by: str | None, as_json: bool) -> None:
     """The fact ID was never true: OBJECT was, over the same time."""
-    from service import fact_entrance
+    from service.entrances import fact as fact_entrance
 
     with state.services() as services:
         _print_stated(fact_entrance.correct(services, fact_id, object, by), as_json=as_json)
@@ -187,7 +187,7 @@ def correct(state: State, fact_id: str, object: str, by: str | None, as_json: bo
 @click.pass_obj
 def end(state: State, fact_id: str, on: datetime | None, by: str | None, as_json: bool) -> None:
     """The fact ID held, and no longer does."""
-    from service import fact_entrance
+    from service.entrances import fact as fact_entrance
 
     with state.services() as services:
         _print_stated(fact_entrance.end(services, fact_id, on, by), as_json=as_json)
@@ -200,7 +200,7 @@ def end(state: State, fact_id: str, on: datetime | None, by: str | None, as_json
 @click.pass_obj
 def retract(state: State, fact_id: str, by: str | None, as_json: bool) -> None:
     """The fact ID was never true, and nothing takes its place."""
-    from service import fact_entrance
+    from service.entrances import fact as fact_entrance
 
     with state.services() as services:
         _print_stated(fact_entrance.retract(services, fact_id, by), as_json=as_json)
@@ -212,7 +212,7 @@ def retract(state: State, fact_id: str, by: str | None, as_json: bool) -> None:
 @click.pass_obj
 def undo(state: State, decision: str, as_json: bool) -> None:
     """Undo a DECISION by its id; what it superseded comes back with its interval."""
-    from service import fact_entrance
+    from service.entrances import fact as fact_entrance
 
     with state.services() as services:
         done = fact_entrance.undo(services, decision)
@@ -229,7 +229,7 @@ def undo(state: State, decision: str, as_json: bool) -> None:
 @click.pass_obj
 def decisions(state: State, fact_id: str | None, limit: int, as_json: bool) -> None:
     """List what was decided about facts, with reasons, the newest last."""
-    from service import fact_entrance
+    from service.entrances import fact as fact_entrance
 
     with state.services() as services:
         found = fact_entrance.decisions(services, fact_id, limit)
@@ -272,7 +272,7 @@ def _print_stated(stated: Mapping[str, Any], *, as_json: bool) -> None:
 @click.pass_obj
 def predicates(state: State, as_json: bool) -> None:
     """List the predicates: how many values each has at a time, and how fast they change."""
-    from service import fact_entrance
+    from service.entrances import fact as fact_entrance
 
     with state.services() as services:
         found = fact_entrance.predicates(services.registry)

@@ -9,8 +9,8 @@ import click
 
 from memory.audit import Act, record
 from memory.erasure import REASONS
-from service import forgetting
 from service.cli.output import Bars, State, print_json, print_table
+from service.entrances import forgetting
 
 if TYPE_CHECKING:
     from memory.erasure import Outcome, Plan, Scan, TargetKind

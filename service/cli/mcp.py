@@ -24,7 +24,7 @@ def mcp(state: State, memory_server: bool, exact: bool) -> None:
     """
     if exact and not memory_server:
         raise click.UsageError("--exact goes with --memory-server")
-    from service.mcp_stdio import Served, run_stdio
+    from service.mcp.stdio import Served, run_stdio
 
     run_stdio(state.settings, Served(is_memory_server=memory_server, is_exact=exact))
 

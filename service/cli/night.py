@@ -14,7 +14,7 @@ from service.cli.output import State, print_json, print_table
 @click.pass_obj
 def runs(state: State, as_json: bool) -> None:
     """List the nights, the newest first."""
-    from service import run_entrance
+    from service.entrances import run as run_entrance
 
     with state.services() as services:
         found = run_entrance.runs(services)
@@ -91,7 +91,7 @@ def undo(state: State, decision: str) -> None:
 @click.pass_obj
 def roll_back(state: State, to_run: str | None) -> None:
     """Let an earlier night's artifacts serve again."""
-    from service import run_entrance
+    from service.entrances import run as run_entrance
 
     with state.services() as services:
         night = run_entrance.roll_back(services, to_run)["run"]

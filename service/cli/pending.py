@@ -18,7 +18,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def pending(state: State, drain: bool, as_json: bool) -> None:
     """List messages that could not be read and facts that nobody could judge, with the reason; or work them off."""
-    from service import pending_entrance
+    from service.entrances import pending as pending_entrance
 
     with state.services() as services:
         if drain:
@@ -51,7 +51,7 @@ def _row(item: Mapping[str, Any]) -> list[Any]:
 @click.pass_obj
 def budget(state: State, as_json: bool) -> None:
     """Show what the language model has cost, by day, and the limits that are set."""
-    from service import pending_entrance
+    from service.entrances import pending as pending_entrance
 
     with state.services() as services:
         found = pending_entrance.budget(services)

@@ -86,7 +86,7 @@ def show(
     with state.services() as services:
         card = services.profile(person, as_of=as_of, known_to=known_to)
     if page is not None:
-        from service.card_page import render
+        from service.entrances.card_page import render
 
         page.write_text(render(card, as_of=as_of), encoding="utf-8")
         click.echo(f"written to {page}", err=as_json)

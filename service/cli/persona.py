@@ -42,11 +42,11 @@ def train(
     as_json: bool,
 ) -> None:
     """Train how NAME writes, as a night does; it serves while NAME's persona speaks, if its gate lets it."""
-    from service import style_entrance
+    from service.entrances import style
 
-    wish = style_entrance.Wish(minutes, until, seed, is_applied=not no_apply)
+    wish = style.Wish(minutes, until, seed, is_applied=not no_apply)
     with state.services() as services, Bars() as bars:
-        found = style_entrance.train(
+        found = style.train(
             services, name, wish, train_step=bars.step("training"), exam_step=bars.step("measuring")
         )
         for step in ("training", "measuring"):

@@ -40,8 +40,8 @@ def report(
     as_json: bool,
 ) -> None:
     """Hold NAME's persona against what they really said next, which its weights have not seen."""
-    from service.fidelity_entrance import Asked
-    from service.fidelity_entrance import report as make
+    from service.entrances.fidelity import Asked
+    from service.entrances.fidelity import report as make
 
     asked = Asked(name, math.inf if minutes is None else minutes, seed, against)
     with state.services() as services, Bars() as bars:
@@ -75,7 +75,7 @@ def report(
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def judge(key: Path, choices: tuple[Path, ...], as_json: bool) -> None:
     """Count what judges chose on a sheet: its KEY, and the CHOICES files that they saved."""
-    from service.fidelity_entrance import judged
+    from service.entrances.fidelity import judged
 
     rates = judged(key, choices)
     if as_json:

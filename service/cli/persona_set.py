@@ -15,12 +15,12 @@ from service.cli.output import State, print_json, print_table
 @click.pass_obj
 def set_(state: State, name: str, values: tuple[str, ...], clear: bool, as_json: bool) -> None:
     """Set how the words of NAME's persona are drawn, as in temperature=0.9 top_p=0.95; without a value show it."""
-    from service import persona_entrance
+    from service.entrances import persona
     from simulator.drawing import parse_sampling
 
     wanted = dict(parse_sampling(value) for value in values)
     with state.services() as services:
-        found = persona_entrance.set_(services, name, wanted, clear=clear)
+        found = persona.set_(services, name, wanted, clear=clear)
     if as_json:
         print_json(found)
         return

@@ -45,7 +45,7 @@ def label(
     as_json: bool,
 ) -> None:
     """Let the configured language model label texts from 1 to 5, for `probe train`."""
-    from service import probe_entrance
+    from service.entrances import probe as probe_entrance
 
     if texts and person:
         raise click.UsageError("give either --texts or --person")
@@ -101,7 +101,7 @@ def train(
     as_json: bool,
 ) -> None:
     """Train the probe NAME on labelled texts, and measure whether it can be used."""
-    from service import probe_entrance
+    from service.entrances import probe as probe_entrance
 
     if method is not None and method not in probe_entrance.METHODS:
         raise click.UsageError(f"--method is one of {', '.join(probe_entrance.METHODS)}")
@@ -122,7 +122,7 @@ def train(
 @click.pass_obj
 def test_(state: State, name: str, data: tuple[Path, ...], as_json: bool) -> None:
     """How often a probe is right on other labelled texts; changes nothing."""
-    from service import probe_entrance
+    from service.entrances import probe as probe_entrance
 
     with state.services() as services, Bars() as bars:
         found = probe_entrance.measure(services, name, data, progress=bars.step("reading"))
@@ -138,7 +138,7 @@ def test_(state: State, name: str, data: tuple[Path, ...], as_json: bool) -> Non
 @click.pass_obj
 def list_(state: State, as_json: bool) -> None:
     """Those on record, the newest first, and which can be used."""
-    from service import probe_entrance
+    from service.entrances import probe as probe_entrance
 
     with state.services() as services:
         found = probe_entrance.list_all(services)
@@ -170,7 +170,7 @@ def list_(state: State, as_json: bool) -> None:
 @click.pass_obj
 def show(state: State, name: str, as_json: bool) -> None:
     """What a probe was trained on and how it did: NAME, or the beginning of its hash."""
-    from service import probe_entrance
+    from service.entrances import probe as probe_entrance
 
     with state.services() as services:
         found = probe_entrance.show(services, name)
@@ -187,7 +187,7 @@ def show(state: State, name: str, as_json: bool) -> None:
 @click.pass_obj
 def score(state: State, name: str, texts: tuple[str, ...], as_json: bool) -> None:
     """What a probe reads in TEXTS, or in the lines of standard input; refused where it is not usable."""
-    from service import probe_entrance
+    from service.entrances import probe as probe_entrance
 
     piped = () if texts or sys.stdin.isatty() else sys.stdin
     given = texts or tuple(line.strip() for line in piped if line.strip())

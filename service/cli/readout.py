@@ -32,7 +32,7 @@ def readout() -> None:
 @click.pass_obj
 def list_(state: State, as_json: bool) -> None:
     """Those on record, the newest first, and which serves."""
-    from service import readout_entrance
+    from service.entrances import readout as readout_entrance
 
     with state.services() as services:
         found = readout_entrance.list_all(services)
@@ -65,7 +65,7 @@ def list_(state: State, as_json: bool) -> None:
 @click.pass_obj
 def show(state: State, name: str | None, as_json: bool) -> None:
     """One readout: NAME is the beginning of its hash or a folder; without it, what serves now."""
-    from service import readout_entrance
+    from service.entrances import readout as readout_entrance
 
     with state.services() as services:
         found = readout_entrance.show(services, name)
@@ -111,7 +111,7 @@ def pairs(state: State, /, folder: Path, url: str | None, as_json: bool, **wante
 
     The folder holds people's words, and no erasure reaches it: remove it when you are done.
     """
-    from service import readout_entrance
+    from service.entrances import readout as readout_entrance
 
     settings = PairSettings(**wanted)
     with state.services() as services, Bars() as bars:
@@ -187,7 +187,7 @@ def train(
 ) -> None:
     """Make a readout of the examples in FOLDER, on the plain base."""
     from consolidation.readout_training import How
-    from service import readout_entrance
+    from service.entrances import readout as readout_entrance
 
     how = How(_layers(target_layers), token_rule, batch_size and batch_size * _TOKENS, method, seed)
     with state.services() as services, Bars() as bars:

@@ -51,7 +51,7 @@ def picture(
     as_json: bool,
 ) -> None:
     """Draw a readout: cross-talk, layers, the timeline of two people, or speakers beside each other."""
-    from service.picture_entrance import Wish, draw
+    from service.entrances.picture import Wish, draw
 
     if people and kind in ("cross-talk", "layers"):
         raise click.UsageError(f"{kind} is of a readout, not of people")
@@ -88,7 +88,7 @@ def export(
     state: State, folder: Path, format_: str, name: str | None, concepts: tuple[str, ...], as_json: bool
 ) -> None:
     """Write a readout's directions into FOLDER. They were made of what people said: keep it to yourself."""
-    from service.reading_entrance import export_directions
+    from service.entrances.reading import export_directions
 
     with state.services() as services:
         found = export_directions(services, folder, format_, name, concepts)

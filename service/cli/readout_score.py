@@ -31,8 +31,8 @@ def score(state: State, given: str | None, name: str | None, no_weights: bool, a
 
     A line may be a JSON object with `text`. Without an argument, or with -, standard input is read.
     """
-    from service.reading_entrance import lines_of, open_reader, text_or_file
-    from service.reading_entrance import score as score_lines
+    from service.entrances.reading import lines_of, open_reader, text_or_file
+    from service.entrances.reading import score as score_lines
 
     if given is None and sys.stdin.isatty():
         raise click.UsageError("give a text, a file, or - for standard input")

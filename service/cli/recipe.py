@@ -51,7 +51,7 @@ def recipe() -> None:
 @click.pass_obj
 def log(state: State, name: str, everything: bool, oneline: bool, limit: int | None, as_json: bool) -> None:
     """The history of a recipe, the newest first: what each step changed, when, and by which night."""
-    from service import recipe_entrance
+    from service.entrances import recipe as recipe_entrance
 
     with state.services() as services:
         found = recipe_entrance.log(services, name, everything=everything)[:limit]
@@ -88,7 +88,7 @@ def _marks(step: dict[str, Any]) -> str:
 
 
 def _said(found: dict[str, Any]) -> list[str]:
-    from service.recipe_json import says
+    from service.entrances.recipe_json import says
 
     if found.get("broken"):
         return [f"cannot be read: {found['broken']}"]
@@ -102,8 +102,8 @@ def _said(found: dict[str, Any]) -> list[str]:
 @click.pass_obj
 def show(state: State, name: str, with_weights: bool, as_json: bool) -> None:
     """What a recipe is made of: its vectors with coefficients and norms, and what they were trained from."""
-    from service import recipe_entrance
-    from service.recipe_json import what
+    from service.entrances import recipe as recipe_entrance
+    from service.entrances.recipe_json import what
 
     with state.services() as services:
         found = recipe_entrance.show(services, name, with_weights=with_weights)
@@ -147,8 +147,8 @@ def _rule_of(found: dict[str, Any]) -> str:
 @click.pass_obj
 def diff(state: State, old: str, new: str, with_weights: bool, as_json: bool) -> None:
     """What turns one recipe into another, by default into what serves."""
-    from service import recipe_entrance
-    from service.recipe_json import says
+    from service.entrances import recipe as recipe_entrance
+    from service.entrances.recipe_json import says
 
     with state.services() as services:
         found = recipe_entrance.diff(services, old, new, with_weights=with_weights)
@@ -204,7 +204,7 @@ def _change(
     largest: bool = False,
 ) -> dict[str, Any]:
     """Make a change and tell what became of it, which is returned; `given` are the options of `_how`."""
-    from service.recipe_entrance import How
+    from service.entrances.recipe import How
 
     how = How(given["of"], not given["no_apply"], given["examine"], largest)
     with state.services() as services, Bars() as bars:
@@ -254,7 +254,7 @@ def _number(name: str, value: float | None) -> str:
 @click.pass_obj
 def apply(state: State, name: str, force: bool, examine: bool, as_json: bool) -> None:
     """Let a recipe serve, `base` for none; refused where a vector is missing, tainted or of another base."""
-    from service import recipe_entrance
+    from service.entrances import recipe as recipe_entrance
 
     with state.services() as services, Bars() as bars:
         how = recipe_entrance.How(is_examined=examine)
@@ -286,8 +286,8 @@ def add(
     **given: Any,
 ) -> None:
     """Add the vector of a PEFT FOLDER; it is copied into the home folder."""
-    from service import recipe_entrance
-    from service.vector_entrance import About
+    from service.entrances import recipe as recipe_entrance
+    from service.entrances.vector import About
 
     def do(services: Services, how: Any, progress: Progress) -> dict[str, Any]:
         options: dict[str, Any] = {"label": label, "coefficient": coefficient, "trust_base": trust_base}
@@ -306,7 +306,7 @@ def add(
 @_how
 def scale(state: State, entry: str, coefficient: float, largest: bool, **given: Any) -> None:
     """Give the vector ENTRY another COEFFICIENT."""
-    from service import recipe_entrance
+    from service.entrances import recipe as recipe_entrance
 
     _change(
         state,
@@ -329,7 +329,7 @@ def scale(state: State, entry: str, coefficient: float, largest: bool, **given: 
 @_how
 def negate(state: State, entry: str, by: float, largest: bool, **given: Any) -> None:
     """Turn the vector ENTRY against what it was for."""
-    from service import recipe_entrance
+    from service.entrances import recipe as recipe_entrance
 
     _change(
         state,
@@ -349,7 +349,7 @@ def negate(state: State, entry: str, by: float, largest: bool, **given: Any) -> 
 @_how
 def revert(state: State, entries: tuple[str, ...], erased: bool, **given: Any) -> None:
     """Take nights or behaviours out."""
-    from service import recipe_entrance
+    from service.entrances import recipe as recipe_entrance
 
     if bool(entries) == erased:
         raise click.UsageError("give either the ENTRY to take out, or --erased")
@@ -369,7 +369,7 @@ def revert(state: State, entries: tuple[str, ...], erased: bool, **given: Any) -
 @_how
 def rule(state: State, name: str, density: float | None, seed: int | None, **given: Any) -> None:
     """Merge the vectors by another RULE."""
-    from service import recipe_entrance
+    from service.entrances import recipe as recipe_entrance
 
     def do(services: Services, how: Any, progress: Progress) -> dict[str, Any]:
         return recipe_entrance.rule(services, name, how, density=density, seed=seed, progress=progress)
@@ -385,7 +385,7 @@ def rule(state: State, name: str, density: float | None, seed: int | None, **giv
 @click.pass_obj
 def tag(state: State, tag_name: str | None, name: str, delete: bool, as_json: bool) -> None:
     """Name a recipe; a name that another one has moves. Without NAME, list the tags."""
-    from service import recipe_entrance
+    from service.entrances import recipe as recipe_entrance
 
     if delete and tag_name is None:
         raise click.UsageError("give the NAME to take back")
@@ -422,7 +422,7 @@ def _print_tags(found: list[dict[str, Any]], *, as_json: bool) -> None:
 @click.pass_obj
 def rebuild(state: State, name: str, as_json: bool) -> None:
     """Bring back missing vectors from the folders of the nights that trained them."""
-    from service import recipe_entrance
+    from service.entrances import recipe as recipe_entrance
 
     with state.services() as services:
         found = recipe_entrance.rebuild(services, name)

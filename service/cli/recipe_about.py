@@ -41,11 +41,11 @@ def about(
     as_json: bool,
 ) -> None:
     """What the vector ENTRY was trained from; what is given is added to it, and erasing that takes the vector."""
-    from service import vector_entrance
+    from service.entrances import vector
 
     with state.services() as services:
-        wanted = vector_entrance.About(about, constitutions)
-        found = vector_entrance.about(services, entry, wanted, recipe=name)
+        wanted = vector.About(about, constitutions)
+        found = vector.about(services, entry, wanted, recipe=name)
     if as_json:
         print_json(found)
     elif found["about"]:

@@ -24,7 +24,7 @@ def bisect(
     state: State, example: str | None, question: str | None, expect: tuple[str, ...], name: str, as_json: bool
 ) -> None:
     """Find the step after which the weights no longer answer a question: an exam's EXAMPLE by its id, or --question."""
-    from service import recipe_entrance
+    from service.entrances import recipe
 
     if (example is None) == (question is None):
         raise click.UsageError("give either the id of an exam's EXAMPLE, or --question")
@@ -32,7 +32,7 @@ def bisect(
         raise click.UsageError("--expect goes with --question")
     with state.services() as services, Bars() as bars:
         options: dict[str, Any] = {"example": example, "question": question, "expect": expect, "recipe": name}
-        found = recipe_entrance.bisect(services, progress=bars.step("bisect"), **options)
+        found = recipe.bisect(services, progress=bars.step("bisect"), **options)
         bars.finish("bisect")
     if as_json:
         print_json(found)
@@ -41,7 +41,7 @@ def bisect(
 
 
 def _print_bisect(found: dict[str, Any]) -> None:
-    from service.recipe_json import says
+    from service.entrances.recipe_json import says
 
     rows = [[_name(one), "right" if one["right"] else "wrong", one["answer"]] for one in found["asked"]]
     print_table(["asked", "", "answer"], rows)

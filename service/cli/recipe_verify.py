@@ -37,8 +37,8 @@ def _drawable(_: click.Context, __: click.Parameter, path: Path | None) -> Path 
 @click.pass_obj
 def verify(state: State, name: str, no_exam: bool, picture: Path | None, as_json: bool) -> None:
     """Wear each vector of a recipe alone, and measure how far each two interfere with each other."""
-    from service.verify_entrance import Watch
-    from service.verify_entrance import verify as verify_recipe
+    from service.entrances.verify import Watch
+    from service.entrances.verify import verify as verify_recipe
 
     with state.services() as services, Bars() as bars:
         watch = Watch(bars.step("comparing"), bars.step("exam"))

@@ -26,7 +26,7 @@ _BAR = 24  # characters of the longest share
 @click.pass_obj
 def why(state: State, fact_id: str, as_json: bool) -> None:
     """Say why FACT matters as much as it does: its salience in terms, its check, its decisions, how to undo them."""
-    from service import review_entrance
+    from service.entrances import review as review_entrance
 
     with state.services() as services:
         told = review_entrance.why(services, fact_id)
@@ -125,7 +125,7 @@ def review(
 
     On a terminal it asks about one after another: y stores it, n rejects it, c VALUE corrects it, s skips it, q ends.
     """
-    from service import review_entrance
+    from service.entrances import review as review_entrance
 
     if value is not None and verdict is not None:
         raise click.UsageError("give one of --accept, --reject and --correct")
@@ -145,7 +145,7 @@ def review(
 def _settled(
     services: Services, fact_id: str, verdict: Any, value: str | None, by: str | None
 ) -> dict[str, Any]:
-    from service import review_entrance
+    from service.entrances import review as review_entrance
 
     return review_entrance.settle(services, fact_id, verdict, value, by)
 
@@ -176,7 +176,7 @@ def _print_page(page: Mapping[str, Any], *, as_json: bool) -> None:
 
 def _ask_about_all(services: Services, by: str | None) -> None:
     """One item after another until q or the end; what was settled stays settled whenever one stops."""
-    from service import review_entrance
+    from service.entrances import review as review_entrance
 
     n_settled = 0
     for item in review_entrance.one_by_one(services):
@@ -251,7 +251,7 @@ def unpin(state: State, fact_id: str, by: str | None, as_json: bool) -> None:
 
 
 def _pin(state: State, fact_id: str, by: str | None, *, is_pinned: bool, as_json: bool) -> None:
-    from service import review_entrance
+    from service.entrances import review as review_entrance
 
     with state.services() as services:
         done = review_entrance.pin(services, fact_id, by, is_pinned=is_pinned)

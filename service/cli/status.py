@@ -16,7 +16,7 @@ from service.cli.output import State, print_json, print_table
 def status(state: State, as_json: bool) -> None:
     """What runs, waits and failed in every space, the next night of each, and what the machine has left."""
     from memory.spaces import list_spaces
-    from service import status_entrance
+    from service.entrances import status as status_entrance
 
     with state.services() as services:
         found = status_entrance.status(services, list_spaces(services.database))

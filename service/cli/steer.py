@@ -49,10 +49,10 @@ def steer() -> None:
 @click.pass_obj
 def list_(state: State, readout: Path | None, as_json: bool) -> None:
     """Concepts and probes at hand; topics and mentions are made on demand."""
-    from service import steering_entrance
+    from service.entrances import steering
 
     with state.services() as services:
-        found = steering_entrance.list_all(services, readout)
+        found = steering.list_all(services, readout)
     if as_json:
         print_json(found)
         return
@@ -119,9 +119,9 @@ def try_(
     as_json: bool,
 ) -> None:
     """Dose against effect of a DIRECTION, beside random ones, and the strongest dose that keeps texts fluent."""
-    from service import steering_entrance
+    from service.entrances import steering
 
-    trial = steering_entrance.Trial(
+    trial = steering.Trial(
         person=person,
         readout=readout,
         doses=doses or (),
@@ -133,9 +133,7 @@ def try_(
         seed=seed,
     )
     with state.services() as services, Bars() as bars:
-        dosing, found = steering_entrance.try_doses(
-            services, direction, trial, progress=bars.step("steering")
-        )
+        dosing, found = steering.try_doses(services, direction, trial, progress=bars.step("steering"))
     if picture is not None:
         from simulator.dosing import picture as drawn
 

@@ -12,7 +12,7 @@ from service.settings import load_settings
 
 if TYPE_CHECKING:
     from memory.backup import BackupReport
-    from service.lasting import Restored
+    from service.daemon.lasting import Restored
 
 
 @click.command()
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.pass_obj
 def backup(state: State, file: Path | None, list_them: bool, due: bool, as_json: bool) -> None:
     """Write everything to one FILE, while others go on reading and writing, and prove it."""
-    from service import lasting
+    from service.daemon import lasting
 
     if sum((file is not None, list_them, due)) != 1:
         raise click.UsageError("give one of: the FILE to write, --list, --due")
@@ -103,7 +103,7 @@ def _list_backups(state: State, *, as_json: bool) -> None:
 @click.pass_obj
 def restore(state: State, file: Path, into: str | None, force: bool, as_json: bool) -> None:
     """Make a home what it was when the backup FILE was made; all of it or nothing."""
-    from service import lasting
+    from service.daemon import lasting
 
     settings = load_settings(into) if into else state.settings
     with Bars() as bars:
@@ -149,7 +149,7 @@ def _print_restored(home: Path, done: Restored) -> None:
 @click.pass_obj
 def verify(state: State, quick: bool, as_json: bool) -> None:
     """Prove that tables, indexes, ledger and files agree, in every space; exit 1 with a line for each problem."""
-    from service.proving import verify_home
+    from service.entrances.proving import verify_home
 
     with state.services() as services, Bars() as bars:
         report = verify_home(services, only=state.named_space, is_quick=quick, watch=bars.step)

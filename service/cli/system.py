@@ -18,7 +18,7 @@ from service.cli.output import Bars, State, print_json, print_table
 @click.pass_obj
 def serve(state: State, host: str | None, port: int | None) -> None:
     """Run the daemon: HTTP, and the nightly job."""
-    from service.daemon import run_daemon
+    from service.daemon.serve import run_daemon
 
     run_daemon(state.settings, host=host, port=port)
 

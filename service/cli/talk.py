@@ -29,16 +29,16 @@ if TYPE_CHECKING:
 @click.pass_obj
 def consent(state: State, person: str, agreed_by: str, note: str, withdraw: bool) -> None:
     """Record that a PERSON agreed to be simulated."""
-    from service import persona_entrance
+    from service.entrances import persona
 
     if not agreed_by.strip():
         raise click.UsageError("--by needs the name of who agreed")
     with state.services() as services:
         if withdraw:
-            found = persona_entrance.withdraw(services, person)
+            found = persona.withdraw(services, person)
             click.echo(f"consent withdrawn; {found['person']} is no longer simulated")
         else:
-            found = persona_entrance.agree(services, person, by=agreed_by, note=note)
+            found = persona.agree(services, person, by=agreed_by, note=note)
             click.echo(f"consent of {found['person']} recorded, given by {agreed_by}")
 
 

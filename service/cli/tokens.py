@@ -10,7 +10,7 @@ import click
 
 from db.engine import Database
 from memory.audit import Act, record
-from service.callers import SCOPES
+from service.access.callers import SCOPES
 from service.cli.output import State, print_json, print_table
 
 
@@ -43,7 +43,7 @@ def add(
     as_json: bool,
 ) -> None:
     """Make a token called NAME and show its secret, once."""
-    from service import tokens
+    from service.access import tokens
 
     lasts = None if days is None else timedelta(days=days)
     with _database(state) as database:
@@ -62,7 +62,7 @@ def add(
 def list_(state: State, as_json: bool) -> None:
     """Every token, those that open nothing any more too."""
     from memory.ports import utc_now
-    from service import tokens
+    from service.access import tokens
 
     with _database(state) as database:
         found = tokens.list_tokens(database)
@@ -94,7 +94,7 @@ def list_(state: State, as_json: bool) -> None:
 @click.pass_obj
 def revoke(state: State, token: str, as_json: bool) -> None:
     """Take TOKEN back, by its id or its name; it opens nothing from now on."""
-    from service import tokens
+    from service.access import tokens
 
     with _database(state) as database:
         gone = tokens.revoke(database, token)
@@ -114,8 +114,8 @@ def audit(state: State, limit: int, verify: bool, as_json: bool) -> None:
     """Who did what through HTTP, MCP and the commands about tokens, erasure and export; the newest first."""
     from memory import audit as log
     from memory.spaces import list_spaces
-    from service import tokens
-    from service.audit_entrance import page_of
+    from service.access import tokens
+    from service.entrances.audit import page_of
 
     with _database(state) as database:
         broken = log.breaks(database) if verify else []

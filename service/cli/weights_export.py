@@ -48,7 +48,7 @@ def export(
 ) -> None:
     """Write a recipe's weights for other programs. They hold what people said: keep the folder to yourself."""
     from consolidation.export import Wish
-    from service.export_entrance import export as export_weights
+    from service.entrances.export import export as export_weights
 
     if format_ == "checkpoint" and (per_vector or max_rank is not None):
         raise click.UsageError("--each and --max-rank are for adapters, --format peft or gguf")
@@ -81,7 +81,7 @@ def _print(found: dict[str, Any]) -> None:
 @click.pass_obj
 def exports(state: State, as_json: bool) -> None:
     """Every export of weights on record: where it was written, when, and whether it holds what was erased since."""
-    from service.export_entrance import list_all
+    from service.entrances.export import list_all
 
     with state.services() as services:
         found = list_all(services)

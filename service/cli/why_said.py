@@ -51,8 +51,8 @@ def why_said(
 
     Without a TURN or --text, list the newest turns. Only messages that the persona could know by then are shown.
     """
-    from service.why_entrance import Question, Watch, turns
-    from service.why_entrance import why_said as explain
+    from service.entrances.why import Question, Watch, turns
+    from service.entrances.why import why_said as explain
 
     if turn is not None and text is not None:
         raise click.UsageError("give a TURN or --text, not both")

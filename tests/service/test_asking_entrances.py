@@ -10,7 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from memory.uses import uses
-from service.http import create_app
+from service.http.application import create_app
 from service.settings import Settings
 from service.wiring import Services
 

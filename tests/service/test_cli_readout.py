@@ -20,7 +20,7 @@ from memory.episodes import list_episodes
 from memory.importing import import_file
 from memory.types import EmotionTag
 from service.components import Shared
-from service.http import create_app
+from service.http.application import create_app
 from service.settings import Settings
 from service.wiring import Services
 

@@ -15,7 +15,7 @@ import pytest
 import uvicorn
 
 from service.client import Away, Client, Problem
-from service.http import create_app
+from service.http.application import create_app
 from service.settings import PersonaSettings, Settings
 from service.wiring import Services
 

@@ -11,7 +11,7 @@ from fastapi.testclient import TestClient
 from memory import constitutions
 from memory.episodes import list_episodes
 from memory.types import Principle
-from service.http import create_app
+from service.http.application import create_app
 from service.settings import Settings
 from service.wiring import Services
 

@@ -23,14 +23,15 @@ from starlette.testclient import TestClient
 from db.tables import Base
 from memory.ports import utc_now
 from memory.spaces import create_space, find_space
-from service import fact_entrance, tokens
-from service.callers import SCOPES
-from service.http import create_app, routers
-from service.http_app import SPACE_HEADER
-from service.scopes import OPEN, SCOPE_OF
+from service.access import tokens
+from service.access.callers import SCOPES
+from service.access.scopes import OPEN, SCOPE_OF
+from service.access.tokens import Wanted
+from service.entrances import fact
+from service.http.application import create_app, routers
+from service.http.given import SPACE_HEADER
 from service.settings import ServeSettings, Settings
 from service.spaces import App, Spaces
-from service.tokens import Wanted
 
 # of the other space: what was said there, by whom, and what it is called
 WORDS = ("Lund", "Rask", "Porto", "Faro", "Lagos", "Marta", "harbour office", "new boat", "secretspace")
@@ -154,7 +155,7 @@ def _fill(theirs: App) -> None:
     services = theirs.services
     for value in ("Porto", "Lagos"):
         statement = Statement("Ada Lund", "lives_in", value, None, None, None, False, False)
-        fact_entrance.state(services, statement, None)
+        fact.state(services, statement, None)
     ada = services.person("Ada Lund").id
     consent.record(services.database, services.space_id, ada, agreed_by="Ada Lund", clock=utc_now)
     now = utc_now().replace(tzinfo=None).isoformat(" ")

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from memory import digests
-from service.http import create_app
+from service.http.application import create_app
 from service.settings import Settings
 from service.wiring import Services
 from tests.service.conftest import write_chat

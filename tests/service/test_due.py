@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memory.spaces import zone
-from service.due import Plan, Quiet, is_quiet_enough, last_moment, next_moment
+from service.daemon.due import Plan, Quiet, is_quiet_enough, last_moment, next_moment
 from service.errors import BadSettings
 from service.settings import ServeSettings
 

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 from consolidation.style import read_talk
-from service.fidelity_entrance import gather
+from service.entrances.fidelity import gather
+from service.entrances.style import Wish, ground_of
 from service.settings import Settings
-from service.style_entrance import Wish, ground_of
 from service.wiring import Services
 from simulator.recall import Recall
 

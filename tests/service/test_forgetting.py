@@ -23,7 +23,7 @@ from memory.erasure.needles import Needle, Scanner, stretches
 from memory.erasure.residue import scan
 from memory.importing import open_export
 from memory.ports import utc_now
-from service.http import create_app
+from service.http.application import create_app
 from service.settings import Settings
 from service.wiring import Services
 

@@ -15,13 +15,13 @@ from fastapi import FastAPI, Request
 from starlette.testclient import TestClient
 
 from db.engine import make_engine
-from service import tokens
-from service.guard import Gate
-from service.http import create_app
-from service.limits import Buckets
+from service.access import tokens
+from service.access.guard import Gate
+from service.access.limits import Buckets
+from service.access.tokens import Wanted
+from service.http.application import create_app
 from service.settings import ImportSettings, LimitSettings, ServeSettings, Settings
 from service.spaces import Spaces
-from service.tokens import Wanted
 
 OWN = "http://127.0.0.1:7777"
 ELSEWHERE = "http://memory.example:7777"
@@ -179,7 +179,7 @@ def test_a_bucket_lets_a_burst_pass_and_then_its_rate() -> None:
 
 
 def test_buckets_are_forgotten_before_they_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.limits.MAX_KEYS", 3)
+    monkeypatch.setattr("service.access.limits.MAX_KEYS", 3)
     buckets = Buckets(rate=1, burst=1)
     for number in range(10):
         buckets.take(str(number))
@@ -278,7 +278,7 @@ async def _post_slowly(app: FastAPI) -> int:
 
 
 def test_a_body_may_not_trickle_for_ever(home: Path) -> None:
-    from service.limits import _Body
+    from service.access.limits import _Body
 
     body = _Body(LimitSettings(body_wait_s=10, body_kb_per_s=1), 0, "")
     body._begun -= 9

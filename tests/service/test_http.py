@@ -19,7 +19,7 @@ from consolidation.stage import NightSettings, StageResult
 from db import leases
 from memory.importing import import_file
 from memory.ports import utc_now
-from service.http import create_app, routers
+from service.http.application import create_app, routers
 from service.settings import Settings
 from service.wiring import Services
 
@@ -214,7 +214,7 @@ def test_the_description_of_the_routes_is_served(app: FastAPI) -> None:
 
 
 def test_a_date_is_its_first_moment_and_utc() -> None:
-    from service.http_app import as_moment
+    from service.http.given import as_moment
 
     day = datetime(2025, 4, 1, tzinfo=UTC)
     assert as_moment(day.date()) == as_moment(day.replace(tzinfo=None)) == day

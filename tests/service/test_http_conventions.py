@@ -19,11 +19,12 @@ from sqlalchemy import select
 
 from db.tables import KeptAnswer
 from memory.importing import import_file
-from service import http_events, kept_answers, persona_entrance
+from service.entrances import persona
 from service.errors import BadKey, KeyInUse
-from service.http import create_app
-from service.http_app import Given
-from service.http_route import Route
+from service.http import events, kept_answers
+from service.http.application import create_app
+from service.http.given import Given
+from service.http.route import Route
 from service.settings import Settings
 from service.spaces import App, Spaces
 from service.streams import Line, streamed
@@ -80,7 +81,7 @@ def test_what_was_changed_meanwhile_is_not_overwritten(client: TestClient) -> No
 
 def test_of_two_changes_at_once_one_is_too_late(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     headers = {"If-Match": client.get("/v1/people/Ada/persona").headers["etag"]}
-    store, found = persona_entrance.set_sampling, list[int]()
+    store, found = persona.set_sampling, list[int]()
 
     def slowly(*given: Any, **named: Any) -> Any:
         time.sleep(0.1)
@@ -90,7 +91,7 @@ def test_of_two_changes_at_once_one_is_too_late(client: TestClient, monkeypatch:
         wanted = {"sampling": {"temperature": heat}}
         found.append(client.put("/v1/people/Ada/persona", json=wanted, headers=headers).status_code)
 
-    monkeypatch.setattr(persona_entrance, "set_sampling", slowly)
+    monkeypatch.setattr(persona, "set_sampling", slowly)
     both = [Thread(target=put, args=(heat,)) for heat in (0.9, 1.1)]
     for one in both:
         one.start()
@@ -147,13 +148,13 @@ def streaming(services: Services, goes_on: Event, done: list[str]) -> FastAPI:
     """With a route whose work goes on without a listener, and one whose work ends with them."""
     app, router = create_app(services), APIRouter(route_class=Route)
 
-    def work(steps: http_events.Steps) -> dict[str, Any]:
+    def work(steps: events.Steps) -> dict[str, Any]:
         steps("one")(1, 2)
         goes_on.wait(5)
         done.append("followed")
         return {"n": len(done)}
 
-    def spoken(line: Line[http_events.Told]) -> None:
+    def spoken(line: Line[events.Told]) -> None:
         line.put(("piece", {"text": "a"}))
         goes_on.wait(0.05)
         while True:
@@ -162,19 +163,19 @@ def streaming(services: Services, goes_on: Event, done: list[str]) -> FastAPI:
 
     @router.post("/v1/followed")
     def followed(app: Given, request: Request) -> Response:
-        return http_events.followed(request, work)
+        return events.followed(request, work)
 
     @router.post("/v1/spoken")
     def speak(app: Given) -> Response:
-        return http_events.response(http_events.written(streamed(spoken, "spoken")))
+        return events.response(events.written(streamed(spoken, "spoken")))
 
-    def failing(steps: http_events.Steps) -> dict[str, Any]:
+    def failing(steps: events.Steps) -> dict[str, Any]:
         steps("one")(1, 2)
         raise BadKey
 
     @router.post("/v1/failing")
     def fail(app: Given, request: Request) -> Response:
-        return http_events.followed(request, failing)
+        return events.followed(request, failing)
 
     app.include_router(router)
     return app
@@ -326,7 +327,7 @@ def test_the_description_is_valid_and_whole(client: TestClient) -> None:
 
 
 def test_every_route_is_in_the_description(client: TestClient) -> None:
-    from service.http import routers
+    from service.http.application import routers
 
     told = client.get("/v1/openapi.json").json()["paths"]
     for route in [route for part in routers() for route in part.routes]:

@@ -20,7 +20,7 @@ from memory.emotions import add_tags
 from memory.importing import import_file
 from memory.readings import Reading, keep_readings
 from memory.types import EmotionTag
-from service.http import create_app
+from service.http.application import create_app
 from service.settings import Settings
 from service.wiring import Services
 from tests.made_readouts import write_tiny_readout

@@ -18,10 +18,11 @@ from fastapi import FastAPI
 from sqlalchemy import func, select
 
 from db.tables import Episode, Source
-from service import import_entrance, job_kinds, jobs
-from service.http import create_app
-from service.job_kinds import KINDS
-from service.job_worker import Kind
+from service.entrances import imports
+from service.http.application import create_app
+from service.jobs import kinds, queue
+from service.jobs.kinds import KINDS
+from service.jobs.worker import Kind
 from service.settings import Settings
 from service.spaces import App, Spaces
 from service.wiring import Services
@@ -83,7 +84,7 @@ def ended(app: FastAPI, job_id: str, within_s: float = 60.0) -> dict[str, Any]:
     until = time.monotonic() + within_s
     while time.monotonic() < until:
         job: dict[str, Any] = call(app, "GET", f"/v1/jobs/{job_id}").json()
-        if job["state"] not in jobs.UNFINISHED:
+        if job["state"] not in queue.UNFINISHED:
             return job
         time.sleep(0.05)
     raise AssertionError(job)
@@ -178,11 +179,11 @@ def test_a_job_waits_for_a_look_and_a_look_at_what_a_job_reads_is_refused(
         job = call(app, "POST", f"/v1/imports/{upload.id}").json()
         until = time.monotonic() + 0.5
         while time.monotonic() < until:
-            assert call(app, "GET", f"/v1/jobs/{job['job']}").json()["state"] in jobs.UNFINISHED
+            assert call(app, "GET", f"/v1/jobs/{job['job']}").json()["state"] in queue.UNFINISHED
         refused = call(app, "GET", f"/v1/imports/{upload.id}")
         assert (refused.status_code, job["job"] in refused.json()["detail"]) == (409, True)
-        import_entrance.parse(services, upload)
-        monkeypatch.setattr(job_kinds, "parse", None)  # what the look left is not read again
+        imports.parse(services, upload)
+        monkeypatch.setattr(kinds, "parse", None)  # what the look left is not read again
     assert ended(app, job["job"])["result"]["new"] == 5
     assert call(app, "GET", f"/v1/imports/{upload.id}").status_code == 404
 

@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 
 from memory.importing import import_file
 from memory.sessions import NewSession, NewTurn, begin, keep_turn
-from service.http import create_app
+from service.http.application import create_app
 from service.settings import PersonaSettings, Settings
 from service.wiring import Services
 

@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 
 from consolidation import recipe_serving
 from consolidation.stage import NightSettings, TrainSettings
-from service.http import create_app
+from service.http.application import create_app
 from service.settings import Settings
 from service.wiring import Services
 from tests.made_recipes import base_of, linear_shapes, make_vector, publish_night

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from memory.facts import candidates, decide
-from service.http import create_app
+from service.http.application import create_app
 from service.settings import Settings
 from service.wiring import Services
 

@@ -19,13 +19,13 @@ from db.tables import Job as JobRow
 from memory.errors import EmptyChat
 from memory.ports import utc_now
 from memory.spaces import create_space
-from service import jobs
 from service.errors import JobEnded, UnknownJob, UploadTooLarge
-from service.job_worker import JobWorker, Kind, Work, sweep_uploads
-from service.jobs import Job
+from service.jobs import queue
+from service.jobs.queue import Job
+from service.jobs.uploads import WAIT_S, About, Spool, shown_name
+from service.jobs.worker import JobWorker, Kind, Work, sweep_uploads
 from service.settings import Settings
 from service.spaces import Spaces
-from service.uploads import WAIT_S, About, Spool, shown_name
 from service.wiring import Services
 
 
@@ -49,7 +49,7 @@ def worker_of(services: Services, **kinds: Any) -> JobWorker:
 
 
 def submit(services: Services, kind: str, **wanted: Any) -> Job:
-    return jobs.submit(services.database, services.space_id, kind, wanted, asked_by="test")
+    return queue.submit(services.database, services.space_id, kind, wanted, asked_by="test")
 
 
 def put(services: Services, job: Job, **values: Any) -> None:
@@ -86,12 +86,12 @@ def test_pages_of_jobs_are_in_order_whatever_the_time_zone_of_the_server(
     space_id = create_space(database, "default", timezone="UTC").id
     now = utc_now()
     made = [
-        jobs.submit(database, space_id, "a", asked_by="test", clock=lambda at=at: at).id
+        queue.submit(database, space_id, "a", asked_by="test", clock=lambda at=at: at).id
         for at in (now + timedelta(minutes=30 * number) for number in range(4))
     ]
     paged, after = [], None
     for _ in made:
-        (job,) = jobs.list_jobs(database, space_id, limit=1, after=after)
+        (job,) = queue.list_jobs(database, space_id, limit=1, after=after)
         after = job.id
         paged.append(job.id)
     database.close()
@@ -153,7 +153,7 @@ def test_a_job_of_a_daemon_that_stops_waits_for_the_next(services: Services) -> 
     assert begun.wait(30)
     first.ask_to_stop()
     assert first.wait(30)
-    assert jobs.get_job(services.database, services.space_id, job.id).state == "queued"
+    assert queue.get_job(services.database, services.space_id, job.id).state == "queued"
     (services.settings.home / "go").touch()
     second = worker_of(services, patient=patient)
     second.wake()
@@ -161,7 +161,7 @@ def test_a_job_of_a_daemon_that_stops_waits_for_the_next(services: Services) -> 
     assert second.get(job.id).state == "done"
 
 
-@pytest.mark.parametrize(("n_tries", "state"), [(1, "done"), (jobs.MAX_TRIES, "failed")])
+@pytest.mark.parametrize(("n_tries", "state"), [(1, "done"), (queue.MAX_TRIES, "failed")])
 def test_what_a_killed_daemon_left_running_is_taken_up_again_some_times(
     services: Services, n_tries: int, state: str
 ) -> None:
@@ -182,7 +182,7 @@ def test_a_queue_that_another_process_works_on_waits(services: Services) -> None
     worker = worker_of(services, once=lambda work: {})
     worker.wake()
     time.sleep(0.2)
-    assert jobs.get_job(services.database, services.space_id, job.id).state == "queued"
+    assert queue.get_job(services.database, services.space_id, job.id).state == "queued"
     worker.ask_to_stop()
     assert worker.wait(30)
 
@@ -190,12 +190,12 @@ def test_a_queue_that_another_process_works_on_waits(services: Services) -> None
 def test_only_the_newest_jobs_that_have_ended_are_kept(
     services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jobs, "KEPT", 3)
+    monkeypatch.setattr(queue, "KEPT", 3)
     made = [submit(services, "once") for _ in range(6)]
     for job in made:
         put(services, job, state="done")
     newest = submit(services, "once")
-    kept = {job.id for job in jobs.list_jobs(services.database, services.space_id)}
+    kept = {job.id for job in queue.list_jobs(services.database, services.space_id)}
     assert kept == {newest.id, *(job.id for job in made[-3:])}
 
 

@@ -15,10 +15,10 @@ import pytest
 from db.tables import Artifact, Lease
 from memory.backup import known_backups
 from memory.verify.leftovers import clean, leftovers
-from service import lasting
+from service.daemon import lasting
+from service.daemon.scheduling import Scheduler
+from service.entrances.proving import verify_home
 from service.errors import BadSettings
-from service.proving import verify_home
-from service.scheduling import Scheduler
 from service.settings import BackupSettings, Settings
 from service.spaces import Spaces
 from service.wiring import Services

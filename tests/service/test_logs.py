@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from service import notify
-from service.logs import log_to_stderr
+from service.daemon import notify
+from service.daemon.logs import log_to_stderr
 
 SECRET = "the harbour office"
 

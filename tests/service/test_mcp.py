@@ -16,13 +16,13 @@ from sqlalchemy import select
 from db import tables
 from memory.importing import import_file
 from memory.people import list_people
-from service import tokens
-from service.callers import LOOPBACK, Caller
-from service.http import create_app
-from service.mcp_server import TOOLS
-from service.mcp_tool import CLOSE, OPEN
-from service.mcp_writing import SIMULATED
-from service.memory_interface import tools as memory_tools
+from service.access import tokens
+from service.access.callers import LOOPBACK, Caller
+from service.http.application import create_app
+from service.mcp.memory_interface import tools as memory_tools
+from service.mcp.server import TOOLS
+from service.mcp.tool import CLOSE, OPEN
+from service.mcp.writing import SIMULATED
 from service.settings import Settings
 from service.spaces import App, Spaces
 from service.wiring import Services

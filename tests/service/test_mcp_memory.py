@@ -20,9 +20,9 @@ from sqlalchemy import func, select
 from bench.mcp import ours, seen
 from db import tables
 from memory.facts import list_facts
-from service.callers import LOOPBACK, Caller
+from service.access.callers import LOOPBACK, Caller
 from service.cli import cli
-from service.mcp_memory import Stores, _call
+from service.mcp.memory import Stores, _call
 from service.settings import Settings
 from service.spaces import App, Spaces
 from service.wiring import Services

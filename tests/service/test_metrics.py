@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from service.metrics import Metrics
+from service.daemon.metrics import Metrics
 
 
 def test_buckets_add_up_and_a_bound_belongs_to_its_bucket() -> None:

@@ -12,8 +12,8 @@ import pytest
 from fastapi import FastAPI
 
 from memory.graph_map import graph_map
-from service.http import create_app
-from service.http_page import page
+from service.http.application import create_app
+from service.http.front import page
 from service.settings import Settings
 from service.wiring import Services
 from tests.service.test_http import call

@@ -13,7 +13,7 @@ import pytest
 
 from agents.extractors.model import STRETCH
 from service.errors import BadSettings
-from service.http import create_app
+from service.http.application import create_app
 from service.settings import load_settings
 from service.wiring import Services
 from tests.model_server import ModelServer, Reply, chat, refusal

@@ -17,8 +17,8 @@ from consolidation.stage import NightSettings
 from db import leases
 from memory.importing import import_file
 from memory.ports import utc_now
-from service import schedule
-from service.scheduling import Scheduler
+from service.daemon import schedule
+from service.daemon.scheduling import Scheduler
 from service.settings import ServeSettings, Settings
 from service.spaces import Spaces
 

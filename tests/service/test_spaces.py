@@ -11,7 +11,7 @@ from starlette.testclient import TestClient
 
 from memory.importing import import_file
 from memory.spaces import create_space
-from service.http import create_app
+from service.http.application import create_app
 from service.settings import Settings
 from service.spaces import Spaces
 

@@ -15,10 +15,11 @@ from consolidation import runs
 from consolidation.stage import NightSettings
 from db import leases
 from memory.ports import utc_now
-from service import jobs, schedule
-from service.http import create_app
+from service.daemon import schedule
+from service.daemon.running import RunningDaemon, find_daemon, on_record
+from service.http.application import create_app
+from service.jobs import queue
 from service.night_progress import Doing, doing, kept
-from service.running_daemon import RunningDaemon, find_daemon, on_record
 from service.settings import Settings
 from service.spaces import Spaces
 from service.wiring import Services
@@ -49,7 +50,7 @@ def test_what_runs_waits_and_failed_is_told_without_words(slowwave: Any) -> None
         leases.acquire(database, f"sleep:{space_id}", f"{os.getpid()}@elsewhere", now=utc_now(), ttl_s=60)
         watch = kept(slowwave.home, lambda: "a" * 16, None)
         watch("extract")(3, 3)
-        jobs.submit(database, space_id, "import", {}, asked_by="test")
+        queue.submit(database, space_id, "import", {}, asked_by="test")
     printed = slowwave("status")
     assert "night aaaaaaaa since" in printed.out
     assert "failed in check (KeyError)" in printed.out.replace("\n", " ")

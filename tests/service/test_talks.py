@@ -19,9 +19,9 @@ from memory import consent
 from memory.episodes import list_episodes
 from memory.ports import utc_now
 from memory.sessions import list_sessions
-from service.http import create_app
+from service.entrances.talks import Says, Talks
+from service.http.application import create_app
 from service.settings import PersonaSettings, Settings
-from service.talks import Says, Talks
 from service.wiring import Services
 from simulator.errors import NoConsent
 from simulator.lengths import Lengths
@@ -175,7 +175,7 @@ def test_a_session_ends_on_record_when_another_takes_its_place_and_at_the_end(
 def test_a_session_that_nobody_speaks_in_ends_by_itself(
     talks: Talks, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.talks.IDLE_S", 0.05)
+    monkeypatch.setattr("service.entrances.talks.IDLE_S", 0.05)
     turn = talks.reply(HELLO)
     until = time.monotonic() + 10
     while not is_ended(services, turn) and time.monotonic() < until:

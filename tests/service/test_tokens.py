@@ -17,12 +17,12 @@ from starlette.testclient import TestClient
 from db.engine import Database
 from memory import audit
 from memory.spaces import create_space
-from service import tokens
+from service.access import tokens
+from service.access.tokens import Wanted
 from service.errors import BadToken, TokenExists, UnknownToken
-from service.http import create_app
+from service.http.application import create_app
 from service.settings import ServeSettings, Settings
 from service.spaces import Spaces
-from service.tokens import Wanted
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 ELSEWHERE = "http://memory.example:7777"

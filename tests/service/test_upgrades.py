@@ -23,9 +23,9 @@ from db.errors import SchemaTooNew
 from memory.erasure import Target
 from memory.facts import list_facts
 from memory.people import find_person
-from service import forgetting
+from service.entrances import forgetting
+from service.entrances.proving import verify_home
 from service.opening import open_store
-from service.proving import verify_home
 from service.settings import Settings
 from service.wiring import Services
 

@@ -1,0 +1,1 @@
+"""HTTP `/v1`: the application, its routes, and what all routes keep to."""

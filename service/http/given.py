@@ -1,0 +1,80 @@
+"""What every router of the HTTP entrance shares: the space that a request is about, and how a moment is read."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, date, datetime, time
+from typing import Annotated
+from urllib.parse import unquote
+
+from fastapi import Depends, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+
+from service.access.callers import NOBODY, Caller
+from service.spaces import App, Spaces
+
+__all__ = ["App", "Given", "GivenCaller", "GivenSpaces", "as_moment"]
+
+SPACE_HEADER = "Slowwave-Space"
+
+
+def _spaces(request: Request) -> Spaces:
+    spaces: Spaces = request.app.state.spaces
+    return spaces
+
+
+def _caller(request: Request) -> Caller:
+    """Who asks; behind a route that anybody may ask there can be nobody."""
+    caller: Caller | None = request.state.caller
+    return caller or NOBODY
+
+
+GivenSpaces = Annotated[Spaces, Depends(_spaces)]
+GivenCaller = Annotated[Caller, Depends(_caller)]
+
+
+async def _app(request: Request, spaces: GivenSpaces, caller: GivenCaller) -> AsyncIterator[App]:
+    """The space is held open until the last byte of the answer is sent."""
+    name = (space_of(request, caller) if caller.scopes else None) or spaces.default
+    if not spaces.is_open(name):
+        await run_in_threadpool(_open, spaces, name)
+    spaces.was_asked()
+    with spaces.use(name) as app:
+        request.state.space_id = app.services.space_id  # for the audit log
+        yield app
+
+
+def _open(spaces: Spaces, name: str) -> None:
+    with spaces.use(name):
+        pass
+
+
+Given = Annotated[App, Depends(_app)]
+
+
+def space_of(request: Request, caller: Caller) -> str | None:
+    """The space that the request names, else the only one of its token; None leaves it to the settings.
+
+    Raises 400 where it names two, and 403 where the token opens another: also for one that is not there, which
+    nobody else's token can tell from one that is.
+    """
+    named = [unquote(value) for value in request.headers.getlist(SPACE_HEADER)]
+    named += request.query_params.getlist("space")
+    if len(set(named)) > 1:
+        raise HTTPException(400, f"name one space, by the header {SPACE_HEADER} or by ?space=, not several")
+    if not named:
+        return caller.space
+    if caller.space is not None and named[0] != caller.space:
+        raise HTTPException(
+            403, f"this token opens the space {caller.space!r} alone; leave {SPACE_HEADER} out"
+        )
+    return named[0]
+
+
+def as_moment(value: datetime | date | None) -> datetime | None:
+    """A date means its first moment; a time without a zone is UTC."""
+    if value is None:
+        return None
+    moment = value if isinstance(value, datetime) else datetime.combine(value, time())
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
