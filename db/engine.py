@@ -44,7 +44,10 @@ class Database:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._sessions = sessionmaker(engine, expire_on_commit=False)
-        self._readers = sessionmaker(engine.execution_options(**_reading(engine)), expire_on_commit=False)
+        # `kept`: what those above keep of the store from one reading to the next (memory/kept_facts.py)
+        self._readers = sessionmaker(
+            engine.execution_options(**_reading(engine)), expire_on_commit=False, info={"kept": {}}
+        )
 
     @property
     def url(self) -> str:

@@ -844,9 +844,10 @@ class KeptAnswer(Base):
 
 
 class Change(Base):
-    """What the indexes must read again. Triggers write it; `seq` grows in the order of commits.
+    """What the indexes and kept facts must read again. Triggers write it; `seq` grows in the order of commits.
 
-    kind: episode | fact | node | conversation, each with the id of the row that changed or went.
+    kind: episode | fact | node | conversation, each with the id of the row that changed or went; standing is a fact
+    of which only such columns changed as no index is made of.
     """
 
     __tablename__ = "change"

@@ -337,6 +337,33 @@ def test_messages_are_kept_when_answers_come_and_go(bare_url: str) -> None:
     engine.dispose()
 
 
+def test_the_feed_tells_of_what_stands_on_a_fact_only_while_that_is_watched(bare_url: str) -> None:
+    engine = make_engine(bare_url)
+    command.upgrade(alembic_config(engine), "0020")
+    with engine.begin() as connection:
+        for statement in (
+            f"INSERT INTO space VALUES ('s', 'default', 'UTC', {DAY})",
+            "INSERT INTO node (id, space_id, kind, name, name_key, is_speaker, created_at) "
+            f"VALUES ('n', 's', 'person', 'Ana', 'ana', false, {DAY})",
+            "INSERT INTO fact (id, space_id, subject_id, predicate, object, object_key, recorded_at, state, "
+            f"change, confidence, origin, rule, is_contested) VALUES ('f', 's', 'n', 'likes', 'tea', 'tea', {DAY}, "
+            "'stored', 'state', 0.8, 'observed', 'test', false)",
+        ):
+            connection.exec_driver_sql(statement)
+    command.upgrade(alembic_config(engine), "0021")
+    surer = text("UPDATE fact SET confidence = confidence + 0.1, check_result = NULL")
+    told = text("SELECT owner_id FROM change WHERE kind = 'standing'")
+    with engine.begin() as connection:
+        connection.execute(surer)
+        connection.execute(text("UPDATE fact SET check_result = NULL"))
+        assert connection.scalars(told).all() == ["f"]
+    command.downgrade(alembic_config(engine), "0020")
+    with engine.begin() as connection:
+        connection.execute(surer)
+        assert connection.scalars(told).all() == ["f"]
+    engine.dispose()
+
+
 def test_revisions_are_one_line() -> None:
     script = ScriptDirectory.from_config(alembic_config())
     assert len(script.get_heads()) == 1
