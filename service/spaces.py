@@ -1,7 +1,8 @@
 """`Spaces`: every space of one store as the daemon serves them, each opened on first use and closed when it is idle.
 
 They share the engine and the models that only read; services, nights, talks and lock are each space's own, so that
-nothing of one can be reached through another. A space is held open by whoever uses it, and by a night that runs in it.
+nothing of one can be reached through another. A space is held open by whoever uses it, by work that was begun in it and
+whose listener may have gone, and by a night or a job that runs in it.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from service.daemon.nights import Nights, count_night
 from service.entrances.talks import Talks
 from service.jobs.queue import unfinished_spaces
 from service.jobs.worker import JobWorker, drop_left_uploads, sweep_uploads
+from service.users import Users
 from service.wiring import Services
 
 if TYPE_CHECKING:
@@ -39,14 +41,13 @@ class App:
     jobs: JobWorker
     metrics: Metrics  # of the whole process
     lock: threading.RLock  # before the index and the persona
+    users: Users  # while there are any it is not closed
 
 
 @dataclass(slots=True)
 class _Open:
     app: App
     is_ours: bool = True  # else who opened the services closes them
-    n_users: int = 0
-    used_at: float = 0.0
 
 
 class Spaces:
@@ -95,9 +96,7 @@ class Spaces:
         try:
             yield held.app
         finally:
-            with self._lock:
-                held.n_users -= 1
-                held.used_at = time.monotonic()
+            held.app.users.leave()
 
     def is_open(self, name: str) -> bool:
         """Whether using the space waits for nothing."""
@@ -114,10 +113,9 @@ class Spaces:
         return any(app.nights.is_running for app in self.opened())
 
     def close_idle(self, idle_s: float) -> int:
-        """Close the spaces that nobody has used for that long and in which no night runs; how many."""
+        """Close the spaces that nobody has used for that long and in which no night and no job runs; how many."""
         with self._lock:
-            before = time.monotonic() - idle_s
-            idle = [name for name, held in self._open.items() if _is_idle(held, before)]
+            idle = [name for name, held in self._open.items() if _is_idle(held, idle_s)]
             closing = [self._open.pop(name).app for name in idle]
             for app in closing:
                 app.talks.end()
@@ -177,7 +175,7 @@ class Spaces:
             held = self._open.get(name)
             if held is None:
                 held = self._open[name] = _Open(self._app(self._services(name)))
-            held.n_users += 1
+            held.app.users.enter()
             return held
 
     def _services(self, name: str) -> Services:
@@ -187,16 +185,17 @@ class Spaces:
         return Services(settings, clock=self.clock, shared=self.shared)
 
     def _app(self, services: Services) -> App:
-        lock, nights = threading.RLock(), Nights(services)
+        lock, users, nights = threading.RLock(), Users(), Nights(services)
         nights.on_end = partial(count_night, self.metrics, services)
         if self._is_stopping:
             nights.ask_to_stop()
         jobs = JobWorker(services)
         if self._is_stopping:
             jobs.ask_to_stop()
-        return App(services, nights, Talks(services, lock), jobs, self.metrics, lock)
+        return App(services, nights, Talks(services, lock, users), jobs, self.metrics, lock, users)
 
 
-def _is_idle(held: _Open, before: float) -> bool:
-    is_unused = held.n_users == 0 and held.used_at < before
-    return held.is_ours and is_unused and not (held.app.nights.is_running or held.app.jobs.is_running)
+def _is_idle(held: _Open, idle_s: float) -> bool:
+    app = held.app
+    is_unused = held.is_ours and app.users.have_left_for(idle_s)
+    return is_unused and not (app.nights.is_running or app.jobs.is_running)

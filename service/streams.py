@@ -9,7 +9,10 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from service.users import Users
 
 T = TypeVar("T")
 
@@ -71,8 +74,19 @@ class Line(Generic[T]):
             self._gone.set()
 
 
-def streamed(work: Callable[[Line[T]], None], name: str) -> Iterator[T | Exception]:
-    """The pieces that `work` puts, in their order, and at last the error that ended it, if any."""
+def streamed(work: Callable[[Line[T]], None], name: str, users: Users) -> Iterator[T | Exception]:
+    """The pieces that `work` puts, in their order, and at last the error that ended it, if any.
+
+    `users` are those of what it works with: it is one of them until it ends, whoever has stopped listening.
+    """
     line: Line[T] = Line()
-    threading.Thread(target=line.run, args=(work,), name=name, daemon=True).start()
+
+    def run() -> None:
+        try:
+            line.run(work)
+        finally:
+            users.leave()
+
+    users.enter()
+    threading.Thread(target=run, name=name, daemon=True).start()
     return line.begun()

@@ -22,6 +22,7 @@ from simulator.steering import Wish
 from simulator.tools import check_consent
 
 if TYPE_CHECKING:
+    from service.users import Users
     from service.wiring import Services
     from simulator.company import Company, SaidTurn
     from simulator.session import Session
@@ -72,9 +73,9 @@ class Gathering:
 class Talks:
     """Safe for threads; `lock` is shared with whoever else uses the services' index, and held for a whole turn."""
 
-    def __init__(self, services: Services, lock: threading.RLock) -> None:
+    def __init__(self, services: Services, lock: threading.RLock, users: Users) -> None:
         self._services = services
-        self._lock = lock
+        self._lock, self._users = lock, users
         self._key: tuple[Any, ...] | None = None
         self._session: Session | None = None
         self._idle: threading.Timer | None = None
@@ -101,7 +102,7 @@ class Talks:
                 if session.last is not None:
                     line.put(session.last)
 
-        return streamed(speak, "talk")
+        return streamed(speak, "talk", self._users)
 
     def converse(self, gathering: Gathering) -> Iterator[SaidTurn | Company | Exception]:
         """Turns of personas among themselves as they are said, each kept by then; at last the company, or the error.
@@ -121,7 +122,7 @@ class Talks:
                 with self._lock, suppress(GraphError, AgentError, SQLAlchemyError):  # it may be erased
                     company.record.end()
 
-        return streamed(talk, "company")
+        return streamed(talk, "company", self._users)
 
     def _talk(self, company: Company, n_turns: int, line: Line[SaidTurn | Company]) -> None:
         turns, generation = company.turns(n_turns), self._generation

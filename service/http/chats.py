@@ -161,7 +161,7 @@ def why_said(app: Given, asked: Why, request: Request) -> Response:
         with app.lock:
             return why.why_said(app.services, question, watch)
 
-    return events.followed(request, work)
+    return events.followed(app, request, work)
 
 
 def _spoken(app: App, says: Says) -> Iterator[str]:

@@ -11,6 +11,7 @@ from fastapi.responses import JSONResponse, Response, StreamingResponse
 
 from consolidation.stage import Progress, no_progress
 from service import problems
+from service.spaces import App
 from service.streams import Line, streamed
 
 MEDIA_TYPE = "text/event-stream"
@@ -53,14 +54,14 @@ def wants_events(request: Request) -> bool:
     return MEDIA_TYPE in request.headers.get("accept", "")
 
 
-def followed(request: Request, work: Callable[[Steps], dict[str, Any]]) -> Response:
+def followed(app: App, request: Request, work: Callable[[Steps], dict[str, Any]]) -> Response:
     """Do the work and answer with its result; as events `progress` `{step, done, total, note}` and `done` where asked.
 
-    Work that somebody stopped listening to goes on: it ends as it would have.
+    Work that somebody stopped listening to goes on in the space, which stays open: it ends as it would have.
     """
     if not wants_events(request):
         return JSONResponse(work(lambda _: no_progress))
-    return Followed(written(streamed(lambda line: _do(work, line), "work")))
+    return Followed(written(streamed(lambda line: _do(work, line), "work", app.users)))
 
 
 def _do(work: Callable[[Steps], dict[str, Any]], line: Line[Told]) -> None:

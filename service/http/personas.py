@@ -92,7 +92,7 @@ def train_style(app: Given, name: str, request: Request, style: Style | None = N
             app.services, name, wish, train_step=step("training"), exam_step=step("measuring")
         )
 
-    return events.followed(request, work)
+    return events.followed(app, request, work)
 
 
 @router.post("/v1/people/{name}/persona/report")
@@ -100,7 +100,9 @@ def report_persona(app: Given, name: str, request: Request, report: Report | Non
     """How like somebody their persona is, on real replies that its weights have not seen. Takes minutes: follow it as events."""
     given = report or Report()
     minutes = math.inf if given.minutes is None else given.minutes
-    return events.followed(request, lambda step: _report(app, name, minutes, given.seed, step("replies")))
+    return events.followed(
+        app, request, lambda step: _report(app, name, minutes, given.seed, step("replies"))
+    )
 
 
 def _report(app: App, name: str, minutes: float, seed: int, progress: Progress) -> dict[str, Any]:

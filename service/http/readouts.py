@@ -56,7 +56,7 @@ def score(app: Given, given: Texts, request: Request) -> Response:
             reader = open_reader(app.services, _known(app, given.readout), use_weights=given.use_weights)
             return score_lines(reader, lines, step("reading"))
 
-    return events.followed(request, work)
+    return events.followed(app, request, work)
 
 
 @router.get("/v1/directions")

@@ -112,6 +112,7 @@ def apply_recipe(app: Given, wanted: Application, request: Request, unchanged: I
     """Let a recipe of the history serve, `base` for none."""
     how = How(is_examined=wanted.examine, check=_check(app, unchanged))
     return events.followed(
+        app,
         request,
         lambda step: recipe_entrance.apply(
             app.services, wanted.recipe, how, force=wanted.force, progress=step("exam")
@@ -124,6 +125,7 @@ def scale(app: Given, wanted: Scale, request: Request, unchanged: IfMatch) -> Re
     """Give a vector another coefficient."""
     how = wanted.how(_check(app, unchanged), largest=wanted.largest)
     return events.followed(
+        app,
         request,
         lambda step: recipe_entrance.scale(app.services, wanted.entry, wanted.coefficient, how, step("exam")),
     )
@@ -134,6 +136,7 @@ def negate(app: Given, wanted: Negation, request: Request, unchanged: IfMatch) -
     """Turn a vector against what it was for."""
     how = wanted.how(_check(app, unchanged), largest=wanted.largest)
     return events.followed(
+        app,
         request,
         lambda step: recipe_entrance.negate(
             app.services, wanted.entry, how, by=wanted.by, progress=step("exam")
@@ -152,13 +155,14 @@ def revert(app: Given, wanted: Reversion, request: Request, unchanged: IfMatch) 
             return recipe_entrance.revert_erased(app.services, how, step("exam"))
         return recipe_entrance.revert(app.services, wanted.entries, how, step("exam"))
 
-    return events.followed(request, work)
+    return events.followed(app, request, work)
 
 
 @router.post("/v1/recipes/rule")
 def rule(app: Given, wanted: Rule, request: Request, unchanged: IfMatch) -> Response:
     """Merge the vectors by another rule."""
     return events.followed(
+        app,
         request,
         lambda step: recipe_entrance.rule(
             app.services,

@@ -163,11 +163,11 @@ def streaming(services: Services, goes_on: Event, done: list[str]) -> FastAPI:
 
     @router.post("/v1/followed")
     def followed(app: Given, request: Request) -> Response:
-        return events.followed(request, work)
+        return events.followed(app, request, work)
 
     @router.post("/v1/spoken")
     def speak(app: Given) -> Response:
-        return events.response(events.written(streamed(spoken, "spoken")))
+        return events.response(events.written(streamed(spoken, "spoken", app.users)))
 
     def failing(steps: events.Steps) -> dict[str, Any]:
         steps("one")(1, 2)
@@ -175,7 +175,7 @@ def streaming(services: Services, goes_on: Event, done: list[str]) -> FastAPI:
 
     @router.post("/v1/failing")
     def fail(app: Given, request: Request) -> Response:
-        return events.followed(request, failing)
+        return events.followed(app, request, failing)
 
     app.include_router(router)
     return app

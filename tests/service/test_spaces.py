@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from memory.spaces import create_space
 from service.http.application import create_app
 from service.settings import Settings
 from service.spaces import Spaces
+from service.streams import Line, streamed
 
 LINES = Path(__file__).parents[1] / "memory" / "fixtures" / "lines.jsonl"
 LOOPBACK = "http://127.0.0.1:7777"
@@ -90,3 +92,22 @@ def test_a_space_is_closed_when_it_is_idle_and_opened_again_when_it_is_asked_for
     assert spaces.close_idle(0.0) == 1
     assert spaces.opened() == []
     assert knows_ada(client, params={"space": "harbour"})
+
+
+def test_a_space_stays_open_for_work_that_nobody_listens_to(spaces: Spaces) -> None:
+    may_end = threading.Event()
+
+    def work(line: Line[str]) -> None:
+        line.tell("begun")
+        may_end.wait(5)
+        line.tell("done")
+
+    with spaces.use("harbour") as app:
+        told = streamed(work, "work", app.users)
+        assert next(told) == "begun"
+    assert spaces.close_idle(0.0) == 0
+    may_end.set()
+    assert list(told) == ["done"]
+    while not app.users.have_left_for(0.0):
+        pass
+    assert spaces.close_idle(0.0) == 1

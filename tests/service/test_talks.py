@@ -22,6 +22,7 @@ from memory.sessions import list_sessions
 from service.entrances.talks import Says, Talks
 from service.http.application import create_app
 from service.settings import PersonaSettings, Settings
+from service.users import Users
 from service.wiring import Services
 from simulator.errors import NoConsent
 from simulator.lengths import Lengths
@@ -130,7 +131,7 @@ def test_a_listener_who_leaves_stops_the_reply_and_nothing_of_it_is_kept(
     scripted = PersonaSettings(engine="scripted", script=str(script))
     with Services(replace(services.settings, persona=scripted)) as opened:
         lock = threading.RLock()
-        talks = Talks(opened, lock)
+        talks = Talks(opened, lock, Users())
         before = list_episodes(opened.database, opened.space_id, origins=("simulated",))
         spoken = talks.stream(Says("Ada", "Bo", said, seed=seed - len(before)))
         assert next(spoken) == "It is by the sea."
@@ -147,7 +148,7 @@ def talks(services: Services, tmp_path: Path) -> Iterator[Talks]:
     script.write_text("The gulls are loud.\nWe had soup.\nNobody came by.\n")
     scripted = PersonaSettings(engine="scripted", script=str(script))
     with Services(replace(services.settings, persona=scripted)) as opened:
-        talks = Talks(opened, threading.RLock())
+        talks = Talks(opened, threading.RLock(), Users())
         yield talks
         talks.end()
 
