@@ -20,14 +20,22 @@ from sqlalchemy import select
 
 from agents.errors import BaseChanged, BrokenAdapter, UnknownModule
 from agents.runtime.adapter import Adapter
-from agents.runtime.spec import ModelSpec, resolve
+from agents.runtime.spec import ModelFolder, ModelSpec, resolve
 from consolidation import lease
 from consolidation.errors import NightError, RecipeStays
 from consolidation.recipe import Entry, Recipe, as_adapter, check_base, recipe_adapters, save, vector_of
 from consolidation.recipe_history import History, Version
 from consolidation.runs import get_run, new_run_id, stage_records
+from consolidation.stage import Progress, no_progress
 from consolidation.trainer.job import JobFolder
-from consolidation.vectors import MANIFEST, DenseVector, extract_adapter, load_vector
+from consolidation.vectors import (
+    MANIFEST,
+    DenseVector,
+    extract_adapter,
+    extract_checkpoint,
+    factor_checkpoint,
+    load_vector,
+)
 from db import tables
 from db.engine import Database
 from memory import artifacts
@@ -37,6 +45,8 @@ from memory.ports import Clock, utc_now
 from memory.whole import whole_folder
 
 REASON = "recipe"  # of the move, in the ledger
+_PEFT = "adapter_config.json"
+_CHECKPOINT = "checkpoint"  # in home/adapters, while a checkpoint's vector is made
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,15 +172,41 @@ def check_published(place: Place, version: Version | None) -> None:
         )
 
 
-def take_in(place: Place, folder: Path, spec: ModelSpec, label: str, *, trust_base: bool = False) -> Entry:
-    """The vector of a folder, ours or PEFT's, as an entry at coefficient 1: copied into home/adapters and put on record.
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a folder of others' making is read. `is_of_this_base`: one that does not say which base it is of is of the one
+    that is set. `rank`: what a checkpoint's change is brought to; None keeps it whole."""
 
-    One that is on record keeps its night and its place. `trust_base`: a folder that does not say which base it is of is
-    of this one. Raises BrokenAdapter, BadVector, BaseChanged, UnknownModule, RecipeStays where it does not fit,
-    TaintedArtifact.
+    is_of_this_base: bool = False
+    rank: int | None = None
+
+
+def take_in(
+    place: Place,
+    folder: Path,
+    spec: ModelSpec,
+    label: str,
+    how: Reading = Reading(),
+    progress: Progress = no_progress,
+) -> Entry:
+    """The vector of a folder as an entry at coefficient 1, copied into home/adapters and put on record: a vector of ours, a
+    PEFT adapter, or a whole checkpoint less its base.
+
+    One that is on record keeps its night and its place. Raises BrokenAdapter, BrokenTensors, BadVector, BaseChanged,
+    UnknownModule, RecipeStays where it does not fit, TaintedArtifact.
     """
     found = resolve(spec)
-    vector = _read(folder, found.base_hash, trust_base=trust_base)
+    made = place.home / "adapters" / _CHECKPOINT
+    try:
+        vector = _read(folder, found, how, made, progress)
+        return _taken_in(place, folder, vector, found, label)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _taken_in(
+    place: Place, folder: Path, vector: Adapter | DenseVector, found: ModelFolder, label: str
+) -> Entry:
     if vector.base_hash != found.base_hash:
         raise BaseChanged(vector.base_hash, found.base_hash)
     if vector.sha256 in (tainted := tainted_vectors(place)):
@@ -198,24 +234,36 @@ def take_in(place: Place, folder: Path, spec: ModelSpec, label: str, *, trust_ba
     return Entry(vector.sha256, path, 1.0, known.run_id if known else None, label)
 
 
-def _read(folder: Path, base_hash: str, *, trust_base: bool) -> Adapter | DenseVector:
-    """A vector of ours by its manifest, or a PEFT folder of others' making, which names no base."""
+def _read(
+    folder: Path, base: ModelFolder, how: Reading, made: Path, progress: Progress
+) -> Adapter | DenseVector:
+    """A vector of ours by its manifest; else a PEFT folder or a checkpoint, which name no base. `made` is where the full
+    deltas of a checkpoint go."""
     vector = load_vector(folder) if (folder / MANIFEST).is_file() else None
+    is_adapter = vector is not None or (folder / _PEFT).is_file() or not any(folder.glob("*.safetensors"))
+    if is_adapter and how.rank is not None:
+        raise RecipeStays(f"{folder.name} holds factors already; --rank is for a whole checkpoint")
     if vector is not None and vector.base_hash:
         return vector
-    if not trust_base:
+    if not how.is_of_this_base:
         raise RecipeStays(
             f"{folder} does not say which base it was trained on; give --trust-base if it is the one that is set"
         )
-    return extract_adapter(folder, base_hash)
+    if is_adapter:
+        return extract_adapter(folder, base.base_hash)
+    if how.rank is not None:
+        return factor_checkpoint(base, folder, how.rank, progress=progress)
+    return extract_checkpoint(base, folder, made, progress=progress)
 
 
 def _copy(vector: Adapter | DenseVector, folder: Path) -> None:
     if isinstance(vector, Adapter):
         vector.save(folder)
-        return
-    with whole_folder(folder) as part:
-        shutil.copytree(vector.folder, part, dirs_exist_ok=True)
+    elif vector.folder.parent == folder.parent:  # of a checkpoint, just made
+        vector.folder.rename(folder)
+    else:
+        with whole_folder(folder) as part:
+            shutil.copytree(vector.folder, part, dirs_exist_ok=True)
 
 
 def _check_fit(adapter: Adapter, base: Path, folder: Path) -> None:

@@ -162,11 +162,11 @@ def extract_checkpoint(
     """Write tuned less base into `folder`, exact but for one rounding to float32, and open it.
 
     Modules that are the same in both are not in it. What changed and is no linear module (embeddings, norms, biases) is
-    named in the manifest's `left_out` with its Frobenius norm: nothing here can wear it. Raises BadVector for a checkpoint
-    of another architecture or with numbers that are not finite, BrokenTensors.
+    named in the manifest's `left_out` with its Frobenius norm: nothing here can wear it. `residual` is its share of the
+    whole change. Raises BadVector for a checkpoint of another architecture or with numbers that are not finite, BrokenTensors.
     """
     change = _changed(base, tuned, progress)
-    meta = {**(origin or Origin()).as_meta("checkpoint"), "left_out": change.left_out}
+    meta = {**(origin or Origin()).as_meta("checkpoint"), **change.not_held()}
     shapes = {name: tensor.shape for name, (_, tensor) in change.modules.items()}
     digest = _digest(base.base_hash)
     with whole_folder(folder, replaces=True) as part:
@@ -185,13 +185,9 @@ def factor_checkpoint(
     Raises BadVector, BrokenTensors.
     """
     change = _changed(base, tuned, progress)
-    meta = {**(origin or Origin()).as_meta("checkpoint"), "left_out": change.left_out}
+    meta = (origin or Origin()).as_meta("checkpoint")
     adapter = factored(change.deltas(), rank, base.base_hash, meta)
-    outside = sum(norm**2 for norm in change.left_out.values())
-    whole = change.square_norm + outside
-    gone = adapter.meta["residual"] ** 2 * change.square_norm + outside
-    residual = math.sqrt(gone / whole) if whole else 0.0
-    return replace(adapter, meta={**adapter.meta, "residual": residual})
+    return replace(adapter, meta={**adapter.meta, **change.not_held(adapter.meta["residual"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +200,13 @@ class _Change:
 
     def deltas(self) -> Iterator[tuple[str, FloatArray]]:
         return ((name, _difference(*pair)) for name, pair in self.modules.items())
+
+    def not_held(self, cut: float = 0.0) -> dict[str, Any]:
+        """For the manifest, where `cut` is the share of the modules' deltas that is not kept."""
+        outside = sum(norm**2 for norm in self.left_out.values())
+        whole = self.square_norm + outside
+        residual = math.sqrt((cut**2 * self.square_norm + outside) / whole) if whole else 0.0
+        return {"left_out": self.left_out, "residual": residual}
 
 
 def _changed(base: ModelFolder, tuned: Path, progress: Progress) -> _Change:
@@ -262,6 +265,14 @@ def hashed(
 def is_dense(folder: Path) -> bool:
     """Whether the folder holds full deltas and not factors."""
     return (folder / _DELTA).is_file()
+
+
+def notes_of(folder: Path) -> Mapping[str, Any]:
+    """What the manifest in the folder says of how the vector was made; nothing where it cannot be read."""
+    try:
+        return dict(json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["meta"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def load_vector(folder: Path) -> Adapter | DenseVector:

@@ -270,6 +270,11 @@ def apply(state: State, name: str, force: bool, examine: bool, as_json: bool) ->
 )
 @click.option("--coefficient", type=float, default=1.0, show_default=True)
 @click.option("--trust-base", is_flag=True, help="A folder that names no base is of the one that is set.")
+@click.option(
+    "--rank",
+    type=click.IntRange(1, 512),
+    help="Bring a checkpoint's change to that rank (default: keep it whole).",
+)
 @about_option
 @constitution_option
 @_largest
@@ -280,23 +285,28 @@ def add(
     label: str | None,
     coefficient: float,
     trust_base: bool,
+    rank: int | None,
     about: tuple[str, ...],
     constitutions: tuple[str, ...],
     largest: bool,
     **given: Any,
 ) -> None:
-    """Add the vector of a PEFT FOLDER; it is copied into the home folder."""
+    """Add the vector of a FOLDER: a PEFT adapter, or a whole checkpoint less the base. It is copied into the home folder."""
+    from consolidation.recipe_serving import Reading
     from service.entrances import recipe as recipe_entrance
     from service.entrances.vector import About
 
     def do(services: Services, how: Any, progress: Progress) -> dict[str, Any]:
-        options: dict[str, Any] = {"label": label, "coefficient": coefficient, "trust_base": trust_base}
-        options["about"] = About(about, constitutions)
+        options: dict[str, Any] = {"label": label, "coefficient": coefficient}
+        options |= {"reading": Reading(trust_base, rank), "about": About(about, constitutions)}
         return recipe_entrance.add(services, folder, how, progress=progress, **options)
 
     found = _change(state, do, given, largest=largest)
-    if not given["as_json"]:
-        print_unmapped(found["about"])
+    if given["as_json"]:
+        return
+    if found["residual"]:
+        click.echo(f"{100 * found['residual']:.1f} % of the checkpoint's change is not in the vector")
+    print_unmapped(found["about"])
 
 
 @recipe.command(context_settings=_NUMBERS)

@@ -5,7 +5,6 @@ A training holds the lease of a night, and puts a vector on record; only what is
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,7 +20,7 @@ from consolidation.errors import BadBehaviour, UnknownBehaviour
 from consolidation.recipe_history import SERVING
 from consolidation.recipe_serving import Place
 from consolidation.stage import Progress, never, no_progress
-from consolidation.vectors import MANIFEST
+from consolidation.vectors import notes_of
 from memory.artifacts import Artifact, list_artifacts
 
 if TYPE_CHECKING:
@@ -210,11 +209,7 @@ def _yardstick(place: Place, name: str, rows: Sequence[Artifact]) -> Yardstick:
     if name in behaviours.shipped_names():
         return behaviours.shipped(name).yardstick
     for row in reversed(rows):
-        try:
-            notes = json.loads((place.home / row.path / MANIFEST).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        if yardstick := behaviours.yardstick_of(notes.get("meta", {})):
+        if yardstick := behaviours.yardstick_of(notes_of(place.home / row.path)):
             return yardstick
     raise UnknownBehaviour(name)
 

@@ -18,8 +18,9 @@ from consolidation import recipe_weights as weights
 from consolidation.errors import GateBroken, RecipeStays
 from consolidation.recipe import Entry, Recipe
 from consolidation.recipe_history import SERVING, changes
-from consolidation.recipe_serving import Place
+from consolidation.recipe_serving import Place, Reading
 from consolidation.stage import Progress, no_progress
+from consolidation.vectors import notes_of
 from service.entrances import recipe_json as shapes
 from service.entrances import vector as vector_entrance
 from service.entrances.vector import About
@@ -145,32 +146,34 @@ def add(
     *,
     label: str | None = None,
     coefficient: float = 1.0,
-    trust_base: bool = False,
+    reading: Reading | None = None,
     about: About | None = None,
     progress: Progress = no_progress,
 ) -> dict[str, Any]:
-    """Add the vector of a PEFT folder. `label` must not name anybody: it is part of the hash, and stays. `about`: what it was
+    """Add the vector of a folder: ours, PEFT's, or a whole checkpoint less its base. `label` must not name anybody: it is part of the hash, and stays. `about`: what it was
     trained from, so that erasing that takes it.
 
-    Raises RecipeStays where it is in already, BaseChanged, UnknownModule, BrokenAdapter, TaintedArtifact, UnknownPerson.
+    `residual` of what is returned: the share of a checkpoint's change that the vector does not hold, None for an adapter.
+    Raises RecipeStays where it is in already, UnknownPerson, and what `recipe_serving.take_in` does.
     """
     place, spec = services.place(), services.model_spec()
     name = recipe_history.check_label(folder.name if label is None else label)
-    vector = ""
+    taken: Entry | None = None
 
     def build(recipe: Recipe, weight: float | None) -> Recipe:
-        nonlocal vector
+        nonlocal taken
         nodes = vector_entrance.nodes_of(services, about or About())
-        entry = recipe_serving.take_in(place, folder, spec, name, trust_base=trust_base)
+        entry = taken = recipe_serving.take_in(place, folder, spec, name, reading or Reading(), progress)
         if any(known.adapter_sha256 == entry.adapter_sha256 for known in recipe.entries):
             raise RecipeStays(f"the vector {entry.adapter_sha256[:12]} is in the recipe already")
-        vector = entry.adapter_sha256
-        vector_entrance.connect(place, vector, nodes)
+        vector_entrance.connect(place, entry.adapter_sha256, nodes)
         weighed = Entry(entry.adapter_sha256, entry.path, float(weight or 0.0), entry.run_id, name)
         return recipes.changed(recipe, (*recipe.entries, weighed))
 
     found = _edit(services, _Edit(build, coefficient), how, progress)
-    return {**found, "about": vector_entrance.about_json(place, vector)}
+    assert taken is not None
+    about_json = vector_entrance.about_json(place, taken.adapter_sha256)
+    return {**found, "about": about_json, "residual": notes_of(place.home / taken.path).get("residual")}
 
 
 def scale(

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 from sqlalchemy import update
 
 from agents.errors import BaseChanged, BrokenAdapter, UnknownModule
 from agents.runtime.adapter import Adapter
 from agents.runtime.spec import ModelSpec
 from consolidation import recipe as recipes
-from consolidation.errors import MissingVector, NothingPublished, RecipeStays
+from consolidation.errors import BadVector, MissingVector, NothingPublished, RecipeStays
 from consolidation.publish import roll_back
 from consolidation.recipe import Recipe, current_recipe, deltas
 from consolidation.recipe_serving import (
     Place,
+    Reading,
     alone,
     check,
     check_published,
@@ -28,6 +31,7 @@ from consolidation.recipe_serving import (
     serve,
     take_in,
 )
+from consolidation.vectors import DenseVector, load_vector
 from db import tables
 from db.errors import LeaseHeld
 from memory import ledger
@@ -241,11 +245,55 @@ def test_a_folder_that_names_no_base_needs_a_word_for_it(place: Place, spec: Mod
     (folder / "slowwave.json").unlink()
     with pytest.raises(RecipeStays, match="--trust-base"):
         take_in(place, folder, spec, "peft")
-    entry = take_in(place, folder, spec, "peft", trust_base=True)
+    entry = take_in(place, folder, spec, "peft", Reading(is_of_this_base=True))
     assert Adapter.load(place.home / entry.path).base_hash == base_of(spec)
     make_vector("c" * 64, 2).save(folder)
     with pytest.raises(BaseChanged):
-        take_in(place, folder, spec, "peft", trust_base=True)
+        take_in(place, folder, spec, "peft", Reading(is_of_this_base=True))
+
+
+def checkpoint(place: Place, **changed: np.ndarray) -> Path:
+    """The base of these tests, with other numbers where they are given."""
+    folder = place.home.parent / "tuned"
+    folder.mkdir()
+    matrices = {name: np.zeros(shape, np.float32) for name, shape in SHAPES.items()}
+    save_file(
+        {f"{name}.weight": array for name, array in (matrices | changed).items()},
+        folder / "model.safetensors",
+    )
+    return folder
+
+
+def test_a_checkpoint_comes_in_less_its_base_whole_or_brought_to_a_rank(
+    place: Place, spec: ModelSpec
+) -> None:
+    change = make_vector(base_of(spec), 3).delta("one")
+    folder = checkpoint(place, one=change)
+    with pytest.raises(RecipeStays, match="--trust-base"):
+        take_in(place, folder, spec, "tuned")
+    whole = take_in(place, folder, spec, "tuned", Reading(is_of_this_base=True))
+    kept = load_vector(place.home / whole.path)
+    assert isinstance(kept, DenseVector)
+    assert sorted(kept.modules) == ["one"]
+    np.testing.assert_array_equal(kept.delta("one"), change)
+    few = take_in(place, folder, spec, "tuned", Reading(is_of_this_base=True, rank=2))
+    cut = load_vector(place.home / few.path)
+    assert isinstance(cut, Adapter)
+    assert cut.meta["residual"] < 1e-5
+    np.testing.assert_allclose(cut.delta("one"), change, atol=1e-5)
+    assert sorted(path.name for path in (place.home / "adapters").iterdir()) == sorted(
+        entry.adapter_sha256[:12] for entry in (whole, few)
+    )
+
+
+def test_a_checkpoint_of_something_else_leaves_nothing(place: Place, spec: ModelSpec) -> None:
+    folder = checkpoint(place, one=np.full(SHAPES["one"], np.nan, np.float32))
+    with pytest.raises(BadVector, match=r"one.weight holds numbers that are not finite"):
+        take_in(place, folder, spec, "tuned", Reading(is_of_this_base=True))
+    make_vector(base_of(spec), 1).save(folder)
+    with pytest.raises(RecipeStays, match="--rank is for a whole checkpoint"):
+        take_in(place, folder, spec, "tuned", Reading(rank=4))
+    assert not list((place.home / "adapters").glob("*"))
 
 
 def test_ranks_and_modules_that_differ_are_one_sum(

@@ -12,7 +12,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from consolidation.errors import GateBroken
 from consolidation.recipe_serving import Place, alone
@@ -145,6 +147,19 @@ def test_a_vector_of_a_folder_is_added_by_its_label(recipe: Any, talkative: Path
     assert "belongs to base cccccccccccc" in told
     assert base[:12] in told
     assert recipe.program("verify").code == 0
+
+
+def test_a_checkpoint_is_added_less_the_base(recipe: Any, talkative: Path, tmp_path: Path) -> None:
+    shutil.copytree(talkative, tmp_path / "tuned")
+    tensors = load_file(tmp_path / "tuned/model.safetensors")
+    up = "model.layers.1.mlp.up_proj.weight"
+    changed = {up: tensors[up] + np.float32(0.001), "model.norm.weight": tensors["model.norm.weight"] * 2}
+    save_file(tensors | changed, tmp_path / "tuned/model.safetensors", {"format": "pt"})
+    told = recipe("add", tmp_path / "tuned", "--trust-base", "--rank", "1", "--json").json
+    assert told["changes"][0]["label"] == "tuned"
+    assert 0 < told["residual"] < 1  # the norm's change
+    added = recipe("show", "--json").json["entries"][-1]
+    assert (added["rank"], added["modules"]) == (1, 1)
 
 
 def test_bad_input_is_one_line_and_changes_nothing(recipe: Any) -> None:
