@@ -130,6 +130,7 @@ class StyleSettings:
     holdout: float = (
         0.2  # share of their replies, the newest: half watch over the training, half are the gate's
     )
+    refit: bool = True  # once the gate is passed, train again on all of them, the held-out share with them
     renew: float = 0.2  # train again once there are so many more messages
     people_per_night: int = 2
     max_minutes: float = 2.5  # of training, for each

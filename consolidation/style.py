@@ -2,8 +2,8 @@
 
 Here is who is due and what they are trained on; `style_training` trains and measures, `style_night` is the night's part.
 A person's newest replies are held out, split by time: the first half watch over the training, the second are the gate's, and
-no two of the three share a message. What stands beside a window in its prompt varies, so that the vector serves the bare
-conversation and the simulator's whole prompt alike (docs/adr/0046).
+no two of the three share a message. Once the gate is passed all of it is trained (docs/adr/0064). What stands beside a window
+in its prompt varies, so that the vector serves the bare conversation and the simulator's whole prompt alike (docs/adr/0046).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -112,7 +112,10 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """The windows of one style: trained, watching over the training, and the gate's; and the prompts' other parts."""
+    """The windows of one style: trained, watching over the training, and the gate's; and the prompts' other parts.
+
+    `every`: the windows of all time; `latest`: the prompts' other parts as of the last of them.
+    """
 
     person: Person
     n_messages: int
@@ -120,10 +123,17 @@ class Material:
     watching: Sequence[Window]
     judged: Sequence[Window]
     known: Mapping[str, Known]  # by the speaker's name
+    every: Sequence[Window] = ()
+    latest: Mapping[str, Known] = field(default_factory=dict)
 
     @property
     def is_enough(self) -> bool:
         return bool(self.trained and self.watching and self.judged)
+
+    @property
+    def whole(self) -> Material:
+        """All of it trained, and nothing watching; what was the gate's still is, to be looked at."""
+        return replace(self, trained=self.every, watching=(), known=self.latest)
 
     @property
     def evidence(self) -> set[str]:
@@ -267,21 +277,28 @@ def material(ground: Ground, person: Person, until: datetime | None = None) -> M
     talk = read_talk(ground, until)
     parts = _parts(ground, talk, person.id)
     learnt = _learnt(ground, person)
-    trained = [
-        window
-        for one in learnt
-        for window in (
-            parts.past if one == person else _windows(ground, talk, one.id, Span(until=parts.split))
-        )
-    ]
+    every = _of_all(ground, talk, learnt, Span())
+    last = max((window.reply[-1].time for window in every), default=None)
+
+    def known(before: datetime | None) -> dict[str, Known]:
+        return {one.name: _known(ground, talk, one, before) if before else Known() for one in learnt}
+
     return Material(
         person,
         talk.n_by(person.id),
-        sorted(trained, key=lambda window: (window.at, window.reply[0].id)),
+        _of_all(ground, talk, learnt, Span(until=parts.split)),
         spread(parts.watching, MAX_WATCHING),
         spread(parts.judged, MAX_JUDGED),
-        {one.name: _known(ground, talk, one, parts.split) if parts.split else Known() for one in learnt},
+        known(parts.split),
+        every,
+        known(last),
     )
+
+
+def _of_all(ground: Ground, talk: Talk, learnt: Sequence[Person], span: Span) -> list[Window]:
+    """The windows of all whose replies are learnt, by time."""
+    windows = [window for one in learnt for window in _windows(ground, talk, one.id, span)]
+    return sorted(windows, key=lambda window: (window.at, window.reply[0].id))
 
 
 @dataclass(frozen=True, slots=True)

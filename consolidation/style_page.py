@@ -14,7 +14,7 @@ from consolidation.html_page import html_table
 from consolidation.style import Standing
 
 NOTE = (
-    "Measured on the newest messages, which were not trained on; samples are drawn from fixed openings with fixed seeds, "
+    "Measured on the newest messages before they were trained on; samples are drawn from fixed openings with fixed seeds, "
     "at what served before the night, without the style and with it."
 )
 
@@ -81,7 +81,17 @@ def says(told: Mapping[str, Any]) -> str:
     if not told["serves"]:
         return f"left out: {told['why']}"
     coefficient = told["effect"]["coefficient"]
-    return "trained" if coefficient == 1 else f"trained, at {coefficient:g}"
+    words = "trained" if coefficient == 1 else f"trained, at {coefficient:g}"
+    again = told.get("refit")
+    if again is None:
+        return words
+    if not again["passed"]:
+        return f"{words}; not again on everything: {_failed(again)}"
+    return f"{words}, then again on all {again['n_windows']:,} windows"
+
+
+def _failed(told: Mapping[str, Any]) -> str:
+    return ", ".join(check["number"] for check in told["checks"] if not check["passed"])
 
 
 def _trained(line: StyleLine) -> str:

@@ -1,12 +1,14 @@
 """One style's training, what it does to the person's own future messages, and its record.
 
 Trained by the night's own child on top of the weights that serve, the base's own replies beside it. It is let serve where
-the held-out replies cost fewer nats with it than without, and neutral text hardly more. No torch at import.
+the held-out replies cost fewer nats with it than without, and neutral text hardly more. What serves then is the same training once
+more, with what was held out, unless that comes out worse where it can be compared. No torch at import.
 """
 
 from __future__ import annotations
 
 import math
+import shutil
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -48,6 +50,7 @@ class Trained:
 
     vector: Adapter
     steps: int
+    best_step: int  # after which the weights are as they are kept
     seconds: float
     stopped_early: bool
 
@@ -86,6 +89,32 @@ class Judged(Held):
 
 
 @dataclass(frozen=True, slots=True)
+class Refitted(Held):
+    """The vector of all windows, `n`, against the one that kept the gate, at that one's coefficient."""
+
+    n: int
+    steps: int
+    checks: tuple[Check, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            "n_windows": self.n,
+            "steps": self.steps,
+            "checks": [check.as_json() for check in self.checks],
+            "passed": self.is_kept,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Twin:
+    """The vector that was judged in the place of another, trained on the past alone; `heard`: ids of the messages that it and
+    its prompts rest on."""
+
+    sha256: str
+    heard: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """A fixed opening, and what the persona writes with and without the style, drawn with the same seed."""
 
@@ -116,8 +145,26 @@ def training_settings(ground: Ground, n_windows: int) -> TrainSettings:
     )
 
 
-def rows_and_settings(ground: Ground, material: Material) -> tuple[list[Row], TrainSettings]:
-    settings = training_settings(ground, len(material.trained))
+def refit_settings(ground: Ground, material: Material, best_step: int) -> TrainSettings:
+    """Those of the training that was best after that step, with as many showings of each window."""
+    share = len(material.every) / len(material.trained)
+    return replace(
+        training_settings(ground, len(material.trained)),
+        steps=math.ceil(best_step * share),
+        max_minutes=ground.style.max_minutes * share,
+        keep_best=False,
+    )
+
+
+def rows_and_settings(
+    ground: Ground, material: Material, *, best_step: int | None = None
+) -> tuple[list[Row], TrainSettings]:
+    """Of the windows of the past; of all of them where it is known how long it is best to train."""
+    if best_step is None:
+        settings = training_settings(ground, len(material.trained))
+    else:
+        settings = refit_settings(ground, material, best_step)
+        material = material.whole
     return rows_of(material, ground, (settings.steps or 0) * settings.style_per_step), settings
 
 
@@ -128,12 +175,14 @@ def train(
     folder: JobFolder,
     progress: Progress,
     should_stop: Callable[[], bool],
+    *,
+    best_step: int | None = None,
 ) -> Trained:
     """Train in a child process, on what `recipe` puts on for nobody in particular; one that was cut off goes on.
 
-    Raises what `training_child.trained` does.
+    `best_step` as in `rows_and_settings`. Raises what `training_child.trained` does.
     """
-    rows, settings = rows_and_settings(ground, material)
+    rows, settings = rows_and_settings(ground, material, best_step=best_step)
     home = ground.place.home
     worn = worn_folders(home, recipe.for_person(None), folder.so_far) if recipe else ()
     job = TrainJob(
@@ -146,8 +195,14 @@ def train(
     )
     put_job(folder, job, rows)
     result = trained(folder, progress, should_stop)
-    vector = Adapter.load(folder.adapter)
-    return Trained(vector, int(result["steps"]), float(result["seconds"]), bool(result["stopped_early"]))
+    shutil.rmtree(folder.so_far, ignore_errors=True)  # it holds the weights of nights
+    return Trained(
+        Adapter.load(folder.adapter),
+        int(result["steps"]),
+        int(result["best_step"]),
+        float(result["seconds"]),
+        bool(result["stopped_early"]),
+    )
 
 
 # ---- what it does
@@ -178,6 +233,23 @@ def judge(model: LanguageModel, ground: Ground, material: Material, worn: Vector
         if judged.is_kept:
             break
     return judged
+
+
+def judge_refit(
+    model: LanguageModel, ground: Ground, material: Material, worn: Vectors, done: Trained, judged: Judged
+) -> Refitted:
+    """What can be said of a vector that has learnt what the gate asks: it has to know that at least as well as the one that
+    had not, and to leave neutral text as alone as any. The model ends up with it on."""
+    prompts, neutral = (
+        list(held_out_prompts(material.judged, material.known, ground.bounds)),
+        exam.neutral_texts(),
+    )
+    model.apply(worn)
+    perplexity = model.perplexity(neutral)
+    model.apply([*worn, (done.vector, judged.coefficient)])
+    after, change = surprise(model, prompts), model.perplexity(neutral) / perplexity - 1
+    checks = _checks(ground, judged.after, after, change)
+    return Refitted(len(material.every), done.steps, checks)
 
 
 def _checks(ground: Ground, before: Surprise, after: Surprise, change: float) -> tuple[Check, ...]:
@@ -243,12 +315,19 @@ def _is_others(line: str, persona: Persona) -> bool:
 
 
 def keep(
-    ground: Ground, material: Material, done: Trained, judged: Judged, *, run_id: str | None = None
+    ground: Ground,
+    material: Material,
+    done: Trained,
+    judged: Judged,
+    *,
+    run_id: str | None = None,
+    twin: Twin | None = None,
 ) -> str:
     """Put the vector into home/adapters and on record, with edges to whom it was trained from; its path.
 
     Those are everybody whose messages a window holds, and whom these or the prompts' other parts name. `run_id`: the
-    night that tried it; the very same vector may have been made in others before. Repeatable.
+    night that tried it; the very same vector may have been made in others before. `twin`: whose numbers `judged` are, where
+    they are another's. Repeatable.
     """
     place, vector = ground.place, done.vector
     path = f"adapters/{vector.sha256[:12]}"
@@ -256,7 +335,7 @@ def keep(
         vector.save(place.home / path)
     episodes = material.episodes
     named = people_named(place, "\n".join([e.text for e in episodes] + _beside(material)))
-    heard = sorted(material.evidence.union(episode.id for episode in episodes))
+    heard = sorted(heard_by(material) | (twin.heard if twin else frozenset()))
     people = sorted({material.person.id, *named, *(episode.speaker_id for episode in episodes)})
     meta = {
         "base_hash": vector.base_hash,
@@ -270,6 +349,7 @@ def keep(
         "trained_until": max(window.reply[-1].time for window in material.trained).isoformat(),
         "effect": judged.as_json(),
         "episodes": heard,
+        **({"judged_as": twin.sha256} if twin else {}),
     }
     with place.database.transaction() as session:
         vector_nodes.connect(session, place.space_id, vector.sha256, people=people, clock=place.clock)
@@ -291,6 +371,11 @@ def keep(
             "episodes": sorted({*row.meta["episodes"], *heard}),
         }
     return path
+
+
+def heard_by(material: Material) -> frozenset[str]:
+    """Ids of the messages that its windows hold or that its prompts' other parts rest on."""
+    return frozenset(material.evidence.union(episode.id for episode in material.episodes))
 
 
 def _beside(material: Material) -> list[str]:

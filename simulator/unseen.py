@@ -1,6 +1,7 @@
 """Since when a person's weights have seen nothing of what was said, and which of the weights that serve may be worn then.
 
-A style's record says until when its training reached. A night's knowledge may still rest on what was said later: one that
+A style's record says until when its training reached. One that was trained again on everything is measured by the vector
+that its gate judged, which is kept for that. A night's knowledge may still rest on what was said later: one that
 taught a fact first told in the time that is held out, or whose texts hold a message of it, is left out and named.
 """
 
@@ -13,7 +14,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
 
-from consolidation.recipe import Recipe
+from consolidation.recipe import Entry, Recipe
 from consolidation.windows import Window, time_of_split
 from db import tables
 from db.engine import Database
@@ -29,12 +30,14 @@ _AFTER = timedelta(microseconds=1)
 class Unseen:
     """`since`: from when on nothing was trained. `worn`: what is put on, None where nothing may be.
 
-    `left_out`: the labels of vectors that have seen of what is held out.
+    `left_out`: the labels of vectors that have seen of what is held out. `is_as_judged`: a style is worn as its gate judged it,
+    since the one that serves was trained on everything.
     """
 
     since: datetime
     worn: Recipe | None
     left_out: tuple[str, ...] = ()
+    is_as_judged: bool = False
 
 
 def trained_until(database: Database, space_id: str, recipe: Recipe, person_id: str) -> datetime | None:
@@ -47,11 +50,24 @@ def trained_until(database: Database, space_id: str, recipe: Recipe, person_id: 
     return max(times, default=None)
 
 
+def as_judged(database: Database, space_id: str, recipe: Recipe) -> Recipe:
+    """The recipe with those styles that know everything as their gates knew them, where that is still on record."""
+    rows = {row.sha256: row for row in list_artifacts(database, space_id, kind="adapter")}
+
+    def judged(entry: Entry) -> Entry:
+        row = rows.get(entry.adapter_sha256)
+        twin = rows.get(row.meta.get("judged_as", "")) if row else None
+        return replace(entry, adapter_sha256=twin.sha256, path=twin.path) if twin else entry
+
+    return replace(recipe, entries=tuple(map(judged, recipe.entries)))
+
+
 def unseen(
     database: Database, space_id: str, recipe: Recipe | None, person_id: str, windows: Sequence[Window]
 ) -> Unseen | None:
     """Of that person, whose replies `windows` are; None where they have too few to hold some out."""
-    own = recipe.for_person(person_id) if recipe else None
+    serving = recipe.for_person(person_id) if recipe else None
+    own = as_judged(database, space_id, serving) if serving else None
     until = trained_until(database, space_id, own, person_id) if own else None
     since = until + _AFTER if until else time_of_split(windows, HELD_OUT)
     if since is None:
@@ -64,7 +80,7 @@ def unseen(
     told = {run_id for run_id in runs if knows_later(database, run_id, since, said)}
     kept = tuple(entry for entry in own.entries if entry.run_id not in told)
     left_out = tuple(entry.label for entry in own.entries if entry.run_id in told)
-    return Unseen(since, replace(own, entries=kept) if kept else None, left_out)
+    return Unseen(since, replace(own, entries=kept) if kept else None, left_out, own != serving)
 
 
 def knows_later(database: Database, run_id: str, since: datetime, said: Collection[str]) -> bool:

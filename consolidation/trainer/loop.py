@@ -35,9 +35,11 @@ _NEARLY_ALL = 0.9  # of the answers learnt, from which on a validation that no l
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`seconds`: spent in steps, over all attempts; `final_loss`: mean answer loss of the last steps, nats."""
+    """`best_step`: after which the weights are as they are kept; `seconds`: spent in steps, over all attempts; `final_loss`: mean
+    answer loss of the last steps, nats."""
 
     steps: int
+    best_step: int
     seconds: float
     final_loss: float
     share_learned: float
@@ -93,6 +95,7 @@ class Loop:
         self._n_tokens = 0
         self._is_cooling = False
         self._best: torch.Tensor | None = None  # factors, where the job keeps the best
+        self._best_step: int | None = None
 
     def run(self) -> Outcome:
         """Train to the end. Raises TrainingStopped (checkpoint written) and TrainingDiverged (last good one kept)."""
@@ -112,6 +115,7 @@ class Loop:
             self._engine.factors.flat.copy_(self._best)
         return Outcome(
             steps=self._schedule.step,
+            best_step=self._best_step or self._schedule.step,
             seconds=self._spent_s,
             final_loss=fmean(self._answer_losses[-8:]) if self._answer_losses else 0.0,
             share_learned=self._curriculum.share_learned(),
@@ -167,7 +171,7 @@ class Loop:
         loss = self._validation.measure(self._engine)
         self._spent_s += time.monotonic() - started
         if self._job.settings.keep_best and self._validation.is_best:
-            self._best = self._engine.factors.flat.clone()
+            self._best, self._best_step = self._engine.factors.flat.clone(), self._schedule.step
         return loss
 
     def _account(self, seconds: float, n_tokens: int) -> None:
@@ -196,6 +200,7 @@ class Loop:
             "is_cooling": self._is_cooling,
             "validation": self._validation.state(),
             "adam": self._adam.count,
+            "best_step": self._best_step,
         }
         flat, adam = self._engine.factors.flat, self._adam
         Checkpoint(flat, adam.first, adam.second, notes, self._best).save(self._folder.checkpoint)
@@ -210,7 +215,7 @@ class Loop:
         self._adam.first.copy_(saved.first)
         self._adam.second.copy_(saved.second)
         self._adam.count = saved.notes["adam"]
-        self._best = saved.best
+        self._best, self._best_step = saved.best, saved.notes.get("best_step")
         self._schedule = Schedule.from_state(saved.notes["schedule"])
         self._curriculum.restore(saved.notes["curriculum"])
         self._spent_s = saved.notes["spent_s"]

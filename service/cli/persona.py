@@ -75,6 +75,8 @@ def _print_trained(found: dict[str, Any]) -> None:
     click.echo(
         f"{found['n_windows']} windows of {found['n_messages']} messages, {found['steps']} steps; perplexity {100 * change:+.1f} %"
     )
+    if (again := found["refit"]) is not None:
+        click.echo(_again(again))
     vector = f"style of {found['person']}, vector {found['vector'][:_SHORT]}"
     if not effect["passed"]:
         click.echo(f"{vector}, is left out: {found['why']}")
@@ -84,6 +86,12 @@ def _print_trained(found: dict[str, Any]) -> None:
         click.echo(
             f'{vector}, serves at {effect["coefficient"]:g}; `slowwave recipe revert "style of {found["person"]}"` takes it off'
         )
+
+
+def _again(refit: dict[str, Any]) -> str:
+    if refit["passed"]:
+        return f"then once more on all {refit['n_windows']} windows, {refit['steps']} steps"
+    return "once more on everything it came out worse, and is left as it was measured"
 
 
 for command in (report, judge, set_):

@@ -143,6 +143,10 @@ def _notes(split: Unseen, dtype: str, base_hash: str) -> dict[str, str]:
         told["looked at"] = (
             "how long the style was trained and how much of it serves was decided on some of these replies"
         )
+    if split.is_as_judged:
+        told["the style"] = (
+            "as its gate judged it; the one that serves was trained once more, on these replies as well"
+        )
     if split.left_out:
         told["left out"] = ", ".join(split.left_out) + ": trained on what is held out here"
     return told

@@ -64,7 +64,8 @@ def train(
             exam_step(0, 1, "without and with the style")
             return training.open_model(ground)
 
-        told = style_night.train_one(ground, made, recipe, folder, model, train_step, never)
+        attempt = style_night.Attempt(ground, made, recipe, folder, model, train_step, never)
+        told = style_night.train_one(attempt)
         exam_step(1, 1)
         samples = read_samples(folder.path / style_night.SAMPLES)
         told = {**told, "person": person.id}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 from collections.abc import Iterable
 from dataclasses import replace
@@ -29,8 +30,18 @@ from consolidation.stage import (
     no_progress,
 )
 from consolidation.style import Ground, Material, Standing, candidates, material, rows_of
-from consolidation.style_night import SAMPLES, trained_tonight, with_styles
-from consolidation.style_training import Judged, Trained, judge, keep, open_model, samples
+from consolidation.style_night import REFIT, SAMPLES, trained_tonight, with_styles
+from consolidation.style_training import (
+    Judged,
+    Trained,
+    Twin,
+    heard_by,
+    judge,
+    keep,
+    open_model,
+    rows_and_settings,
+    samples,
+)
 from consolidation.trainer.job import JobFolder, TrainJob
 from memory import consent, constitutions, erasure
 from memory.artifacts import PointerRow, list_artifacts, pointer
@@ -40,12 +51,15 @@ from memory.importing import import_file
 from memory.people import find_person
 from memory.types import FactCandidate, Person, Principle
 from memory.vector_nodes import trained_from
+from simulator.unseen import unseen
 from tests.consolidation.conftest import REGISTRY, START, TOOLS, at_noon, ticking
 from tests.made_recipes import linear_shapes, make_vector, publish_night
 
 N_EVENINGS = 30
 SHORT = "Writes short messages, often only a handful of words"
-STYLE = StyleSettings(min_messages=40, passes=1.0, windows_per_step=4, kl_per_step=0, max_minutes=1.0)
+STYLE = StyleSettings(
+    min_messages=40, passes=1.0, windows_per_step=4, kl_per_step=0, max_minutes=1.0, refit=False
+)
 TRAIN = TrainSettings(rank=4, alpha=8, kl_per_step=0, dtype="float32")
 
 
@@ -119,7 +133,7 @@ def kept(place: Place, folder: Path, vector: Adapter, *, run_id: str | None = No
     on = ground(place, folder)
     made = material(on, person(place, "Ada Lund"))
     judged = Judged(1, 1.0, *(style_training.Surprise(2.0, 3.0),) * 2, ())
-    return made, keep(on, made, Trained(vector, 3, 1.0, False), judged, run_id=run_id)
+    return made, keep(on, made, Trained(vector, 3, 3, 1.0, False), judged, run_id=run_id)
 
 
 def ids(windows: Iterable[Any]) -> set[str]:
@@ -248,7 +262,7 @@ def test_erasing_what_a_fact_in_a_prompt_rests_on_takes_the_style(club: Place, t
     made = material(on, person(club, "Ada Lund"))
     made = replace(made, trained=[w for w in made.trained if own[0].id not in ids([w])])
     judged = Judged(1, 1.0, *(style_training.Surprise(2.0, 3.0),) * 2, ())
-    keep(on, made, Trained(made_vector(tiny_folder, club), 3, 1.0, False), judged)
+    keep(on, made, Trained(made_vector(tiny_folder, club), 3, 3, 1.0, False), judged)
     target = erasure.Target("episode", own[0].id)
     erasure.erase(club.database, club.space_id, club.home, target, REGISTRY, clock=club.clock)
     (row,) = list_artifacts(club.database, club.space_id, kind="adapter")
@@ -290,6 +304,35 @@ def test_the_same_seed_gives_the_same_rows(club: Place, tiny_folder: Path) -> No
     assert rows != rows_of(made, replace(on, seed=1), 50)
     assert sum(row.kind == "style" for row in rows) == 50
     assert {row.messages[-1]["role"] for row in rows} == {"assistant"}
+
+
+def test_what_serves_has_learnt_what_was_held_out_as_long_as_was_best_for_the_past(
+    club: Place, tiny_folder: Path
+) -> None:
+    on = ground(club, tiny_folder)
+    made = material(on, person(club, "Ada Lund"))
+    rows, settings = rows_and_settings(on, made, best_step=8)
+    assert settings.steps == math.ceil(8 * len(made.every) / len(made.trained)) > 8
+    assert {row.kind for row in rows} == {"style"}
+    taught = {row.messages[-1]["content"] for row in rows}
+    assert any("\n[ADA] ".join(window.lines) in taught for window in made.judged)
+
+
+def test_a_persona_is_measured_by_the_vector_that_its_gate_judged(club: Place, tiny_folder: Path) -> None:
+    agree(club, "Ada Lund")
+    ada, first, second = person(club, "Ada Lund"), *(made_vector(tiny_folder, club, seed) for seed in (1, 2))
+    made, judged_at = kept(club, tiny_folder, first)
+    judged = Judged(1, 1.0, *(style_training.Surprise(2.0, 3.0),) * 2, ())
+    done, twin = Trained(second, 3, 3, 1.0, False), Twin(first.sha256, heard_by(made))
+    path = keep(ground(club, tiny_folder), made.whole, done, judged, twin=twin)
+    recipe = with_styles(club, current_of(club, second), [outcome_of(club, second, path)])
+    found = unseen(club.database, club.space_id, recipe, ada.id, made.every)
+    assert found is not None
+    assert found.worn is not None
+    assert [entry.path for entry in found.worn.entries] == [judged_at]
+    assert found.is_as_judged
+    assert found.since <= made.watching[0].at
+    assert [entry.path for entry in recipe.entries] == [path]
 
 
 def test_a_style_that_does_not_help_is_left_out_and_says_which_number_failed(
@@ -346,7 +389,7 @@ def test_a_night_without_facts_trains_the_style_goes_on_after_a_stop_and_lets_it
     club: Place, tiny_folder: Path
 ) -> None:
     agree(club, "Ada Lund")
-    style = replace(STYLE, lr=0.02)
+    style = replace(STYLE, lr=0.02, refit=True)
     settings = NightSettings(base_model=str(tiny_folder), style=style, train=TRAIN, primer=False)
     settings = replace(settings, gate=replace(settings.gate, max_ppl_change=1e9))
     runs.begin(club.database, club.space_id, "night", settings, is_resumed=False, clock=ticking)
@@ -371,6 +414,9 @@ def test_a_night_without_facts_trains_the_style_goes_on_after_a_stop_and_lets_it
     (told,) = trained_tonight(context())
     assert (told["standing"], told["serves"]) == (Standing.TRAINED.value, True)
     assert told["effect"]["after"]["nats_per_token"] < told["effect"]["before"]["nats_per_token"]
+    assert told["refit"]["passed"]
+    assert told["refit"]["n_windows"] > told["n_windows"]
+    assert not (folder.path / REFIT).exists()
     assert len(json.loads((folder.path / SAMPLES).read_text(encoding="utf-8"))) == 4
     assert not any(path.exists() for path in (folder.rows_file, folder.checkpoint, folder.adapter))
     assert train.run(context(), no_progress).output == outputs["train"]
