@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from threading import Lock, RLock
+from threading import Lock
 from typing import Literal
 
 import numpy as np
@@ -30,13 +30,13 @@ from memory.search import embeddings, feed, units
 from memory.search.build import Build, MustRebuild, Progress, make
 from memory.search.checking import check
 from memory.search.columns import EPISODE, FACT, KIND_NAMES, SPEAKS, Ints, as_numbers
+from memory.search.documents import Scope
 from memory.search.fading import FADING, retained
 from memory.search.feed import Changes
 from memory.search.manifest import Folder
 from memory.search.mentions import Gazetteer
 from memory.search.ranking import Limits, Query, Ranking, nodes_of, rank_sessions, rank_units
 from memory.search.recent import heard_by
-from memory.search.text import Scope
 from memory.search.timephrases import TimePhrase, find_times
 from memory.search.words import content_words, words
 from memory.types import Hit
@@ -78,10 +78,11 @@ class Index:
         self.database, self.space_id, self.folder, self.embedder = database, space_id, folder, embedder
         self._registry = registry
         self._home = Folder(folder)
-        self._lock = RLock()
+        self._writing = Lock()  # before whoever takes in changes; searches pass it by
         self._build: Build | None = None
         self._stamp: tuple[int, int] | None = None
         self._names: Gazetteer | None = None
+        self._naming = Lock()
         self._vectors: OrderedDict[str, FloatMatrix] = OrderedDict()
         self._remembering = Lock()
         folder.mkdir(parents=True, exist_ok=True)
@@ -99,7 +100,7 @@ class Index:
         return cls(database, space_id, home / "index" / space_id, embedder, registry)
 
     def close(self) -> None:
-        with self._lock:
+        with self._writing:
             if self._build is not None and self._build.manifest.boot:
                 with self._home.locked():
                     if self._home.read() == self._build.manifest:  # nobody wrote since
@@ -110,9 +111,15 @@ class Index:
     def refresh(self, progress: Progress | None = None) -> int:
         """Take in what changed in the tables; the number of new units. One small query where nothing did.
 
-        Raises WrongEmbedder when the stored vectors come from another encoder; `rebuild` re-embeds.
+        What was committed before the call is found by every search after it. Of several threads that call, one works
+        for all that wait. Raises WrongEmbedder when the stored vectors come from another encoder; `rebuild` re-embeds.
         """
-        with self._lock:
+        build = self._build
+        if build is not None and self._home.stamp() == self._stamp:
+            changes = self._changes(build)
+            if changes is not None and not changes.ids and not build.manifest.dirty:
+                return 0
+        with self._writing:
             build = self._opened()
             changes = self._changes(build)
             if build is not None and changes is not None and not changes.ids and not build.manifest.dirty:
@@ -123,7 +130,7 @@ class Index:
 
     def rebuild(self, progress: Progress | None = None) -> int:
         """Make everything again from the tables, with this encoder; the number of units."""
-        with self._lock, self._home.locked():
+        with self._writing, self._home.locked():
             embeddings.forget_others(self.database, self.space_id, self.embedder)
             return self._make(progress)
 
@@ -148,25 +155,24 @@ class Index:
         """
         if vector is None:
             vector = self._vector(query)  # nobody else has to wait for it
-        with self._lock:
-            build = self._current()
-            understood = self._understand(build, query)
-            if times is not None:
-                understood = replace(understood, times=tuple(times))
-            until, view = None if as_of is None else as_of.timestamp(), _View(known_to, as_of)
-            found: list[Hit] = []
-            wanted = frozenset(KIND_NAMES.index(kind) for kind in kinds if kind in ("episode", "fact"))
-            if wanted:
-                limits = self._limits(build, wanted, until, known_to)
-                ranking = rank_units(build, understood, vector, limits)
-                found += self._hits(build, ranking, k, view)
-            if "session" in kinds or "digest" in kinds:
-                limits = self._limits(build, frozenset({EPISODE}), until, known_to)
-                ranking = rank_sessions(build, understood, vector, limits, until)
-                if "session" in kinds:
-                    found += self._hits(build, ranking, k, view, kind="session")
-                if "digest" in kinds:
-                    found += self._digests(build, ranking, k, view)
+        build = self._current()
+        understood = self._understand(build, query)
+        if times is not None:
+            understood = replace(understood, times=tuple(times))
+        until, view = None if as_of is None else as_of.timestamp(), _View(known_to, as_of)
+        found: list[Hit] = []
+        wanted = frozenset(KIND_NAMES.index(kind) for kind in kinds if kind in ("episode", "fact"))
+        if wanted:
+            limits = self._limits(build, wanted, until, known_to)
+            ranking = rank_units(build, understood, vector, limits)
+            found += self._hits(build, ranking, k, view)
+        if "session" in kinds or "digest" in kinds:
+            limits = self._limits(build, frozenset({EPISODE}), until, known_to)
+            ranking = rank_sessions(build, understood, vector, limits, until)
+            if "session" in kinds:
+                found += self._hits(build, ranking, k, view, kind="session")
+            if "digest" in kinds:
+                found += self._digests(build, ranking, k, view)
         return sorted(found, key=lambda hit: -hit.score)[:k]
 
     def by_one(
@@ -179,29 +185,26 @@ class Index:
         as_of: datetime | None = None,
     ) -> list[Hit]:
         """The k best messages by one signal alone, BM25 of the words or the cosine of the vector; limits as in `search`."""
-        with self._lock:
-            build = self._current()
-            until = None if as_of is None else as_of.timestamp()
-            limits = self._limits(build, frozenset({EPISODE}), until, known_to)
-            if signal == "words":
-                stems = build.texts.stems(content_words(text) or words(text))
-                numbers, scores = build.texts.search("unit", stems, k + _SPARE, limits.scope)
-            else:
-                numbers, scores = build.nearest.search(self._vector(text), k + _SPARE, limits.allowed)
-            ranking = Ranking(numbers, scores, {signal: scores})
-            return self._hits(build, ranking, k, _View(known_to, as_of))
+        build = self._current()
+        until = None if as_of is None else as_of.timestamp()
+        limits = self._limits(build, frozenset({EPISODE}), until, known_to)
+        if signal == "words":
+            stems = build.texts.stems(content_words(text) or words(text))
+            numbers, scores = build.texts.search("unit", stems, k + _SPARE, limits.scope)
+        else:
+            numbers, scores = build.nearest.search(self._vector(text), k + _SPARE, limits.allowed)
+        ranking = Ranking(numbers, scores, {signal: scores})
+        return self._hits(build, ranking, k, _View(known_to, as_of))
 
     def understand(self, query: str) -> Query:
         """The names, times and content words of a question."""
-        with self._lock:
-            return self._understand(self._current(), query)
+        return self._understand(self._current(), query)
 
     @property
     def gazetteer(self) -> Gazetteer:
         """The names that questions are searched for."""
-        with self._lock:
-            self._current()
-            return self._gazetteer()
+        self._current()
+        return self._gazetteer()
 
     @cached_property
     def registry(self) -> Registry:
@@ -210,27 +213,25 @@ class Index:
     @property
     def units(self) -> dict[str, int]:
         """How many units there are of each kind: episode, fact, session."""
-        with self._lock:
-            build = self._current()
-            _, n_sessions = build.texts.count()
-            manifest = build.manifest
-            return {"episode": manifest.n_episodes, "fact": manifest.n_facts, "session": n_sessions}
+        build = self._current()
+        _, n_sessions = build.texts.count()
+        manifest = build.manifest
+        return {"episode": manifest.n_episodes, "fact": manifest.n_facts, "session": n_sessions}
 
     def check(self, progress: Progress | None = None) -> list[str]:
         """What is wrong: every unit of the tables must be in the index once, nothing else, and as it is there.
 
         Reads everything. A store that is written to meanwhile may show what is not yet taken in.
         """
-        with self._lock:
-            return check(self._current(), self.database, self.space_id, self.embedder, progress)
+        return check(self._current(), self.database, self.space_id, self.embedder, progress)
 
     # Keeping up
 
     def _current(self) -> Build:
-        if self._build is None:
+        """What is searched now; a search keeps the one that it began with."""
+        while (build := self._build) is None:
             self.refresh()
-        assert self._build is not None
-        return self._build
+        return build
 
     def _opened(self) -> Build | None:
         """The build that the manifest names now, or None where there is none that can be used."""
@@ -267,18 +268,17 @@ class Index:
         if not changes.ids and not build.manifest.dirty:
             return 0
         try:
-            added = build.update(self.database, self.space_id, self.embedder, changes)
-            if build.is_ripe:
-                build.fold()
+            made, added = build.updated(self.database, self.space_id, self.embedder, changes)
+            if made.is_ripe:
+                made = made.folded()
         except MustRebuild:
             self._make(progress)
             return 0
         except BaseException:
-            self._build = None  # what is in memory may be half of it
+            self._build = None  # nothing may be made of it any more
             raise
-        self._stamp = self._home.stamp()
-        if self._names is not None and changes.of("node"):
-            self._names.reload(self.database, self.space_id, changes.of("node"))
+        self._take_names(changes)
+        self._build, self._stamp = made, self._home.stamp()
         feed.trim(self.database, self.space_id, self.folder.parent)
         return added
 
@@ -308,9 +308,16 @@ class Index:
         return found
 
     def _gazetteer(self) -> Gazetteer:
-        if self._names is None:
-            self._names = Gazetteer.load(self.database, self.space_id)
-        return self._names
+        names = self._names
+        if names is None:
+            with self._naming:
+                names = self._names = self._names or Gazetteer.load(self.database, self.space_id)
+        return names
+
+    def _take_names(self, changes: Changes) -> None:
+        with self._naming:  # nobody may be reading names that are older than these
+            if self._names is not None and changes.of("node"):
+                self._names = self._names.reloaded(self.database, self.space_id, changes.of("node"))
 
     def _understand(self, build: Build, query: str) -> Query:
         mentions = tuple(self._gazetteer().find(query))

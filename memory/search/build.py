@@ -1,14 +1,17 @@
 """One build of an index: its open files, how it is made from the tables, and how it takes in changes.
 
-Nothing here decides when: `memory.index` does, and holds the lock. A full build fills a new folder and reads the
-tables in bounded chunks. An update writes in place, in an order that lets a killed one be repeated.
+Nothing here decides when: `memory.index` does, and holds the lock before writers. A full build fills a new folder and
+reads the tables in bounded chunks. An update writes in place, in an order that lets a killed one be repeated, and gives
+another `Build`: the one before stays as it is for those who search in it.
 """
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
 from collections.abc import Callable
+from copy import copy
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +20,7 @@ import numpy as np
 
 from db.engine import Database
 from memory.ports import Embedder
-from memory.search import embeddings, nearest, units
+from memory.search import embeddings, nearest, recent_texts, units
 from memory.search.columns import (
     EPISODE,
     FACT,
@@ -35,7 +38,8 @@ from memory.search.graph import Links, Rows, Walk
 from memory.search.manifest import Folder, Manifest, boot_id
 from memory.search.nearest import Nearest
 from memory.search.recent import Audience, Recent
-from memory.search.text import Texts
+from memory.search.recent_texts import Entry
+from memory.search.text import Collected, Engine, Texts
 from memory.search.writer import Writer
 
 Progress = Callable[[int, int, str], None]  # done, of how many, and of what
@@ -49,12 +53,17 @@ class MustRebuild(Exception):
 
 
 class Build:
+    """What can be searched at one moment. Safe for threads; `updated` and `folded` are for one at a time, and only the
+    newest build may be asked for another."""
+
     def __init__(self, home: Folder, manifest: Manifest) -> None:
         """Open. Raises OSError or ValueError where a file is missing or damaged."""
         self.home, self.manifest = home, manifest
         self.folder = home.path / manifest.build
         self.columns = Columns(self.folder, manifest.n, manifest.width)
-        self.texts = Texts(self.folder / "text")
+        recent = recent_texts.read(self._texts_file(manifest), manifest.texts_bytes)
+        self.texts = Texts.open(self.folder / "text", recent)
+        self._searched: dict[frozenset[int], Bools] = {}
         self._open_base()
 
     def _open_base(self) -> None:
@@ -70,12 +79,17 @@ class Build:
         since = np.flatnonzero(self.columns.of_kind(EPISODE, FACT)[n_base:]) + n_base
         recent = np.concatenate([self.recent.revised[self.recent.revised < n_base], since])
         self.nearest = Nearest(self.columns, lists, mean, recent)
-        self.forget_caches()
 
-    def forget_caches(self) -> None:
+    def _successor(self) -> Build:
+        """The same, with nothing remembered of what was computed."""
+        made = copy(self)
         for name in ("walk", "moved", "last_time", "merged"):
-            self.__dict__.pop(name, None)
-        self._searched: dict[frozenset[int], Bools] = {}
+            made.__dict__.pop(name, None)
+        made._searched = {}
+        return made
+
+    def _texts_file(self, manifest: Manifest) -> Path:
+        return self.folder / f"texts-{manifest.texts}.jsonl"
 
     @cached_property
     def walk(self) -> Walk:
@@ -124,44 +138,56 @@ class Build:
 
     # Changes
 
-    def update(self, database: Database, space_id: str, embedder: Embedder, changes: Changes) -> int:
-        """Take in what changed; the number of new units. Raises MustRebuild, with nothing lost."""
-        gone = _gone(database, space_id, self.columns, changes)
-        if gone:
+    def updated(
+        self, database: Database, space_id: str, embedder: Embedder, changes: Changes
+    ) -> tuple[Build, int]:
+        """With what changed, and the number of new units. Raises MustRebuild, with nothing lost."""
+        if _gone(database, space_id, self.columns, changes):
             raise MustRebuild
-        was_cut, n_before = self.manifest.dirty, self.columns.n
+        made, was_cut = self._successor(), self.manifest.dirty
         self.home.write(replace(self.manifest, dirty=True, boot=boot_id()))
-        with self.texts.writing() as texts:
-            writer = Writer(database, space_id, embedder, self.columns, texts)
-            facts = set(changes.of("fact"))
-            with database.reading() as session:
-                for node_id in writer.renamed(changes.of("node")) if changes.of("node") else ():
-                    facts.update(units.facts_about(session, node_id))
-                facts |= units.restated(session, facts)
-                places = units.places(session, space_id, sorted(changes.of("episode")))
-            nodes, node_links = writer.put_nodes(changes.of("node"))
-            touched = writer.add_episodes(places)
-            episodes, heads, gone_heads = writer.mend(touched, force=was_cut)
-            episode_links = writer.put_episodes(episodes)
-            writer.remove_sessions(gone_heads)
-            writer.put_sessions(heads)
-            numbers, fact_links, audience = writer.put_facts(facts)
-            if writer.rewritten:
-                raise MustRebuild
+        made.columns, texts = self.columns.successor(), Collected()
+        writer = Writer(database, space_id, embedder, made.columns, texts)
+        facts = set(changes.of("fact"))
+        with database.reading() as session:
+            for node_id in writer.renamed(changes.of("node")) if changes.of("node") else ():
+                facts.update(units.facts_about(session, node_id))
+            facts |= units.restated(session, facts)
+            places = units.places(session, space_id, sorted(changes.of("episode")))
+        nodes, node_links = writer.put_nodes(changes.of("node"))
+        touched = writer.add_episodes(places)
+        episodes, heads, gone_heads = writer.mend(touched, force=was_cut)
+        episode_links = writer.put_episodes(episodes)
+        writer.remove_sessions(gone_heads)
+        writer.put_sessions(heads)
+        numbers, fact_links, audience = writer.put_facts(facts)
+        if writer.rewritten:
+            raise MustRebuild
         links = Links.joined([node_links, episode_links, fact_links])
-        put = np.concatenate([nodes, episodes, numbers])
-        self.recent = self.recent.set(put, links, audience, self.manifest.n_base)
-        self.recent = self.recent.revise(np.concatenate([episodes, numbers]), self.manifest.n_base)
-        self.recent.save(self.folder / f"recent-{self.manifest.base}.npz")
+        put, units_put = np.concatenate([nodes, episodes, numbers]), np.concatenate([episodes, numbers])
+        made.recent = self.recent.set(put, links, audience, self.manifest.n_base)
+        made.recent = made.recent.revise(units_put, self.manifest.n_base)
+        made.recent.save(self.folder / f"recent-{self.manifest.base}.npz")
+        made._put_texts(texts.entries)
         if not boot_id():
-            self.columns.flush()
-        self._sign(changes)
-        self.nearest.add(np.unique(np.concatenate([episodes, numbers])))
-        self.forget_caches()
-        return int(self.columns.of_kind(EPISODE, FACT)[n_before:].sum())
+            made._flush()
+        made._sign(changes)
+        made.nearest = self.nearest.with_units(made.columns, np.unique(units_put))
+        return made, int(made.columns.of_kind(EPISODE, FACT)[self.columns.n :].sum())
+
+    def _put_texts(self, entries: list[Entry]) -> None:
+        """Beside the engine's files while they are few, else into them."""
+        manifest = self.manifest
+        if len(self.texts.recent) + len(entries) <= recent_texts.MOST:
+            end = recent_texts.write(self._texts_file(manifest), manifest.texts_bytes, entries)
+            self.texts = self.texts.with_recent(entries)
+            self.manifest = replace(manifest, texts_bytes=end)
+        else:
+            self.texts = self.texts.committed(entries)
+            self.manifest = replace(manifest, texts=manifest.texts + 1, texts_bytes=0)
 
     def _sign(self, changes: Changes) -> None:
-        kinds = np.bincount(self.columns.kind, minlength=2)
+        kinds, before = np.bincount(self.columns.kind, minlength=2), self.manifest.texts - 1
         self.manifest = replace(
             self.manifest,
             generation=self.manifest.generation + 1,
@@ -174,11 +200,19 @@ class Build:
             boot=boot_id(),
         )
         self.home.write(self.manifest)
+        (self.folder / f"texts-{before}.jsonl").unlink(missing_ok=True)
+
+    def _flush(self) -> None:
+        self.columns.flush()
+        for path in (self._texts_file(self.manifest), self.folder / f"recent-{self.manifest.base}.npz"):
+            if path.exists():
+                with path.open("rb") as file:
+                    os.fsync(file.fileno())
 
     def settle(self) -> None:
         """Force everything to the disk, and say so."""
         if self.manifest.boot:
-            self.columns.flush()
+            self._flush()
             self.manifest = replace(self.manifest, boot="")
             self.home.write(self.manifest)
 
@@ -187,8 +221,8 @@ class Build:
         """Whether so much came since that searches grow slow."""
         return len(self.nearest.recent) > nearest.EXACT or len(self.recent.links) > MAX_RECENT_LINKS
 
-    def fold(self) -> None:
-        """Write links, audiences and the lists of vectors as a whole, with all that came since."""
+    def folded(self) -> Build:
+        """With links, audiences and the lists of vectors written as a whole, with all that came since."""
         old, moved = self.manifest, self.moved
         links, audience = self.links.links(), self.audience
         if moved is not None:
@@ -201,15 +235,17 @@ class Build:
         has_lists = _write_lists(
             self.columns, self.folder, base, None, self.nearest if old.has_lists else None
         )
-        self.columns.flush()
-        made = replace(
+        self._flush()
+        made = self._successor()
+        made.manifest = replace(
             old, generation=old.generation + 1, base=base, n_base=self.columns.n, has_lists=has_lists, boot=""
         )
-        self.home.write(made)
-        self.manifest = made
-        self._open_base()
+        self.home.write(made.manifest)
+        made._open_base()
         for path in self.folder.glob(f"*-{old.base}.*"):
-            path.unlink()
+            if not path.name.startswith("texts-"):
+                path.unlink()
+        return made
 
 
 def make(
@@ -274,7 +310,7 @@ def _fill(
     if len(facts) + len(places) >= BESIDE:
         filer = _filer(database, embedder, folder, facts, [place.id for place in places])
     try:
-        with Texts(folder / "text", is_new=True).writing(is_build=True) as texts:
+        with Engine(folder / "text", is_new=True).writing(is_build=True) as texts:
             writer = Writer(database, space_id, embedder, columns, texts)
             _, node_links = writer.put_nodes(nodes)
             episodes, heads, _ = writer.mend(writer.add_episodes(places))

@@ -8,6 +8,7 @@ rarely grow. Everything here can be made again from the tables.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,7 @@ _SPEC: Mapping[str, str] = {
     "tail": "<i4",  # of a session's first unit: the last one
     "digest": "<u8",  # of the text that the vector was made from
 }
+_REFERENCES = ("speaker", "conversation", "session", "tail")  # to rows that may be newer than a reader's last
 _SPARE = 4096  # rows that a file grows by at least
 
 
@@ -82,6 +84,18 @@ class Columns:
         for name in (*_SPEC, "vector"):
             (folder / f"{name}.col").touch()
         return cls(folder, 0, width)
+
+    def successor(self) -> Columns:
+        """The same rows, to be written to; these here keep the references that they have.
+
+        What else is written to a row shows in both: a new vector, state or time of a unit that was there.
+        """
+        made = copy(self)
+        made._files = dict(self._files)
+        made._numbers = None if self._numbers is None else self._numbers.copy()
+        for name in _REFERENCES:
+            setattr(self, name, np.array(getattr(self, name)))
+        return made
 
     def extend(self, rows: Mapping[str, npt.ArrayLike], n: int) -> Ints:
         """Append `n` rows, the columns not named being zero; their numbers."""
@@ -153,6 +167,11 @@ class _Numbers:
     def __init__(self, owners: npt.NDArray[np.uint64]) -> None:
         self._runs: list[tuple[npt.NDArray[np.uint64], Ints]] = []
         self.add(owners, 0)
+
+    def copy(self) -> _Numbers:
+        made = copy(self)
+        made._runs = list(self._runs)
+        return made
 
     def add(self, owners: npt.NDArray[np.uint64], first: int) -> None:
         self._push(np.array(owners), np.arange(first, first + len(owners)))

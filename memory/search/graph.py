@@ -113,10 +113,7 @@ class Rows:
 
 
 class Walk:
-    """The graph as it is now: mapped rows, less the links of places in `moved`, and the links that came since.
-
-    Not for several threads at once.
-    """
+    """The graph as it is now: mapped rows, less the links of places in `moved`, and the links that came since."""
 
     def __init__(self, base: Rows, recent: Links, moved: Ints, n_places: int) -> None:
         """`moved` are places of the base whose own links count no longer; what they link to now is in `recent`."""
@@ -137,8 +134,6 @@ class Walk:
         np.add.at(self._count, self._places, np.diff(self._recent.start))
         if len(moved):
             self._forget(moved)
-        self._rank, self._rest = np.zeros(self.n_places), np.zeros(self.n_places)
-        self._met = np.zeros(self.n_places, bool)
 
     def rank(self, places: Ints, mass: Floats, max_steps: int = MAX_STEPS) -> tuple[Ints, Floats, float]:
         """(places, rank, bound) of a walker who returns to the seeds half of the time.
@@ -148,41 +143,31 @@ class Walk:
         total = float(mass.sum())
         if total <= 0:
             return np.zeros(0, np.int64), np.zeros(0), 0.0
-        np.add.at(self._rest, places, mass / total)
-        reached = self._first_met(places)
+        at = _State(self.n_places)
+        np.add.at(at.rest, places, mass / total)
+        reached = at.first_met(places)
         costs = np.maximum(self._count[reached], 1)
         left = max_steps
         for level in LEVELS:
             while left > 0:
-                is_ready = self._rest[reached] > level * costs
+                is_ready = at.rest[reached] > level * costs
                 is_ready &= costs <= left
                 ready, cost = reached[is_ready], np.cumsum(costs[is_ready])
                 ready = ready[: int(np.searchsorted(cost, left, side="right"))]
                 if not len(ready):
                     break
                 left -= int(cost[len(ready) - 1])
-                new = np.concatenate([reached[:0], *map(self._first_met, self._push(ready))])
+                new = np.concatenate([reached[:0], *map(at.first_met, self._push(at, ready))])
                 reached = np.concatenate([reached, new])
                 costs = np.concatenate([costs, np.maximum(self._count[new], 1)])
-        ranks = self._rank[reached]
-        bound = float((self._rest[reached] / np.maximum(self.degree[reached], 1e-12)).max())
-        self._rank[reached] = self._rest[reached] = 0.0
-        self._met[reached] = False
-        return reached, ranks, bound
+        bound = float((at.rest[reached] / np.maximum(self.degree[reached], 1e-12)).max())
+        return reached, at.rank[reached], bound
 
-    def _first_met(self, places: Ints) -> Ints:
-        """Those that this walk has not met, each once; they are met now."""
-        new = np.sort(places[~self._met[places]])
-        if len(new):
-            new = new[np.concatenate([[True], new[1:] != new[:-1]])]
-            self._met[new] = True
-        return new
-
-    def _push(self, ready: Ints) -> list[Ints]:
+    def _push(self, at: _State, ready: Ints) -> list[Ints]:
         """Keep half of what waits at these places, pass the other half on along their links."""
-        waiting = self._rest[ready]
-        self._rank[ready] += (1 - DAMPING) * waiting
-        self._rest[ready] = 0.0
+        waiting = at.rest[ready]
+        at.rank[ready] += (1 - DAMPING) * waiting
+        at.rest[ready] = 0.0
         share = DAMPING * waiting / np.maximum(self.degree[ready], 1e-12)
         reached = []
         in_base = ready < self._base.n_places
@@ -192,14 +177,14 @@ class Walk:
             if len(self._moved):
                 source = ready[in_base][which]
                 weight = weight * ~self._moved[np.where(self._base.mine[entry], source, target)]
-            np.add.at(self._rest, target, share[in_base][which] * weight)
+            np.add.at(at.rest, target, share[in_base][which] * weight)
             reached.append(target.astype(np.int64))
         if len(self._places):
             row = np.minimum(np.searchsorted(self._places, ready), len(self._places) - 1)
             here = self._places[row] == ready
             which, entry = self._recent.of_places(row[here])
             target = self._places[self._recent.neighbour[entry]]
-            np.add.at(self._rest, target, share[here][which] * self._recent.weight[entry])
+            np.add.at(at.rest, target, share[here][which] * self._recent.weight[entry])
             reached.append(target.astype(np.int64))
         return reached
 
@@ -213,3 +198,19 @@ class Walk:
         for ends in (own[which], self._base.neighbour[entry]):
             np.subtract.at(self.degree, ends, self._base.weight[entry])
             np.subtract.at(self._count, ends, 1)
+
+
+class _State:
+    """Where one walk stands: per place, what it keeps and what waits to be passed on. Only what is met takes memory."""
+
+    def __init__(self, n_places: int) -> None:
+        self.rank, self.rest = np.zeros(n_places), np.zeros(n_places)
+        self._met = np.zeros(n_places, bool)
+
+    def first_met(self, places: Ints) -> Ints:
+        """Those that this walk has not met, each once; they are met now."""
+        new = np.sort(places[~self._met[places]])
+        if len(new):
+            new = new[np.concatenate([[True], new[1:] != new[:-1]])]
+            self._met[new] = True
+        return new

@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 
-FORMAT = 3  # raise it when the layout changes; an index of another format is made again
+FORMAT = 4  # raise it when the layout changes; an index of another format is made again
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,8 @@ class Manifest:
     base: int  # which links and lists files
     n_base: int  # rows that they cover
     has_lists: bool
+    texts: int = 0  # which file of recent texts
+    texts_bytes: int = 0  # how much of it counts
     dirty: bool = False
     boot: str = ""  # the start of the machine since which not all is on the disk; "" where all is
     format: int = FORMAT

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +14,9 @@ from db.tables import Alias, Node
 from memory import names
 from memory.search.units import in_chunks
 from memory.search.words import STOP
+
+_Named = dict[str, frozenset[str]]
+_NONE: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +35,9 @@ class Gazetteer:
     def __init__(self, named: Iterable[tuple[str, str, str]]) -> None:
         """(node id, kind, name) for every name and alias."""
         self.kind: dict[str, str] = {}
-        self._full: dict[str, set[str]] = defaultdict(set)
-        self._first: dict[str, set[str]] = defaultdict(set)
-        self._forms: dict[str, set[str]] = defaultdict(set)  # what to look under to forget a node
+        self._full: _Named = {}
+        self._first: _Named = {}
+        self._forms: _Named = {}  # what to look under to forget a node
         self._longest = 0
         for node_id, kind, name in named:
             self._add(node_id, kind, name)
@@ -45,34 +47,43 @@ class Gazetteer:
         with database.reading() as session:
             return cls(_names(session, space_id, None))
 
-    def reload(self, database: Database, space_id: str, node_ids: Collection[str]) -> None:
-        """Take the names of these nodes as they are now."""
+    def reloaded(self, database: Database, space_id: str, node_ids: Collection[str]) -> Gazetteer:
+        """Another one, with the names of these nodes as they are now."""
         with database.reading() as session:
             kept = _kept(session, space_id)
             touched = {kept.get(node_id, node_id) for node_id in node_ids} | set(node_ids)
             touched.update(merged for merged, into in kept.items() if into in touched)
             named = list(_names(session, space_id, sorted(touched)))
+        made = self._copy()
         for node_id in touched:
-            self._forget(node_id)
+            made._forget(node_id)
         for node_id, kind, name in named:
-            self._add(node_id, kind, name)
+            made._add(node_id, kind, name)
+        return made
+
+    def _copy(self) -> Gazetteer:
+        made = Gazetteer(())
+        made.kind, made._longest = dict(self.kind), self._longest
+        made._full, made._first, made._forms = dict(self._full), dict(self._first), dict(self._forms)
+        return made
 
     def _add(self, node_id: str, kind: str, name: str) -> None:
         self.kind[node_id] = kind
         form = " ".join(word for word, _, _ in _words(name))
         if form:
-            self._full[form].add(node_id)
-            self._forms[node_id].add(form)
+            _join(self._full, form, node_id)
+            _join(self._forms, node_id, form)
             self._longest = max(self._longest, form.count(" ") + 1)
         if kind == "person" and " " in form and (first := names.first(name)):
-            self._first[first].add(node_id)
-            self._forms[node_id].add(first)
+            _join(self._first, first, node_id)
+            _join(self._forms, node_id, first)
 
     def _forget(self, node_id: str) -> None:
         self.kind.pop(node_id, None)
         for form in self._forms.pop(node_id, ()):
             for named in (self._full, self._first):
-                named.get(form, set()).discard(node_id)
+                if left := named.pop(form, _NONE) - {node_id}:
+                    named[form] = left
 
     def find(self, text: str) -> list[Mention]:
         """Names in the text, left to right, none inside another."""
@@ -93,11 +104,15 @@ class Gazetteer:
         return found
 
     def _nodes(self, form: str, as_written: str) -> tuple[str, ...]:
-        nodes = self._full.get(form) or self._first.get(form, set())
+        nodes = self._full.get(form) or self._first.get(form, _NONE)
         is_a_word = as_written in STOP or not any(self.kind[node] == "person" for node in nodes)
         if as_written[:1].islower() and " " not in form and is_a_word:
             return ()
         return tuple(sorted(nodes))
+
+
+def _join(found: _Named, key: str, item: str) -> None:
+    found[key] = found.get(key, _NONE) | {item}
 
 
 def _names(session: Session, space_id: str, node_ids: Sequence[str] | None) -> Iterator[tuple[str, str, str]]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from copy import copy
 from pathlib import Path
 
 import faiss
@@ -32,7 +33,10 @@ Step = Callable[[int, int], None]
 
 
 class Nearest:
-    """Reads `columns` of a build; `recent` are the numbers that the lists lack or have under an old vector."""
+    """Reads `columns` of a build; `recent` are the numbers that the lists lack or have under an old vector.
+
+    Safe for threads: what was given out stays as it is, but for vectors that are set again.
+    """
 
     def __init__(
         self, columns: Columns, lists: faiss.IndexIVF | None, mean: FloatMatrix, recent: Ints
@@ -44,17 +48,22 @@ class Nearest:
         self._centre: FloatMatrix | None = None
         self._matrix: FloatMatrix = np.zeros((0, columns.width), np.float32)
         self._slot: dict[int, int] = {}
-        self.add(recent)
+        self._add(recent)
 
     @property
     def recent(self) -> Ints:
         return self._recent
 
-    def add(self, numbers: Ints) -> None:
-        """Take in units that are new, or whose vectors were set again."""
+    def with_units(self, columns: Columns, numbers: Ints) -> Nearest:
+        """With units that are new in these columns, or whose vectors were set again. Only one may come of each."""
+        made = copy(self)
+        made.columns, made._centre, made._chosen = columns, None, None
+        made._add(numbers)
+        return made
+
+    def _add(self, numbers: Ints) -> None:
         if not len(numbers):
             return
-        self._centre = None
         vectors = self.columns.vector[numbers].astype(np.float32)
         known = np.fromiter((number in self._slot for number in numbers.tolist()), bool, len(numbers))
         for number, vector in zip(numbers[known].tolist(), vectors[known], strict=True):
@@ -109,9 +118,10 @@ class Nearest:
     ) -> Ints:
         selector: faiss.IDSelector = faiss.IDSelectorAll()
         if allowed is not None:
-            if self._chosen is None or self._chosen[0] is not allowed:
-                self._chosen = allowed, _Selector(allowed)
-            chosen = self._chosen[1]
+            last = self._chosen
+            if last is None or last[0] is not allowed:
+                self._chosen = last = allowed, _Selector(allowed)
+            chosen = last[1]
             if chosen.n <= EXACT:
                 return np.flatnonzero(allowed)
             selector = chosen.selector

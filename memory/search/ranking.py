@@ -16,9 +16,9 @@ import numpy as np
 from memory.ports import FloatMatrix
 from memory.search.build import Build
 from memory.search.columns import NODE, QUESTION, Bools, Floats, Ints, as_numbers
+from memory.search.documents import Field, Scope
 from memory.search.fuse import Signals, features, fuse
 from memory.search.mentions import Mention
-from memory.search.text import Field, Scope
 from memory.search.timephrases import TimePhrase
 
 DEPTH = 300  # best units that each signal puts forward
@@ -29,7 +29,7 @@ _SHOWN = 6  # decimals of a score; equal to that many is equal, and time decides
 Found = tuple[Ints, Floats]
 T = TypeVar("T")
 
-# the engines leave Python's lock while they search; a build's own lock keeps writers out meanwhile
+# the engines leave Python's lock while they search
 _BESIDE = ThreadPoolExecutor(1, thread_name_prefix="search")
 
 

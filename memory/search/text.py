@@ -2,25 +2,26 @@
 
 Three texts are searched: the unit itself, the unit with its neighbours (`window`), and the whole session, under the
 number of its first unit. Sessions have an index of their own, so that their lengths do not shift the averages of the
-units. No text is stored, only its words. https://github.com/quickwit-oss/tantivy
+units. No text is stored in it, only its words; what came since its last commit stands in `recent_texts`.
+https://github.com/quickwit-oss/tantivy
 """
 
 from __future__ import annotations
 
+import json
 import unicodedata
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Protocol
 
 import numpy as np
 import tantivy
 from tantivy import Occur, Query
 
 from memory.search.columns import Floats, Ints
-
-Field = Literal["unit", "window", "session"]
+from memory.search.documents import Doc, Field, Scope, Which, which_of
+from memory.search.recent_texts import Entry, RecentTexts, Statistics
 
 _HEAP_BYTES = 15_000_000  # the least that a writer takes
 _BUILD_HEAP_BYTES = 150_000_000
@@ -28,39 +29,170 @@ _ANALYZER = "folded"
 _LONGEST = 255  # bytes of a word; what is longer is no word
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What a search may find. None means no limit."""
+class TextSink(Protocol):
+    """Takes documents; each in place of the one of its number."""
 
-    kinds: frozenset[int] | None = None
-    until: float | None = None  # seconds since 1970, included
-    audience: tuple[int, ...] | None = None  # ids of conversations and speakers
+    def put(self, which: Which, doc: Doc) -> None: ...
+
+    def remove(self, which: Which, number: int) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class Doc:
-    """One unit's or session's texts. `audience` are ids of its conversations and speakers."""
+class Collected:
+    """Documents that are decided on when all are known."""
 
-    number: int
-    kind: int
-    time: float
-    audience: Collection[int]
-    texts: Sequence[tuple[Field, str]]
+    def __init__(self) -> None:
+        self._docs: dict[tuple[Which, int], Doc | None] = {}
+
+    def put(self, which: Which, doc: Doc) -> None:
+        self._docs[which, doc.number] = doc
+
+    def remove(self, which: Which, number: int) -> None:
+        self._docs[which, number] = None
+
+    @property
+    def entries(self) -> list[Entry]:
+        return [(which, number, doc) for (which, number), doc in self._docs.items()]
 
 
 class Texts:
+    """What can be searched at one moment; it stays as it is, whatever is put later. Safe for threads."""
+
+    def __init__(self, engine: Engine, recent: Iterable[Entry] = ()) -> None:
+        self._engine = engine
+        self._searchers = {which: index.searcher() for which, index in engine.indexes.items()}
+        self._statistics: dict[Field, Statistics] = {}
+        self.recent = RecentTexts().put(recent, engine.stems)
+
+    @classmethod
+    def open(cls, folder: Path, recent: Iterable[Entry] = ()) -> Texts:
+        """Raises ValueError or OSError for files that are missing or damaged."""
+        return cls(Engine(folder), recent)
+
+    def with_recent(self, entries: Iterable[Entry]) -> Texts:
+        """With these put as well, in memory."""
+        made = object.__new__(Texts)
+        made._engine, made._searchers, made._statistics = self._engine, self._searchers, self._statistics
+        made.recent = self.recent.put(entries, self._engine.stems)
+        return made
+
+    def committed(self, entries: Iterable[Entry]) -> Texts:
+        """With these and all recent ones in the engine's files."""
+        every = {(which, number): doc for which, number, doc in entries}
+        with self._engine.writing() as writer:
+            for (which, number), doc in {**self.recent.entries, **every}.items():
+                writer.remove(which, number)
+                if doc is not None:
+                    writer.put(which, doc)
+        return Texts(self._engine)
+
+    def count(self) -> tuple[int, int]:
+        """Documents of units and of sessions."""
+        return len(self.numbers("unit")), len(self.numbers("session"))
+
+    def stems(self, words: Iterable[str]) -> list[str]:
+        """What is looked for, each once."""
+        return list(dict.fromkeys(stem for word in words for stem in self._engine.stems(word)))
+
+    def search(self, field: Field, stems: Sequence[str], limit: int, scope: Scope) -> tuple[Ints, Floats]:
+        """Numbers and BM25 scores of the best texts that have any of these words, best first."""
+        if not stems:
+            return np.zeros(0, np.int64), np.zeros(0)
+        if not len(self.recent):
+            return self._in_engine(field, dict.fromkeys(stems, 1.0), limit, scope)
+        own = self._of_engine(field, stems)
+        total = own + self.recent.statistics(field)
+        with_it = {stem: self._searcher(field).doc_freq(field, stem) for stem in stems}
+        rarity = {stem: total.rarity(n + self.recent.n_with(field, stem)) for stem, n in with_it.items()}
+        weights = {stem: rarity[stem] / own.rarity(n) for stem, n in with_it.items() if n}
+        hidden = self.recent.hides(which_of(field))
+        numbers, scores = self._in_engine(field, weights, limit + len(hidden), scope)
+        shown = ~np.isin(numbers, hidden)
+        new, their_scores = self.recent.search(field, rarity, total.average, scope)
+        numbers, scores = np.concatenate([numbers[shown], new]), np.concatenate([scores[shown], their_scores])
+        best = np.lexsort((numbers, -scores))[:limit]
+        return numbers[best], scores[best]
+
+    def _in_engine(
+        self, field: Field, weights: Mapping[str, float], limit: int, scope: Scope
+    ) -> tuple[Ints, Floats]:
+        if not weights:
+            return np.zeros(0, np.int64), np.zeros(0)
+        schema, searcher = self._engine.indexes[which_of(field)].schema, self._searcher(field)
+        any_word = [(Occur.Should, _weighted(schema, field, *each)) for each in weights.items()]
+        query = Query.boolean_query(any_word)
+        limits = _limits(schema, scope, is_session=field == "session")
+        if limits:
+            query = Query.boolean_query([(Occur.Must, query), *limits])
+        hits = searcher.search(query, limit, count=False).hits
+        numbers = searcher.fast_field_values("number", [address for _, address in hits])
+        return np.array(numbers, np.int64), np.array([score for score, _ in hits], np.float64)
+
+    def numbers(self, field: Field) -> Ints:
+        """Numbers of every document, for a check; a number that stands twice comes twice."""
+        searcher, which = self._searcher(field), which_of(field)
+        recent = self.recent.numbers(which)
+        if not searcher.num_docs:
+            return recent
+        hits = searcher.search(Query.all_query(), searcher.num_docs, count=False).hits
+        held = np.array(searcher.fast_field_values("number", [address for _, address in hits]), np.int64)
+        return np.concatenate([held[~np.isin(held, self.recent.hides(which))], recent])
+
+    def _searcher(self, field: Field) -> tantivy.Searcher:
+        return self._searchers[which_of(field)]
+
+    def _of_engine(self, field: Field, stems: Sequence[str]) -> Statistics:
+        """The engine's own counts: it tells them where it explains a score, so some word that it has is asked for."""
+        if field not in self._statistics:
+            searcher = self._searcher(field)
+            known = [stem for stem in stems if searcher.doc_freq(field, stem)]
+            known = known or [word for word, _ in searcher.terms_with_prefix(field, "", limit=1)]
+            self._statistics[field] = self._explained(field, known[0]) if known else Statistics()
+        return self._statistics[field]
+
+    def _explained(self, field: Field, stem: str) -> Statistics:
+        searcher = self._searcher(field)
+        query = Query.term_query(self._engine.indexes[which_of(field)].schema, field, stem)
+        hits = searcher.search(query, 1, count=False).hits
+        if not hits:
+            return Statistics()
+        said = _said(json.loads(query.explain(searcher, hits[0][1]).to_json()))
+        n = int(said["N"])
+        return Statistics(n, n * said["avgdl"])
+
+
+def _said(explanation: dict[str, Any]) -> dict[str, float]:
+    """What an explanation of the engine says, by the names that its descriptions begin with."""
+    name = explanation["description"].partition(",")[0]
+    found = {name: float(explanation["value"])}
+    for part in explanation.get("details", ()):
+        found |= _said(part)
+    return found
+
+
+def _weighted(schema: tantivy.Schema, field: Field, stem: str, weight: float) -> Query:
+    query = Query.term_query(schema, field, stem)
+    return query if weight == 1.0 else Query.boost_query(query, weight)
+
+
+class Engine:
+    """The files of both of its indexes."""
+
     def __init__(self, folder: Path, *, is_new: bool = False) -> None:
         """Open, or make. Raises ValueError or OSError for files that are missing or damaged."""
-        self.folder = folder
-        self._units = _open(folder / "units", ("unit", "window"), is_new=is_new)
-        self._sessions = _open(folder / "sessions", ("session",), is_new=is_new)
+        self.indexes: dict[Which, tantivy.Index] = {
+            "unit": _open(folder / "units", ("unit", "window"), is_new=is_new),
+            "session": _open(folder / "sessions", ("session",), is_new=is_new),
+        }
         self._analyzer = _analyzer()
 
+    def stems(self, text: str) -> list[str]:
+        """What the engine keeps of a text, in its order."""
+        return self._analyzer.analyze(fold(text))
+
     @contextmanager
-    def writing(self, *, is_build: bool = False) -> Iterator[TextWriter]:
+    def writing(self, *, is_build: bool = False) -> Iterator[EngineWriter]:
         """Everything put inside is searchable afterwards, or, after an error, nothing of it."""
-        heap = _BUILD_HEAP_BYTES if is_build else _HEAP_BYTES
-        writer = TextWriter(self._units, self._sessions, heap, is_build=is_build)
+        writer = EngineWriter(self.indexes, _BUILD_HEAP_BYTES if is_build else _HEAP_BYTES)
         try:
             yield writer
         except BaseException:
@@ -68,75 +200,26 @@ class Texts:
             raise
         writer.commit()
 
-    def reload(self) -> None:
-        self._units.reload()
-        self._sessions.reload()
 
-    def count(self) -> tuple[int, int]:
-        """Documents of units and of sessions."""
-        return self._units.searcher().num_docs, self._sessions.searcher().num_docs
+class EngineWriter:
+    """`put` adds: who replaces a document removes it before."""
 
-    def stems(self, words: Iterable[str]) -> list[str]:
-        """What is looked for, each once."""
-        return list(dict.fromkeys(t for word in words for t in self._analyzer.analyze(fold(word))))
+    def __init__(self, indexes: Mapping[Which, tantivy.Index], heap_bytes: int) -> None:
+        self._indexes, self._heap_bytes = indexes, heap_bytes
+        self._writers: dict[Which, tantivy.IndexWriter] = {}
 
-    def search(self, field: Field, stems: Sequence[str], limit: int, scope: Scope) -> tuple[Ints, Floats]:
-        """Numbers and BM25 scores of the best texts that have any of these words."""
-        if not stems:
-            return np.zeros(0, np.int64), np.zeros(0)
-        index = self._sessions if field == "session" else self._units
-        any_word = [(Occur.Should, Query.term_query(index.schema, field, stem)) for stem in stems]
-        query = Query.boolean_query(any_word)
-        limits = _limits(index.schema, scope, is_session=field == "session")
-        if limits:
-            query = Query.boolean_query([(Occur.Must, query), *limits])
-        searcher = index.searcher()
-        hits = searcher.search(query, limit, count=False).hits
-        numbers = searcher.fast_field_values("number", [address for _, address in hits])
-        return np.array(numbers, np.int64), np.array([score for score, _ in hits], np.float64)
-
-    def numbers(self, field: Field) -> Ints:
-        """Numbers of every document, for a check; a number that stands twice comes twice."""
-        searcher = (self._sessions if field == "session" else self._units).searcher()
-        if not searcher.num_docs:
-            return np.zeros(0, np.int64)
-        hits = searcher.search(Query.all_query(), searcher.num_docs, count=False).hits
-        return np.array(searcher.fast_field_values("number", [address for _, address in hits]), np.int64)
-
-    def holds(self, number: int, field: Field, text: str) -> bool:
-        """Whether the document of that number has every word of the text."""
-        index = self._sessions if field == "session" else self._units
-        must = [
-            (Occur.Must, Query.term_query(index.schema, field, stem))
-            for stem in set(self._analyzer.analyze(fold(text)))
-        ]
-        must.append((Occur.Must, Query.term_query(index.schema, "number", number)))
-        return bool(index.searcher().search(Query.boolean_query(must), 1, count=False).hits)
-
-
-class TextWriter:
-    def __init__(
-        self, units: tantivy.Index, sessions: tantivy.Index, heap_bytes: int, *, is_build: bool
-    ) -> None:
-        self._indexes = {"unit": units, "session": sessions}
-        self._heap_bytes, self._is_build = heap_bytes, is_build
-        self._writers: dict[str, tantivy.IndexWriter] = {}
-
-    def put(self, which: Literal["unit", "session"], doc: Doc) -> None:
-        """Set the document of that number."""
-        if not self._is_build:
-            self.remove(which, doc.number)
+    def put(self, which: Which, doc: Doc) -> None:
         made = tantivy.Document()
         made.add_unsigned("number", doc.number)
         made.add_unsigned("kind", doc.kind)
-        made.add_integer("time", int(np.ceil(doc.time)))
+        made.add_integer("time", doc.known_from)
         for heard in doc.audience:
             made.add_unsigned("audience", heard)
         for field, text in doc.texts:
             made.add_text(field, fold(text))
         self._writer(which).add_document(made)
 
-    def remove(self, which: Literal["unit", "session"], number: int) -> None:
+    def remove(self, which: Which, number: int) -> None:
         # by query: a term made from a Python int is a signed one, and deletes nothing
         query = Query.term_query(self._indexes[which].schema, "number", number)
         self._writer(which).delete_documents_by_query(query)
@@ -152,7 +235,7 @@ class TextWriter:
             writer.rollback()
             writer.wait_merging_threads()
 
-    def _writer(self, which: str) -> tantivy.IndexWriter:
+    def _writer(self, which: Which) -> tantivy.IndexWriter:
         if which not in self._writers:
             self._writers[which] = self._indexes[which].writer(self._heap_bytes, 1)
         return self._writers[which]

@@ -28,9 +28,10 @@ from memory.search.columns import (
     as_numbers,
     digest_of,
 )
+from memory.search.documents import Doc
 from memory.search.graph import ABOUT, EVIDENCE, IN_SESSION, NEXT, SPOKEN_BY, Links
 from memory.search.recent import Audience
-from memory.search.text import Doc, TextWriter
+from memory.search.text import TextSink
 from memory.search.words import content_words
 
 SESSION_GAP_S = 3 * 3600  # a longer silence in a conversation begins a new session
@@ -47,7 +48,7 @@ def no_step(done: int, total: int) -> None:
 
 class Writer:
     def __init__(
-        self, database: Database, space_id: str, embedder: Embedder, columns: Columns, texts: TextWriter
+        self, database: Database, space_id: str, embedder: Embedder, columns: Columns, texts: TextSink
     ) -> None:
         self.database, self.space_id, self.embedder = database, space_id, embedder
         self.columns, self.texts = columns, texts

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -16,8 +19,9 @@ from memory.errors import UnusableId, WrongEmbedder
 from memory.facts import add_candidates, get_fact
 from memory.index import Index
 from memory.people import get_or_create_node
+from memory.ports import FloatMatrix
 from memory.registry import Registry
-from memory.search import build, manifest, nearest
+from memory.search import build, manifest, nearest, recent_texts
 from memory.search.columns import Columns
 from memory.search.recent import Recent
 from memory.spaces import ensure_space
@@ -25,6 +29,9 @@ from memory.types import Episode, FactCandidate, Hit
 
 MAY = datetime(2024, 5, 4, 18, tzinfo=UTC)
 AUTUMN = datetime(2024, 10, 12, 9, tzinfo=UTC)
+
+
+on_disk = pytest.mark.parametrize("database", ["disk"], indirect=True)  # a store in memory is for one thread
 
 
 class Store:
@@ -404,3 +411,112 @@ def test_vectors_are_filed_beside_the_reading_of_the_tables(
     assert list(store.index.folder.glob("build-*/lists-0.faiss"))
     assert store.texts(store.index.search("heron number 31", 1)) == ["heron number 31"]
     assert store.index.check() == []
+
+
+class Waiting(HashingEmbedder):
+    """Holds up who encodes while `may_go` is clear."""
+
+    def __init__(self) -> None:
+        super().__init__(64)
+        self.began, self.may_go = Event(), Event()
+        self.may_go.set()
+        self.n_calls = 0
+
+    def encode(self, texts: Sequence[str]) -> FloatMatrix:
+        self.n_calls += 1
+        self.began.set()
+        assert self.may_go.wait(30)
+        return super().encode(texts)
+
+
+@on_disk
+def test_who_finds_what_is_there_waits_for_no_refresh(store: Store) -> None:
+    encoder = Waiting()
+    index = Index.open(store.database, store.space_id, store.home, encoder)
+    vector = encoder.encode(["heron"])[0]
+    before = index.search("barometer", vector=vector)
+    store.say("Otto", "a heron stood in the rhubarb", AUTUMN + timedelta(minutes=1))
+    encoder.began.clear()
+    encoder.may_go.clear()
+    with ThreadPoolExecutor() as threads:
+        refreshing = threads.submit(index.refresh)
+        assert encoder.began.wait(30)
+        assert index.search("barometer", vector=vector) == before
+        assert not refreshing.done()
+        encoder.may_go.set()
+    assert refreshing.result() == 1
+    assert store.texts(index.search("heron", 1)) == ["a heron stood in the rhubarb"]
+
+
+@on_disk
+def test_one_refresh_takes_in_what_all_wait_for(store: Store) -> None:
+    encoder = Waiting()
+    index = Index.open(store.database, store.space_id, store.home, encoder)
+    index.refresh()
+    store.say("Otto", "a heron stood in the rhubarb", AUTUMN + timedelta(minutes=1))
+    encoder.may_go.clear()
+    with ThreadPoolExecutor() as threads:
+        first = threads.submit(index.refresh)
+        assert encoder.began.wait(30)
+        store.say("Otto", "and flew off", AUTUMN + timedelta(minutes=2))
+        others = [threads.submit(index.refresh) for _ in range(4)]
+        encoder.may_go.set()
+    assert [first.result(), sum(each.result() for each in others)] == [1, 1]
+    assert encoder.n_calls == 2
+
+
+@on_disk
+def test_each_thread_finds_what_it_was_told_is_kept(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recent_texts, "MOST", 20)
+
+    def write(who: int) -> list[bool]:
+        found = []
+        for i in range(4):
+            said = store.say(
+                "Otto", f"heron{who}x{i} by the lake", AUTUMN + timedelta(minutes=who, seconds=i)
+            )
+            store.index.refresh()
+            found.append(ids(store.index.search(f"heron{who}x{i}", 1)) == [said.id])
+        return found
+
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(write, range(4)))
+    assert all(all(each) for each in found)
+    assert store.index.check() == []
+    assert store.open().check() == []
+
+
+@on_disk
+def test_few_new_texts_stand_beside_the_engines_files(store: Store) -> None:
+    (units,) = store.index.folder.glob("build-*/text/units/meta.json")
+    before = units.read_bytes()
+    store.say("Otto", "a heron stood in the rhubarb", AUTUMN + timedelta(minutes=1))
+    store.index.refresh()
+    assert units.read_bytes() == before
+    for index in (store.index, store.open()):
+        assert store.texts(index.search("heron", 1)) == ["a heron stood in the rhubarb"]
+        assert index.check() == []
+
+
+@on_disk
+def test_many_new_texts_go_into_the_engines_files(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recent_texts, "MOST", 3)
+    for i in range(3):
+        store.say("Otto", f"heron{i} in the rhubarb", AUTUMN + timedelta(minutes=i + 1))
+        store.index.refresh()
+    assert len(list(store.index.folder.glob("build-*/texts-*.jsonl"))) <= 1
+    for index in (store.index, store.open()):
+        assert store.texts(index.search("heron1", 1)) == ["heron1 in the rhubarb"]
+        assert index.check() == []
+
+
+@on_disk
+def test_a_damaged_file_of_recent_texts_is_made_again(store: Store) -> None:
+    store.say("Otto", "a heron stood in the rhubarb", AUTUMN + timedelta(minutes=1))
+    store.index.refresh()
+    (path,) = store.index.folder.glob("build-*/texts-*.jsonl")
+    path.write_bytes(b"x" * path.stat().st_size)
+    index = store.open()
+    index.refresh()
+    assert index.check() == []
+    assert store.texts(index.search("heron", 1)) == ["a heron stood in the rhubarb"]
