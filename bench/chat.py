@@ -33,7 +33,7 @@ from transformers.generation.streamers import BaseStreamer
 from agents.runtime.hardware import every_core, n_cores
 from agents.runtime.lm import LanguageModel
 from agents.runtime.prefix_cache import PrefixCache
-from agents.runtime.sampling import Sampling
+from agents.sampling import Sampling
 from bench.chats import export_of, open_chat
 from bench.report import ROOT, now_and_then, print_result, processor_ticks, withheld_since
 from memory import consent

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize_scalar
 
 from memory.ports import FloatMatrix
 
@@ -137,6 +136,8 @@ def solve_shrunk(centred_ND: Array, vector_D: Array) -> Array:
 
 def steepness(logits_N: Array, is_yes: Flags) -> float:
     """The factor that makes held-out logits probabilities; the decisions stay as they are (Platt scaling without a shift)."""
+    from scipy.optimize import minimize_scalar  # takes longer to load than what most callers do
+
     signed = np.where(is_yes, logits_N, -logits_N)
 
     def loss(log_factor: float) -> float:

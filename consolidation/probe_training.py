@@ -14,7 +14,6 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import spearmanr
 from threadpoolctl import threadpool_limits
 
 from agents.runtime.token_rules import LAST
@@ -290,6 +289,8 @@ def accuracy_on(linear: Linear, layer: int, readings: Readings) -> Accuracy:
 
 def rank_agreement(linear: Linear, layer: int, readings: Readings) -> RankAgreement | None:
     """Whether texts labelled 2 to 4 read in that order; None where they are too few or all alike."""
+    from scipy.stats import spearmanr  # takes longer to load than what most callers do
+
     rows = readings.at(~readings.is_extreme)
     if readings.kind != LABELS or len(rows.texts) < MIN_MIDDLE or len(set(rows.labels_N)) < 2:
         return None

@@ -15,7 +15,7 @@ from simulator.mood import Mood, mood_note
 from simulator.ports import Engine
 
 if TYPE_CHECKING:
-    from agents.runtime.sampling import Sampling
+    from agents.sampling import Sampling
 
 THOUGHT_TOKENS = 40
 UNKNOWN = "You do not know what is asked; you say so."

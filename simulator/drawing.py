@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from simulator.errors import BadSampling
 
 if TYPE_CHECKING:
-    from agents.runtime.sampling import Sampling
+    from agents.sampling import Sampling
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def checked(name: str, value: float) -> float:
 
 def sampling_with(stored: Mapping[str, float], asked: Mapping[str, float | None]) -> Sampling:
     """What is asked for before what is stored before the defaults. Raises BadSampling for what is asked and does not fit."""
-    from agents.runtime.sampling import Sampling
+    from agents.sampling import Sampling
 
     chosen = {name: knob.default for name, knob in KNOBS.items()}
     chosen |= {name: value for name, value in stored.items() if name in KNOBS}

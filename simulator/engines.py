@@ -20,7 +20,7 @@ from simulator.ports import Piece
 if TYPE_CHECKING:
     from agents.backends.openai import OpenAIChat
     from agents.runtime.lm import LanguageModel
-    from agents.runtime.sampling import Sampling
+    from agents.sampling import Sampling
 
 _LINE = re.compile(r"^\[[^\[\]\n]{1,40}\] ?(.*)$", re.MULTILINE)
 

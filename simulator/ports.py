@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from agents.runtime.sampling import Sampling
+    from agents.sampling import Sampling
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from simulator.ports import Piece
 
 if TYPE_CHECKING:
-    from agents.runtime.sampling import Sampling
+    from agents.sampling import Sampling
 
 _PIECE = re.compile(r"\s*\S+|\s+$")
 

@@ -18,7 +18,7 @@ from simulator.ports import Engine, Guard, Objection, Piece
 from simulator.tags import TagFilter
 
 if TYPE_CHECKING:
-    from agents.runtime.sampling import Sampling
+    from agents.sampling import Sampling
 
 MAX_DRAWS = 4  # of one part
 PROMPT_NOTES = ("What you know:", "What you have said before:")  # nobody says them

@@ -26,3 +26,10 @@ def test_the_modules_of_the_graph_never_load_torch() -> None:
         )
         == set()
     )
+
+
+def test_a_persona_that_a_server_speaks_for_never_loads_torch() -> None:
+    statement = (
+        "import simulator.opening, simulator.scripted, simulator.drawing as d; d.sampling_with({}, {})"
+    )
+    assert loaded_after(statement) == set()

@@ -76,7 +76,7 @@ class LocalChat:
         a list; raises CutOff where that leaves nothing that fits, or where the question fills the model's window."""
         with self._meter.request(self.name, messages, max_tokens) as bill, self._turn:
             model, writer = self._model(), self._json_writer()
-            from agents.runtime.sampling import Sampling
+            from agents.sampling import Sampling
 
             ids = model.chat_ids(list(messages))
             room = min(max_tokens, writer.window - len(ids))
@@ -99,7 +99,7 @@ class LocalChat:
         said: list[str] = []
         with self._meter.request(self.name, messages, max_tokens) as bill, self._turn:
             model = self._model()
-            from agents.runtime.sampling import Sampling
+            from agents.sampling import Sampling
 
             sampling = Sampling(max_new_tokens=max_tokens, temperature=temperature, seed=self._seed)
             try:

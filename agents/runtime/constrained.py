@@ -15,7 +15,8 @@ import torch
 from transformers import DynamicCache
 
 from agents.errors import BackendMissing, BadSchema
-from agents.runtime.sampling import Sampler, Sampling
+from agents.runtime.sampling import Sampler
+from agents.sampling import Sampling
 
 if TYPE_CHECKING:
     from agents.runtime.lm import LanguageModel

@@ -43,10 +43,11 @@ from agents.runtime.quantised import QuantisedStep, quantised_step
 from agents.runtime.quiet import quiet_transformers
 from agents.runtime.repeats import Breakers
 from agents.runtime.residuals import blocks_of
-from agents.runtime.sampling import Sampler, Sampling
+from agents.runtime.sampling import Sampler
 from agents.runtime.spec import ModelSpec, resolve
 from agents.runtime.template import Message, Template
 from agents.runtime.token_rules import MEAN
+from agents.sampling import Sampling
 
 FloatArray = npt.NDArray[np.float32]
 _LOGIT_ROWS = 512  # positions whose logits are held at once while scoring

@@ -7,42 +7,15 @@ top-p and the draw itself work on the tokens that are left and not on the whole 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from agents.runtime.repeats import Breakers, Repeats
+from agents.sampling import Sampling
 
 _LEFT = 1024  # tokens among which top-p is looked for first
-
-
-@dataclass(frozen=True, slots=True)
-class Sampling:
-    """How text is drawn. `temperature` 0 is greedy. Penalties and filters apply in the order of the fields.
-
-    dry_*: a token that would go on with a repetition of at least `dry_allowed_length` tokens loses
-    multiplier * base ** (length - allowed_length) of its logit, which stops copying and leaves single words alone (the DRY
-    sampler, github.com/oobabooga/text-generation-webui/pull/5677). No repetition reaches across a breaker.
-    """
-
-    max_new_tokens: int = 128
-    repetition_penalty: float = 1.0  # > 1 makes tokens of the last `penalty_window` less likely
-    penalty_window: int = 64
-    dry_multiplier: float = 0.0  # 0: off
-    dry_base: float = 1.75
-    dry_allowed_length: int = 2
-    dry_window: int = 2048  # tokens that are searched
-    dry_breakers: tuple[str, ...] = ("\n", ":", '"', "*")
-    temperature: float = 0.7
-    top_k: int = 0  # 0: all
-    min_p: float = 0.05  # share of the likeliest token's probability below which a token is never drawn
-    top_p: float = 1.0
-    seed: int = 0
-
-    def generator(self) -> torch.Generator:
-        return torch.Generator().manual_seed(self.seed)
 
 
 class Sampler:
@@ -62,7 +35,7 @@ class Sampler:
         exempt: frozenset[int] = frozenset(),
     ) -> None:
         self.sampling = sampling
-        self._generator = sampling.generator()
+        self._generator = torch.Generator().manual_seed(sampling.seed)
         self._breakers = breakers or Breakers()
         self._exempt = exempt
         past = ids if history is None else history

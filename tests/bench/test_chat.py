@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from agents.runtime.lm import LanguageModel
-from agents.runtime.sampling import Sampling
 from agents.runtime.spec import ModelSpec
+from agents.sampling import Sampling
 from bench.chat import Listening, compared, int8_quality
 from simulator.engines import LocalEngine
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from agents.errors import BudgetSpent
-from agents.runtime.sampling import Sampling
+from agents.sampling import Sampling
 from service.errors import BadSettings
 from service.persona_engine import server_of
 from service.settings import BackendSettings, PersonaSettings, PrivacySettings, Settings, load_settings

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from agents.errors import BackendUnreachable
-from agents.runtime.sampling import Sampling
+from agents.sampling import Sampling
 from agents.turns import Turn
 from db.engine import Database, make_engine
 from memory import digests

@@ -8,7 +8,7 @@ import pytest
 from agents.backends.openai import OpenAIChat
 from agents.errors import BackendRefused, BackendUnreachable, CutOff
 from agents.runtime.lm import LanguageModel
-from agents.runtime.sampling import Sampling
+from agents.sampling import Sampling
 from simulator.engines import LocalEngine, ServerEngine, going_on
 from simulator.ports import Engine, Piece
 from tests.model_server import ModelServer, Reply, cut_short, delta, events, refusal

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from agents.runtime.sampling import Sampling
+from agents.sampling import Sampling
 from simulator.answering import ButForOwed
 from simulator.lengths import Length
 from simulator.ports import Objection, Piece

@@ -12,7 +12,7 @@ from agents.errors import BadSchema, CutOff
 from agents.extractors.model import SCHEMA as FACTS
 from agents.runtime.constrained import JsonWriter
 from agents.runtime.lm import LanguageModel
-from agents.runtime.sampling import Sampling
+from agents.sampling import Sampling
 from agents.structured import misfit, parsed
 
 ASK = [{"role": "user", "content": "Ana lives in Porto and works as a nurse. List the facts as JSON."}]

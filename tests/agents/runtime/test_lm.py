@@ -9,8 +9,8 @@ import torch
 
 from agents.runtime.hardware import bound_prepared_operations
 from agents.runtime.lm import LanguageModel
-from agents.runtime.sampling import Sampling
 from agents.runtime.spec import EMBEDDED_COMMAND, ModelSpec, embedded_gguf
+from agents.sampling import Sampling
 from memory.errors import ModelMissing
 
 

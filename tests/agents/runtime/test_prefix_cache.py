@@ -9,8 +9,8 @@ from transformers import DynamicCache, MistralConfig, MistralForCausalLM
 
 from agents.runtime.lm import LanguageModel
 from agents.runtime.prefix_cache import PrefixCache, common_length
-from agents.runtime.sampling import Sampling
 from agents.runtime.steering import steered
+from agents.sampling import Sampling
 
 LONG = "a conversation that is long enough to be worth keeping "
 

@@ -8,8 +8,8 @@ from transformers import MistralConfig, MistralForCausalLM
 from agents.runtime.lm import LanguageModel
 from agents.runtime.prefix_cache import PrefixCache
 from agents.runtime.quantised import QuantisedStep, _Rounded
-from agents.runtime.sampling import Sampling
 from agents.runtime.steering import steered
+from agents.sampling import Sampling
 
 
 def rounded_like(language_model: LanguageModel) -> None:

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents.runtime.repeats import Breakers, Repeats
-from agents.runtime.sampling import Sampler, Sampling, entropy_of, likely
+from agents.runtime.sampling import Sampler, entropy_of, likely
+from agents.sampling import Sampling
 
 TEXT = st.lists(st.integers(0, 3), max_size=40)
 LOGITS = st.lists(st.floats(-6, 6, width=32), min_size=2, max_size=12)

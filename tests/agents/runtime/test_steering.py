@@ -7,8 +7,8 @@ import torch
 from agents.errors import UnfitVectors
 from agents.runtime.lm import LanguageModel
 from agents.runtime.residuals import capture
-from agents.runtime.sampling import Sampling
 from agents.runtime.steering import Written, costs, steered
+from agents.sampling import Sampling
 
 WIDTH = 32
 
