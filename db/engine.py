@@ -32,6 +32,7 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.orm import Session, sessionmaker
 
+from db import sealing
 from db.errors import BadDatabaseUrl, SchemaTooNew, StoreFull, StoreUnusable
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def is_disk_full(error: BaseException) -> bool:
         if type(seen).__name__ == "SafetensorError" and f"os error {errno.ENOSPC}" in str(seen):
             return True  # its writer is not Python's and raises no OSError
         said = seen.orig if isinstance(seen, OperationalError) else seen
-        if isinstance(said, sqlite3.OperationalError) and "disk is full" in str(said):
+        if type(said).__name__ == sqlite3.OperationalError.__name__ and "disk is full" in str(said):
             return True
         seen = seen.__cause__ or seen.__context__
     return False
@@ -150,6 +151,12 @@ def make_engine(url: str) -> Engine:
     except ImportError as error:
         raise BadDatabaseUrl(_missing_driver(error.name or "its driver")) from error
     options: dict[str, Any] = {"connect_args": {"check_same_thread": False, "timeout": PATIENCE_S}}
+    key = sealing.key_of(parsed.database)
+    if key is not None:
+        place = parsed.database or ""
+        arguments = options.pop("connect_args")
+        options["creator"] = lambda: sealing.connect_sealed(place, key, **arguments)
+        options |= sealing.driver_of(key)
     if parsed.database in (None, "", ":memory:"):
         options["poolclass"] = StaticPool
     else:
@@ -214,8 +221,11 @@ def _to_write_ahead(cursor: sqlite3.Cursor) -> None:
         try:
             cursor.execute("PRAGMA journal_mode=WAL")
             return
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > given_up_at:
+        except Exception as error:  # of whichever driver
+            if (
+                getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY
+                or time.monotonic() > given_up_at
+            ):
                 raise
             time.sleep(0.01)
 

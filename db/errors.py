@@ -4,6 +4,8 @@ DatabaseError
 ├── SchemaTooNew   the database was written by a newer slowwave
 ├── StoreFull      the disk is full
 ├── StoreUnusable  the store cannot be opened, read or written; carries why
+├── StoreSealed    the store is encrypted and this process does not have the key
+├── MissingCipher  a package that encrypted homes need is not installed
 ├── BadDatabaseUrl the address is none, or its driver is missing
 ├── VectorMissing  this Postgres lacks the extension `vector`, or its role may not create it
 └── LeaseHeld      somebody else holds the lease
@@ -44,6 +46,24 @@ class StoreUnusable(DatabaseError):
             "or restore it from a backup"
         )
         self.where = where
+
+
+class StoreSealed(DatabaseError):
+    """Nothing was read or written."""
+
+    def __init__(self, folder: str) -> None:
+        super().__init__(
+            f"{folder} is encrypted; open it with the key that encryption.key_env or key_file names"
+        )
+
+
+class MissingCipher(DatabaseError):
+    """Nothing was read or written."""
+
+    def __init__(self, module: str) -> None:
+        super().__init__(
+            f"this home is encrypted and {module} is not installed; run `pip install 'slowwave[encrypted]'`"
+        )
 
 
 class BadDatabaseUrl(DatabaseError):

@@ -21,7 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -43,8 +43,11 @@ from memory.backup_parts import (
     read_manifest,
     silent,
 )
-from memory.errors import BackupExists, BackupNotProved, BadBackup, ErasedMeanwhile
+from memory.errors import BackupExists, BackupNotProved, BadBackup, BrokenSeal, ErasedMeanwhile
 from memory.ports import Clock, utc_now
+from memory.sealed.homes import opened_at
+from memory.sealed.keys import HomeKey
+from memory.sealed.pieces import Sealer
 from memory.whole import on_disk
 
 RECORDS_NAME = "backups.jsonl"
@@ -84,6 +87,14 @@ def known_backups(home: Path) -> list[BackupRecord]:
     return [record for record in _records(home) if record.sha256]
 
 
+def forget(home: Path, path: Path) -> None:
+    """Take a backup that its maker has removed off the home's list, whole or begun."""
+    ours = {str(path), f"{path}.part"}
+    lines = kept_lines.read(home / RECORDS_NAME)
+    if any(line["path"] in ours for line in lines):
+        kept_lines.replace(home / RECORDS_NAME, [line for line in lines if line["path"] not in ours])
+
+
 def cut_off(home: Path) -> list[Path]:
     """Files of backups that were begun and never finished, and that nobody writes any more."""
     begun = dict.fromkeys(record.path for record in _records(home) if not record.sha256)
@@ -96,10 +107,13 @@ def back_up(
     target: Path,
     settings: KeptSettings | None = None,
     *,
+    seal: HomeKey | None = None,
     clock: Clock = utc_now,
     progress: Progress = silent,
 ) -> BackupReport:
     """Write the backup, readable by its owner only, prove it, and add it to the home's list.
+
+    It is sealed with the key of an encrypted home, else with `seal`, where one is given.
 
     The file appears under its name when it is whole. Raises BackupExists, BackupNotProved, ErasedMeanwhile, StoreUnusable and
     OSError, with no file left.
@@ -107,7 +121,9 @@ def back_up(
     target = target.absolute()
     if target.exists():
         raise BackupExists(str(target))
-    work = _Work(database, home, target, settings or KeptSettings(), clock, progress)
+    here = opened_at(home)
+    key = seal if here is None else here.key
+    work = _Work(database, home, target, settings or KeptSettings(), key, clock, progress)
     for _ in range(_TRIES):
         before = _n_erasures(database)
         report = work.once()
@@ -133,13 +149,15 @@ class _Work:
     home: Path
     target: Path
     settings: KeptSettings
+    key: HomeKey | None
     clock: Clock
     progress: Progress
 
     def once(self) -> BackupReport:
         made_at = self.clock()
         with self._part(made_at) as (part, file):
-            manifest = self._write(file, made_at)
+            with self._sealed(file) as out:
+                manifest = self._write(out, made_at)
             file.flush()
             os.fsync(file.fileno())
             sha256, size = _hash_file(file)
@@ -166,7 +184,16 @@ class _Work:
             part.unlink(missing_ok=True)
             raise
 
-    def _write(self, file: IO[bytes], made_at: datetime) -> Manifest:
+    @contextmanager
+    def _sealed(self, file: IO[bytes]) -> Iterator[Any]:
+        if self.key is None:
+            yield file
+            return
+        sealer = Sealer(file, self.key.derived("backups"))
+        yield sealer
+        sealer.finish()
+
+    def _write(self, file: Any, made_at: datetime) -> Manifest:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=_LEVEL) as archive:
             with self.database.reading() as session:
                 tables = tuple(_tables(session, archive, self.progress))
@@ -212,9 +239,9 @@ class _Work:
 
     def _prove(self, part: Path) -> None:
         try:
-            with opened(part) as archive:
+            with opened(part, self.key) as archive:
                 prove(archive, read_manifest(archive, part.name), part.name, self.progress)
-        except BadBackup as error:
+        except (BadBackup, BrokenSeal) as error:
             raise BackupNotProved(str(self.target)) from error
 
 

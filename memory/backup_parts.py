@@ -11,7 +11,7 @@ import json
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path, PurePosixPath
@@ -19,7 +19,9 @@ from typing import IO, Any, Protocol
 
 from db.copying import KINDS, Columns
 from db.engine import known_revisions
-from memory.errors import BackupTooNew, BadBackup
+from memory.errors import BackupTooNew, BadBackup, SealedBackup
+from memory.sealed.keys import HomeKey
+from memory.sealed.pieces import is_sealed, unsealed
 
 FORMAT, VERSION = "slowwave backup", 2  # version 1 had no settings and no lists
 MANIFEST = "manifest.json"
@@ -94,13 +96,24 @@ class Manifest:
 
 
 @contextmanager
-def opened(file: Path) -> Iterator[zipfile.ZipFile]:
-    """The archive, for as long as the block runs. Raises BadBackup for what is no whole zip."""
+def opened(file: Path, key: HomeKey | None = None) -> Iterator[zipfile.ZipFile]:
+    """The archive, for as long as the block runs. A sealed one needs its key.
+
+    Raises BadBackup for what is no whole zip, SealedBackup, and BrokenSeal for another key or a changed file.
+    """
     try:
-        with zipfile.ZipFile(file) as archive:
+        with _readable(file, key) as readable, zipfile.ZipFile(readable) as archive:
             yield archive
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise BadBackup(file.name, "it is no whole zip") from error
+
+
+def _readable(file: Path, key: HomeKey | None) -> AbstractContextManager[IO[bytes]]:
+    if not is_sealed(file):
+        return file.open("rb")
+    if key is None:
+        raise SealedBackup(file.name)
+    return unsealed(file, key.derived("backups"))
 
 
 def read_manifest(archive: zipfile.ZipFile, name: str) -> Manifest:

@@ -53,6 +53,13 @@ GraphError
 ├── BackupTooNew      a backup that a newer slowwave made
 ├── HomeNotEmpty      a restore would replace what a home holds
 ├── HomeInUse         another process has the store open that a restore would replace
+├── KeyMissing        an encrypted home's key is nowhere
+├── BadKeyFile        a key that is none, or that others can read; carries why
+├── WrongKey          the key opens another home
+├── BrokenSeal        a sealed file is not as it was written
+├── SealedBackup      a backup is sealed and its key is not at hand
+├── NoMemoryFolder    no memory file system, or too little room on it, for an open encrypted home
+├── NotEncrypted      a plain home was given where an encrypted one is needed, or the other way round; carries what to do
 ├── UnusableId        an id that is not 16 hex digits
 └── ModelMissing      a model's files are not installed; carries the command that fetches them
 """
@@ -342,6 +349,56 @@ class CannotUndo(GraphError):
 class WrongEmbedder(GraphError):
     def __init__(self, stored: str, given: str) -> None:
         super().__init__(f"the stored vectors come from {stored}, not {given}; run `slowwave index rebuild`")
+
+
+class KeyMissing(GraphError):
+    def __init__(self, variable: str) -> None:
+        where = f"set {variable}" if variable else "set encryption.key_env"
+        super().__init__(f"this home is encrypted and its key is not there; {where}, or encryption.key_file")
+
+
+class BadKeyFile(GraphError):
+    """`where` is a path or a variable's name, never what it holds."""
+
+    def __init__(self, where: str, why: str) -> None:
+        super().__init__(f"{where} is no key that can be used: {why}")
+
+
+class WrongKey(GraphError):
+    def __init__(self, home: str) -> None:
+        super().__init__(
+            f"{home} was encrypted with another key; give the one it was made with: nothing was opened or changed"
+        )
+
+
+class BrokenSeal(GraphError):
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"the sealed file {name} is damaged or was changed; restore the home from a backup, "
+            "or put that file back from a copy of the home"
+        )
+
+
+class SealedBackup(GraphError):
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name} is sealed; name its key by encryption.key_env or key_file and restore it into an encrypted home "
+            "(docs/encryption.md)"
+        )
+
+
+class NoMemoryFolder(GraphError):
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            f"an encrypted home is opened in memory, and {why}; set encryption.memory_folder to a folder on a tmpfs with room"
+        )
+
+
+class NotEncrypted(GraphError):
+    """`say` is what is the case and what to do."""
+
+    def __init__(self, say: str) -> None:
+        super().__init__(say)
 
 
 class UnusableId(GraphError):

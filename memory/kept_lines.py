@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from memory.whole import whole_file
+from memory.whole import keep, whole_file
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -40,3 +40,4 @@ def _write(path: Path, lines: Iterable[Mapping[str, Any]], how: int) -> None:
         file.write("".join(f"{json.dumps(line)}\n" for line in lines))
         file.flush()
         os.fsync(file.fileno())
+    keep(path)

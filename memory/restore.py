@@ -12,7 +12,6 @@ import errno
 import hashlib
 import os
 import shutil
-import sqlite3
 import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
@@ -23,6 +22,7 @@ from pathlib import Path
 from sqlalchemy import Connection, func, inspect, select, text, update
 from sqlalchemy.exc import StatementError
 
+from db import sealing
 from db.copying import drop_everything, load_rows, quiet_feed
 from db.engine import (
     APPLICATION,
@@ -65,6 +65,7 @@ from memory.restoring import (
     sqlite_path,
     staged,
 )
+from memory.sealed.keys import HomeKey
 from memory.whole import on_disk
 
 
@@ -78,16 +79,22 @@ class RestoreReport:
 
 
 def restore(
-    file: Path, home: Path, url: str, *, force: bool = False, progress: Progress = silent
+    file: Path,
+    home: Path,
+    url: str,
+    *,
+    key: HomeKey | None = None,
+    force: bool = False,
+    progress: Progress = silent,
 ) -> RestoreReport:
     """Make the home and the store at `url` what they were when the backup was made.
 
     Settings of the home stay; where it has none, it gets those of the backup. Its lists of backups and exports grow by those
     of the backup, and by the backup itself. Killed at any moment, nothing was done or all is done once the home is
-    opened again. Raises BadBackup, BackupTooNew, HomeNotEmpty unless `force`, HomeInUse, and what opening a store raises,
+    opened again. A sealed backup needs its key. Raises BadBackup, BackupTooNew, HomeNotEmpty unless `force`, HomeInUse, and what opening a store raises,
     with the home and the store as they were.
     """
-    with opened(file) as archive:
+    with opened(file, key) as archive:
         manifest = read_manifest(archive, file.name)
         prove(archive, manifest, file.name, progress)
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -243,17 +250,15 @@ def _refuse_if_open(path: Path) -> None:
     """SQLite lets nobody take a database for itself that another process has open."""
     if not path.exists():
         return
-    with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as connection:
+    with closing(sealing.connect(path, timeout=0, isolation_level=None)) as connection:
         try:
             connection.execute("PRAGMA locking_mode=EXCLUSIVE")
             connection.execute("BEGIN EXCLUSIVE")
             connection.execute("ROLLBACK")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")  # its journals are about to go
-        except sqlite3.OperationalError as error:
+        except Exception as error:  # of whichever driver; a damaged store is to be replaced
             if "locked" in str(error) or "busy" in str(error):
                 raise HomeInUse(str(path)) from error
-        except sqlite3.DatabaseError:
-            return  # a damaged store: to be replaced
 
 
 def _fill(connection: Connection, content: _Content, progress: Progress) -> None:

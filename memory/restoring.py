@@ -14,18 +14,19 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
 
+from db import sealing
 from db.engine import make_engine, named_errors
 from memory import kept_lines, message_vectors
 from memory.backup_parts import CONFIG, LISTS, STAGING
 from memory.errors import BeingRestored
-from memory.whole import on_disk, whole_file, write_text
+from memory.whole import drop, keep, on_disk, whole_file, write_text
 
 # where artifacts live; replaced as a whole
 FOLDERS = ("adapters", "recipes", "readouts", "probes", "verified", "runs")
@@ -75,6 +76,7 @@ def _conclude(home: Path, url: str) -> None:
     if path is not None:
         remove_sqlite(path.with_name(path.name + STAGING))
     shutil.rmtree(home / STAGING, ignore_errors=True)
+    drop(home / STAGING)
 
 
 @contextmanager
@@ -95,6 +97,7 @@ def announce(staging: Path, plan: Plan) -> None:
     """From here on a cut-off restore can be told from a finished one: everything it needs is on the disk."""
     for path in (*staging.rglob("*"), staging):
         on_disk(path)
+    keep(staging)
     write_text(staging / _PLAN, json.dumps(asdict(plan)))
 
 
@@ -124,6 +127,8 @@ def _mark_of(url: str) -> int | None:
     path = sqlite_path(url)
     if path is not None:
         try:
+            if sealing.key_of(path) is not None:
+                return _mark_inside(path)
             with path.open("rb") as file:
                 return int.from_bytes(file.read(64)[60:], "big")  # https://sqlite.org/fileformat.html, 1.3
         except OSError:
@@ -139,6 +144,17 @@ def _mark_of(url: str) -> int | None:
     return int(said.removeprefix(_MARK)) if str(said).startswith(_MARK) else None
 
 
+def _mark_inside(path: Path) -> int | None:
+    """The same of an encrypted store, which has to be opened for it."""
+    if not path.exists():
+        return None
+    with closing(sealing.connect(path)) as connection:
+        try:
+            return int(connection.execute("PRAGMA user_version").fetchone()[0])
+        except Exception:  # damaged, in the words of whichever driver
+            return None
+
+
 def finish(home: Path, plan: Plan) -> None:
     """Put the files in their places and drop what the store before had; can be cut off and done again."""
     new = home / STAGING / NEW
@@ -147,6 +163,7 @@ def finish(home: Path, plan: Plan) -> None:
             _put(new / path, home / path)
     _add_settings(home)
     _drop_leftovers(home, plan.files)
+    keep(home)
 
 
 def _put(source: Path, target: Path) -> None:

@@ -10,6 +10,30 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Protocol
+
+
+class Keeper(Protocol):
+    """Whoever has to know what was written or removed: an open encrypted home (memory.sealed.homes)."""
+
+    def keep(self, path: Path) -> None: ...
+
+    def drop(self, path: Path) -> None: ...
+
+
+KEEPERS: list[Keeper] = []  # none in a process that has plain homes only
+
+
+def keep(path: Path) -> None:
+    """A file or folder of a home that was written otherwise than by the functions here: it is to last from now on."""
+    for keeper in KEEPERS:
+        keeper.keep(path)
+
+
+def drop(path: Path) -> None:
+    """A file or folder of a home was removed for good: no sealed copy of it may stay."""
+    for keeper in KEEPERS:
+        keeper.drop(path)
 
 
 @contextmanager
@@ -22,6 +46,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         on_disk(part)
         part.replace(path)
         on_disk(path.parent)
+        keep(path)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
@@ -50,6 +75,7 @@ def whole_folder(folder: Path, *, replaces: bool = False, mode: int = 0o777) -> 
         old = _aside(folder) if replaces and folder.exists() else None
         part.rename(folder)
         on_disk(folder.parent)
+        keep(folder)
         if old is not None:
             shutil.rmtree(old, ignore_errors=True)
     except BaseException:

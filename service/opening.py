@@ -7,10 +7,10 @@ earlier program back. Every erasure removes it.
 from __future__ import annotations
 
 import logging
-import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+from db import sealing
 from db.engine import Database, known_revisions, open_database, stored_revision
 from memory.erasure.files import UPGRADES
 from memory.restoring import settle, sqlite_path
@@ -51,8 +51,8 @@ def _keep(settings: Settings, revision: str) -> Path | None:
     kept = settings.home / UPGRADES / f"graph-{revision}.db"
     with (
         whole_file(kept) as part,
-        closing(sqlite3.connect(path)) as source,
-        closing(sqlite3.connect(part)) as copy,
+        closing(sealing.connect(path)) as source,
+        closing(sealing.connect_like(path, part)) as copy,
     ):
         source.backup(copy)
         copy.execute("PRAGMA journal_mode=DELETE")

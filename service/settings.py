@@ -134,6 +134,15 @@ class BackupSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class EncryptionSettings:
+    """Where the key of an encrypted home is (docs/encryption.md), and where it is opened. Never the key itself."""
+
+    key_env: str = "SLOWWAVE_KEY"  # the variable that holds it
+    key_file: str = ""  # or the file, of mode 0600 and outside of the home; it wins
+    memory_folder: str = ""  # a folder on a tmpfs; "" is /dev/shm
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     home: Path
     database_url: str = ""  # "" is SQLite at home/graph.db
@@ -150,6 +159,7 @@ class Settings:
     serve: ServeSettings = field(default_factory=ServeSettings)
     imports: ImportSettings = field(default_factory=ImportSettings)
     backup: BackupSettings = field(default_factory=BackupSettings)
+    encryption: EncryptionSettings = field(default_factory=EncryptionSettings)
     night: NightSettings = field(default_factory=NightSettings)
 
     @property
@@ -168,6 +178,7 @@ _T = TypeVar(
     LimitSettings,
     ImportSettings,
     BackupSettings,
+    EncryptionSettings,
     NightSettings,
     SalienceWeights,
     StyleSettings,
@@ -233,7 +244,13 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     return table
 
 
-_OWN_VARIABLES = {"SLOWWAVE_HOME", "SLOWWAVE_TOKEN", "SLOWWAVE_READOUT_VECTORS", "SLOWWAVE_READOUT_MANIFEST"}
+_OWN_VARIABLES = {
+    "SLOWWAVE_HOME",
+    "SLOWWAVE_TOKEN",
+    "SLOWWAVE_KEY",
+    "SLOWWAVE_READOUT_VECTORS",
+    "SLOWWAVE_READOUT_MANIFEST",
+}
 _TABLES = (
     BackendSettings,
     PrivacySettings,
@@ -243,6 +260,7 @@ _TABLES = (
     LimitSettings,
     ImportSettings,
     BackupSettings,
+    EncryptionSettings,
     NightSettings,
     SalienceWeights,
     StyleSettings,

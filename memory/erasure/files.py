@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from memory.backup import BackupRecord, cut_off, known_backups
+from memory.whole import drop
 
 RECIPES = (
     "recipes"  # hold hashes, run ids and counts; kept, so that weights can be made again without the tainted
@@ -96,6 +97,7 @@ def remove_cut_off(home: Path) -> int:
 def remove(paths: Iterable[Path]) -> int:
     """Delete them; how many files there were. What is gone already counts nothing."""
     n_files = 0
+    paths = list(paths)
     for path in paths:
         if path.is_dir() and not path.is_symlink():
             n_files += sum(1 for item in path.rglob("*") if item.is_file())
@@ -103,6 +105,8 @@ def remove(paths: Iterable[Path]) -> int:
         elif path.exists() or path.is_symlink():
             n_files += 1
             path.unlink()
+    for folder in {path.parent for path in paths}:
+        drop(folder)
     return n_files
 
 

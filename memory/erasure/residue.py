@@ -18,18 +18,20 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any, Protocol, cast
 
 from sqlalchemy import func, inspect, select
 from sqlalchemy.orm import Session
 
-from db import tables
+from db import sealing, tables
 from db.engine import Database
 from memory.erasure import files
 from memory.erasure.needles import OVERLAP, Needle, Scanner
 from memory.erasure.words import WORDS, of_space
+from memory.sealed.homes import OpenHome, opened_at
 
 BLOCK = 1 << 20  # bytes; what the arrays made of it take stays in the cache
+_NUMBERS = (".safetensors", ".gguf", ".bin", ".pt", ".npy", ".f32")
 _PACKED = (".zst", ".lz4", ".br", ".7z", ".rar")  # archives that Python cannot open
 
 
@@ -122,9 +124,13 @@ def scan(
             unread.append(_shown(scanner, name))
         if counts:
             found.append(_residue(scanner, _shown(scanner, name), kind, counts))
+    sealed, n_sealed = _scan_sealed(database, home, scanner, seen)
+    found += sealed
     if len(in_rows):
         found += _scan_rows(database, in_rows, space_id)
-    return Scan(len(paths), seen.done, len(in_rows), n_shared + len(elsewhere), tuple(found), tuple(unread))
+    return Scan(
+        len(paths) + n_sealed, seen.done, len(in_rows), n_shared + len(elsewhere), tuple(found), tuple(unread)
+    )
 
 
 def _shown(scanner: Scanner, name: str) -> str:
@@ -150,7 +156,7 @@ def _size(path: Path) -> int:
 
 
 def _scan_file(path: Path, scanner: Scanner, kind: str, counts: Counter[int], seen: _Bytes) -> None:
-    is_wide = kind == "base model" or path.suffix in (".safetensors", ".gguf", ".bin", ".pt", ".npy", ".f32")
+    is_wide = kind == "base model" or path.suffix in _NUMBERS
     relevant = _not_by_chance if is_wide else _any
     with path.open("rb") as file:
         head = file.read(8)
@@ -161,6 +167,49 @@ def _scan_file(path: Path, scanner: Scanner, kind: str, counts: Counter[int], se
         _scan_header(path, scanner, counts)
     for inner in _inside(path, head):
         _scan_stream(inner, scanner, counts, relevant, lambda n_bytes: None)
+
+
+def _scan_sealed(database: Database, home: Path, scanner: Scanner, seen: _Bytes) -> tuple[list[Residue], int]:
+    """What an encrypted home keeps on the disk, as it is inside: pages of its store, freed ones with them, and sealed files."""
+    opened = opened_at(home)
+    if opened is None:
+        return [], 0
+    found, n_files = [], 0
+    store = Path(database.engine.url.database or "")
+    pages = sealing.pages(store) if store.parent == opened.place else iter(())
+    for where, kind, stream in _unsealed(opened, home, store.name, pages):
+        counts: Counter[int] = Counter()
+        relevant = _not_by_chance if where.endswith(_NUMBERS) else _any
+        _scan_stream(stream, scanner, counts, relevant, seen.read, is_packed=kind in ("database", "index"))
+        n_files += 1
+        if counts:
+            found.append(_residue(scanner, _shown(scanner, where), kind, counts))
+    return found, n_files
+
+
+def _unsealed(
+    opened: OpenHome, home: Path, store: str, pages: Iterator[bytes]
+) -> Iterator[tuple[str, str, IO[bytes]]]:
+    yield store, "database", cast(IO[bytes], _Joined(pages))
+    for name, stream in opened.contents():
+        yield f"sealed: {name}", files.kind_of(home, home / name), stream
+
+
+class _Joined:
+    """Blocks as a stream."""
+
+    def __init__(self, blocks: Iterator[bytes]) -> None:
+        self._blocks = blocks
+
+    def read(self, n_bytes: int) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        for block in self._blocks:
+            parts.append(block)
+            size += len(block)
+            if size >= n_bytes:
+                break
+        return b"".join(parts)
 
 
 def _any(needle: Needle) -> bool:

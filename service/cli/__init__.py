@@ -20,6 +20,7 @@ from service.cli import (
     converse,
     curriculum,
     digests,
+    encryption,
     exam,
     exchange,
     facts,
@@ -69,6 +70,7 @@ def cli(context: click.Context, home: str | None, space: str | None) -> None:
     Import a chat, ask about the people in it, let it sleep, talk with it.
     """
     context.obj = State(home, space)
+    context.call_on_close(context.obj.close)
 
 
 for module in (
@@ -98,6 +100,7 @@ for module in (
     why_said,
     forgetting,
     store,
+    encryption,
     status,
     mcp,
     system,

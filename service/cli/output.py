@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
@@ -18,6 +21,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from consolidation.stage import Progress as StepProgress
+from db.sealing import MARKER
 from service.settings import Settings, find_home, load_settings
 from service.wiring import Services
 
@@ -35,9 +39,29 @@ class State:
         return find_home(self._home)
 
     @cached_property
-    def settings(self) -> Settings:
+    def plain_settings(self) -> Settings:
+        """The settings with nothing opened."""
         settings = load_settings(self._home)
         return replace(settings, space=self._space) if self._space else settings
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings; an encrypted home is open from here on, and its files are in the folder that they name."""
+        if not (self.plain_settings.home / MARKER).exists():
+            return self.plain_settings
+        from service.encryption import open_home
+
+        opened = open_home(self.plain_settings)
+        if threading.current_thread() is threading.main_thread() and _is_default(signal.SIGTERM):
+            signal.signal(signal.SIGTERM, _end)  # what lies open in memory is sealed first
+        return opened
+
+    def close(self) -> None:
+        """Seal an encrypted home that was opened."""
+        if self.__dict__.get("settings") not in (None, self.plain_settings):
+            from service.encryption import close_home
+
+            close_home(self.settings)
 
     @property
     def named_space(self) -> str | None:
@@ -50,6 +74,14 @@ class State:
         settings = replace(self.settings, space=space) if space else self.settings
         with Services(settings) as services:
             yield services
+
+
+def _is_default(kind: signal.Signals) -> bool:
+    return signal.getsignal(kind) is signal.SIG_DFL
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    sys.exit(128 + number)
 
 
 def print_json(value: Any) -> None:

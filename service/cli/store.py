@@ -104,10 +104,11 @@ def _list_backups(state: State, *, as_json: bool) -> None:
 def restore(state: State, file: Path, into: str | None, force: bool, as_json: bool) -> None:
     """Make a home what it was when the backup FILE was made; all of it or nothing."""
     from service.daemon import lasting
+    from service.encryption import to_restore
 
-    settings = load_settings(into) if into else state.settings
-    with Bars() as bars:
-        done = lasting.restore(settings, file, force=force, progress=bars.step("restore"))
+    settings = load_settings(into) if into else state.plain_settings
+    with to_restore(settings, file) as home, Bars() as bars:
+        done = lasting.restore(home, file, force=force, progress=bars.step("restore"))
         bars.finish("restore")
     if as_json:
         print_json(

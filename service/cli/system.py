@@ -98,7 +98,7 @@ def config(context: click.Context) -> None:
     """Print every setting with its value; config.toml in the home folder changes them."""
     if context.invoked_subcommand is not None:
         return
-    settings = context.obj.settings
+    settings = context.obj.plain_settings
     shown = {"home": str(settings.home), "database_url": without_password(settings.database_url)}
     print_json({**asdict(settings), **shown})
 
@@ -130,7 +130,7 @@ def config_check(state: State, as_json: bool) -> None:
 @click.pass_obj
 def path(state: State) -> None:
     """Print the home folder."""
-    click.echo(state.settings.home)
+    click.echo(state.home)
 
 
 COMMANDS = (serve, ledger, index, config, path)

@@ -23,6 +23,9 @@ from memory.backup_parts import CONFIG, Progress, silent
 from memory.ports import Clock, utc_now
 from memory.restore import RestoreReport
 from memory.restore import restore as restore_home
+from memory.sealed.homes import place_of
+from memory.sealed.pieces import is_sealed
+from service.encryption import key_at_hand
 from service.errors import BadSettings
 from service.settings import Settings, load_settings
 
@@ -68,7 +71,7 @@ def back_up_if_due(
     if not is_due(settings, now):
         return None
     folder = Path(settings.backup.folder).expanduser()
-    if folder.resolve().is_relative_to(settings.home.resolve()):
+    if folder.resolve().is_relative_to(place_of(settings.home).resolve()):
         raise BadSettings("backup.folder lies in the home; give a folder outside of it, best on another disk")
     if not folder.is_dir():
         raise BadSettings("backup.folder is not there; make it, or plug its disk in")
@@ -95,7 +98,8 @@ def _scheduled(settings: Settings) -> list[BackupRecord]:
 
 def restore(settings: Settings, file: Path, *, force: bool = False, progress: Progress = silent) -> Restored:
     """Raises what `memory.restore.restore` does."""
-    report = restore_home(file, settings.home, settings.url, force=force, progress=progress)
+    key = key_at_hand(settings) if is_sealed(file) else None
+    report = restore_home(file, settings.home, settings.url, key=key, force=force, progress=progress)
     return Restored(report, tuple(_to_set(load_settings(settings.home), report.left_out)))
 
 

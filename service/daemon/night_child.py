@@ -1,6 +1,6 @@
 """One night in a process of its own: `python -m service.daemon.night_child`, for a daemon.
 
-Its job comes as one line of JSON on the standard input: home, settings, whether to resume. It tells on the standard
+Its job comes as one line of JSON on the standard input: home, settings, the key of an encrypted home, whether to resume. It tells on the standard
 output, an object a line: `{"run"}` once the night is recorded, `{"ended"}` with its status, else why it could not
 begin: `{"held", "name"}` or `{"failed"}`, a class and never a message. SIGTERM ends the night at its next step; it ends
 at once, resumable, when whoever holds the other end of its standard input is gone. Once it has begun it gives way to everything else.
@@ -14,7 +14,6 @@ import sys
 import threading
 from contextlib import suppress
 from io import FileIO
-from pathlib import Path
 from typing import Any, TextIO
 
 from consolidation.night import StageWatcher
@@ -22,7 +21,7 @@ from consolidation.runs import running
 from consolidation.stage import Progress, no_progress
 from db.errors import LeaseHeld
 from service.daemon.logs import log_to_stderr
-from service.settings import from_table
+from service.encryption import close_home, taken
 from service.wiring import Services
 
 NICENESS = 10
@@ -34,9 +33,12 @@ def main() -> int:
         pipe = open(0, "rb", buffering=0, closefd=False)  # noqa: SIM115  (as long as the process)
         job = json.loads(pipe.readline())
         threading.Thread(target=_end_with_parent, args=(pipe,), name="parent", daemon=True).start()
-        settings = from_table(Path(job["home"]), job["settings"])
+        settings = taken(job)
         log_to_stderr(settings.serve.log_format)
-        return _run(Services(settings), bool(job["resume"]), told)
+        try:
+            return _run(Services(settings), bool(job["resume"]), told)
+        finally:
+            close_home(settings)
 
 
 def _run(services: Services, resume: bool, told: TextIO) -> int:

@@ -24,10 +24,10 @@ from consolidation.runs import list_runs, running, stage_records
 from consolidation.stage import NightSettings
 from db.errors import LeaseHeld
 from service.daemon import schedule
+from service.encryption import handed
 from service.errors import NightNotBegun
 from service.night_progress import Doing as Doing
 from service.night_progress import doing
-from service.settings import as_table
 
 if TYPE_CHECKING:
     from service.daemon.metrics import Metrics
@@ -166,7 +166,7 @@ def _child() -> subprocess.Popen[str]:
 
 
 def _job(settings: Any, resume: bool) -> str:
-    return json.dumps({"home": str(settings.home), "settings": as_table(settings), "resume": resume}) + "\n"
+    return json.dumps({**handed(settings), "resume": resume}) + "\n"
 
 
 def _pass_on(told: dict[str, Any], begun: _Begun) -> None:
