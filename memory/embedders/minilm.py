@@ -16,7 +16,6 @@ from contextlib import nullcontext
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +23,7 @@ from safetensors.numpy import load_file
 from threadpoolctl import ThreadpoolController
 from tokenizers import Tokenizer
 
+from db.turns import Turns
 from memory.errors import ModelMissing
 from memory.ports import FloatMatrix
 
@@ -118,20 +118,6 @@ class Network:
         return x_BTD, is_real_BT
 
 
-class _Turns:
-    """A lock that goes to who has waited: whoever takes it again and again lets the others in between."""
-
-    def __init__(self) -> None:
-        self._next, self._held = Lock(), Lock()
-
-    def __enter__(self) -> None:
-        with self._next:
-            self._held.acquire()
-
-    def __exit__(self, *_: object) -> None:
-        self._held.release()
-
-
 class MiniLM:
     """Immutable after loading; calls of `encode` from several threads take turns, a batch for each core at a time, so that a
     question need not wait for the end of a long list.
@@ -150,7 +136,7 @@ class MiniLM:
         self._tokenizer.no_padding()
         self.network = Network(load_file(folder / WEIGHTS))
         self._blas = ThreadpoolController().select(user_api="blas")
-        self._turns = _Turns()
+        self._turns = Turns()
 
     @classmethod
     def load(cls) -> MiniLM:
@@ -177,7 +163,7 @@ class MiniLM:
         batches, n_cores = list(_batches(lengths)), os.cpu_count() or 1
         with ThreadPoolExecutor(n_cores) if len(batches) > 1 else nullcontext() as threads:
             for start in range(0, len(batches), n_cores):
-                with self._turns, self._blas.limit(limits=1):
+                with self._turns.held(), self._blas.limit(limits=1):
                     some = batches[start : start + n_cores]
                     list(map(work, some) if threads is None else threads.map(work, some))
 

@@ -76,7 +76,7 @@ def test_a_vector_set_again_is_found_under_the_new_one(columns: Columns) -> None
     search = over_lists(columns, 4000)
     vector = clustered(np.random.default_rng(4), 1)[0]
     columns.vector[17] = vector
-    search.add(np.array([17]))
+    search = search.with_units(columns, np.array([17]))
     assert search.search(vector, 1, None)[0].tolist() == [17]
 
 
