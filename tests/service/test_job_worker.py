@@ -111,7 +111,7 @@ def test_a_failure_says_class_and_place_and_never_a_text(services: Services) -> 
     whys = [str(worker.get(job.id).why) for job in made]
     assert whys[0] == "EmptyChat: the upload holds no messages; nothing was imported"
     assert whys[1].startswith("ValueError at test_job_worker.py:")
-    assert whys[2].startswith("LookupError at job_worker.py:")
+    assert whys[2].startswith("LookupError at worker.py:")
     assert "Ada" not in "".join(whys)
 
 

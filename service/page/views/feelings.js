@@ -5,7 +5,8 @@ import { h, s } from "../dom.js";
 import { choice, count, empty, field, fold, show, table } from "../ui.js";
 
 const MOST = 7; // rows
-const WIDTH = 720, LEFT = 120, RIGHT = 10, ROW = 46, TOP = 8, FOOT = 22;
+const WIDE = { width: 720, left: 120, ticks: 8 }, NARROW = { width: 340, left: 92, ticks: 4 };
+const RIGHT = 10, ROW = 46, TOP = 8, FOOT = 22;
 const STRETCHES = [["month", "month by month"], ["week", "week by week"], ["day", "day by day"], ["year", "year by year"]];
 
 export async function feelings(card) {
@@ -37,20 +38,21 @@ function strongest(buckets) {
 }
 
 function drawing(name, buckets, rows) {
+  const { width, left, ticks: most } = matchMedia("(max-width: 40rem)").matches ? NARROW : WIDE;
   const height = TOP + rows.length * ROW + FOOT;
   const first = Date.parse(buckets[0].from), last = Date.parse(buckets.at(-1).to);
-  const x = (moment) => LEFT + ((Date.parse(moment) - first) / (last - first)) * (WIDTH - LEFT - RIGHT);
+  const x = (moment) => left + ((Date.parse(moment) - first) / (last - first)) * (width - left - RIGHT);
   const parts = rows.flatMap((concept, row) => {
     const floor = TOP + (row + 1) * ROW - 8;
-    const most = Math.max(...buckets.map((one) => weight(one.emotions[concept])));
+    const peak = Math.max(...buckets.map((one) => weight(one.emotions[concept])));
     return [
-      s("text.name", { x: LEFT - 12, y: floor - 8, "text-anchor": "end" }, concept),
-      s("line", { x1: LEFT, x2: WIDTH - RIGHT, y1: floor, y2: floor }),
-      buckets.filter((one) => one.emotions[concept]).map((one) => bar(concept, one, x, floor, (weight(one.emotions[concept]) / most) * (ROW - 16))),
+      s("text.name", { x: left - 12, y: floor - 8, "text-anchor": "end" }, concept),
+      s("line", { x1: left, x2: width - RIGHT, y1: floor, y2: floor }),
+      buckets.filter((one) => one.emotions[concept]).map((one) => bar(concept, one, x, floor, (weight(one.emotions[concept]) / peak) * (ROW - 16))),
     ];
   });
-  const labels = ticks(buckets, x).map(([text, spot]) => s("text", { x: spot, y: height - 4, "text-anchor": "middle" }, text));
-  return s("svg", { viewBox: `0 0 ${WIDTH} ${height}`, role: "img", "aria-label": `Feelings of ${name} over time; the table below says the same` }, parts, labels);
+  const labels = ticks(buckets, x, most).map(([text, spot]) => s("text", { x: spot, y: height - 4, "text-anchor": "middle" }, text));
+  return s("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Feelings of ${name} over time; the table below says the same` }, parts, labels);
 }
 
 function bar(concept, one, x, floor, tall) {
@@ -61,7 +63,7 @@ function bar(concept, one, x, floor, tall) {
     s("title", null, `${one.from.slice(0, 10)}: ${concept} in ${count(felt.n, "message")}, strength ${felt.mean.toFixed(1)}`));
 }
 
-function ticks(buckets, x) {
-  const every = Math.ceil(buckets.length / 8);
+function ticks(buckets, x, most) {
+  const every = Math.ceil(buckets.length / most);
   return buckets.map((one) => [one.from.slice(0, 7), (x(one.from) + x(one.to)) / 2]).filter((_, place) => place % every === 0);
 }
