@@ -33,9 +33,8 @@ from bench.readout_speed import speed
 from bench.readout_texts import Sample, Texts, draw, read_texts
 from bench.report import now_and_then, print_result
 from consolidation.readout import activations, layers_to_try
+from consolidation.readout_settings import LDA, METHODS
 from consolidation.readouts import (
-    LDA,
-    METHODS,
     N_LAYERS_KEPT,
     Activations,
     Provenance,

@@ -23,6 +23,7 @@ import numpy as np
 
 from consolidation.errors import BadReadout, ExportExists
 from consolidation.patterns import list_patterns
+from consolidation.readout_settings import PATTERNS, PRINCIPLES, TAGS, PairSettings
 from consolidation.stage import Progress, no_progress
 from db.engine import Database
 from memory import constitutions, feelings
@@ -37,30 +38,12 @@ from memory.whole import whole_folder, write_text
 FORMAT = "slowwave-readout-pairs-1"
 MANIFEST_FILE, NEUTRAL_FILE, CONCEPTS_FOLDER = "manifest.json", "neutral.jsonl", "concepts"
 POSITIVE, NEGATIVE = "positive", "negative"
-TAGS, PRINCIPLES, PATTERNS = "tags", "principles", "patterns"
-KINDS = (TAGS, PRINCIPLES, PATTERNS)
 SHORTLIST = 16  # texts of the nearest length among which the topic decides
 OTHER_SPEAKER = 1.0  # what another speaker counts, beside distances of length and topic in [0, 2]
 MAX_NEUTRAL = 240
 NEUTRAL_BELOW = 3.0  # a text none of whose tags reaches this counts as neutral
 
 _SPEAKER = re.compile(r"^[ \t]*\[[^\[\]\na-z]{1,40}\][ \t]*", re.MULTILINE)
-
-
-@dataclass(frozen=True, slots=True)
-class PairSettings:
-    """What counts as an example. `max_negative_mentions`: tags of the concept, by whomever and however weak, and
-    occurrences of its name, that a text without the concept may have."""
-
-    min_positive_score: float = 8.0
-    max_negative_mentions: int = 0
-    min_content_chars: int = 40
-    max_examples_per_emotion: int = 500  # of each side
-    min_examples: int = 12
-    top: int = 24  # how many of the commonest concepts are taken where none are named
-    kinds: tuple[str, ...] = (TAGS,)
-    concepts: tuple[str, ...] = ()
-    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

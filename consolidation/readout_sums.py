@@ -26,7 +26,8 @@ from safetensors.numpy import save_file
 from consolidation import readouts
 from consolidation.errors import BrokenReadout
 from consolidation.moments import Moments
-from consolidation.readouts import CAA, LDA, N_FOLDS, Activations, Directions, Manifest, Provenance, Readout
+from consolidation.readout_settings import CAA, LDA
+from consolidation.readouts import N_FOLDS, Activations, Directions, Manifest, Provenance, Readout
 from memory.ports import FloatMatrix
 from memory.whole import whole_file
 

@@ -13,6 +13,7 @@ from consolidation import readouts
 from consolidation.errors import BadReadout
 from consolidation.readout import Reader, activations, layers_to_try
 from consolidation.readout_pairs import FORMAT, MANIFEST_FILE, NEGATIVE, NEUTRAL_FILE, POSITIVE
+from consolidation.readout_settings import LDA
 from consolidation.readouts import Activations, Contrast, Provenance, Readout
 from consolidation.stage import Progress, no_progress
 
@@ -25,7 +26,7 @@ class How:
     layers: tuple[int, ...] = ()
     token_rule: str = MEAN
     batch_tokens: int | None = None
-    method: str = readouts.LDA
+    method: str = LDA
     seed: int = 0
 
 

@@ -28,12 +28,11 @@ from safetensors.numpy import load, save
 from agents.runtime.token_rules import MEAN
 from consolidation.errors import BrokenReadout
 from consolidation.moments import Moments, differences, whitened
+from consolidation.readout_settings import CAA, LDA, METHODS
 from memory.ports import FloatMatrix
 from memory.whole import whole_file
 
 FORMAT = "slowwave-readout-1"
-CAA, LDA = "caa", "lda"
-METHODS = (CAA, LDA)
 N_FOLDS = 3
 N_LAYERS_KEPT = 3
 MAX_COMPONENTS = (

@@ -10,23 +10,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from db.engine import Database
-from memory.ports import (
-    Clock,
-    ConstitutionWriter,
-    Digester,
-    Embedder,
-    EmotionTagger,
-    Entailer,
-    Extractor,
-    Judge,
-    Referee,
-    Teacher,
-    Withhold,
-)
-from memory.registry import Registry
+if TYPE_CHECKING:
+    from db.engine import Database
+    from memory.ports import (
+        Clock,
+        ConstitutionWriter,
+        Digester,
+        Embedder,
+        EmotionTagger,
+        Entailer,
+        Extractor,
+        Judge,
+        Referee,
+        Teacher,
+        Withhold,
+    )
+    from memory.registry import Registry
 
 STAGES = (
     "select",

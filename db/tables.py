@@ -11,7 +11,6 @@ import secrets
 from datetime import UTC, datetime
 from typing import Any
 
-import numpy as np
 from sqlalchemy import (
     JSON,
     BigInteger,
@@ -139,10 +138,19 @@ class Float32Vector(TypeDecorator[bytes]):
     def process_bind_param(self, value: bytes | None, dialect: Dialect) -> Any:
         if value is None or dialect.name != "postgresql":
             return value
+        import numpy as np  # a store in SQLite needs none
+
         return np.frombuffer(value, "<f4")
 
     def process_result_value(self, value: Any, dialect: Dialect) -> bytes | None:
-        return np.asarray(value, "<f4").tobytes() if isinstance(value, list) else value
+        return _packed(value) if isinstance(value, list) else value
+
+
+def _packed(vector: list[float]) -> bytes:
+    import numpy as np
+
+    packed: bytes = np.asarray(vector, "<f4").tobytes()
+    return packed
 
 
 class Base(DeclarativeBase):

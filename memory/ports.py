@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Protocol, runtime_checkable
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 from memory.types import Episode, FactCandidate, Person, Principle, Verdict
 
-FloatMatrix = npt.NDArray[np.float32]
+if TYPE_CHECKING:  # what only talks of a port loads no numpy
+    import numpy as np
+    import numpy.typing as npt
+
+FloatMatrix: TypeAlias = "npt.NDArray[np.float32]"
 
 
 class Clock(Protocol):

@@ -23,7 +23,7 @@ from sqlalchemy.engine import make_url
 
 from db import sealing
 from db.engine import make_engine, named_errors
-from memory import kept_lines, message_vectors
+from memory import kept_lines
 from memory.backup_parts import CONFIG, LISTS, STAGING
 from memory.errors import BeingRestored
 from memory.whole import drop, keep, on_disk, whole_file, write_text
@@ -191,6 +191,8 @@ def _add_settings(home: Path) -> None:
 
 def _drop_leftovers(home: Path, files: Iterable[str]) -> None:
     """Indexes of the store before, and artifact files that the restored store does not know."""
+    from memory import message_vectors
+
     for folder in ("index", message_vectors.FOLDER):
         shutil.rmtree(home / folder, ignore_errors=True)
     kept = {home / path for path in files}

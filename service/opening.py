@@ -12,7 +12,7 @@ from pathlib import Path
 
 from db import sealing
 from db.engine import Database, known_revisions, open_database, stored_revision
-from memory.erasure.files import UPGRADES
+from memory.folders import UPGRADES
 from memory.restoring import settle, sqlite_path
 from memory.whole import whole_file
 from service.settings import Settings

@@ -7,7 +7,8 @@ from memory.erasure.plan import Line, Plan
 from memory.erasure.proof import Certificate, certificate, certificates, unfinished
 from memory.erasure.reach import Mentions, Target, TargetKind
 from memory.erasure.residue import Residue, Scan
-from memory.erasure.run import REASONS, Outcome, Reason, Wish, erase, make_plan, resume
+from memory.erasure.run import Outcome, Wish, erase, make_plan, resume
+from memory.reasons import REASONS, Reason
 
 __all__ = [
     "REASONS",

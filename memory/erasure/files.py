@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 from memory.backup import BackupRecord, cut_off, known_backups
+from memory.folders import UPGRADES
 from memory.whole import drop
 
 RECIPES = (
@@ -20,7 +21,6 @@ RECIPES = (
 SWEEPS = "sweeps"  # each holds a copy of a space while it is not finished (consolidation.sweep)
 ANSWERS = "answers"  # of back-ends; each may hold words of any message (agents.answers)
 BEHAVIOURS = "behaviours"  # unfinished trainings with their examples (consolidation.behaviour_training)
-UPGRADES = "upgrades"  # the store as it was before the last upgrade (service.opening)
 UPLOADS = "uploads"  # what was sent to be imported (service.jobs.uploads)
 IMPORTED = "curriculum"  # training rows that wait for a night (consolidation.waiting_rows): anybody's words
 _KINDS = {

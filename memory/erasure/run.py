@@ -13,7 +13,7 @@ import socket
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, TypeVar
 
 from sqlalchemy import select
 
@@ -33,11 +33,10 @@ from memory.erasure.residue import Progress, Scan, no_progress
 from memory.errors import PlanChanged
 from memory.exports import ExportRecord, exports_that_hold, forget_places
 from memory.ports import Clock, utc_now
+from memory.reasons import Reason
 from memory.registry import Registry
 
 _T = TypeVar("_T")
-Reason = Literal["request", "consent", "mistake", "retention", "law", "other"]
-REASONS: tuple[Reason, ...] = get_args(Reason)
 LEASE_S = 900.0  # a killed erasure keeps others out for no longer
 # A night and an erasure of one space keep each other out by the same lease; an import, where it holds one, too.
 _LEASES = ("sleep:{}", "import:{}")

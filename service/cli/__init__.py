@@ -1,5 +1,8 @@
 """The command line: `slowwave`. Commands live in their own modules; this one runs them and words their errors.
 
+A module is loaded when a command of it is asked for, all of them for the help; so none loads at its top what only
+running needs.
+
 Exit codes: 0 done, 1 refused or failed (one line on stderr that says what to do), 2 usage.
 """
 
@@ -8,42 +11,10 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
+from importlib import import_module
 
 import click
 
-from db.engine import is_disk_full
-from service.cli import (
-    ask,
-    behaviour,
-    chats,
-    constitution,
-    converse,
-    curriculum,
-    digests,
-    encryption,
-    exam,
-    exchange,
-    facts,
-    forgetting,
-    graph,
-    mcp,
-    night,
-    pending,
-    people,
-    persona,
-    probe,
-    readout,
-    recipe,
-    review,
-    sleep,
-    status,
-    steer,
-    store,
-    system,
-    talk,
-    tokens,
-    why_said,
-)
 from service.cli.output import State
 from service.errors import EXPECTED, MissingExtra, one_line
 
@@ -53,9 +24,55 @@ EXTRAS = {  # a package that is loaded on use -> the extra that installs it
     "openai": "openai",
     "google": "gemini",
 }
+MODULES = {  # the commands that each module holds
+    "graph": ("import",),
+    "ask": ("ask", "search"),
+    "facts": ("facts", "fact", "predicates"),
+    "exchange": ("export", "load", "graph"),
+    "people": ("people", "person"),
+    "constitution": ("constitution",),
+    "sleep": ("sleep",),
+    "night": ("runs", "decisions", "undo", "roll-back"),
+    "recipe": ("recipe",),
+    "readout": ("readout",),
+    "probe": ("probe",),
+    "behaviour": ("behaviour",),
+    "persona": ("persona",),
+    "curriculum": ("curriculum",),
+    "exam": ("exam",),
+    "review": ("why", "review", "pin", "unpin", "salience"),
+    "pending": ("pending", "budget"),
+    "digests": ("digest",),
+    "talk": ("consent", "chat"),
+    "tokens": ("token", "audit"),
+    "chats": ("chats",),
+    "converse": ("converse",),
+    "steer": ("steer",),
+    "why_said": ("why-said",),
+    "forgetting": ("forget",),
+    "store": ("backup", "restore", "verify", "clean"),
+    "encryption": ("encrypt", "decrypt"),
+    "status": ("status", "doctor"),
+    "mcp": ("mcp",),
+    "system": ("serve", "ledger", "index", "config", "path"),
+}
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class Commands(click.Group):
+    """A group whose commands are in `MODULES`, each loaded on use."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return sorted(name for names in MODULES.values() for name in names)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        module = next((module for module, names in MODULES.items() if name in names), None)
+        if module is None:
+            return None
+        held: tuple[click.Command, ...] = import_module(f"service.cli.{module}").COMMANDS
+        return next(command for command in held if command.name == name)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option(
     "--home",
     metavar="DIR",
@@ -71,42 +88,6 @@ def cli(context: click.Context, home: str | None, space: str | None) -> None:
     """
     context.obj = State(home, space)
     context.call_on_close(context.obj.close)
-
-
-for module in (
-    graph,
-    ask,
-    facts,
-    exchange,
-    people,
-    constitution,
-    sleep,
-    night,
-    recipe,
-    readout,
-    probe,
-    behaviour,
-    persona,
-    curriculum,
-    exam,
-    review,
-    pending,
-    digests,
-    talk,
-    tokens,
-    chats,
-    converse,
-    steer,
-    why_said,
-    forgetting,
-    store,
-    encryption,
-    status,
-    mcp,
-    system,
-):
-    for command in module.COMMANDS:
-        cli.add_command(command)
 
 
 def main() -> None:
@@ -136,6 +117,8 @@ def _fail_of_the_system(error: OSError | sqlite3.OperationalError) -> None:
     if isinstance(error, BrokenPipeError):  # whoever read the output has enough
         _drop_output()
         sys.exit(0)
+    from db.engine import is_disk_full
+
     if is_disk_full(error):
         try:
             sys.stdout.flush()

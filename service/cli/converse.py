@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import click
 
 from service.cli.output import State, print_json
-from service.entrances.company import company_json
 
 if TYPE_CHECKING:
     from simulator.company import Company, SaidTurn
@@ -37,6 +36,8 @@ def converse(
 
     A conversation of the same people goes on where it was left.
     """
+    from service.entrances.company import company_json
+
     if not 2 <= len(names) <= 3:
         raise click.UsageError("name two or three people")
     with state.services() as services:

@@ -12,7 +12,6 @@ from typing import IO
 
 import click
 
-from memory.audit import Act, record
 from service.cli.output import Bars, Date, State, print_json
 
 FILE = click.Path(path_type=Path, allow_dash=True)
@@ -30,6 +29,7 @@ FILE = click.Path(path_type=Path, allow_dash=True)
 @click.pass_obj
 def export(state: State, file: Path, space: str | None, format_: str, vectors: bool) -> None:
     """Write the whole space to FILE (- for standard output), or its current facts for the MCP memory server."""
+    from memory.audit import Act, record
     from memory.exchange.dump import dump
     from memory.exchange.mcp_memory import write_mcp_memory
 
@@ -59,6 +59,7 @@ def export(state: State, file: Path, space: str | None, format_: str, vectors: b
 @click.pass_obj
 def load(state: State, file: Path, space: str | None, as_json: bool) -> None:
     """Bring an export of slowwave's own from FILE (- for standard input) into an empty space."""
+    from memory.audit import Act, record
     from memory.exchange.load import load as load_file
 
     name = "standard input" if str(file) == "-" else file.name

@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from memory.audit import Act, record
-from memory.erasure import REASONS
+from memory.reasons import REASONS
 from service.cli.output import Bars, State, print_json, print_table
-from service.entrances import forgetting
 
 if TYPE_CHECKING:
     from memory.erasure import Outcome, Plan, Scan, TargetKind
@@ -104,6 +102,9 @@ def source(state: State, id_: str, **how: Any) -> None:
 
 
 def _run(state: State, kind: TargetKind, reference: str, how: dict[str, Any], **options: Any) -> None:
+    from memory.audit import Act, record
+    from service.entrances import forgetting
+
     if how["dry_run"] and how["yes"]:
         raise click.UsageError("--dry-run and --yes exclude each other")
     with state.services() as services:
@@ -237,6 +238,8 @@ def _smaller_p(standing: dict[str, Any]) -> float:
 @click.pass_obj
 def resume(state: State, names: tuple[str, ...], as_json: bool) -> None:
     """Finish erasures that were cut off."""
+    from service.entrances import forgetting
+
     with state.services() as services, Bars() as bars:
         outcomes = forgetting.finish(services, names, watch=bars.step)
     if as_json:

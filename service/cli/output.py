@@ -13,17 +13,16 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
-from consolidation.stage import Progress as StepProgress
-from db.sealing import MARKER
-from service.settings import Settings, find_home, load_settings
-from service.wiring import Services
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+    from consolidation.stage import Progress as StepProgress
+    from service.settings import Settings
+    from service.wiring import Services
 
 
 class State:
@@ -36,17 +35,23 @@ class State:
     @property
     def home(self) -> Path:
         """The home folder, whether or not its settings can be used."""
+        from service.settings import find_home
+
         return find_home(self._home)
 
     @cached_property
     def plain_settings(self) -> Settings:
         """The settings with nothing opened."""
+        from service.settings import load_settings
+
         settings = load_settings(self._home)
         return replace(settings, space=self._space) if self._space else settings
 
     @cached_property
     def settings(self) -> Settings:
         """The settings; an encrypted home is open from here on, and its files are in the folder that they name."""
+        from db.sealing import MARKER
+
         if not (self.plain_settings.home / MARKER).exists():
             return self.plain_settings
         from service.encryption import open_home
@@ -71,6 +76,8 @@ class State:
     @contextmanager
     def services(self, space: str | None = None) -> Iterator[Services]:
         """The opened services, in this space where a command names one of its own."""
+        from service.wiring import Services
+
         settings = replace(self.settings, space=space) if space else self.settings
         with Services(settings) as services:
             yield services
@@ -90,6 +97,9 @@ def print_json(value: Any) -> None:
 
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[Any]], *, title: str | None = None) -> None:
     """A table as wide as the terminal; plain characters when the output is a file."""
+    from rich.console import Console
+    from rich.table import Table
+
     console = Console(width=None if sys.stdout.isatty() else 110, highlight=False)
     table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
     for heading in headings:
@@ -120,6 +130,9 @@ class Bars:
     """One progress bar for each named step, on stderr, so that stdout stays for results."""
 
     def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
         self._progress = Progress(
             TextColumn("{task.description:<13}"),
             BarColumn(bar_width=28),

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import click
-import numpy as np
 
 from agents.runtime.token_rules import MEAN, TOKEN_RULES
-from consolidation.readout_pairs import KINDS, TAGS, PairSettings
-from consolidation.readouts import LDA, METHODS
+from consolidation.readout_settings import KINDS, LDA, METHODS, TAGS, PairSettings
 from service.cli.output import Bars, State, print_json, print_table
 from service.cli.readout_picture import export, picture
 from service.cli.readout_score import score
@@ -216,6 +215,8 @@ def _print_readout(found: dict[str, Any]) -> None:
     click.echo(
         f"model {found['model_hash'][:_SHORT]}, layers {layers}, {found['token_rule']}, {found['method']}"
     )
+    import numpy as np
+
     norm_K, auroc_K = np.mean(found["raw_norms"], axis=0), np.mean(found["auroc"], axis=0)
     rows = [
         [
@@ -234,7 +235,7 @@ def _print_readout(found: dict[str, Any]) -> None:
 
 def _cosine(by_layer: list[float | None]) -> str:
     known = [value for value in by_layer if value is not None]
-    return f"{np.mean(known):.3f}" if known else ""
+    return f"{fmean(known):.3f}" if known else ""
 
 
 def _print_left_out(left_out: dict[str, int]) -> None:

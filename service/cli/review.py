@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,7 +12,9 @@ from memory.errors import GraphError
 from service.cli.facts import print_story
 from service.cli.output import State, print_json, print_table
 from service.errors import one_line
-from service.wiring import Services
+
+if TYPE_CHECKING:
+    from service.wiring import Services
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _by = click.option("--by", metavar="NAME", help="Who decides (default: the keeper of the settings).")

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from service.cli.output import Bars, State, print_json, print_table
-from service.settings import load_settings
 
 if TYPE_CHECKING:
     from memory.backup import BackupReport
@@ -105,6 +104,7 @@ def restore(state: State, file: Path, into: str | None, force: bool, as_json: bo
     """Make a home what it was when the backup FILE was made; all of it or nothing."""
     from service.daemon import lasting
     from service.encryption import to_restore
+    from service.settings import load_settings
 
     settings = load_settings(into) if into else state.plain_settings
     with to_restore(settings, file) as home, Bars() as bars:

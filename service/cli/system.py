@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from db.engine import without_password
 from service.cli.output import Bars, State, print_json, print_table
 
 
@@ -98,6 +97,8 @@ def config(context: click.Context) -> None:
     """Print every setting with its value; config.toml in the home folder changes them."""
     if context.invoked_subcommand is not None:
         return
+    from db.engine import without_password
+
     settings = context.obj.plain_settings
     shown = {"home": str(settings.home), "database_url": without_password(settings.database_url)}
     print_json({**asdict(settings), **shown})

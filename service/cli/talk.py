@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import click
 
 from service.cli.output import State, print_json
-from simulator.steering import Wish
 
 if TYPE_CHECKING:
     from simulator.session import Session
@@ -95,6 +94,8 @@ def chat(
     as_json: bool,
 ) -> None:
     """Talk with a PERSON's persona. Needs their consent on record; every message of it is kept as simulated."""
+    from simulator.steering import Wish
+
     if as_json and once is None:
         raise click.UsageError("--json goes with --once")
     with state.services() as services:

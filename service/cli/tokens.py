@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import click
 
-from db.engine import Database
-from memory.audit import Act, record
 from service.access.callers import SCOPES
 from service.cli.output import State, print_json, print_table
+
+if TYPE_CHECKING:
+    from db.engine import Database
 
 
 @click.group()
@@ -43,6 +45,7 @@ def add(
     as_json: bool,
 ) -> None:
     """Make a token called NAME and show its secret, once."""
+    from memory.audit import Act, record
     from service.access import tokens
 
     lasts = None if days is None else timedelta(days=days)
@@ -94,6 +97,7 @@ def list_(state: State, as_json: bool) -> None:
 @click.pass_obj
 def revoke(state: State, token: str, as_json: bool) -> None:
     """Take TOKEN back, by its id or its name; it opens nothing from now on."""
+    from memory.audit import Act, record
     from service.access import tokens
 
     with _database(state) as database:

@@ -35,7 +35,8 @@ from memory.spaces import ensure_space
 from service.errors import ServerAway
 
 if TYPE_CHECKING:
-    from consolidation.readout_pairs import Material, PairSettings
+    from consolidation.readout_pairs import Material
+    from consolidation.readout_settings import PairSettings
     from consolidation.readout_training import How
     from service.wiring import Services
 

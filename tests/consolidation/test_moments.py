@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from consolidation.moments import Moments, differences, shrunk, whitened
-from consolidation.readouts import LDA, Sums, components, directions_from, find_directions
+from consolidation.readout_settings import LDA
+from consolidation.readouts import Sums, components, directions_from, find_directions
 from memory.ports import FloatMatrix
 from tests.consolidation.test_readouts import contrasts, planted
 

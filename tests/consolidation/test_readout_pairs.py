@@ -14,13 +14,13 @@ from consolidation.readout_pairs import (
     NEGATIVE,
     POSITIVE,
     Material,
-    PairSettings,
     Text,
     choose_pairs,
     gather,
     stripped,
     write_pairs,
 )
+from consolidation.readout_settings import PairSettings
 from consolidation.readout_training import read_examples
 from memory.constitutions import write
 from memory.embedders.hashing import HashingEmbedder

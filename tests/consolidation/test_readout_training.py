@@ -12,8 +12,9 @@ from agents.runtime.spec import ModelSpec
 from agents.runtime.token_rules import LAST, MEAN
 from consolidation import readouts
 from consolidation.errors import BadReadout, BrokenReadout
+from consolidation.readout_settings import CAA
 from consolidation.readout_training import Examples, How, train
-from consolidation.readouts import CAA, Contrast
+from consolidation.readouts import Contrast
 from memory.ports import FloatMatrix
 
 SHAPE = ("base" * 16, "template", 3)

@@ -9,6 +9,7 @@ from safetensors.numpy import load_file
 
 from consolidation import readouts
 from consolidation.errors import BrokenReadout
+from consolidation.readout_settings import LDA
 from consolidation.readouts import (
     Activations,
     Contrast,
@@ -166,7 +167,7 @@ def test_a_whitened_direction_reads_what_a_swinging_dimension_hides_without_neut
     acts[:, :, 20] += 300 * np.random.default_rng(1).normal(size=(400, 1)).astype(np.float32)
     given = list(contrasts(400).values())
     plain = find_directions(acts, given, seed=0).auroc_LK[1].mean()
-    white = find_directions(acts, given, seed=0, method=readouts.LDA).auroc_LK[1].mean()
+    white = find_directions(acts, given, seed=0, method=LDA).auroc_LK[1].mean()
     assert white > plain + 0.15
 
 
@@ -177,7 +178,7 @@ def whitened() -> Readout:
         (),
         PROVENANCE,
         n_layers=2,
-        method=readouts.LDA,
+        method=LDA,
     )
 
 

@@ -8,13 +8,15 @@ import subprocess
 import sys
 from contextlib import closing
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import click
 import pytest
 
-from service.cli import cli
+from service.cli import MODULES
+from tests.cli_commands import every_command
 
 FACT = {
     "id",
@@ -34,11 +36,16 @@ FACT = {
 
 def all_commands() -> list[list[str]]:
     found: list[list[str]] = [[]]
-    for name, command in cli.commands.items():
+    for name, command in every_command():
         found.append([name])
         if isinstance(command, click.Group):
             found += [[name, inner] for inner in command.commands]
     return found
+
+
+def test_every_module_holds_the_commands_that_it_is_loaded_for() -> None:
+    held = {name: import_module(f"service.cli.{name}").COMMANDS for name in MODULES}
+    assert {name: tuple(command.name for command in commands) for name, commands in held.items()} == MODULES
 
 
 @pytest.mark.parametrize("command", all_commands(), ids=" ".join)

@@ -17,8 +17,8 @@ import click
 import pytest
 
 from service.api_reference import description, reference
-from service.cli import cli
 from service.settings import Settings
+from tests.cli_commands import every_command
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -50,7 +50,7 @@ def read(name: str) -> str:
 
 def commands() -> list[tuple[str, click.Command]]:
     found: list[tuple[str, click.Command]] = []
-    for name, command in cli.commands.items():
+    for name, command in every_command():
         if isinstance(command, click.Group):
             found += [(f"{name} {inner}", child) for inner, child in command.commands.items()]
         if not isinstance(command, click.Group) or command.invoke_without_command:
