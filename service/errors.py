@@ -174,6 +174,14 @@ class UploadsBusy(ServiceError):
         )
 
 
+class PersonasBusy(ServiceError):
+    def __init__(self, retry_after_s: int) -> None:
+        super().__init__(
+            f"too many requests wait for this space's personas already; ask again in {retry_after_s} s"
+        )
+        self.retry_after_s = retry_after_s
+
+
 class BadUpload(ServiceError):
     def __init__(self, why: str) -> None:
         super().__init__(f"what was sent cannot be taken: {why}")
@@ -332,6 +340,7 @@ HTTP_STATUS: dict[type[Exception], int] = {
     UploadTooLarge: 413,
     BadUpload: 400,
     UploadsBusy: 503,
+    PersonasBusy: 503,
 }
 
 

@@ -5,16 +5,13 @@ People come and go by name here; `memory` knows them by id.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection
 from datetime import datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy.exc import DBAPIError
-
 from consolidation.stage import Progress, no_progress
-from db.errors import DatabaseError
 from db.tables import new_id
 from memory.types import Answer, Fact, ImportReport, Person
 from service.components import Components
@@ -34,8 +31,7 @@ if TYPE_CHECKING:
     from memory.profile import Profile
     from memory.reading import ReadReport
     from memory.relations import Relation
-
-log = logging.getLogger(__name__)
+    from memory.uses import UseCounter
 
 
 class GraphWork(Components):
@@ -226,17 +222,19 @@ class GraphWork(Components):
             clock=self.clock,
         )
         if self.settings.count_asked and not answer.abstained:
-            self._count_asked(answer)
+            self.uses.add([fact.id for fact in answer.facts])
         return answer
 
-    def _count_asked(self, answer: Answer) -> None:
-        """A store that cannot be written now (busy, read only, full) does not keep an answer back."""
-        from memory.uses import record
+    @cached_property
+    def uses(self) -> UseCounter:
+        from memory.uses import UseCounter
 
-        try:
-            record(self.database, self.space_id, [fact.id for fact in answer.facts], clock=self.clock)
-        except (DatabaseError, DBAPIError) as error:
-            log.info("what was asked for is not counted: %s", type(error).__name__)
+        return UseCounter(self.database, self.space_id, clock=self.clock)
+
+    def close(self) -> None:
+        if "uses" in self.__dict__:
+            self.uses.settle()
+        super().close()
 
     def search(
         self,

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 
 from db.errors import LeaseHeld
 from memory.errors import UnknownPerson
-from service.errors import EXPECTED, http_status, one_line
+from service.errors import EXPECTED, PersonasBusy, http_status, one_line
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -68,7 +68,8 @@ def _kind(error: Exception) -> str:
 
 
 async def _on_expected(_: Request, error: Exception) -> JSONResponse:
-    return response(problem(error))
+    headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, PersonasBusy) else None
+    return response(problem(error), headers)
 
 
 async def _on_http(_: Request, error: Exception) -> JSONResponse:

@@ -21,6 +21,7 @@ from service.components import Shared
 from service.daemon.metrics import Metrics
 from service.daemon.nights import Nights, count_night
 from service.entrances.talks import Talks
+from service.entrances.waiting_room import WaitingRoom
 from service.jobs.queue import unfinished_spaces
 from service.jobs.worker import JobWorker, drop_left_uploads, sweep_uploads
 from service.users import Users
@@ -40,7 +41,8 @@ class App:
     talks: Talks
     jobs: JobWorker
     metrics: Metrics  # of the whole process
-    lock: threading.RLock  # before the index and the persona
+    room: WaitingRoom  # for requests that let a persona speak
+    lock: threading.RLock  # before the persona
     users: Users  # while there are any it is not closed
 
 
@@ -192,7 +194,9 @@ class Spaces:
         jobs = JobWorker(services)
         if self._is_stopping:
             jobs.ask_to_stop()
-        return App(services, nights, Talks(services, lock, users), jobs, self.metrics, lock, users)
+        return App(
+            services, nights, Talks(services, lock, users), jobs, self.metrics, WaitingRoom(), lock, users
+        )
 
 
 def _is_idle(held: _Open, idle_s: float) -> bool:

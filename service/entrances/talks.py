@@ -71,7 +71,8 @@ class Gathering:
 
 
 class Talks:
-    """Safe for threads; `lock` is shared with whoever else uses the services' index, and held for a whole turn."""
+    """Safe for threads; `lock` is shared with whoever else may let a persona speak or erase what it remembers, and held for
+    a whole turn."""
 
     def __init__(self, services: Services, lock: threading.RLock, users: Users) -> None:
         self._services = services

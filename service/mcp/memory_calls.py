@@ -72,9 +72,8 @@ def search_nodes(store: EntityStore, given: dict[str, Any]) -> Said:
 def search_nearest(app: App, store: EntityStore, query: str) -> Said:
     """The entities nearest to a question, best first."""
     try:
-        with app.lock:
-            app.services.index.refresh()
-            hits = app.services.index.search(query, _N_NOTES, kinds=("episode",))
+        app.services.index.refresh()
+        hits = app.services.index.search(query, _N_NOTES, kinds=("episode",))
     except ModelMissing:  # without the encoder there are words alone, as the memory server has them
         return _shown(Part((), ()))
     wanted = [hit.id for hit in hits]

@@ -27,10 +27,9 @@ class Ask(Arguments):
 def ask(app: App, given: Ask) -> dict[str, Any]:
     from memory.ask import answer_json
 
-    with app.lock:
-        found = app.services.ask(
-            given.question, known_to=given.known_to, asked_by=given.asked_by, as_of=as_moment(given.as_of)
-        )
+    found = app.services.ask(
+        given.question, known_to=given.known_to, asked_by=given.asked_by, as_of=as_moment(given.as_of)
+    )
     app.metrics.count("slowwave_questions_total", abstained=str(found.abstained).lower())
     return answer_json(found)
 
@@ -105,14 +104,13 @@ class Search(Arguments):
 
 
 def search(app: App, given: Search) -> list[dict[str, Any]]:
-    with app.lock:
-        return app.services.search(
-            given.query,
-            given.k,
-            kinds=tuple(given.kinds),
-            known_to=given.known_to,
-            as_of=as_moment(given.as_of),
-        )
+    return app.services.search(
+        given.query,
+        given.k,
+        kinds=tuple(given.kinds),
+        known_to=given.known_to,
+        as_of=as_moment(given.as_of),
+    )
 
 
 class SleepStatus(Arguments):

@@ -18,6 +18,7 @@ from mcp.server.context import ServerRequestContext
 from mcp.server.lowlevel import Server
 
 from service.access.callers import Caller
+from service.errors import PersonasBusy, one_line
 from service.mcp import reading, writing
 from service.mcp.tool import Tool, refusal
 from service.spaces import App
@@ -44,8 +45,12 @@ def own_server(reach: Reach, tools: Sequence[Tool] = TOOLS) -> Server[Any]:
         tool = by_name.get(asked.name)
         if tool is None:
             return refusal(f"there is no such tool; there are {', '.join(by_name)}")
-        work = partial(_call, reach, context, tool, asked.arguments or {})
-        return await anyio.to_thread.run_sync(work)
+        with reach(context) as (app, caller):
+            work = partial(tool.call, app, caller, asked.arguments or {})
+            try:
+                return await (app.room.run(work) if tool.lets_speak else anyio.to_thread.run_sync(work))
+            except PersonasBusy as error:
+                return refusal(one_line(error))
 
     return bare_server(
         "slowwave", instructions=INSTRUCTIONS, on_list_tools=list_tools, on_call_tool=call_tool
@@ -57,8 +62,3 @@ def bare_server(name: str, **handlers: Any) -> Server[Any]:
     server: Server[Any] = Server(name, version=version("slowwave"), **handlers)
     server.middleware.clear()
     return server
-
-
-def _call(reach: Reach, context: Context, tool: Tool, given: dict[str, Any]) -> types.CallToolResult:
-    with reach(context) as (app, caller):
-        return tool.call(app, caller, given)

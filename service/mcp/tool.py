@@ -51,6 +51,7 @@ class Tool:
     is_read_only: bool = False
     is_destructive: bool = False
     is_idempotent: bool = False
+    lets_speak: bool = False  # it waits for a persona, in the room for that
     notice: str = NOTICE
     needs: Callable[[Any], str] | None = None
     is_plan: Callable[[Any], bool] | None = None

@@ -70,8 +70,7 @@ def remember(app: App, given: Remember) -> dict[str, Any]:
     if given.message is not None:
         said = given.message
         told = Told(said.speaker, said.text, tuple(said.heard_by), said.conversation, as_moment(said.time))
-        with app.lock:
-            return tell(app.services, told)
+        return tell(app.services, told)
     assert given.fact is not None
     fact = given.fact
     statement = Statement(
@@ -201,6 +200,7 @@ TOOLS = (
         Chat,
         "chat",
         chat,
+        lets_speak=True,
         notice=SIMULATED,
     ),
     Tool(

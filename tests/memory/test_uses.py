@@ -8,12 +8,13 @@ from threading import Thread
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from db.engine import open_database, sqlite_url
 from memory.erasure import Target, erase
 from memory.registry import Registry
 from memory.spaces import ensure_space
-from memory.uses import FULL, HALF_LIFE_DAYS, Use, asked_for, record, uses
+from memory.uses import FULL, HALF_LIFE_DAYS, Use, UseCounter, asked_for, record, uses
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -53,6 +54,40 @@ def test_two_who_ask_at_once_are_both_counted(world_class: Any, now: datetime, t
     for thread in threads:
         thread.join()
     assert counted(world, fact_id) == 20
+    database.close()
+
+
+def test_who_asks_waits_for_no_writer_and_is_counted(world_class: Any, now: datetime, tmp_path: Path) -> None:
+    database = open_database(sqlite_url(tmp_path / "graph.db"))
+    world = world_class(database, ensure_space(database), Registry.load(), now)
+    fact_id, other_id = world.store("Bergen", 1), world.store("Oslo", 2)
+    counter = UseCounter(database, world.space_id, clock=world.clock)
+    with database.transaction():
+        for _ in range(20):
+            counter.add([fact_id, "nobody"])
+        counter.add([other_id])
+        assert counted(world, fact_id) == 0
+    counter.settle()
+    assert (counted(world, fact_id), counted(world, other_id)) == (20, 1)
+    database.close()
+
+
+def test_a_store_that_cannot_be_written_counts_nothing_and_harms_nobody(
+    world_class: Any, now: datetime, tmp_path: Path
+) -> None:
+    database = open_database(sqlite_url(tmp_path / "graph.db"))
+    world = world_class(database, ensure_space(database), Registry.load(), now)
+    fact_id = world.store("Bergen", 1)
+    with database.transaction() as session:
+        session.execute(text("ALTER TABLE fact_use RENAME TO fact_use_elsewhere"))
+    counter = UseCounter(database, world.space_id, clock=world.clock)
+    counter.add([fact_id])
+    counter.settle()
+    with database.transaction() as session:
+        session.execute(text("ALTER TABLE fact_use_elsewhere RENAME TO fact_use"))
+    counter.add([fact_id])
+    counter.settle()
+    assert counted(world, fact_id) == 1
     database.close()
 
 

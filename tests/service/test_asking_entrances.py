@@ -88,6 +88,7 @@ def test_what_was_asked_for_is_counted_unless_the_settings_say_no(
         answers = [services.ask("Where does Ada live?") for _ in range(2)]
         (fact,) = answers[0].facts
         services.ask("What is the name of Zebedee's parrot?")
+        services.uses.settle()
         with services.database.reading() as session:
             counted = {fact_id: use.n for fact_id, use in uses(session, [fact.id]).items()}
     assert counted == ({fact.id: n} if n else {})
