@@ -6,6 +6,7 @@ Everything that they say is marked as simulated in the store, in exports, and he
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -78,19 +79,19 @@ class Why(BaseModel):
 
 
 @router.post("/v1/chat", response_model=None)
-def chat(app: Given, turn: Turn, request: Request) -> Response:
+async def chat(app: Given, turn: Turn, request: Request) -> Response:
     """Say something to a persona: JSON, or server-sent events with `stream` or `Accept: text/event-stream`."""
     wishes = tuple(Wish.parse(f"{name}={dose}") for name, dose in turn.steer.items())
     says = Says(**turn.model_dump(exclude={"stream", "steer"}), steer=wishes)
     if turn.stream or events.wants_events(request):
-        return events.response(_spoken(app, says))
-    spoken = app.talks.reply(says)
+        return events.response(await app.room.run(partial(_spoken, app, says)))
+    spoken = await app.room.run(partial(app.talks.reply, says))
     app.metrics.count("slowwave_chat_turns_total")
     return JSONResponse(_marked(spoken.as_json()))
 
 
 @router.post("/v1/converse", response_model=None)
-def converse(app: Given, company: Company, request: Request) -> Response:
+async def converse(app: Given, company: Company, request: Request) -> Response:
     """Let two or three personas talk with each other: JSON at the end, or an event for each turn as it is said."""
     gathering = Gathering(
         tuple(company.people),
@@ -100,10 +101,10 @@ def converse(app: Given, company: Company, request: Request) -> Response:
         company.temperature,
         company.use_weights,
     )
-    said = _in_company(app, gathering)
+    said = await app.room.run(partial(_in_company, app, gathering))
     if company.stream or events.wants_events(request):
         return events.response(events.written(said))
-    return JSONResponse(_last(said))
+    return JSONResponse(await app.room.run(partial(_last, said)))
 
 
 @router.get("/v1/chats")
