@@ -11,7 +11,6 @@ A night's lease is held meanwhile, so that a request to sleep is answered (409) 
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import shutil
 import sys
@@ -144,8 +143,19 @@ def _known(services: Services, talk: str) -> dict[str, list[str]]:
     }
 
 
-def run(home: Path, n_cases: int, seed_: int, *, with_night: bool = True, minutes: float = math.inf) -> Tally:
-    """So many requests over all documented operations, as equally as they divide; `minutes` ends it before."""
+def run(
+    home: Path,
+    n_cases: int,
+    seed_: int,
+    *,
+    with_night: bool = True,
+    minutes: float = math.inf,
+    first: int = 1,
+) -> Tally:
+    """So many requests over all documented operations, as equally as they divide; `minutes` ends it before.
+
+    `first` leaves out the operations before that one, of a run that was ended there.
+    """
     import schemathesis
 
     tally, dice = Tally(), Random(seed_)
@@ -158,12 +168,12 @@ def run(home: Path, n_cases: int, seed_: int, *, with_night: bool = True, minute
             if time.monotonic() > ends_at:
                 break
             share = n_cases * (number + 1) // len(operations) - n_cases * number // len(operations)
-            if share:
+            if share and number + 1 >= first:
                 tally.n_routes += 1
-                copy = home / "copy"
+                copy = home / f"copy-{number}"
                 shutil.copytree(made.home, copy)
                 _one(operation, replace(made, home=copy), known, share, seed_ + number, dice, tally)
-                shutil.rmtree(copy)
+                shutil.rmtree(copy, ignore_errors=True)  # a job of the last request may still write there
                 print(f"{number + 1}/{len(operations)} {operation.label} {tally.n_cases}", file=sys.stderr)
     return tally
 
@@ -289,11 +299,19 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=math.inf, help="end it after so long")
     parser.add_argument("--no-night", action="store_true", help="leave the night out, and what it makes")
+    parser.add_argument("--first", type=int, default=1, help="begin with this operation, from 1")
     given_ = parser.parse_args(arguments)
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         home, has_night = Path(folder), not given_.no_night
-        tally = run(home, given_.cases, given_.seed, with_night=has_night, minutes=given_.minutes)
+        tally = run(
+            home,
+            given_.cases,
+            given_.seed,
+            with_night=has_night,
+            minutes=given_.minutes,
+            first=given_.first,
+        )
     print_result(summary(tally), seed=given_.seed, started=started)
 
 
