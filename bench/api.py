@@ -11,6 +11,7 @@ A night's lease is held meanwhile, so that a request to sleep is answered (409) 
 from __future__ import annotations
 
 import argparse
+import json
 import math
 import shutil
 import sys
