@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import Select, or_, select
+from sqlalchemy import Select, func, or_, select
 from sqlalchemy.orm import Session
 
 from db.engine import Database
@@ -46,6 +46,23 @@ def visible_among(
     query = visible_query(space_id, person_id, as_of)
     if len(episode_ids) > _MANY:
         return set(session.scalars(query)) & set(episode_ids)
+    asked = sorted(set(episode_ids))
+    return {
+        found
+        for start in range(0, len(asked), _CHUNK)
+        for found in session.scalars(query.where(Episode.id.in_(asked[start : start + _CHUNK])))
+    }
+
+
+def said_to_one_among(session: Session, space_id: str, episode_ids: Collection[str]) -> set[str]:
+    """Which of these episodes nobody could hear but whoever said it and one other, at most."""
+    small = (
+        select(Participant.conversation_id)
+        .where(Participant.space_id == space_id)
+        .group_by(Participant.conversation_id)
+        .having(func.count() <= 2)
+    )
+    query = select(Episode.id).where(Episode.space_id == space_id, Episode.conversation_id.in_(small))
     asked = sorted(set(episode_ids))
     return {
         found

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -156,6 +156,8 @@ class Company:
             self._n_silent += 1
             return None
         self._n_silent = 0
+        if topic is not None and topic.fact_id is not None:
+            made = replace(made, facts={topic.fact_id: "prompt", **made.facts})
         self.record.keep(made)
         said = SaidTurn(self._number, speaker.person.name, made.reply, made, topic.name if topic else None)
         self._number += 1

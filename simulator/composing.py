@@ -17,6 +17,7 @@ from memory.sessions import NewTurn, Place, Status
 from memory.types import Fact, Person
 from memory.wordings import Wordings
 from simulator.answering import ButForOwed, Owed
+from simulator.confidences import kept_facts
 from simulator.consistency import ClaimGuard
 from simulator.deliberation import Deliberation, with_thought
 from simulator.knowing import related
@@ -34,7 +35,7 @@ from simulator.tools import SimulatorTools, check_consent
 from simulator.topics import Topics
 
 if TYPE_CHECKING:
-    from agents.runtime.sampling import Sampling
+    from agents.sampling import Sampling
 
 MAX_CHARS = 24_000  # of what was said, that is looked at; the prompt holds less
 
@@ -134,9 +135,9 @@ class Composer:
         owed = self._stance(heard)
         found = {fact.id: fact for fact in owed.facts}
         if heard:
-            found |= {
-                fact.id: fact for fact in related(self.tools, self.person, partner, heard, as_of=moment.now)
-            }
+            near = related(self.tools, self.person, partner, heard, as_of=moment.now)
+            kept = self._kept(near)
+            found |= {fact.id: fact for fact in near if fact.id not in kept}
         needed = [fact for fact in found.values() if not self.mastered.covers(fact)]
         wordings = Wordings.load()
         known = [own_words(fact, self.persona, wordings, moment.now) for fact in needed]
@@ -165,7 +166,7 @@ class Composer:
     def _others(self, heard: str) -> list[Mentioned]:
         tools = self.tools
         present = [self.person.id, *(one.id for one in self.partners)]
-        return mentioned(
+        found = mentioned(
             tools.database,
             tools.space_id,
             tools.index,
@@ -175,6 +176,14 @@ class Composer:
             present=present,
             clock=tools.clock,
         )
+        kept = self._kept([fact for one in found for fact in one.facts])
+        told = [replace(one, facts=tuple(fact for fact in one.facts if fact.id not in kept)) for one in found]
+        return [one for one in told if one.facts]
+
+    def _kept(self, facts: Sequence[Fact]) -> frozenset[str]:
+        """Ids of those that are not brought up before these partners."""
+        listeners = [one.id for one in self.partners]
+        return kept_facts(self.tools.database, self.tools.space_id, listeners, facts)
 
     def prompt(
         self, deliberation: Deliberation, turns: Sequence[Turn], now: datetime, prefix: str
@@ -200,6 +209,7 @@ class Composed:
         self.seconds = 0.0
         self.prefix = prefix
         self._composer = composer
+        self._n_topics = len(composer.topics.used) if composer.topics else 0  # turned to before
         self._turns = turns
         self._moment = moment
 
@@ -238,7 +248,9 @@ class Composed:
     def _facts(self) -> dict[str, Place]:
         """Every fact that the turn rests on, and where it was."""
         brought = self.brought
-        places: dict[str, Place] = dict.fromkeys(brought.beside, "prompt")
+        topics = self._composer.topics.used[self._n_topics :] if self._composer.topics else []
+        opened = [topic.fact_id for topic in topics if topic.fact_id is not None]
+        places: dict[str, Place] = dict.fromkeys((*brought.beside, *opened), "prompt")
         return places | {
             fact.id: "weights" if fact.id in brought.spared else "prompt" for fact in brought.facts
         }

@@ -29,6 +29,7 @@ from memory.revision import Line
 from memory.types import Fact, FactCandidate, Person
 from memory.wordings import Wordings, fill
 from simulator.claims import Listener, Told, claims_of
+from simulator.confidences import kept_facts
 from simulator.ports import Objection, Piece
 from simulator.stance import Sight, claim_words, fact_words
 
@@ -185,7 +186,9 @@ class ClaimGuard:
         return Finding("contradicts", taken_back[0]) if taken_back else None
 
     def _against(self, fact: Fact) -> Finding:
-        return Finding("contradicts", fact, instead=fact_words(self.sight, fact))
+        sight = self.sight
+        is_kept = kept_facts(sight.database, sight.space_id, sight.heard_by, [fact])
+        return Finding("contradicts", fact, instead="" if is_kept else fact_words(sight, fact))
 
     def _claims_on(self, told: Told) -> Finding | None:
         one, entry = told.fact, self.sight.registry.get(told.fact.predicate)

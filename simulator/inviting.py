@@ -19,7 +19,7 @@ from memory.types import Person
 from simulator.company import Company, CompanySettings, check_people
 from simulator.company_record import Record, conversation_of
 from simulator.lengths import Lengths
-from simulator.member import PersonaMember
+from simulator.member import PersonaMember, Reader
 from simulator.opening import engine_of, load_model, make_composer, sampling_of
 from simulator.session import SessionSettings
 from simulator.tools import SimulatorTools, check_consent
@@ -100,8 +100,6 @@ def _member(
     recipe: Recipe | None,
     models: _Models,
 ) -> PersonaMember:
-    from consolidation.current import current_readout
-
     asked = SessionSettings(temperature=how.temperature, repetition_penalty=how.repetition_penalty)
     composer = make_composer(
         tools,
@@ -118,8 +116,7 @@ def _member(
         composer.lengths = _shortened(composer.lengths, how.max_chars)
     model = models.wearing(recipe.for_person(person.id) if recipe else None)
     composer.engine = engine_of(tools, model, composer.recipe, composer.persona)
-    readout = current_readout(tools.database, tools.space_id, tools.home, model.base_hash) if model else None
-    return PersonaMember(composer, model, readout)
+    return PersonaMember(composer, models.reader(model) if model else None)
 
 
 def _shortened(lengths: Lengths, max_chars: int) -> Lengths:
@@ -130,10 +127,11 @@ def _shortened(lengths: Lengths, max_chars: int) -> Lengths:
 
 @dataclass(slots=True)
 class _Models:
-    """Language models by what they wear: one for all who wear the same, none where a server speaks."""
+    """Language models by what they wear, and who reads by them: one for all who wear the same, none where a server speaks."""
 
     tools: SimulatorTools
     _loaded: dict[tuple[tuple[str, float], ...], LanguageModel] = field(default_factory=dict)
+    _readers: dict[int, Reader] = field(default_factory=dict)
 
     def wearing(self, worn: Recipe | None) -> LanguageModel | None:
         if self.tools.server is not None:
@@ -142,3 +140,15 @@ class _Models:
         if key not in self._loaded:
             self._loaded[key] = load_model(self.tools, worn)
         return self._loaded[key]
+
+    def reader(self, model: LanguageModel) -> Reader | None:
+        """None where no readout serves."""
+        from consolidation.current import current_readout
+
+        if id(model) not in self._readers:
+            tools = self.tools
+            readout = current_readout(tools.database, tools.space_id, tools.home, model.base_hash)
+            if readout is None:
+                return None
+            self._readers[id(model)] = Reader(model, readout)
+        return self._readers[id(model)]

@@ -22,12 +22,28 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
+class Reader:
+    """Reads turns by one model and readout; members with the same weights share one, so that each turn is read once."""
+
+    model: LanguageModel
+    readout: Readout
+    _last: tuple[str, Mapping[str, float]] | None = None
+
+    def read(self, text: str) -> Mapping[str, float]:
+        if self._last is None or self._last[0] != text:
+            from consolidation.reading import read_texts
+
+            (found,) = read_texts(self.model, self.readout, [text])
+            self._last = text, found
+        return self._last[1]
+
+
+@dataclass(slots=True)
 class PersonaMember:
-    """Implements `simulator.company.Member`. Without a model or a readout (a server speaks, no night yet) it feels nothing."""
+    """Implements `simulator.company.Member`. Without a reader (a server speaks, no night yet) it feels nothing."""
 
     composer: Composer
-    model: LanguageModel | None = None
-    readout: Readout | None = None
+    reader: Reader | None = None
     mood: Mood = field(default_factory=Mood)
     n_tokens: int = 0  # drawn so far, those that were thrown away among them
     _last_at: datetime | None = None
@@ -62,12 +78,9 @@ class PersonaMember:
     def heard(self, speaker: str, text: str) -> None:
         self._last_at = self.composer.tools.clock()
         self.composer.hear(speaker, text)
-        if self.model is None or self.readout is None:
-            return
-        from consolidation.reading import read_texts
-
-        (reading,) = read_texts(self.model, self.readout, [text])
-        self.mood = self.mood.after(reading, self._last_at, is_own=speaker == self.person.name)
+        if self.reader is not None:
+            reading = self.reader.read(text)
+            self.mood = self.mood.after(reading, self._last_at, is_own=speaker == self.person.name)
 
     def turn_to(self) -> Topic | None:
         return self.composer.topics.next() if self.composer.topics else None

@@ -38,7 +38,7 @@ from simulator.topics import Graph, Topics, topics_of
 
 if TYPE_CHECKING:
     from agents.runtime.lm import LanguageModel
-    from agents.runtime.sampling import Sampling
+    from agents.sampling import Sampling
     from consolidation.recipe import Recipe
 
 MOST_READ = 20_000  # messages of the person and of their conversations each, the newest, from which their ways are known
@@ -131,7 +131,8 @@ def make_composer(
         person.name, tuple(one.name for one in partners), tuple(line.principle for line in lines)
     )
     claims = _claim_guard(tools, person, partners, lines)
-    graph = Graph(tools.database, tools.space_id, tools.registry, tools.clock, tools.withhold)
+    listeners = tuple(one.id for one in partners)
+    graph = Graph(tools.database, tools.space_id, tools.registry, tools.clock, tools.withhold, listeners)
     topics = Topics(topics_of(graph, person.id, persona), seed=seed, about=about)
     heard = list_episodes(tools.database, tools.space_id, heard_by=person.id, newest=MOST_READ)
     own = list_episodes(tools.database, tools.space_id, speaker_id=person.id, newest=MOST_READ)
@@ -181,6 +182,7 @@ def _claim_guard(
         person,
         partners[0],
         people,
+        tuple(partners),
     )
     known = tuple(name for one in people for name in (one.name, *one.aliases))
     listener = Listener(tools.extractor, person.name, tuple(one.name for one in partners), known)

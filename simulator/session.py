@@ -18,7 +18,7 @@ from consolidation.reading import read_texts
 from memory import sessions
 from memory.ports import Judge
 from memory.readings import Reading, keep_readings
-from memory.sessions import KeptTurn, NewSession
+from memory.sessions import KeptTurn, Kind, NewSession
 from memory.types import Fact, Person
 from simulator.claims import check_claims
 from simulator.composing import Composed, Composer, Moment
@@ -76,6 +76,7 @@ class Session:
     n_said: int = 0  # messages of this conversation that were heard here
     last: SpokenTurn | None = None
     id: str = ""  # on record from the first turn on
+    kind: Kind = "reply"  # of what is on record under that id
 
     @property
     def tools(self) -> SimulatorTools:
@@ -135,7 +136,8 @@ class Session:
                 yield from composed
         except AgentError as error:
             failure = error
-        self._keep(composed, said, is_interrupted=failure is not None)
+        kind: Kind = "autocomplete" if autocomplete else "reply"
+        self._keep(composed, said, kind, is_interrupted=failure is not None)
         if failure is not None:
             raise failure
 
@@ -164,13 +166,15 @@ class Session:
 
         return steered(self.model, self.steering.added(), self.steering.positions)
 
-    def _keep(self, composed: Composed, said: str, *, is_interrupted: bool) -> None:
+    def _keep(self, composed: Composed, said: str, kind: Kind, *, is_interrupted: bool) -> None:
         """Write the turn, read it, and tell the guards."""
         tools, brought, spoken = self.tools, composed.brought, composed.spoken
         new = composed.new_turn(is_interrupted=is_interrupted)
         if said:
             new = replace(new, heard=(self.partner.id, said))
-        kept = sessions.keep_turn(tools.database, tools.space_id, self._on_record(), new, clock=tools.clock)
+        kept = sessions.keep_turn(
+            tools.database, tools.space_id, self._on_record(kind), new, clock=tools.clock
+        )
         heard, readings = self._read(kept)
         for turn, text, found in ((kept.heard, said, heard), (kept.reply, composed.said, readings)):
             if turn is not None:
@@ -199,13 +203,18 @@ class Session:
             claims=tuple(check_claims(spoken.text, self.checks)),
         )
 
-    def _on_record(self) -> str:
-        """The session's id; it is begun with its first turn."""
+    def _on_record(self, kind: Kind) -> str:
+        """The session's id; it is begun with its first turn, and another one where what it is used for changes."""
+        if self.id and self.kind != kind:
+            sessions.end(self.tools.database, self.tools.space_id, self.id, clock=self.tools.clock)
+            self.id = ""
         if not self.id:
+            self.kind = kind
             new = NewSession(
                 person_id=self.person.id,
                 conversation=conversation_name(self.person, self.partner),
                 people=(self.person.id, self.partner.id),
+                kind=kind,
                 settings=self.settings.as_json(),
                 engine=self.composer.engine.name,
                 recipe=self.recipe,

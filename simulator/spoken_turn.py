@@ -42,6 +42,7 @@ class SpokenTurn:
     def as_json(self) -> dict[str, Any]:
         return {
             "reply": self.reply,
+            "simulated": True,
             "status": self.status,
             "session": self.session_id,
             "turn": self.id,

@@ -26,6 +26,7 @@ from memory.ports import Clock
 from memory.registry import Registry
 from memory.types import Answer, Episode, Fact, Person
 from memory.wordings import Wordings, spoken
+from simulator.confidences import is_secret
 from simulator.persona import in_second_person, in_third_person, own_words, worded
 
 Kind = Literal["answer", "claimed", "decline", "talk"]
@@ -78,7 +79,8 @@ _NO = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """What a persona looks with. `people`: everybody known, by whose names "she" is somebody else. The index is fresh."""
+    """What a persona looks with. `people`: everybody known, by whose names "she" is somebody else; `listeners`: who else hears
+    it beside the partner. The index is fresh."""
 
     database: Database
     space_id: str
@@ -88,6 +90,12 @@ class Sight:
     person: Person
     partner: Person
     people: tuple[Person, ...] = ()
+    listeners: tuple[Person, ...] = ()
+
+    @property
+    def heard_by(self) -> tuple[str, ...]:
+        """Ids of all who hear what is said."""
+        return tuple(dict.fromkeys(one.id for one in (self.partner, *self.listeners)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +176,8 @@ def _towards(sight: Sight, question: str, claims: Callable[[str], Sequence[Claim
     ):
         return Stance("talk", asked)  # what gives orders to machines is no answer
     if not answer.abstained:
+        if is_secret(sight.database, sight.space_id, sight.heard_by, answer):
+            return Stance("decline", asked, DONT_KNOW)
         return _answered(sight, asked, answer)
     before = tuple(claims(asked))
     if before:

@@ -27,6 +27,7 @@ from memory.ports import Clock, Withhold
 from memory.sensitive import kinds, kinds_of_fact
 from memory.types import Episode, Fact
 from memory.wordings import Wordings, content_words, fill
+from simulator.confidences import kept_facts, kept_messages
 from simulator.knowing import UNDISPUTED
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Topic:
     words: frozenset[str]
     note: str
     openings: tuple[str, ...] = ()
+    fact_id: str | None = None  # that it is made of
     is_so: Callable[[], bool] = field(
         default=lambda: True, compare=False, repr=False
     )  # what it rests on, now
@@ -68,10 +70,11 @@ class Graph:
     registry: Registry
     clock: Clock
     withhold: Withhold
+    listeners: tuple[str, ...] = ()  # ids of those before whom they are brought up
 
 
 def topics_of(graph: Graph, person_id: str, persona: Persona) -> list[Topic]:
-    """All that the persona can know and may bring up, by area and name."""
+    """All that the persona can know and may bring up before these listeners, by area and name."""
     facts = list_facts(
         graph.database,
         graph.space_id,
@@ -81,10 +84,13 @@ def topics_of(graph: Graph, person_id: str, persona: Persona) -> list[Topic]:
         clock=graph.clock,
     )
     wordings = Wordings.load()
+    kept = kept_facts(graph.database, graph.space_id, graph.listeners, facts)
     found = [
-        replace(topic, is_so=partial(_holds, graph, person_id, fact.id))
+        replace(topic, fact_id=fact.id, is_so=partial(_holds, graph, person_id, fact.id))
         for fact in facts
-        if not kinds_of_fact(fact) and (topic := _of_fact(fact, persona, graph.registry, wordings))
+        if fact.id not in kept
+        and not kinds_of_fact(fact)
+        and (topic := _of_fact(fact, persona, graph.registry, wordings))
     ]
     found += [
         replace(_of_line(line, persona), is_so=partial(_is_kept, graph, line.id))
@@ -100,7 +106,8 @@ def _digest_lines(graph: Graph, person_id: str) -> list[Episode]:
     lines = [line for digest in digests for line in digest.lines]
     around = episodes_near(graph.database, graph.space_id, {line.id for line in lines}, _AROUND)
     allowed = {episode.id for episode in readable(around, graph.withhold)}
-    return [line for line in lines if line.id in allowed]
+    kept = kept_messages(graph.database, graph.space_id, graph.listeners, lines)
+    return [line for line in lines if line.id in allowed and line.id not in kept]
 
 
 def _holds(graph: Graph, person_id: str, fact_id: str) -> bool:

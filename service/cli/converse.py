@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from memory.importers.bots import SIMULATED
 from service.cli.output import State, print_json
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def _talk(company: Company, n_turns: int, *, is_shown: bool) -> list[SaidTurn]:
         for turn in company.turns(n_turns):
             said.append(turn)
             if is_shown:
-                click.echo(f"{turn.speaker}: {turn.text}")
+                click.echo(f"{turn.speaker}{SIMULATED}: {turn.text}")
                 sys.stdout.flush()
     except KeyboardInterrupt:
         company.ended = "interrupted"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from memory.importers.bots import SIMULATED
 from service.cli.output import State, print_json
 
 if TYPE_CHECKING:
@@ -146,7 +147,7 @@ def _converse(session: Session, *, autocomplete: bool, verbose: bool) -> None:
             f"{session.person.name} is simulated. Say something; an empty line or Ctrl-D ends it.", err=True
         )
     for line in iter(lambda: _read(session.partner.name), ""):
-        click.echo(f"{session.person.name}: ", nl=False)
+        click.echo(f"{session.person.name}{SIMULATED}: ", nl=False)
         for piece in session.stream(line, autocomplete=autocomplete):
             click.echo(piece, nl=False)
             sys.stdout.flush()
@@ -165,7 +166,7 @@ def _read(name: str) -> str:
 
 
 def _show(reply: str, name: str, verbose: bool, turn: SpokenTurn) -> None:
-    click.echo(f"{name}: {reply}")
+    click.echo(f"{name}{SIMULATED}: {reply}")
     if verbose:
         _details(turn)
 

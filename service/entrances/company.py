@@ -14,6 +14,7 @@ def turn_json(turn: SaidTurn) -> dict[str, Any]:
         "number": turn.number,
         "speaker": turn.speaker,
         "text": turn.text,
+        "simulated": True,
         "status": turn.turn.status,
         "topic": turn.topic,
         "facts": list(turn.turn.facts),
@@ -27,6 +28,7 @@ def company_json(company: Company, said: Sequence[SaidTurn]) -> dict[str, Any]:
     return {
         "conversation": company.record.conversation,
         "session": company.record.session_id,
+        "simulated": True,
         "ended": company.ended,
         "kept": company.record.n_turns,
         "turns": [turn_json(turn) for turn in said],

@@ -87,7 +87,7 @@ async def chat(app: Given, turn: Turn, request: Request) -> Response:
         return events.response(await app.room.run(partial(_spoken, app, says)))
     spoken = await app.room.run(partial(app.talks.reply, says))
     app.metrics.count("slowwave_chat_turns_total")
-    return JSONResponse(_marked(spoken.as_json()))
+    return JSONResponse(spoken.as_json())
 
 
 @router.post("/v1/converse", response_model=None)
@@ -177,7 +177,7 @@ def _spoken(app: App, says: Says) -> Iterator[str]:
                 yield part
             else:
                 app.metrics.count("slowwave_chat_turns_total")
-                yield "turn", _marked(part.as_json())
+                yield "turn", part.as_json()
 
     return events.written(told())
 
@@ -194,11 +194,11 @@ def _in_company(app: App, gathering: Gathering) -> Iterator[events.Told]:
             if isinstance(piece, SaidTurn):
                 said.append(piece)
                 app.metrics.count("slowwave_chat_turns_total")
-                yield "turn", _marked(turn_json(piece))
+                yield "turn", turn_json(piece)
             elif isinstance(piece, Exception):
                 yield piece
             else:
-                yield "end", _marked(company_json(piece, said))
+                yield "end", company_json(piece, said)
 
     return told()
 
@@ -209,7 +209,3 @@ def _last(pieces: Iterator[events.Told]) -> dict[str, Any]:
     if isinstance(last, Exception):
         raise last
     return last[1]
-
-
-def _marked(told: dict[str, Any]) -> dict[str, Any]:
-    return {**told, "simulated": True}

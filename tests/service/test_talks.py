@@ -211,6 +211,11 @@ def test_a_withdrawn_consent_ends_a_talk_that_goes_on(services: Services, tmp_pa
     with Services(replace(services.settings, persona=scripted)) as opened:
         session = opened.open_session("Ada", as_person="Bo", seed=1)
         assert session.reply("Hello there!").reply == "It is by the sea."
+        first = session.id
+        session.reply("It is", autocomplete=True)
+        kept = {one.id: one for one in list_sessions(opened.database, opened.space_id)}
+        assert (kept[first].kind, kept[session.id].kind) == ("reply", "autocomplete")
+        assert kept[first].ended_at is not None
         ada = session.person.id
         consent.withdraw(opened.database, opened.space_id, ada, clock=opened.clock)
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -21,11 +21,13 @@ from db.engine import Database, make_engine
 from memory import digests
 from memory.digests import list_digests
 from memory.embedders.hashing import HashingEmbedder
-from memory.episodes import list_episodes
+from memory.episodes import append_turn, list_episodes
+from memory.facts import add_candidates, list_facts
 from memory.people import get_or_create_node, get_person
+from memory.registry import Registry
 from memory.sessions import NewSession, NewTurn, list_sessions, list_turns
 from memory.spaces import ensure_space
-from memory.types import Episode, Person
+from memory.types import Episode, FactCandidate, Person
 from simulator.attribution import persona_turns
 from simulator.company import Company, CompanySettings, Interrupted, addressed, check_people, next_speaker
 from simulator.company_record import DIGESTED, Record, conversation_of
@@ -187,6 +189,24 @@ class Table:
         record = Record(self.database, self.space_id, people, session, **where)
         return Company.begin(members, record, CompanySettings(**settings), before)
 
+    def fact(self, predicate: str, value: str) -> str:
+        """A fact of the first person, which rests on a message of theirs; its id."""
+        person = self.people[0]
+        told = append_turn(
+            self.database,
+            self.space_id,
+            conversation="real",
+            speaker_id=person.id,
+            text=value,
+            origin="observed",
+            time=self.clock(),
+        )
+        with self.database.transaction() as session:
+            made = FactCandidate(person.name, predicate, value, (told.id,), person.name, 0.9, "test")
+            add_candidates(session, self.space_id, [made], Registry.load(), clock=self.clock)
+        (fact,) = list_facts(self.database, self.space_id, Registry.load(), clock=self.clock)
+        return fact.id
+
     def said(self) -> list[Episode]:
         return list_episodes(self.database, self.space_id, origins=("simulated",))
 
@@ -249,6 +269,19 @@ def test_two_who_only_repeat_themselves_are_led_to_other_topics(table: Table) ->
     said = [turn.text for turn in guarded.turns(12)]
     assert len(set(said)) == 12
     assert guarded.found["turns"] > 0
+
+
+def test_the_fact_of_a_topic_that_was_turned_to_is_on_the_turns_record(table: Table) -> None:
+    fact_id = table.fact("likes", "boats")
+    company = table.company({"Ada Lund": different(9), "Bo Rask": different(8)})
+    for member in company.members:
+        member.topics = Topics([replace(topic, fact_id=fact_id) for topic in BOATS], seed=1)  # type: ignore[attr-defined]
+    said = list(company.turns(3))
+    (kept,) = list_sessions(table.database, table.space_id)
+    turned = [one.topic is not None for one in said]
+    assert any(turned)
+    found = list_turns(table.database, table.space_id, kept.id)
+    assert [turn.facts == {fact_id: "prompt"} for turn in found] == turned
 
 
 def test_a_digest_of_each_32_turns_stays_in_the_graph_and_its_words_in_the_prompt(table: Table) -> None:

@@ -30,6 +30,7 @@ from memory.spaces import ensure_space
 from memory.types import Fact, FactCandidate
 from simulator import consistency
 from simulator.claims import Listener
+from simulator.confidences import kept_facts
 from simulator.consistency import ClaimGuard
 from simulator.stance import DONT_KNOW, Sight, is_small_talk, questions_in, stance
 
@@ -363,3 +364,61 @@ def test_a_reply_that_was_not_kept_leaves_no_objection_behind(made: Graph) -> No
 )
 def test_how_somebody_is_is_small_talk_and_what_they_are_called_is_not(question: str, is_so: bool) -> None:
     assert is_small_talk(question) == is_so
+
+
+def test_what_is_sensitive_and_was_told_to_another_is_answered_like_what_nobody_knows(made: Graph) -> None:
+    question = "what are you allergic to?"
+    assert stance(made.sight(BEN, CY), question).kind == "answer"
+    found = stance(made.sight(BEN, ANA), question)
+    assert (found.kind, found.plain, found.facts) == ("decline", DONT_KNOW, ())
+    both = replace(made.sight(BEN, CY), listeners=(made.sight(BEN, ANA).partner,))
+    assert stance(both, question).kind == "decline"
+
+
+def test_what_was_said_to_one_other_is_not_brought_up_but_told_when_asked(made: Graph) -> None:
+    boss, allergy = (
+        fact
+        for predicate in ("boss", "allergy")
+        for fact in list_facts(made.database, made.space_id, made.registry, predicates=[predicate])
+    )
+
+    def kept(*listeners: str) -> frozenset[str]:
+        ids = [made.ids[name] for name in listeners]
+        return kept_facts(made.database, made.space_id, ids, [boss, allergy])
+
+    assert kept(ANA) == {allergy.id}
+    assert kept(CY) == {boss.id}
+    assert kept(ANA, CY) == {boss.id, allergy.id}
+    assert kept() == frozenset()
+    assert stance(made.sight(BEN, CY), "who is your boss?").facts == (boss,)
+
+
+def test_what_was_said_before_several_is_no_confidence_unless_it_is_sensitive(graph: Graph) -> None:
+    ids = {graph.ids[name] for name in (ANA, BEN)}
+    with graph.database.transaction() as session:
+        eve = get_or_create_node(session, graph.space_id, "Eve Holm", is_speaker=True)
+    for text, predicate, value in (("my cat is Moss", "pet", "Moss"), ("I have asthma", "illness", "asthma")):
+        said = append_turn(
+            graph.database,
+            graph.space_id,
+            conversation="three of us",
+            speaker_id=graph.ids[ANA],
+            text=text,
+            origin="observed",
+            time=NOW - timedelta(days=1),
+            participants={*ids, graph.ids[CY]},
+        )
+        told = FactCandidate(ANA, predicate, value, (said.id,), ANA, 0.9, "test")
+        with graph.database.transaction() as session:
+            add_candidates(session, graph.space_id, [told], graph.registry, clock=lambda: NOW)
+    facts = list_facts(graph.database, graph.space_id, graph.registry, predicates=["pet", "illness"])
+    kept = kept_facts(graph.database, graph.space_id, [eve], facts)
+    assert [fact.object for fact in facts if fact.id in kept] == ["asthma"]
+    assert not kept_facts(graph.database, graph.space_id, [graph.ids[CY]], facts)
+
+
+def test_a_guard_does_not_say_what_was_kept(made: Graph) -> None:
+    sight = made.sight(BEN, CY)
+    guard = ClaimGuard(sight, Listener(RuleExtractor(), BEN, (CY,), tuple(one.name for one in sight.people)))
+    found = [guard.objection("", "My boss is Ulla.", ()) for _ in range(consistency.MAX_DRAWS + 1)]
+    assert [one.instead for one in found if one] == [None] * len(found)
