@@ -13,20 +13,38 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
+from urllib.parse import unquote
 
 from fastapi import Depends, Request
 from fastapi.responses import JSONResponse, Response
 from fastapi.routing import APIRoute
+from starlette.routing import Match
+from starlette.types import Scope
 
 from service.errors import ChangedMeanwhile
 from service.http.kept_answers import answered_once
 
 _CHANGING = threading.Lock()  # before what takes part in If-Match and is changed at once
+_SLASH, _STANDS_FOR_SLASH = b"%2F", b"%EF%B7%90"  # a character that is in no text (U+FDD0)
 _Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
 class Route(APIRoute):
     """For `APIRouter(route_class=Route)`."""
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """A name may hold a slash, sent as `%2F`: servers decode it, and the path would seem to go on behind it."""
+        raw = scope.get("raw_path") or b""
+        if _SLASH not in raw.upper():
+            return super().matches(scope)
+        path = unquote(re.sub(_SLASH, _STANDS_FOR_SLASH, raw, flags=re.IGNORECASE).decode("latin-1"))
+        match, child = super().matches({**scope, "path": path})
+        given = child.get("path_params", {})
+        decoded = {
+            name: value.replace(unquote(_STANDS_FOR_SLASH), "/") if isinstance(value, str) else value
+            for name, value in given.items()
+        }
+        return match, {**child, "path_params": decoded} if given else child
 
     def get_route_handler(self) -> _Handler:
         handle = super().get_route_handler()

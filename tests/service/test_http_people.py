@@ -46,6 +46,15 @@ def test_names_are_given_taken_and_changed(client: TestClient) -> None:
     assert client.put("/v1/people/Marta/name", json={"name": "Marta Lund"}).json()["aliases"] == ["Marta"]
 
 
+def test_a_name_may_hold_a_slash(client: TestClient) -> None:
+    assert client.put("/v1/people/Marta/name", json={"name": "Marta / Mum"}).status_code == 200
+    for path in ("Marta%20%2F%20Mum", "Marta%20%2f%20Mum"):
+        assert client.get(f"/v1/people/{path}").json()["name"] == "Marta / Mum"
+        assert len(client.get(f"/v1/people/{path}/relations").json()) == 1
+    assert client.get("/v1/people/Marta / Mum").status_code == 404
+    assert client.get("/v1%2Fpeople").status_code == 404
+
+
 def test_two_people_are_merged_and_parted(client: TestClient) -> None:
     wanted = {"kept": "Ada", "other": "Bo"}
     assert client.post("/v1/merges", json=wanted).status_code == 409
