@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from db import tables
@@ -150,17 +151,33 @@ def reworded(session: Session, space_id: str, version: int, person_id: str) -> s
 def current(database: Database, space_id: str, person_id: str) -> list[Principle]:
     """The newest version: values, principles, habits, speech, limits, views, the most telling of each first."""
     with database.reading() as session:
-        version = current_version(session, space_id, person_id)
-        return [line.principle for line in _version_lines(session, space_id, person_id, version)]
+        return current_within(session, space_id, person_id)[1]
+
+
+def current_within(session: Session, space_id: str, person_id: str) -> tuple[int, list[Principle]]:
+    """The number of the version that holds, and what it says, within a reading or a transaction."""
+    version = current_version(session, space_id, person_id)
+    lines = _version_lines(session, space_id, person_id, version) if version else ()
+    return version, [line.principle for line in lines]
 
 
 def current_version(session: Session, space_id: str, person_id: str) -> int:
     """The number of the version that holds; 0 where there is none."""
-    newest = [
-        session.scalar(select(func.max(table.version)).where(_of(table, space_id, person_id)))
-        for table in (tables.Constitution, tables.Principle)
-    ]
+    newest = session.execute(_newest(), {"space_id": space_id, "person_id": person_id}).one()
     return max((number for number in newest if number is not None), default=0)
+
+
+@lru_cache(maxsize=1)
+def _newest() -> Select[*tuple[Any, ...]]:
+    """Made once: making the query costs more than asking it."""
+    return select(
+        *(
+            select(func.max(table.version))
+            .where(table.space_id == bindparam("space_id"), table.person_id == bindparam("person_id"))
+            .scalar_subquery()
+            for table in (tables.Constitution, tables.Principle)
+        )
+    )
 
 
 def versions(database: Database, space_id: str, person_id: str) -> list[Version]:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, select
+from sqlalchemy import ColumnElement, Select, bindparam, select
 from sqlalchemy.orm import Session, aliased
 
 from db import tables
@@ -219,9 +219,15 @@ def timezone(session: Session, space_id: str) -> tzinfo:
     """The space's time zone, in which its days begin. Read once per session: it does not change."""
     key = "time zone", space_id
     if key not in session.info:
-        session.info[key] = spaces.zone(session.get_one(tables.Space, space_id).timezone)
+        name = session.connection().execute(_zone(), {"space_id": space_id}).scalar_one()
+        session.info[key] = spaces.zone(name)
     zone: tzinfo = session.info[key]
     return zone
+
+
+@lru_cache(maxsize=1)
+def _zone() -> Select[str]:
+    return select(tables.Space.timezone).where(tables.Space.id == bindparam("space_id"))
 
 
 def day_of(time: datetime, zone: tzinfo) -> datetime:

@@ -1,27 +1,29 @@
 """One reading of facts: statements rewound, limited and resolved, and the facts that they make.
 
-`memory.facts` asks for readings; nothing here is written or read back.
+`memory.facts` asks for readings; nothing here is written or read back. What is read of single subjects is kept for the
+next reading (`memory.kept_facts`); statements that were rewound or limited are resolved anew each time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, tzinfo
+from functools import cached_property
+from typing import Any
 
 from sqlalchemy.orm import Session
 
-from memory import fact_rows, families, moments, names, permanence, values
-from memory.fact_rows import ACCEPTED, FactRow
+from memory import fact_rows, families, kept_facts, moments, names
+from memory.fact_rows import FactRow
 from memory.perspective import visible_among
 from memory.ports import Clock
-from memory.registry import LASTING, Registry
+from memory.registry import Registry
 from memory.rewind import rewind
-from memory.timeline import Resolved, resolve
-from memory.types import Change, Fact, FactStatus
+from memory.slot_views import HOLDING, Slot, by_slot, plain
+from memory.types import Fact, FactStatus
 
-HOLDING: tuple[FactStatus, ...] = ("current", "candidate", "contested")
+__all__ = ["HOLDING", "Asked", "Choice", "Reading", "plain", "read", "statements"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +62,21 @@ class Choice:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Reading:
     """Facts of every status; the statements they were made of, and which fact each is part of."""
 
     facts: Sequence[Fact]
-    rows: Mapping[str, FactRow]
-    owners: Mapping[str, str]
+    slots: Sequence[Slot]
+    registry: Registry
+
+    @cached_property
+    def rows(self) -> Mapping[str, FactRow]:
+        return {row.id: row for slot in self.slots for row in slot.rows}
+
+    @cached_property
+    def owners(self) -> Mapping[str, str]:
+        return {item: owner for slot in self.slots for item, owner in slot.owners(self.registry).items()}
 
     def chosen(self, choice: Choice, registry: Registry) -> list[Fact]:
         """The facts of that choice, by subject, predicate and time."""
@@ -81,27 +91,58 @@ def read(
     predicates: Collection[str] | None,
 ) -> Reading:
     """What is found in the slots of these predicates, in no particular order."""
-    zone = fact_rows.timezone(session, space_id)
-    slots = None if predicates is None else {name for item in predicates for name in families.sharing(item)}
-    rows = fact_rows.load(session, space_id, subject_ids=subject_ids, predicates=slots)
+    slots = _slots(session, space_id, asked, subject_ids, predicates)
+    at = asked.now
+    if asked.as_of is None:  # where the history ends later than the clock says, its last message
+        at = max([at, *(slot.latest for slot in slots if slot.latest is not None)])
+    facts = [fact for slot in slots for fact in slot.facts(at, asked.registry)]
+    return Reading(facts, slots, asked.registry)
+
+
+def _slots(
+    session: Session,
+    space_id: str,
+    asked: Asked,
+    subject_ids: Collection[str] | None,
+    predicates: Collection[str] | None,
+) -> list[Slot]:
+    zone, kept = fact_rows.timezone(session, space_id), kept_facts.of(session)
+    if kept is None or subject_ids is None:
+        named = (
+            None if predicates is None else {name for item in predicates for name in families.sharing(item)}
+        )
+        rows = fact_rows.load(session, space_id, subject_ids=subject_ids, predicates=named)
+        return by_slot(_limited(session, space_id, asked, rows, zone), zone)
+    slots = kept.slots(session, space_id, subject_ids, zone)
+    if predicates is not None:
+        wanted = {families.slot(item) for item in predicates}
+        slots = [slot for slot in slots if slot.name in wanted]
+    if asked.known_to is None and asked.recorded_as_of is None:
+        return slots
+    told = [row for slot in slots for row in slot.rows]
+    return by_slot(_limited(session, space_id, asked, told, zone), zone)
+
+
+def statements(session: Session, space_id: str, subject_ids: Collection[str]) -> list[FactRow]:
+    """Every statement about these subjects, whatever became of it, in no particular order."""
+    kept = kept_facts.of(session)
+    if kept is None:
+        return fact_rows.load(session, space_id, subject_ids=subject_ids)
+    slots = kept.slots(session, space_id, subject_ids, fact_rows.timezone(session, space_id))
+    return [row for slot in slots for row in slot.rows]
+
+
+def _limited(
+    session: Session, space_id: str, asked: Asked, rows: list[FactRow], zone: tzinfo
+) -> list[FactRow]:
+    """The statements as the store stood to them then, and as that person heard them."""
     if asked.recorded_as_of is not None:
         rows = rewind(session, space_id, rows, asked.recorded_as_of)
     if asked.known_to is not None:
         heard = {item.episode_id for row in rows for item in row.evidence}
         visible = visible_among(session, space_id, asked.known_to, heard, asked.as_of)
         rows = fact_rows.limited_to(rows, visible, zone)
-    live = {row.id: row for row in rows if row.state in fact_rows.LIVE}
-    resolved = resolve((fact_rows.assertion(row, zone) for row in live.values()), asked.registry)
-    at = asked.now if asked.as_of else _latest(live.values(), asked.now)
-    facts = _view(resolved, live, at, asked.registry)
-    facts += [plain(row) for row in rows if row.state not in fact_rows.LIVE]
-    owners = {row.id: row.id for row in rows} | {m: run.id for run in resolved for m in run.members}
-    return Reading(facts, {row.id: row for row in rows}, owners)
-
-
-def _latest(rows: Iterable[FactRow], now: datetime) -> datetime:
-    """Now; or the last message, where the history ends later than the clock says."""
-    return max([now, *(row.evidence[-1].time for row in rows if row.evidence)])
+    return rows
 
 
 def _by_subject(fact: Fact) -> tuple[Any, ...]:
@@ -111,114 +152,4 @@ def _by_subject(fact: Fact) -> tuple[Any, ...]:
         fact.predicate,
         fact.valid_from or datetime.min.replace(tzinfo=UTC),
         fact.id,
-    )
-
-
-def _view(
-    resolved: Sequence[Resolved], rows: Mapping[str, FactRow], at: datetime, registry: Registry
-) -> list[Fact]:
-    facts = [_fact(run, rows, at, registry) for run in resolved]
-    last_said = {run.id: max(fact_rows.last_said(rows[member]) for member in run.members) for run in resolved}
-    return _newest_of_one(facts, last_said, registry)
-
-
-def _newest_of_one(
-    facts: list[Fact], last_said: Mapping[str, tuple[datetime, int]], registry: Registry
-) -> list[Fact]:
-    """Where an interlude was told of afterwards, only the value that began last holds during it; of two that began
-    on one day, the one that was last spoken of."""
-
-    def began(fact: Fact) -> tuple[Any, ...]:
-        since = fact.valid_from or datetime.min.replace(tzinfo=UTC)
-        return since, last_said[fact.id], values.normal(fact.object), fact.id
-
-    newest: dict[tuple[str, str], Fact] = {}
-    for fact in facts:
-        if _is_single(fact, registry):
-            key = fact.subject_id, fact.predicate
-            newest[key] = max(newest.get(key, fact), fact, key=began)
-    return [
-        replace(fact, status="past", is_stale=False)
-        if _is_single(fact, registry) and newest[fact.subject_id, fact.predicate] is not fact
-        else fact
-        for fact in facts
-    ]
-
-
-def _is_single(fact: Fact, registry: Registry) -> bool:
-    return fact.status in ("current", "candidate") and registry.get(fact.predicate).cardinality == "one"
-
-
-def _status(run: Resolved, state: str, at: datetime) -> FactStatus:
-    if run.is_retracted:
-        return "retracted"
-    if run.valid_to is not None and run.valid_to <= at:
-        return "past"
-    if run.valid_from is not None and run.valid_from > at:
-        return "future"
-    if run.is_contested:
-        return "contested"
-    return "current" if state in ACCEPTED else "candidate"
-
-
-def _fact(run: Resolved, rows: Mapping[str, FactRow], at: datetime, registry: Registry) -> Fact:
-    row = rows[run.id]
-    heard = {item.episode_id: item for member in run.members for item in rows[member].evidence}
-    oldest_first = sorted(heard.values(), key=lambda item: (item.time, item.position, item.episode_id))
-    status = _status(run, row.state, at)
-    retracted_at = row.retracted_at
-    if run.is_retracted and retracted_at is None and run.superseded_by is not None:
-        retracted_at = rows[run.superseded_by].recorded_at
-    said = [item.time for item in oldest_first] + ([run.valid_from] if run.valid_from else [])
-    volatility = permanence.held(registry.get(row.predicate), row.volatility)
-    return replace(
-        plain(row),
-        object=run.object,
-        object_id=run.object_id,
-        valid_from=run.valid_from,
-        valid_to=run.valid_to,
-        retracted_at=retracted_at if run.is_retracted else None,
-        status=status,
-        confidence=run.confidence,
-        evidence=tuple(item.episode_id for item in oldest_first),
-        change=cast(Change, run.change),
-        superseded_by=run.superseded_by,
-        is_stale=status in HOLDING and _is_stale(said, LASTING[volatility], at),
-        is_pinned=any(rows[member].pinned_at is not None for member in run.members),
-        volatility=volatility,
-    )
-
-
-def _is_stale(said: Sequence[datetime], lasting: timedelta | None, at: datetime) -> bool:
-    """Whether at that time nobody had said it, or said since when, for longer than such things last."""
-    return lasting is not None and bool(said) and at - max(said) > lasting
-
-
-def plain(row: FactRow) -> Fact:
-    """The row as it stands in the table, outside every timeline."""
-    return Fact(
-        id=row.id,
-        subject_id=row.subject_id,
-        subject=row.subject,
-        predicate=row.predicate,
-        object=row.object,
-        object_id=row.object_id,
-        valid_from=row.valid_from,
-        valid_to=row.valid_to,
-        recorded_at=row.recorded_at,
-        retracted_at=row.retracted_at,
-        state="stored" if row.state in ACCEPTED else row.state,
-        status="current" if row.state in ACCEPTED else cast(FactStatus, row.state),
-        confidence=row.confidence,
-        origin=row.origin,
-        rule=row.rule,
-        asserted_by=row.asserted_by,
-        evidence=tuple(heard.episode_id for heard in row.evidence),
-        change=cast(Change, row.change),
-        corrects=row.corrects,
-        superseded_by=row.superseded_by,
-        salience=row.salience,
-        salience_terms=row.salience_terms,
-        is_pinned=row.pinned_at is not None,
-        volatility=row.volatility or "years",
     )

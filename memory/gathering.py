@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from functools import lru_cache
 
-from sqlalchemy import select
+from sqlalchemy import Select, bindparam, select
 from sqlalchemy.orm import Session
 
 from db import tables
@@ -59,64 +60,89 @@ def _subjects(session: Session, space_id: str, named: Sequence[str], hits: Seque
     return list(found)[:MAX_SUBJECTS]
 
 
+@lru_cache(maxsize=1)
+def _owning() -> Select[str]:
+    """Made once, as all that each question asks: making a query costs more than asking it."""
+    fact = tables.Fact
+    query = select(fact.subject_id).where(fact.object_id.in_(bindparam("nodes", expanding=True)))
+    return query.distinct().order_by(fact.subject_id).limit(MAX_OWNERS)
+
+
 def _owners(session: Session, nodes: Sequence[str]) -> list[str]:
     """Whose facts have one of these as their object; a node and the facts that point at it are of one space."""
-    fact = tables.Fact
-    query = select(fact.subject_id).where(fact.object_id.in_(list(nodes))).distinct()
-    return list(session.scalars(query.order_by(fact.subject_id).limit(MAX_OWNERS))) if nodes else []
+    if not nodes:
+        return []
+    return list(session.connection().execute(_owning(), {"nodes": list(nodes)}).scalars())
+
+
+@lru_cache(maxsize=1)
+def _named() -> Select[str]:
+    node = tables.Node
+    is_named = node.name_key.in_(bindparam("keys", expanding=True))
+    return select(node.id).where(node.space_id == bindparam("space_id"), is_named).order_by(node.id)
 
 
 def _objects(session: Session, space_id: str, nodes: Sequence[str]) -> list[str]:
     """Where facts of these lead: nodes that are their objects, and subjects that go by an object's name."""
     if not nodes:
         return []
-    fact, node = tables.Fact, tables.Node
-    rows = session.execute(
-        select(fact.object_id, fact.object)
-        .where(fact.space_id == space_id, fact.subject_id.in_(list(nodes)[:MAX_SUBJECTS]))
-        .order_by(fact.recorded_at.desc(), fact.id)
-        .limit(MAX_SUBJECTS * 20)
-    ).all()
-    linked = [object_id for object_id, _ in rows if object_id]
-    keys = sorted(
-        {names.key(said) for object_id, said in rows if not object_id and len(said) <= names.MAX_LENGTH}
-    )
+    rows = fact_views.statements(session, space_id, nodes[:MAX_SUBJECTS])
+    rows.sort(key=lambda row: row.id)
+    rows.sort(key=lambda row: row.recorded_at, reverse=True)
+    newest = rows[: MAX_SUBJECTS * 20]
+    linked = [row.object_id for row in newest if row.object_id]
+    said = {row.object for row in newest if not row.object_id and len(row.object) <= names.MAX_LENGTH}
     called = [
         node_id
-        for chunk in fact_rows.chunks(keys)
-        for node_id in session.scalars(
-            select(node.id).where(node.space_id == space_id, node.name_key.in_(chunk)).order_by(node.id)
-        )
+        for chunk in fact_rows.chunks(sorted({names.key(value) for value in said}))
+        for node_id in session.connection()
+        .execute(_named(), {"space_id": space_id, "keys": list(chunk)})
+        .scalars()
     ]
     return list(dict.fromkeys((*linked, *called)))
+
+
+@lru_cache(maxsize=1)
+def _subjects_of() -> Select[str, str]:
+    fact = tables.Fact
+    is_wanted = fact.id.in_(bindparam("ids", expanding=True))
+    return select(fact.id, fact.subject_id).where(fact.space_id == bindparam("space_id"), is_wanted)
 
 
 def subjects_of(session: Session, space_id: str, ids: Collection[str]) -> list[str]:
     """Whom these facts are about, in their order."""
     if not ids:
         return []
-    fact = tables.Fact
-    rows = session.execute(
-        select(fact.id, fact.subject_id).where(fact.space_id == space_id, fact.id.in_(list(ids)))
-    ).all()
-    subject = {row[0]: row[1] for row in rows}
+    found = session.connection().execute(_subjects_of(), {"space_id": space_id, "ids": list(ids)})
+    subject = {row[0]: row[1] for row in found}
     return [subject[fact_id] for fact_id in ids if fact_id in subject]
+
+
+@lru_cache(maxsize=1)
+def _keys() -> Select[str]:
+    return select(tables.Node.name_key).where(tables.Node.id.in_(bindparam("nodes", expanding=True)))
+
+
+@lru_cache(maxsize=1)
+def _between() -> Select[str]:
+    node = tables.Node
+    query = select(node.id).where(
+        node.space_id == bindparam("space_id"),
+        node.kind == "person",
+        node.name_key >= bindparam("low"),
+        node.name_key < bindparam("high"),
+    )
+    return query.order_by(node.id).limit(MAX_OWNERS)
 
 
 def _possessed(session: Session, space_id: str, named: Sequence[str]) -> list[str]:
     """Nodes that are only known as somebody's: "Ana's mother"."""
     if not named:
         return []
-    node = tables.Node
-    keys = list(session.scalars(select(node.name_key).where(node.id.in_(list(named)))))
+    connection = session.connection()
+    keys = list(connection.execute(_keys(), {"nodes": list(named)}).scalars())
     found: list[str] = []
     for key in {form for name in keys for form in (name, names.first(name)) if form}:
-        begins = f"{key}'s "
-        query = select(node.id).where(
-            node.space_id == space_id,
-            node.kind == "person",
-            node.name_key >= begins,
-            node.name_key < f"{key}'s!",
-        )
-        found += session.scalars(query.order_by(node.id).limit(MAX_OWNERS))
+        ends = {"space_id": space_id, "low": f"{key}'s ", "high": f"{key}'s!"}
+        found += connection.execute(_between(), ends).scalars()
     return found

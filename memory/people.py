@@ -11,9 +11,10 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, select
 from sqlalchemy.orm import Session
 
 from db.engine import Database
@@ -76,14 +77,23 @@ def load_people(session: Session, ids: Iterable[str]) -> list[Person]:
     found: dict[str, Person] = {}
     for start in range(0, len(wanted), _CHUNK):
         chunk = wanted[start : start + _CHUNK]
-        rows = session.execute(
-            select(Node.id, Node.name, Node.is_speaker).where(Node.id.in_(chunk), Node.kind == "person")
-        ).all()
-        aliases = session.execute(
-            select(Alias.node_id, Alias.name).where(Alias.node_id.in_(chunk)).order_by(Alias.name)
-        ).all()
+        rows = session.execute(_of_ids(), {"ids": chunk}).all()
+        aliases = session.execute(_called(), {"ids": chunk}).all()
         found |= {person.id: person for person in _people(rows, aliases)}
     return [found[person_id] for person_id in wanted if person_id in found]
+
+
+@lru_cache(maxsize=1)
+def _of_ids() -> Select[str, str, bool]:
+    """Made once, as the others below: making a query costs more than asking it."""
+    is_one = Node.id.in_(bindparam("ids", expanding=True))
+    return select(Node.id, Node.name, Node.is_speaker).where(is_one, Node.kind == "person")
+
+
+@lru_cache(maxsize=1)
+def _called() -> Select[str, str]:
+    is_one = Alias.node_id.in_(bindparam("ids", expanding=True))
+    return select(Alias.node_id, Alias.name).where(is_one).order_by(Alias.name)
 
 
 def _people(rows: Iterable[tuple[str, str, bool]], aliases: Iterable[tuple[str, str]]) -> list[Person]:
@@ -187,14 +197,25 @@ _STANDING: ColumnElement[str] = func.coalesce(Node.merged_into, Node.id)  # who 
 
 
 def _by_key(session: Session, space_id: str, kind: str, wanted: str) -> str | None:
-    by_name = select(_STANDING).where(Node.space_id == space_id, Node.kind == kind, Node.name_key == wanted)
-    by_alias = (
+    asked = {"space_id": space_id, "kind": kind, "wanted": wanted}
+    return session.scalar(_of_name(), asked) or session.scalars(_of_alias(), asked).first()
+
+
+@lru_cache(maxsize=1)
+def _of_name() -> Select[str]:
+    is_one = Node.kind == bindparam("kind"), Node.name_key == bindparam("wanted")
+    return select(_STANDING).where(Node.space_id == bindparam("space_id"), *is_one)
+
+
+@lru_cache(maxsize=1)
+def _of_alias() -> Select[str]:
+    is_one = Node.kind == bindparam("kind"), Alias.name_key == bindparam("wanted")
+    return (
         select(_STANDING)
         .join(Alias, Alias.node_id == Node.id)
-        .where(Alias.space_id == space_id, Alias.name_key == wanted, Node.kind == kind)
+        .where(Alias.space_id == bindparam("space_id"), *is_one)
         .order_by(Node.is_speaker.desc(), Node.created_at)
     )
-    return session.scalar(by_name) or session.scalars(by_alias).first()
 
 
 def _with_first_name(session: Session, space_id: str, first: str) -> list[str]:

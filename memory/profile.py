@@ -20,12 +20,13 @@ from sqlalchemy.orm import Session
 from db.engine import Database
 from db.tables import Conversation, EmotionTag, Episode
 from memory import consent, constitutions, fact_rows, names
-from memory.facts import fact_json, list_facts
+from memory.fact_views import HOLDING, Asked, Choice, read
+from memory.facts import fact_json
 from memory.people import get_person
 from memory.perspective import visible_query
 from memory.ports import Clock, utc_now
 from memory.registry import Registry
-from memory.relations import Relation, relations
+from memory.relations import Relation, relations_within
 from memory.types import Fact, Person, Principle
 
 STRONGEST = 5  # concepts told of each month
@@ -84,17 +85,17 @@ def profile(
     """The person's card; raises UnknownPerson. Lists are in a fixed order."""
     person = get_person(database, space_id, person_id)
     limits = _Limits(space_id, person.id, as_of, known_to)
-    query: dict[str, Any] = {"as_of": as_of, "known_to": known_to, "clock": clock}
-    facts = list_facts(database, space_id, registry, person_id=person.id, **query)
-    related = relations(database, space_id, person_id=person.id, registry=registry, **query)
-    principles = constitutions.current(database, space_id, person.id)
+    asked = Asked(registry, as_of, known_to, None, clock)
+    is_private = known_to is not None and known_to != person.id
     with database.reading() as session:
+        facts = read(session, space_id, asked, (person.id,), None).chosen(Choice(HOLDING), registry)
+        related = relations_within(session, space_id, asked, person_id=person.id)
+        version, principles = constitutions.current_within(session, space_id, person.id)
         person = replace(person, aliases=tuple(limits.names_heard(session, person.aliases)))
         known = limits.visible_of(session, {one for item in principles for one in item.evidence})
-        version = constitutions.current_version(session, space_id, person.id)
         messages, months = _messages(session, limits), _months(session, limits)
+        has_consent = None if is_private else consent.stands(session, space_id, person.id)
     told = {edge.fact_id for edge in related}
-    is_private = known_to is not None and known_to != person.id
     return Profile(
         person=person,
         relations=tuple(related),
@@ -108,7 +109,7 @@ def profile(
         ),
         constitution_version=version,
         messages=messages,
-        has_consent=None if is_private else consent.has_consent(database, space_id, person.id),
+        has_consent=has_consent,
     )
 
 
@@ -192,8 +193,10 @@ def _months(session: Session, limits: _Limits) -> list[Month]:
         .where(*limits.spoken())
     )
     felt: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    month_of: dict[str, str] = {}  # a message is felt in several ways
     for time, episode_id, concept, intensity in session.execute(query):
-        felt[f"{time.astimezone(zone):%Y-%m}", concept][episode_id].append(intensity)
+        month = month_of.get(episode_id) or month_of.setdefault(episode_id, _month(time.astimezone(zone)))
+        felt[month, concept][episode_id].append(intensity)
     months: dict[str, list[Felt]] = defaultdict(list)
     for (month, concept), messages in felt.items():
         means = [sum(judged) / len(judged) for judged in messages.values()]
@@ -202,6 +205,10 @@ def _months(session: Session, limits: _Limits) -> list[Month]:
         Month(month, tuple(sorted(months[month], key=lambda one: (-one.n * one.intensity, one.concept))))
         for month in sorted(months)
     ]
+
+
+def _month(local: datetime) -> str:
+    return f"{local.year:04}-{local.month:02}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,12 +16,13 @@ from datetime import datetime
 from functools import lru_cache
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from db import tables
 from db.engine import Database
 from memory import names
 from memory.errors import UnknownPerson
-from memory.facts import HOLDING, list_facts
+from memory.fact_views import HOLDING, Asked, Choice, read
 from memory.people import find_node, find_person, get_person, load_people
 from memory.perspective import visible_query
 from memory.ports import Clock, utc_now
@@ -71,24 +72,28 @@ def relations(
 
     Ordered by subject, predicate, object. Where a relation is told from both sides, the person's own fact counts.
     """
-    registry = registry or _shipped_registry()
+    asked = Asked(registry or _shipped_registry(), as_of, known_to, None, clock)
+    with database.reading() as session:
+        return relations_within(session, space_id, asked, person_id=person_id, statuses=statuses)
+
+
+def relations_within(
+    session: Session,
+    space_id: str,
+    asked: Asked,
+    *,
+    person_id: str | None,
+    statuses: Collection[FactStatus] = HOLDING,
+) -> list[Relation]:
+    """`relations` within a reading."""
+    registry = asked.registry
     takes_person = [name for name in registry.names() if registry.get(name).object == "person"]
+    choice = Choice(statuses, takes_person)
     facts: list[Fact] = []
-    for subject_id in _subjects(database, space_id, person_id, takes_person):
-        facts += list_facts(
-            database,
-            space_id,
-            registry,
-            person_id=subject_id,
-            predicates=takes_person,
-            as_of=as_of,
-            known_to=known_to,
-            statuses=statuses,
-            clock=clock,
-        )
-    ends = _ends(database, space_id, facts)
-    people = _people(database, {node_id for pair in ends.values() for node_id in pair})
-    told = _genders(database, space_id, people, as_of, known_to)
+    for subjects in _subjects(session, space_id, person_id, takes_person):
+        facts += read(session, space_id, asked, subjects, takes_person).chosen(choice, registry)
+    ends, people = _ends(session, space_id, facts)
+    told = _genders(session, space_id, people, asked.as_of, asked.known_to)
     edges: dict[tuple[str, str, str], Relation] = {}
     for fact in facts:
         if fact.id not in ends:
@@ -103,9 +108,9 @@ def relations(
 
 
 def _subjects(
-    database: Database, space_id: str, person_id: str | None, takes_person: Collection[str]
-) -> list[str | None]:
-    """Whose facts are to be read: the person's own, and those of everybody who has a fact about them."""
+    session: Session, space_id: str, person_id: str | None, takes_person: Collection[str]
+) -> list[tuple[str] | None]:
+    """Whose facts are to be read, one by one: the person's own, and those of everybody who has a fact about them."""
     if person_id is None:
         return [None]
     query = select(tables.Fact.subject_id).where(
@@ -113,48 +118,46 @@ def _subjects(
         tables.Fact.object_id == person_id,
         tables.Fact.predicate.in_(takes_person),
     )
-    with database.reading() as session:
-        return list(dict.fromkeys((person_id, *sorted(session.scalars(query.distinct())))))
+    telling = sorted(session.scalars(query.distinct()))
+    return [(subject_id,) for subject_id in dict.fromkeys((person_id, *telling))]
 
 
-def _ends(database: Database, space_id: str, facts: Iterable[Fact]) -> dict[str, tuple[str, str]]:
-    """Subject and object of each fact between two people; an object without a node is sought by its whole name."""
+def _ends(
+    session: Session, space_id: str, facts: Iterable[Fact]
+) -> tuple[dict[str, tuple[str, str]], dict[str, Person]]:
+    """Subject and object of each fact between two people, and these people; an object without a node is sought by
+    its whole name."""
     found = {}
-    with database.reading() as session:
-        for fact in facts:
-            object_id = fact.object_id or find_node(session, space_id, fact.object)
-            if object_id is not None and object_id != fact.subject_id:
-                found[fact.id] = (fact.subject_id, object_id)
-        people = {p.id for p in load_people(session, [node for pair in found.values() for node in pair])}
-    return {fact_id: pair for fact_id, pair in found.items() if people.issuperset(pair)}
-
-
-def _people(database: Database, ids: Collection[str]) -> dict[str, Person]:
-    with database.reading() as session:
-        return {person.id: person for person in load_people(session, sorted(ids))}
+    for fact in facts:
+        object_id = fact.object_id or find_node(session, space_id, fact.object)
+        if object_id is not None and object_id != fact.subject_id:
+            found[fact.id] = (fact.subject_id, object_id)
+    ids = sorted({node_id for pair in found.values() for node_id in pair})
+    people = {person.id: person for person in load_people(session, ids)}
+    between = {fact_id: pair for fact_id, pair in found.items() if people.keys() >= set(pair)}
+    return between, people
 
 
 def _genders(
-    database: Database, space_id: str, ids: Iterable[str], as_of: datetime | None, known_to: str | None
+    session: Session, space_id: str, ids: Iterable[str], as_of: datetime | None, known_to: str | None
 ) -> dict[str, str]:
     """What facts give away of these people's genders, as far as `known_to` could know; contradictions say nothing."""
     wanted, said = sorted(ids), defaultdict(set)
-    with database.reading() as session:
-        for start in range(0, len(wanted), 500):
-            query = select(tables.Fact.object_id, tables.Fact.predicate).where(
-                tables.Fact.space_id == space_id,
-                tables.Fact.object_id.in_(wanted[start : start + 500]),
-                tables.Fact.state.in_(("candidate", "stored")),
-                tables.Fact.retracted_at.is_(None),
+    for start in range(0, len(wanted), 500):
+        query = select(tables.Fact.object_id, tables.Fact.predicate).where(
+            tables.Fact.space_id == space_id,
+            tables.Fact.object_id.in_(wanted[start : start + 500]),
+            tables.Fact.state.in_(("candidate", "stored")),
+            tables.Fact.retracted_at.is_(None),
+        )
+        if known_to is not None:
+            visible = visible_query(space_id, known_to, as_of)
+            query = query.join(tables.Evidence, tables.Evidence.fact_id == tables.Fact.id).where(
+                tables.Evidence.episode_id.in_(visible)
             )
-            if known_to is not None:
-                visible = visible_query(space_id, known_to, as_of)
-                query = query.join(tables.Evidence, tables.Evidence.fact_id == tables.Fact.id).where(
-                    tables.Evidence.episode_id.in_(visible)
-                )
-            for object_id, predicate in session.execute(query.distinct()):
-                if object_id is not None and gender(predicate) is not None:
-                    said[object_id].add(gender(predicate))
+        for object_id, predicate in session.execute(query.distinct()):
+            if object_id is not None and gender(predicate) is not None:
+                said[object_id].add(gender(predicate))
     return {node_id: str(next(iter(found))) for node_id, found in said.items() if len(found) == 1}
 
 

@@ -72,6 +72,7 @@ class Scorer:
         """`first_said` gives the day of a fact's first message, where it matters: a start on another day was told."""
         self.question, self.registry, self.wordings = question, registry, wordings
         self.first_said = first_said
+        self._known_stems: dict[str, frozenset[str]] = {}
         named = {word for mention in question.mentions for word in words(mention.text)}
         dated = {word for phrase in question.times for word in words(phrase.text)}
         if question.anchor:
@@ -165,17 +166,22 @@ class Scorer:
             asked -= ENDING_STEMS
         if not asked:
             return 0.0
-        known = self.fact_words(fact) | vocabulary(self.wordings, fact.predicate) | stems(fact.subject)
-        return sum(not any(_is_akin(word, other) for other in known) for word in asked) / len(asked)
+        known = self.fact_words(fact) | vocabulary(self.wordings, fact.predicate) | self._stems(fact.subject)
+        new = asked - known
+        return sum(not any(_is_akin(word, other) for other in known) for word in new) / len(asked)
 
     def relation_words(self, reading: Reading) -> list[str]:
         return words(self.question.text[reading.begin : reading.stop])
 
     def fact_words(self, fact: Fact) -> frozenset[str]:
-        noun = self.wordings.noun(fact.predicate)
-        wider = " ".join(groups_of(fact.predicate))
-        own = stems(f"{fact.predicate.replace('_', ' ')} {noun} {wider} {fact.object}")
-        return own | self.wordings.head(fact.predicate)
+        return predicate_words(self.wordings, fact.predicate) | self._stems(fact.object)
+
+    def _stems(self, text: str) -> frozenset[str]:
+        """As `stems`; what several readings ask for is taken apart once."""
+        found = self._known_stems.get(text)
+        if found is None:
+            found = self._known_stems[text] = stems(text)
+        return found
 
     def fitting(self, fact: Fact, reading: Reading) -> float:
         """1 where the value is of the kind that is asked for, -1 where it cannot be, 0 where one cannot tell."""
@@ -233,6 +239,14 @@ def share_said(question: Question, value: str) -> float:
     said = set(values.normal(tidy(question.text)).split())
     wanted = [word for word in values.normal(value).split() if word not in STOP]
     return sum(word in said for word in wanted) / len(wanted) if wanted else 0.0
+
+
+@cache
+def predicate_words(wordings: Wordings, predicate: str) -> frozenset[str]:
+    """Stems of the predicate's own words, its noun's and its groups'."""
+    wider = " ".join(groups_of(predicate))
+    own = stems(f"{predicate.replace('_', ' ')} {wordings.noun(predicate)} {wider}")
+    return own | wordings.head(predicate)
 
 
 @cache

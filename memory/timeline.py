@@ -24,7 +24,7 @@ __all__ = ["Assertion", "Resolved", "resolve"]
 
 # a passing mention that can be overturned was made no later than what overturns it, whatever the time zone
 _OVERTURNABLE = timedelta(days=2)
-_is_same = lru_cache(maxsize=65536)(values.is_same)
+is_same = lru_cache(maxsize=65536)(values.is_same)
 _RANK = {"end": 0, "state": 1, "update": 2, "correct": 3}
 
 
@@ -183,7 +183,7 @@ class _Slot:
             return False
         is_strict = not self._is_one(predicate) or new.change in ("update", "correct")
         kind = self.registry.get(predicate).object
-        return _is_same(new.object, run.object, kind=kind, is_strict=is_strict)
+        return is_same(new.object, run.object, kind=kind, is_strict=is_strict)
 
     def _fits(self, new: Run, run: Run) -> bool:
         """Whether `new` speaks of that run's stretch of time, and not of another one of the same value."""
@@ -333,7 +333,7 @@ class _Slot:
         if a.object_id and a.object_id == b.object_id:
             return True
         kind = self.registry.get(a.first.predicate).object
-        return _is_same(a.object, b.object, kind=kind)
+        return is_same(a.object, b.object, kind=kind)
 
     def _is_stage_of_same(self, a: Run, b: Run) -> bool:
         stages = families.stage(a.first.predicate), families.stage(b.first.predicate)
