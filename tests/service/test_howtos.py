@@ -70,7 +70,7 @@ def reader(
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(MiniLM, "load", encoder)
-    monkeypatch.setattr("service.cli.output.Services", functools.partial(Services, clock=the_day_of_writing))
+    monkeypatch.setattr("service.wiring.Services", functools.partial(Services, clock=the_day_of_writing))
 
     def slowwave(command: str) -> tuple[int, str]:
         if command == FIRST and not empty.home.exists() and (imported_once / "home").exists():
