@@ -32,6 +32,7 @@ from db.engine import open_database, sqlite_url
 from memory.errors import TaintedArtifact
 from memory.exports import known_exports
 from memory.spaces import ensure_space
+from tests import vllm_engine
 from tests.llama_cpp import END, continue_rows, write_base
 
 MODULES = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.o_proj", "mlp.up_proj", "mlp.down_proj")
@@ -233,6 +234,33 @@ def test_llama_cpp_says_token_for_token_what_serves(
         files = [(export.folder / item.path, 1.0) for item in export.adapters]
         assert len(files) == n_files
         assert continue_rows(base, files, ASKED, 16) == expected
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    vllm_engine.PYTHON is None, reason="SLOWWAVE_TEST_VLLM names no interpreter that has vLLM"
+)
+def test_vllm_says_token_for_token_what_serves_with_several_adapters_in_a_batch(
+    place: Place, tiny_folder: Path, model_cache: Path, tmp_path: Path
+) -> None:
+    base = vllm_engine.write_wide_model(tiny_folder, tmp_path / "home/wide")
+    spec = ModelSpec(model_cache, str(base), "float32", "cpu")
+    lm = LanguageModel.load(spec)
+    recipe = serving(place, lm)
+    expected = said_here(lm, place, recipe)
+    one = export_recipe(place, spec, tmp_path / "one", Wish("peft"))
+    each = export_recipe(place, spec, tmp_path / "each", Wish("peft", per_vector=True))
+    alone = []
+    for vector, coefficient in recipes.recipe_adapters(place.home, recipe):
+        lm.apply([(vector, coefficient)])
+        alone.append(likeliest(lm.model, ASKED[0]))
+    lm.reset()
+    rows: list[tuple[Any, Path | None]] = [(ids, one.folder) for ids in ASKED]
+    rows += [(ASKED[0], each.folder / item.path) for item in each.adapters]
+    assert vllm_engine.continue_rows(base, rows, 16, tmp_path) == [*expected, *alone]
+
+    whole = export_recipe(place, spec, tmp_path / "whole", Wish("checkpoint")).folder
+    assert vllm_engine.continue_rows(whole, [(ids, None) for ids in ASKED], 16, tmp_path) == expected
 
 
 def test_vectors_written_one_by_one_add_up(

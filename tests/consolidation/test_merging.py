@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -101,6 +102,26 @@ def test_the_sum_agrees_with_float64_over_other_ranks_and_modules() -> None:
 def test_ties_agrees_with_a_textbook_in_float64_over_other_ranks_and_modules() -> None:
     for name, delta in combine(VECTORS, TIES):
         assert relative_error(delta, textbook_ties(of_module(name), TIES.density)) < 1e-6
+
+
+@pytest.mark.parametrize(
+    ("rule", "theirs"), [(TIES, "ties"), (Rule("sum"), "task_arithmetic")], ids=["ties", "sum"]
+)
+def test_a_merge_agrees_with_mergekit_where_it_installs(rule: Rule, theirs: str) -> None:
+    """Of a base of zeros, so that its rounding of checkpoints is no part of it."""
+    registry = pytest.importorskip("mergekit.merge_methods.registry")
+    group = importlib.import_module("mergekit.merge_methods.base").TensorGroup
+    torch = importlib.import_module("torch")
+    vectors: list[tuple[Vector, float]] = [(adapter(seed, rank=seed), 1.0) for seed in (2, 3, 5)]
+    merged = dict(combine(vectors, rule))
+    places = range(1, len(vectors) + 1)
+    wanted = {"weight": dict.fromkeys(places, 1.0), "density": dict.fromkeys(places, rule.density)}
+    wanted |= {"normalize": rule is TIES, "rescale": False, "int8_mask": False, "lambda": 1.0}
+    for name, found in merged.items():
+        tuned = [torch.from_numpy(vector.delta(name)) for vector, _ in vectors]
+        tensors = group.from_tensors([torch.zeros(found.shape), *tuned], base_index=0)
+        expected = registry.get(theirs).merge_group(tensors, **wanted).numpy()
+        assert relative_error(found, expected) < 1e-6
 
 
 def test_ties_agrees_with_float64_where_rounding_alone_would_swap_numbers() -> None:
