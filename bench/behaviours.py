@@ -1,12 +1,14 @@
 """Behaviours as task vectors: what each does alone, what is left of it when two are composed, and one turned round.
 
-`python -m bench.behaviours [--names shorter,asks-back] [--negate shorter] [--seeds 0,1,2] [--density 0.5] [--cache DIR]`.
+`python -m bench.behaviours [--names asks-back,shorter] [--negate shorter,short-sentences] [--seeds 0,1,2] [--density 0.5]
+[--cache DIR]`. `--names` are composed where there are two or more, `--negate` turned round.
 
 Each seed trains a vector per behaviour on the plain base, as `slowwave behaviour train` does. The effect of a vector is how far
 the behaviour's measure on held-out prompts moves from the base. `kept`: the effect of all of them merged by TIES, as a
 recipe that a model wears, over that of each alone; `sum` has the same for the plain sum. `negation`: the behaviour at the most
 negative coefficient, from -1 on, at which perplexity on neutral text rises by at most 2 % and the gate's divergence holds;
-`measure_before` is the base's. Numbers are means over the seeds; `by_seed` has each. `p`: sign test over the prompts.
+`measure_before` is the base's. A base that hardly ever ends a reply of itself cannot be longer, which is why `shorter` turned
+round shows little and sentences are counted as well. Numbers are means over the seeds; `by_seed` has each. `p`: sign test over the prompts.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from agents.runtime.spec import ModelSpec
 from bench.report import now_and_then, print_result
 from consolidation import exam
 from consolidation import recipe as recipes
-from consolidation.behaviour import Behaviour, Effect, shipped, shipped_names, values_of
+from consolidation.behaviour import Behaviour, Effect, shipped, values_of
 from consolidation.behaviour_training import job_of, train, training_settings
 from consolidation.publish import side_effects
 from consolidation.recipe import Recipe
@@ -92,6 +94,7 @@ def negated(bed: Bed, vector: Adapter) -> tuple[float, dict[str, float | None]]:
 def one_seed(
     bed: Bed, behaviours: Sequence[Behaviour], spec: ModelSpec, args: argparse.Namespace, seed: int
 ) -> dict[str, Any]:
+    """`behaviours` are all that are trained, those that are composed among them."""
     night = replace(TrainSettings(), max_minutes=args.minutes)
     vectors: dict[str, Adapter] = {}
     alone: dict[str, Any] = {}
@@ -107,9 +110,10 @@ def one_seed(
         alone[behaviour.name] = {**effect.as_json(), **bed.cost([(done.vector, 1.0)]), **train_s}
         say(seed, behaviour.name, alone[behaviour.name])
     found: dict[str, Any] = {"seed": seed, "alone": alone}
-    for rule, density in (("ties", args.density), ("sum", None)):
-        worn = bed.merged(vectors, rule, density)
-        together = {behaviour.name: bed.look(worn, behaviour) for behaviour in behaviours}
+    composed = [behaviour for behaviour in behaviours if behaviour.name in args.names]
+    for rule, density in (("ties", args.density), ("sum", None)) if len(composed) > 1 else ():
+        worn = bed.merged({one.name: vectors[one.name] for one in composed}, rule, density)
+        together = {behaviour.name: bed.look(worn, behaviour) for behaviour in composed}
         kept = {name: _over(effect.change, effects[name].change) for name, effect in together.items()}
         measures = {name: effect.as_json()["after"] for name, effect in together.items()}
         found[rule] = {"kept": kept, "measure": measures, **bed.cost(worn)}
@@ -140,8 +144,10 @@ def say(seed: int, what: str, numbers: Mapping[str, Any]) -> None:
     print(f"seed {seed}: {what}: {numbers}", file=sys.stderr, flush=True)
 
 
-def summed_up(runs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[str, Any]:
+def summed_up(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Means over the seeds, under the keys that are promised."""
+    first = runs[0]
+    names: Sequence[str] = list(first["ties"]["kept"]) if "ties" in first else []
 
     def over(*path: str) -> float | None:
         values = []
@@ -159,22 +165,28 @@ def summed_up(runs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> dict[s
         "kept": {name: over("ties", "kept", name) for name in names},
         "kept_by_sum": {name: over("sum", "kept", name) for name in names},
         "negation": {
-            name: {key: over("negation", name, key) for key in turned} for name in runs[0]["negation"]
+            name: {key: over("negation", name, key) for key in turned} for name in first["negation"]
         },
         "alone": {
             name: {key: over("alone", name, key) for key in ("before", "after", "ppl_ratio", "train_s")}
-            for name in names
+            for name in first["alone"]
         },
-        "ppl_ratio": {rule: over(rule, "ppl_ratio") for rule in ("ties", "sum")},
+        "ppl_ratio": {rule: over(rule, "ppl_ratio") for rule in ("ties", "sum") if rule in first},
         "by_seed": list(runs),
     }
+
+
+def _names(text: str) -> list[str]:
+    return [name for name in text.split(",") if name]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     started = time.perf_counter()
     parser = argparse.ArgumentParser(prog="python -m bench.behaviours", description=__doc__)
-    parser.add_argument("--names", default=",".join(shipped_names()))
-    parser.add_argument("--negate", default="shorter", type=lambda names: names.split(","))
+    parser.add_argument("--names", default="asks-back,shorter", type=_names, help="what is composed")
+    parser.add_argument(
+        "--negate", default="shorter,short-sentences", type=_names, help="what is turned round"
+    )
     parser.add_argument("--seeds", default="0", help="with commas between them")
     parser.add_argument("--density", type=float, default=0.5, help="the share that TIES keeps")
     parser.add_argument("--steps", type=int, help="default: by the number of examples")
@@ -182,14 +194,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--model", default="embedded")
     parser.add_argument("--cache", type=Path)
     args = parser.parse_args(argv)
-    behaviours = [shipped(name) for name in args.names.split(",")]
+    behaviours = [shipped(name) for name in dict.fromkeys((*args.names, *args.negate))]
     seeds = [int(seed) for seed in args.seeds.split(",")]
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         spec = ModelSpec(args.cache or home / "cache", args.model)
         bed = Bed(LanguageModel.load(spec), home)
         runs = [one_seed(bed, behaviours, spec, args, seed) for seed in seeds]
-    numbers = summed_up(runs, [behaviour.name for behaviour in behaviours])
+    numbers = summed_up(runs)
     prompts = {behaviour.name: len(behaviour.yardstick.held_out) for behaviour in behaviours}
     print_result({**numbers, "prompts": prompts, "density": args.density}, seed=seeds[0], started=started)
     return 0

@@ -14,6 +14,7 @@ from agents.measures import EMOJI, LAUGHTER, is_lowercase
 from consolidation.errors import BadBehaviour
 
 _SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+|\n+")
+_IS_WHOLE = re.compile(r"[.!?…][\"'”’)\]*]*$")
 _ITEM = re.compile(r"^\s*(?:\d{1,2}[.)]|[-*•])\s+\S", re.MULTILINE)
 _FORWARD = re.compile(
     r"^(?:(?:first|then|also|next|finally|instead|maybe|perhaps|please|so|and|but|or)\b,?\s+)*", re.IGNORECASE
@@ -44,6 +45,13 @@ _ORDERS = frozenset((
 def words(reply: str) -> float:
     """How many words it has."""
     return float(len(reply.split()))
+
+
+def words_in_a_sentence(reply: str) -> float:
+    """How many words a sentence or line of it has, on the average; a last one that breaks off counts where it is the only one."""
+    said = _sentences(reply)
+    whole = said if len(said) < 2 or _IS_WHOLE.search(said[-1]) else said[:-1]
+    return fmean(len(sentence.split()) for sentence in whole) if whole else 0.0
 
 
 def asks(reply: str) -> float:
@@ -104,6 +112,7 @@ MEASURES: Mapping[str, Measure] = {
             "of the replies ask, less those that tell what to do",
             asks_over_suggests,
         ),
+        Measure("words_per_sentence", "words per sentence", words_in_a_sentence, is_share=False),
         Measure("laughs", "of the replies laugh", laughs),
         Measure("emoji", "of the replies have an emoji", shows_emoji),
         Measure("lowercase", "of the replies have no capitals", without_capitals),

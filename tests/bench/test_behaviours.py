@@ -43,7 +43,7 @@ def test_the_line_has_what_is_promised() -> None:
         }
         for seed in (0, 1)
     ]
-    line = summed_up(runs, ["shorter"])
+    line = summed_up(runs)
     assert line["kept"] == {"shorter": pytest.approx(0.95)}
     assert line["kept_by_sum"] == {"shorter": None}
     assert line["negation"] == {"shorter": pytest.approx(turned)}

@@ -46,7 +46,7 @@ def test_a_behaviour_from_training_to_the_recipe_and_back(behaviour: Any, number
     assert (entry["vector"], entry["coefficient"], entry["label"]) == (trained["vector"], 0.5, "numbers")
 
     listed = {one["behaviour"]: one for one in behaviour("list", "--json").json}
-    assert set(listed) == {"asks-back", "shorter", "numbers"}
+    assert set(listed) == {"asks-back", "short-sentences", "shorter", "numbers"}
     assert (listed["numbers"]["coefficient"], listed["numbers"]["vectors"]) == (0.5, 1)
     assert listed["numbers"]["effect"] == trained["effect"]
     assert "not trained yet" in behaviour("list").out
