@@ -29,7 +29,7 @@ _ARGUMENTS = (
     "--disable-sync",
     "--no-first-run",
 )
-_STARTS_S = 20.0
+_STARTS_S = 90.0
 TAB, ENTER, ESCAPE = "\ue004", "\ue007", "\ue00c"  # as WebDriver names keys
 
 
@@ -44,7 +44,7 @@ class Browser:
         """What the script returns; `given` are its `arguments`. A promise is waited for."""
         return self._post("execute/sync", {"script": script, "args": list(given)})
 
-    def wait(self, condition: str, *given: Any, seconds: float = 15.0) -> Any:
+    def wait(self, condition: str, *given: Any, seconds: float = 90.0) -> Any:
         """What the expression is once it is true."""
         until = time.monotonic() + seconds
         while not (found := self.run(f"return {condition}", *given)):
@@ -126,10 +126,10 @@ def a_browser(downloads: Path, arguments: Sequence[str] = _ARGUMENTS) -> Iterato
         session = _post_when_up(f"{root}/session", wanted)
         yield Browser(f"{root}/session/{session['sessionId']}")
         request = urllib.request.Request(f"{root}/session/{session['sessionId']}", method="DELETE")
-        urllib.request.urlopen(request, timeout=20).close()
+        urllib.request.urlopen(request, timeout=90).close()
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=90)
 
 
 def _post_when_up(address: str, body: dict[str, Any]) -> Any:
@@ -149,5 +149,5 @@ def _post(address: str, body: dict[str, Any]) -> Any:
     request = urllib.request.Request(
         address, json.dumps(body).encode(), headers={"Content-Type": "application/json"}
     )
-    with urllib.request.urlopen(request, timeout=60) as answer:
+    with urllib.request.urlopen(request, timeout=120) as answer:
         return json.load(answer)["value"]

@@ -21,6 +21,7 @@ from sqlalchemy import text
 from bench.tiny_model import write_talkative_model, write_tiny_model
 from db.engine import Database, make_engine, open_database, sqlite_url
 from tests.postgres_server import PostgresServer, running_postgres
+from tests.read_once import models_read_once
 
 HARBOR = Path(__file__).parent.parent / "examples" / "harbor"
 
@@ -41,6 +42,12 @@ def _no_network(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
         return connect(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _models() -> Iterator[None]:
+    with models_read_once():
+        yield
 
 
 @pytest.fixture

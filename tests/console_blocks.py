@@ -101,7 +101,7 @@ class Reader:
         if command.startswith("slowwave ") and not re.search(r"[|<>&]", command):
             return self.slowwave(command.removeprefix("slowwave "))
         done = subprocess.run(
-            ["bash", "-c", command], cwd=self.folder, capture_output=True, text=True, timeout=120
+            ["bash", "-c", command], cwd=self.folder, capture_output=True, text=True, timeout=240
         )
         return done.returncode, done.stdout + done.stderr
 

@@ -85,7 +85,7 @@ def logits_with(
         input=json.dumps({**ask, "layers": layers, "words": words}),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]

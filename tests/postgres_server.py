@@ -23,7 +23,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 SOCKET_NAME_LENGTH = 100  # a socket's path has to fit into some 107 bytes
-START_S = 60
+START_S = 240
 SETTINGS = {  # what a crash of the machine would lose matters to no test
     "fsync": "off",
     "synchronous_commit": "off",

@@ -142,7 +142,7 @@ def test_no_more_requests_are_on_their_way_than_allowed(server: ModelServer, tmp
     gate = threading.Barrier(3)
 
     def reply(n: int, body: object) -> object:
-        gate.wait(5)  # the server answers once three are there at the same time
+        gate.wait(90)  # the server answers once three are there at the same time
         return chat("ok")
 
     server.reply = reply  # type: ignore[assignment]

@@ -190,13 +190,23 @@ def place(tmp_path: Path, migrated: Path) -> Iterator[Place]:
     database.close()
 
 
+@pytest.fixture(scope="session")
+def imported(tmp_path_factory: pytest.TempPathFactory, migrated: Path) -> Path:
+    """A home with the chat above. To be copied, not changed."""
+    home = tmp_path_factory.mktemp("imported")
+    shutil.copy(migrated, home / "graph.db")
+    database = open_database(sqlite_url(home / "graph.db"))
+    (home / "chat.jsonl").write_text(export_lines(), encoding="utf-8")
+    import_file(database, ensure_space(database, clock=at_noon), home / "chat.jsonl", clock=at_noon)
+    database.close()
+    return home
+
+
 @pytest.fixture
-def chat(tmp_path: Path) -> Iterator[Chat]:
+def chat(tmp_path: Path, imported: Path) -> Iterator[Chat]:
+    shutil.copytree(imported, tmp_path, dirs_exist_ok=True)
     database = open_database(sqlite_url(tmp_path / "graph.db"))
     space_id = ensure_space(database, clock=at_noon)
-    path = tmp_path / "chat.jsonl"
-    path.write_text(export_lines(), encoding="utf-8")
-    import_file(database, space_id, path, clock=at_noon)
     yield Chat(database, space_id, tmp_path, list_episodes(database, space_id))
     database.close()
 

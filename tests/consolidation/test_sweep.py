@@ -129,7 +129,7 @@ def test_a_sweep_whose_process_is_killed_goes_on_from_its_snapshot(told: Any, ba
     command = [sys.executable, "-c", SWEEP_IN_A_PROCESS, str(told.home), told.space_id, base.base_model]
     process = subprocess.Popen(command, cwd=REPOSITORY)
     work = told.home / "sweeps"
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 240
     while not list(work.glob("*/work/cells/*/train/metrics.jsonl")) and time.monotonic() < deadline:
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)

@@ -15,6 +15,9 @@ from typing import Any
 
 import pytest
 
+from memory.questions import STAND_IN
+from memory.search.predicates import PredicateMatcher
+from memory.wordings import Wordings
 from service.cli import main
 from service.settings import Settings, load_settings
 from service.wiring import Services
@@ -88,7 +91,7 @@ class Program:
         """The same as a process of its own."""
         command = [sys.executable, *python, "-m", "service", *map(str, arguments)]
         options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-        done = subprocess.run(command, text=True, timeout=120, cwd=ROOT, **options)
+        done = subprocess.run(command, text=True, timeout=240, cwd=ROOT, **options)
         return Outcome(done.returncode, done.stdout or "", done.stderr)
 
     def rows(self) -> dict[str, list[tuple[Any, ...]]]:
@@ -101,6 +104,12 @@ class Program:
             return {
                 name: sorted(store.execute(f"SELECT * FROM {name}").fetchall(), key=repr) for (name,) in found
             }
+
+
+def encode_wordings(services: Services) -> None:
+    """What the first question in a home takes seconds for, so that copies of the home have it."""
+    cached = services.index.folder / "wordings.npz"
+    PredicateMatcher(services.index.embedder, cached, STAND_IN).prepare(Wordings.load().names())
 
 
 def write_chat(path: Path, said: tuple[tuple[str, str, str], ...] = SAID) -> Path:
@@ -116,6 +125,7 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with Services(Settings(home=folder)) as services:
         services.import_file(write_chat(folder / "chat.jsonl"))
         services.index.refresh()
+        encode_wordings(services)
     return folder
 
 

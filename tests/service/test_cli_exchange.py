@@ -214,5 +214,5 @@ def test_an_unknown_person_is_refused(slowwave: Any, tmp_path: Path) -> None:
 
 def test_a_reader_that_has_enough_of_an_export_is_no_traceback(slowwave: Any) -> None:
     command = f"{sys.executable} -m service --home {slowwave.home} export - | head -c 10"
-    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, timeout=60)
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, timeout=240)
     assert b"Traceback" not in done.stderr

@@ -219,4 +219,4 @@ def test_a_reader_that_has_enough_is_no_traceback(slowwave: Any) -> None:
     assert process.stderr is not None
     assert process.stderr.read() == b""
     process.stderr.close()
-    process.wait(60)
+    process.wait(240)

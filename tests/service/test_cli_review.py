@@ -48,7 +48,7 @@ def at_terminal(slowwave: Any, typed: str, *arguments: str) -> str:
             if not part:
                 break
             shown += part
-        assert process.wait(60) == 0, shown
+        assert process.wait(240) == 0, shown
     os.close(ours)
     return shown.decode()
 

@@ -32,14 +32,14 @@ class Daemon:
     url: str
 
     def get(self, path: str, **options: object) -> httpx.Response:
-        return httpx.get(self.url + path, timeout=30, **options)  # type: ignore[arg-type]
+        return httpx.get(self.url + path, timeout=120, **options)  # type: ignore[arg-type]
 
     def post(self, path: str, **options: object) -> httpx.Response:
         return httpx.post(self.url + path, timeout=120, **options)  # type: ignore[arg-type]
 
     def end(self, kind: signal.Signals = signal.SIGTERM) -> int:
         self.process.send_signal(kind)
-        return self.process.wait(60)
+        return self.process.wait(240)
 
 
 @contextmanager
@@ -56,7 +56,7 @@ def daemon(home: Path, *options: str, **environ: str) -> Iterator[Daemon]:
 
 
 def _wait_for_url(process: subprocess.Popen[str], log: Path) -> str:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240
     while time.monotonic() < deadline and process.poll() is None:
         found = re.search(r"listening on (http://\S+:\d+)", log.read_text())
         if found:
@@ -67,7 +67,7 @@ def _wait_for_url(process: subprocess.Popen[str], log: Path) -> str:
 
 def serve(home: Path, *options: str) -> subprocess.CompletedProcess[str]:
     command = [*COMMAND, "--home", str(home), "serve", *options]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, timeout=240)
 
 
 @pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT])

@@ -151,7 +151,7 @@ def test_the_program_says_so_itself_where_it_cannot_even_start(tmp_path: Path) -
     )  # without the hook of an editable install, which finds ours all the same
     path = [str(tmp_path), str(ROOT), packages]
     code = f"import sys; sys.path[:0] = {path!r}; from service.__main__ import main; main()"
-    ended = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, timeout=60)
+    ended = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, timeout=240)
     assert ended.returncode == 1
     assert ended.stderr.startswith("slowwave: `import memory` finds ")
     assert "an environment of its own" in ended.stderr

@@ -10,15 +10,13 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
-from memory.embedders.minilm import MiniLM
 from service.wiring import Services
 from tests.console_blocks import WRITTEN_ON, Page, Reader, read_page
 
@@ -43,33 +41,16 @@ def imported_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("imported-once")
 
 
-@pytest.fixture(scope="module")
-def encoder() -> Callable[[], MiniLM]:
-    """The embedded encoder, opened once; a text that was encoded for one page is not encoded for the next."""
-    shared = MiniLM.load()
-    encode, known = shared.encode, dict[str, Any]()
-
-    def remembering(texts: Sequence[str]) -> Any:
-        new = [text for text in dict.fromkeys(texts) if text not in known]
-        known.update(zip(new, encode(new), strict=True))
-        return np.stack([known[text] for text in texts]) if texts else encode(texts)
-
-    shared.encode = remembering  # type: ignore[method-assign]
-    return lambda: shared
-
-
 @pytest.fixture
 def reader(
     empty: Any,
     tmp_path: Path,
     imported_once: Path,
-    encoder: Callable[[], MiniLM],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Reader]:
     """Somebody in a folder beside `examples`, with a home of their own that is not there yet."""
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(MiniLM, "load", encoder)
     monkeypatch.setattr("service.wiring.Services", functools.partial(Services, clock=the_day_of_writing))
 
     def slowwave(command: str) -> tuple[int, str]:
@@ -99,7 +80,7 @@ def daemon(log: Path) -> Iterator[str]:
             [sys.executable, "-m", "service", "serve", "--port", "0"], cwd=ROOT, stderr=stderr
         )
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 240
         while not (found := re.search(r"listening on (http://\S+:\d+)", log.read_text())):
             assert time.monotonic() < deadline, "the daemon did not come up"
             assert process.poll() is None, "the daemon ended"
@@ -107,7 +88,7 @@ def daemon(log: Path) -> Iterator[str]:
         yield found[1]
     finally:
         process.terminate()
-        process.wait(60)
+        process.wait(240)
 
 
 def marked(page: Page) -> Any:

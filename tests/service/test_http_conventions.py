@@ -150,7 +150,7 @@ def streaming(services: Services, goes_on: Event, done: list[str]) -> FastAPI:
 
     def work(steps: events.Steps) -> dict[str, Any]:
         steps("one")(1, 2)
-        goes_on.wait(5)
+        goes_on.wait(90)
         done.append("followed")
         return {"n": len(done)}
 
@@ -248,7 +248,7 @@ def test_work_that_goes_on_without_a_listener_is_done_once(services: Services) -
     assert client.post("/v1/followed", headers=headers).status_code == 409
     goes_on.set()
     waiting.join()
-    until = time.monotonic() + 5
+    until = time.monotonic() + 90
     while (again := client.post("/v1/followed", headers=headers)).status_code == 409:
         assert time.monotonic() < until
     assert (done, again.headers["idempotency-replayed"]) == (["followed"], "true")

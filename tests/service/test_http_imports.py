@@ -80,7 +80,7 @@ def call(app: FastAPI, method: str, path: str, **options: Any) -> httpx.Response
     return asyncio.run(go())
 
 
-def ended(app: FastAPI, job_id: str, within_s: float = 60.0) -> dict[str, Any]:
+def ended(app: FastAPI, job_id: str, within_s: float = 240.0) -> dict[str, Any]:
     until = time.monotonic() + within_s
     while time.monotonic() < until:
         job: dict[str, Any] = call(app, "GET", f"/v1/jobs/{job_id}").json()

@@ -99,7 +99,7 @@ def test_a_space_stays_open_for_work_that_nobody_listens_to(spaces: Spaces) -> N
 
     def work(line: Line[str]) -> None:
         line.tell("begun")
-        may_end.wait(5)
+        may_end.wait(90)
         line.tell("done")
 
     with spaces.use("harbour") as app:

@@ -152,6 +152,6 @@ def test_tags_and_emoji_split_over_a_models_tokens_stay_whole(tiny: LanguageMode
 
 def test_it_costs_little() -> None:
     pieces = ["some", " words", " [really", "]", " and", " <3", "\n", OWN, " more"] * 500
-    start = time.perf_counter()
+    start = time.thread_time()
     "".join(TagFilter(OWN, [OTHER], notes=(NOTE,)).run(pieces))
-    assert (time.perf_counter() - start) / len(pieces) < 200e-6
+    assert (time.thread_time() - start) / len(pieces) < 200e-6

@@ -166,7 +166,7 @@ def is_running(pid: int) -> bool:
 
 
 def wait_for_end(pid: int) -> None:
-    until = time.monotonic() + 100
+    until = time.monotonic() + 240
     while is_running(pid):
         assert time.monotonic() < until, "the child goes on without its parent"
         time.sleep(0.02)

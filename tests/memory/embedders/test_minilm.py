@@ -12,7 +12,7 @@ import pytest
 from threadpoolctl import ThreadpoolController
 
 from memory.embedders import minilm
-from memory.embedders.minilm import MiniLM
+from memory.embedders.minilm import MiniLM, find_model
 from memory.errors import ModelMissing
 
 TEXTS = (
@@ -27,7 +27,7 @@ TEXTS = (
 
 @pytest.fixture(scope="module")
 def encoder() -> MiniLM:
-    return MiniLM.load()
+    return MiniLM(find_model())
 
 
 def _transformers() -> tuple[Any, Any]:
