@@ -6,6 +6,7 @@ People come and go by name here; `memory` knows them by id.
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -267,14 +268,14 @@ class GraphWork(Components):
 
         view = self.view(as_of, known_to, is_history=is_history, has_values=person is not None)
         one = self.person(person) if person is not None else None
-        found = self.network(view)
+        found = self.network(view if one is None else replace(view, around=one.id))
         if one is None:
             title, part = f"People of {self.settings.space}", picture.among_people(found)
         else:
             title, part = one.name, picture.around(found, one.id)
         return picture.Part(part, title, len(found))
 
-    def view(self, as_of: datetime | None, known_to: str | None, **shown: bool) -> View:
+    def view(self, as_of: datetime | None, known_to: str | None, **shown: Any) -> View:
         """A view of the graph as the named person knows it; `shown` as in memory.exchange.network.View."""
         from memory.exchange.network import View
 

@@ -15,15 +15,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
 from db.engine import Database
 from db.tables import Alias, Conversation, Edge, Episode, Node, Participant
+from db.tables import Fact as FactRow
 from memory import values
 from memory.digests import DIGEST
 from memory.exchange.notes import NOTEBOOK
-from memory.facts import ALL_STATUSES, HOLDING, fact_json, list_facts
+from memory.fact_rows import chunks
+from memory.fact_views import Asked, Choice, read
+from memory.facts import ALL_STATUSES, HOLDING, fact_json
 from memory.perspective import HEARD
 from memory.ports import Clock, utc_now
 from memory.registry import Registry
@@ -44,6 +47,7 @@ class View:
     is_history: bool = False  # everything that ever held, and what was withdrawn
     has_values: bool = True  # values that are no nodes ("22 March") become nodes of kind "value"
     has_conversations: bool = False
+    around: str | None = None  # a person's id: them, and what is one step away
 
 
 def to_networkx(
@@ -58,23 +62,16 @@ def to_networkx(
 
     Nodes have `label`, `kind` and perhaps `aliases`; edges `kind` (fact | link | took_part), `label` and `weight`, and
     facts also `predicate`, `status`, `confidence`, `n_evidence`, `valid_from`, `valid_to`. What comes out is the
-    same every time: nodes and edges are in a fixed order.
+    same every time: nodes and edges are in a fixed order. Around a person no more than their neighbours is read.
     """
     import networkx
 
     view = view or View()
-    facts = list_facts(
-        database,
-        space_id,
-        registry,
-        as_of=view.as_of,
-        known_to=view.known_to,
-        statuses=EVER_HELD if view.is_history else HOLDING,
-        clock=clock,
-    )
     graph = networkx.MultiDiGraph()
     with database.reading() as session:
-        builder = _Builder(session, space_id, view, graph)
+        near = None if view.around is None else _near(session, space_id, view.around)
+        facts = _facts(session, space_id, Asked(registry, view.as_of, view.known_to, None, clock), view, near)
+        builder = _Builder(session, space_id, view, graph, near)
         builder.add_nodes()
         builder.add_facts(facts)
         if view.has_conversations:
@@ -96,30 +93,74 @@ def node_link(graph: networkx.MultiDiGraph) -> dict[str, Any]:
     return data
 
 
+def _near(session: Session, space_id: str, person_id: str) -> set[str]:
+    """The person and every node that a fact or a link of any time puts beside them."""
+    near = {person_id}
+    for mapped, one, other in (
+        (FactRow, FactRow.subject_id, FactRow.object_id),
+        (Edge, Edge.src_id, Edge.dst_id),
+    ):
+        for here, there in ((one, other), (other, one)):
+            query = select(there).where(mapped.space_id == space_id, here == person_id, there.is_not(None))
+            near.update(session.scalars(query.distinct()))
+    return near
+
+
+def _facts(session: Session, space_id: str, asked: Asked, view: View, near: set[str] | None) -> list[Fact]:
+    """As `memory.facts.list_facts` gives them, of all subjects or of those."""
+    choice = Choice(EVER_HELD if view.is_history else HOLDING)
+    if near is None:
+        return read(session, space_id, asked, None, None).chosen(choice, asked.registry)
+    found = (
+        read(session, space_id, asked, part, None).chosen(choice, asked.registry)
+        for part in chunks(sorted(near))
+    )
+    return [fact for part in found for fact in part]
+
+
 @dataclass(slots=True)
 class _Builder:
     session: Session
     space_id: str
     view: View
     graph: Any
+    near: set[str] | None = None  # no other nodes
 
     def add_nodes(self) -> None:
-        rows = self.session.execute(
+        query = (
             select(Node.id, Node.name, Node.kind, Node.merged_into)
             .where(Node.space_id == self.space_id, Node.kind.not_in((NOTEBOOK, DIGEST)))
             .order_by(Node.kind, Node.name_key, Node.id)
-        ).all()
+        )
+        rows = self.session.execute(query).all() if self.near is None else self._near_rows(query)
         called = self._aliases() if self.view.known_to is None else {}
         for node_id, name, kind, merged_into in rows:
             if merged_into is None:
                 aliases = {"aliases": "; ".join(called[node_id])} if node_id in called else {}
                 self.graph.add_node(node_id, label=name, kind=kind, **aliases)
 
+    def _near_rows(self, query: Select[*tuple[Any, ...]]) -> list[Any]:
+        parts = (
+            self.session.execute(query.add_columns(Node.name_key).where(Node.id.in_(part)))
+            for part in chunks(sorted(self.near or ()))
+        )
+        rows = sorted(
+            (row for part in parts for row in part), key=lambda row: (row.kind, row.name_key, row.id)
+        )
+        return [row[:4] for row in rows]
+
     def _aliases(self) -> dict[str, list[str]]:
         called: dict[str, list[str]] = defaultdict(list)
         query = select(Alias.node_id, Alias.name).where(Alias.space_id == self.space_id)
-        for node_id, name in self.session.execute(query.order_by(Alias.name, Alias.id)):
-            called[node_id].append(name)
+        query = query.order_by(Alias.name, Alias.id)
+        within = (
+            [query]
+            if self.near is None
+            else [query.where(Alias.node_id.in_(part)) for part in chunks(sorted(self.near))]
+        )
+        for asked in within:
+            for node_id, name in self.session.execute(asked):
+                called[node_id].append(name)
         return called
 
     def add_facts(self, facts: Iterable[Fact]) -> None:
@@ -128,7 +169,8 @@ class _Builder:
             if fact.subject_id not in self.graph:
                 continue
             if target is None or target not in self.graph:
-                if not self.view.has_values:
+                is_away = self.near is not None and target is not None and target not in self.near
+                if is_away or not self.view.has_values:
                     continue
                 target = self._value_node(fact.object)
             self.graph.add_edge(fact.subject_id, target, key=fact.id, **_fact_attributes(fact))
@@ -140,13 +182,21 @@ class _Builder:
         return node_id
 
     def add_links(self) -> None:
-        query = select(Edge).where(Edge.space_id == self.space_id).order_by(Edge.id)
-        for edge in self.session.scalars(query):
+        for edge in self._links():
             if edge.src_id in self.graph and edge.dst_id in self.graph:
                 label = edge.kind.replace("_", " ")
                 self.graph.add_edge(
                     edge.src_id, edge.dst_id, key=edge.id, kind="link", label=label, weight=edge.weight
                 )
+
+    def _links(self) -> list[Edge]:
+        query = select(Edge).where(Edge.space_id == self.space_id)
+        if self.near is None:
+            return list(self.session.scalars(query.order_by(Edge.id)))
+        parts = (
+            self.session.scalars(query.where(Edge.src_id.in_(part))) for part in chunks(sorted(self.near))
+        )
+        return sorted((edge for part in parts for edge in part), key=lambda edge: edge.id)
 
     def add_conversations(self) -> None:
         """A node for each conversation, with an edge from everybody in it that counts their messages."""

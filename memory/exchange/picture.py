@@ -36,7 +36,7 @@ _STYLE = (
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one picture shows, out of a graph of `n_nodes`."""
+    """What one picture shows, out of `n_nodes`; around a person, of those that are near."""
 
     graph: networkx.MultiDiGraph
     title: str
