@@ -26,7 +26,7 @@ _NUMBER = re.compile(r"[0-9]{1,18}")
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """`via` is loopback, environment, token, cookie or command; `outcome` a status of HTTP, done, failed,
+    """`via` is loopback, environment, token, cookie, command or daemon; `outcome` a status of HTTP, done, failed,
     or left: a stream whose listener went before its end."""
 
     via: str

@@ -29,7 +29,7 @@ from sqlalchemy.orm import Session
 from db.copying import columns_of, copied_tables, count_rows, dump_rows
 from db.engine import Database, known_revisions
 from db.tables import Artifact, LedgerEntry
-from memory import kept_lines
+from memory import kept_lines, tombstones
 from memory.backup_parts import (
     LISTS,
     MANIFEST,
@@ -125,6 +125,7 @@ def back_up(
     key = seal if here is None else here.key
     work = _Work(database, home, target, settings or KeptSettings(), key, clock, progress)
     for _ in range(_TRIES):
+        tombstones.keep(database, home)
         before = _n_erasures(database)
         report = work.once()
         if _n_erasures(database) == before:

@@ -19,6 +19,7 @@ from typing import IO, Any, Protocol
 
 from db.copying import KINDS, Columns
 from db.engine import known_revisions
+from memory import tombstones
 from memory.errors import BackupTooNew, BadBackup, SealedBackup
 from memory.sealed.keys import HomeKey
 from memory.sealed.pieces import is_sealed, unsealed
@@ -27,7 +28,8 @@ FORMAT, VERSION = "slowwave backup", 2  # version 1 had no settings and no lists
 MANIFEST = "manifest.json"
 PIECE_BYTES = 1 << 20
 STAGING = ".restoring"
-LISTS = ("backups.jsonl", "exports.jsonl")  # what left the home; a restore adds to those that it finds
+# what left the home, and what must not come back; a restore adds to those that it finds
+LISTS = ("backups.jsonl", "exports.jsonl", tombstones.NAME)
 CONFIG = "config.toml"
 MOST_INFLATED = 200  # times its packed size; rows of chats stay under 20, since each has an id of its own
 LEAST_SUSPECT = 1 << 20  # bytes; what is smaller harms nobody

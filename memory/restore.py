@@ -3,24 +3,26 @@
 Every part is held against its hash before anything is written. The store is loaded aside - on SQLite into a new file,
 on Postgres within one transaction - at the revision of the backup, then migrated, and swapped in one act; the artifact
 files follow it (`memory.restoring`). Nights that were under way when the backup was made are closed, tokens are revoked (one
-that was revoked since would open the store again), and the indexes are thrown away: they are caches.
+that was revoked since would open the store again), consents that were withdrawn since are
+withdrawn (`memory.tombstones`), and the indexes are thrown away: they are caches.
 """
 
 from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 import shutil
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from sqlalchemy import Connection, func, inspect, select, text, update
-from sqlalchemy.exc import StatementError
+from sqlalchemy.exc import SQLAlchemyError, StatementError
 
 from db import sealing
 from db.copying import drop_everything, load_rows, quiet_feed
@@ -34,9 +36,9 @@ from db.engine import (
     named_errors,
     sqlite_url,
 )
-from db.errors import StoreFull, StoreUnusable
+from db.errors import DatabaseError, StoreFull, StoreUnusable
 from db.tables import Fact, LedgerEntry, Node, SleepRun, Source, Token
-from memory import kept_lines
+from memory import kept_lines, tombstones
 from memory.backup import RECORDS_NAME, BackupRecord, line_of
 from memory.backup_parts import (
     PIECE_BYTES,
@@ -50,7 +52,7 @@ from memory.backup_parts import (
     read_manifest,
     silent,
 )
-from memory.errors import BadBackup, HomeInUse, HomeNotEmpty
+from memory.errors import BadBackup, GraphError, HomeInUse, HomeNotEmpty
 from memory.ports import utc_now
 from memory.restoring import (
     FOLDERS,
@@ -76,6 +78,7 @@ class RestoreReport:
     n_files: int
     missing: tuple[str, ...]  # artifacts that were not there already when the backup was made
     left_out: tuple[str, ...] = ()  # settings that are to be set again
+    n_withdrawn: int = 0  # consents that stood then and were withdrawn since
 
 
 def restore(
@@ -85,13 +88,16 @@ def restore(
     *,
     key: HomeKey | None = None,
     force: bool = False,
+    brings_back: bool = False,
     progress: Progress = silent,
 ) -> RestoreReport:
     """Make the home and the store at `url` what they were when the backup was made.
 
     Settings of the home stay; where it has none, it gets those of the backup. Its lists of backups and exports grow by those
-    of the backup, and by the backup itself. Killed at any moment, nothing was done or all is done once the home is
-    opened again. A sealed backup needs its key. Raises BadBackup, BackupTooNew, HomeNotEmpty unless `force`, HomeInUse, and what opening a store raises,
+    of the backup, and by the backup itself. Consents that were withdrawn since are withdrawn, as far as the home, the
+    store that is replaced or a backup beside the file know of it. What was erased since is to be erased again by the caller
+    (`memory.tombstones.undone`), unless it `brings_back`: then it stays for good. Killed at any moment, nothing was done
+    or all is done once the home is opened again. A sealed backup needs its key. Raises BadBackup, BackupTooNew, HomeNotEmpty unless `force`, HomeInUse, and what opening a store raises,
     with the home and the store as they were.
     """
     with opened(file, key) as archive:
@@ -107,13 +113,59 @@ def restore(
             _unpack(archive, manifest.settings, staging / SETTINGS)
             (staging / SETTINGS).mkdir(exist_ok=True)
             kept_lines.append(staging / SETTINGS / RECORDS_NAME, _itself(file, manifest))
+            told = _tombstones(file, home, url, staging / SETTINGS / tombstones.NAME, key)
+            if brings_back:
+                for line in tombstones.lifted(told, manifest.made_at):
+                    kept_lines.append(staging / SETTINGS / tombstones.NAME, line)
             _refuse_without_places(home, manifest)
             plan = Plan(new_mark(), tuple(part.path for part in manifest.files))
-            with _store(url, _Content(archive, manifest, plan.mark), progress):
+            content = _Content(archive, manifest, plan.mark, told)
+            with _store(url, content, progress):
                 announce(staging, plan)
     return RestoreReport(
-        manifest.made_at, manifest.n_rows, len(manifest.files), manifest.missing, manifest.left_out
+        manifest.made_at,
+        manifest.n_rows,
+        len(manifest.files),
+        manifest.missing,
+        manifest.left_out,
+        content.n_withdrawn,
     )
+
+
+def _tombstones(file: Path, home: Path, url: str, kept: Path, key: HomeKey | None) -> list[tombstones.Line]:
+    """What is known to have been erased and withdrawn, by the backup's list at `kept`, by the home, by the store that is
+    replaced, as far as it can be read, and by other backups in the file's folder. The list gets the others' lines.
+    """
+    own = kept_lines.read(kept)
+    path = sqlite_path(url)
+    if path is None or path.exists():
+        database = Database(make_engine(url))
+        try:
+            tombstones.keep(database, home)
+        except (DatabaseError, SQLAlchemyError):
+            pass  # it is damaged, empty or of long ago: what the list has holds
+        finally:
+            database.close()
+    told = {json.dumps(line, sort_keys=True): line for line in own}
+    for line in (*tombstones.read(home), *_told_beside(file, key)):
+        if told.setdefault(json.dumps(line, sort_keys=True), line) is line:
+            kept_lines.append(kept, line)
+    return list(told.values())
+
+
+def _told_beside(file: Path, key: HomeKey | None) -> Iterator[tombstones.Line]:
+    """The lists of other backups in the same folder: a newer one knows more, of whichever home it is."""
+    for other in sorted(file.absolute().parent.glob("*.zip")):
+        if other.name == file.name:
+            continue
+        try:
+            with opened(other, key) as archive:
+                manifest = read_manifest(archive, other.name)
+                for part in manifest.settings:
+                    if part.path == tombstones.NAME:
+                        yield from map(json.loads, archive.read(part.member).splitlines())
+        except (GraphError, OSError, KeyError, ValueError):
+            continue  # no backup of ours, or none that can be read now
 
 
 def _itself(file: Path, manifest: Manifest) -> dict[str, str]:
@@ -180,13 +232,15 @@ def _holds_something(home: Path, url: str) -> bool:
 # Putting it in place
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Content:
-    """What a new store gets."""
+    """What a new store gets; `n_withdrawn` once it has it."""
 
     archive: zipfile.ZipFile
     manifest: Manifest
     mark: int
+    tombstones: Sequence[tombstones.Line]
+    n_withdrawn: int = 0
 
 
 @contextmanager
@@ -277,6 +331,7 @@ def _fill(connection: Connection, content: _Content, progress: Progress) -> None
         .values(status="failed", error="it was under way when this backup was made; begin a new night")
     )
     connection.execute(update(Token).where(Token.revoked_at.is_(None)).values(revoked_at=utc_now()))
+    content.n_withdrawn = tombstones.withdraw_again(connection, content.tombstones)
     if connection.dialect.name == "sqlite" and connection.execute(text("PRAGMA foreign_key_check")).first():
         raise BadBackup("the backup", "its rows do not fit together")
     mark(connection, content.mark)

@@ -22,12 +22,13 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from agents.runtime.spec import locate
-from db.engine import is_at_head, make_engine, without_password
+from db.engine import Database, is_at_head, make_engine, without_password
 from db.errors import DatabaseError
 from memory.embedders.minilm import PACKAGE
 from memory.errors import ModelMissing
 from service import machine
 from service.config_check import check_config
+from service.entrances import forgetting
 from service.errors import one_line
 from service.settings import Settings
 from service.shadows import find_shadows
@@ -185,7 +186,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
         yield Finding("database", "missing", shown, one_line(error))
         return
     try:
-        yield from _reached(engine, shown)
+        yield from _reached(engine, shown, settings.home)
     except (SQLAlchemyError, DatabaseError) as error:
         fix = "see that it runs and that address, user and password in database_url are right"
         if isinstance(error, DatabaseError):
@@ -195,13 +196,15 @@ def _database(settings: Settings) -> Iterator[Finding]:
         engine.dispose()
 
 
-def _reached(engine: Engine, shown: str) -> Iterator[Finding]:
+def _reached(engine: Engine, shown: str, home: Path) -> Iterator[Finding]:
     state = (
         "at the newest revision"
         if is_at_head(engine)
         else "at an older revision, which the first command lifts"
     )
     yield Finding("database", "ok", f"{shown}: {state}")
+    if is_at_head(engine):
+        yield from _erasures(engine, home)
     if engine.dialect.name != "postgresql":
         return
     with engine.connect() as connection:
@@ -218,3 +221,10 @@ def _reached(engine: Engine, shown: str) -> Iterator[Finding]:
         yield Finding("pgvector", "missing", "the server has it not", fix)
     else:
         yield Finding("pgvector", "ok", f"version {vector}")
+
+
+def _erasures(engine: Engine, home: Path) -> Iterator[Finding]:
+    for name, n in forgetting.waiting(Database(engine), home).items():
+        says = f"{n} of the space {name} were cut off, or undone by a restore"
+        fix = f"run `slowwave --space {name} forget resume`, or start the daemon, which does it"
+        yield Finding("erasures", "warning", says, fix)

@@ -6,6 +6,7 @@ ServiceError
 ├── CannotDraw     a picture was asked for that cannot be drawn; carries why
 ├── NoConsent      a person without a consent record was to be simulated
 ├── PortTaken      another program listens there
+├── AlreadyServed  a daemon serves the home; carries its address and process
 ├── NightNotBegun  a night's process could not begin it
 ├── ServerAway     a slowwave daemon elsewhere could not be asked; carries why
 ├── MissingExtra   an optional part of the installation is needed
@@ -121,6 +122,15 @@ class CannotDraw(ServiceError):
 class PortTaken(ServiceError):
     def __init__(self, host: str, port: int, why: str) -> None:
         super().__init__(f"cannot listen on {host}:{port} ({why}); stop what does, or give another --port")
+
+
+class AlreadyServed(ServiceError):
+    """Without `url` and `pid` the daemon that has the home is only starting."""
+
+    def __init__(self, url: str | None, pid: int | None) -> None:
+        who = f"at {url} (process {pid})" if url else "and is just starting"
+        super().__init__(f"a daemon serves this home already, {who}; use that one, or stop it first")
+        self.url, self.pid = url, pid
 
 
 class MissingExtra(ServiceError):
@@ -321,6 +331,7 @@ HTTP_STATUS: dict[type[Exception], int] = {
     BadText: 400,
     CannotDraw: 400,
     PortTaken: 409,
+    AlreadyServed: 409,
     NightNotBegun: 503,
     ServerAway: 502,
     MissingExtra: 503,

@@ -40,7 +40,9 @@ class Interrupted(Exception):
 
 
 class Member(Protocol):
-    """A persona in company. `found`: loops by detector so far; `turned_to`: topics so far, in order."""
+    """A persona in company. `found`: loops by detector so far; `turned_to`: topics so far, in order; `n_tokens`: drawn."""
+
+    n_tokens: int
 
     @property
     def person(self) -> Person: ...
@@ -83,6 +85,7 @@ class SaidTurn:
     text: str
     turn: NewTurn
     topic: str | None = None
+    n_tokens: int = 0  # drawn for it, those that were thrown away among them
 
 
 @dataclass(slots=True)
@@ -144,6 +147,7 @@ class Company:
         speaker = self._next(dice)
         topic = speaker.turn_to() if self._is_time_to_change() else None
         notes = [note for note in (self.record.summary, topic.note if topic else "") if note]
+        before = speaker.n_tokens
         try:
             made = speaker.speak(self._turns, notes, seed=dice.randrange(_SEED))
         except Interrupted as cut:
@@ -159,7 +163,9 @@ class Company:
         if topic is not None and topic.fact_id is not None:
             made = replace(made, facts={topic.fact_id: "prompt", **made.facts})
         self.record.keep(made)
-        said = SaidTurn(self._number, speaker.person.name, made.reply, made, topic.name if topic else None)
+        about = topic.name if topic else None
+        drawn = speaker.n_tokens - before
+        said = SaidTurn(self._number, speaker.person.name, made.reply, made, about, drawn)
         self._number += 1
         self._hear(Turn(said.speaker, said.text))
         return said

@@ -196,6 +196,8 @@ class Session:
             mood=self.mood,
             status=new.status,
             n_draws=spoken.n_draws,
+            n_tokens=spoken.n_tokens,
+            seconds=composed.seconds,
             objections=tuple(spoken.objections),
             left_to_weights=brought.spared,
             heard=heard,

@@ -33,6 +33,8 @@ class SpokenTurn:
     mood: Mood  # after the turn
     status: str = "whole"
     n_draws: int = 1
+    n_tokens: int = 0  # drawn, those that were thrown away among them
+    seconds: float = 0.0  # in which they were
     objections: Sequence[Objection] = ()
     left_to_weights: tuple[str, ...] = ()
     heard: dict[str, float] = field(default_factory=dict)

@@ -5,9 +5,8 @@ Both entries together are the certificate. It names whom it was about only by a 
 
 from __future__ import annotations
 
-import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -20,6 +19,7 @@ from db.engine import Database
 from memory import ledger
 from memory.errors import UnknownCertificate
 from memory.ports import Clock
+from memory.tombstones import salted_hash
 
 KIND = "erasure"
 
@@ -48,10 +48,11 @@ class Certificate:
         }
 
 
-def salted(target_id: str) -> dict[str, str]:
-    """A hash of the id by which somebody who has the id can tell that the certificate is about it."""
+def salted(target_id: str, merged: Collection[str]) -> dict[str, Any]:
+    """Hashes of the id, and of those merged into it, by which who has an id can tell that the certificate is about it."""
     salt = secrets.token_hex(16)
-    return {"salt": salt, "target_sha256": hashlib.sha256((salt + target_id).encode()).hexdigest()}
+    others = sorted(salted_hash(salt, id_) for id_ in merged if id_ != target_id)
+    return {"salt": salt, "target_sha256": salted_hash(salt, target_id), "merged_sha256": others}
 
 
 def begin(session: Session, space_id: str, erasure_id: str, payload: Mapping[str, Any], clock: Clock) -> int:

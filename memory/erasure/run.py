@@ -21,7 +21,7 @@ from db import leases, tables
 from db.engine import Database
 from db.errors import LeaseHeld
 from db.tables import new_id
-from memory import message_vectors
+from memory import message_vectors, tombstones
 from memory.erasure import again, files, plan, proof, residue, store, taint
 from memory.erasure import rows as store_rows
 from memory.erasure.chunks import chunked
@@ -165,9 +165,10 @@ def _begun(draft: Draft, wish: Wish) -> dict[str, Any]:
     target = draft.plan.target
     return {
         "target": target.kind,
-        **proof.salted(target.id),
+        **proof.salted(target.id, draft.reach.people),
         "reason": wish.reason,
         "mentions": target.mentions if target.kind == "person" else None,
+        "with_messages": target.with_messages,
         "plan_sha256": draft.plan.sha256,
         "counts": draft.plan.counts(),
         "artifacts": sorted(draft.tainted.artifacts),
@@ -188,6 +189,7 @@ class _Work:
 
     def finish(self, erasure_id: str, sought: _Sought) -> Outcome:
         """Renews the lease before what takes long."""
+        tombstones.keep(self.database, self.home)
         every = proof.certificates(self.database, self.space_id)
         begun = next(item for item in every if item.erasure_id == erasure_id)
         paths = _paths(self.database, self.space_id, self.home, begun.begun)

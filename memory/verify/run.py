@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 
 from db import tables
 from db.engine import Database
-from memory import ledger, message_vectors
+from memory import ledger, message_vectors, tombstones
 from memory.erasure import unfinished
 from memory.erasure.residue import Progress
 from memory.erasure.run import Watch, unwatched
@@ -87,6 +87,13 @@ def verify(
     found += several(
         "erasure",
         (f"erasure {item.seq} was cut off" for item in unfinished(database, space_id)),
+        "run `slowwave forget resume`",
+    )
+    with database.reading() as session:
+        undone = tombstones.undone(session, home, space_id)
+    found += several(
+        "erasure",
+        (f"a restore undid the erasure of {stone.at[:10]}" for stone, _ in undone),
         "run `slowwave forget resume`",
     )
     if given.is_quick:

@@ -29,7 +29,6 @@ FILE = click.Path(path_type=Path, allow_dash=True)
 @click.pass_obj
 def export(state: State, file: Path, space: str | None, format_: str, vectors: bool) -> None:
     """Write the whole space to FILE (- for standard output), or its current facts for the MCP memory server."""
-    from memory.audit import Act, record
     from memory.exchange.dump import dump
     from memory.exchange.mcp_memory import write_mcp_memory
 
@@ -45,7 +44,6 @@ def export(state: State, file: Path, space: str | None, format_: str, vectors: b
             raise click.ClickException(
                 f"the space {services.settings.space} holds nothing; check its name, nothing was written"
             )
-        record(database, Act("command", "export", "done", space_id=space_id))
     if str(file) != "-":
         click.echo(f"{written} records of the space {services.settings.space} written to {file}")
 
@@ -59,7 +57,6 @@ def export(state: State, file: Path, space: str | None, format_: str, vectors: b
 @click.pass_obj
 def load(state: State, file: Path, space: str | None, as_json: bool) -> None:
     """Bring an export of slowwave's own from FILE (- for standard input) into an empty space."""
-    from memory.audit import Act, record
     from memory.exchange.load import load as load_file
 
     name = "standard input" if str(file) == "-" else file.name
@@ -75,7 +72,6 @@ def load(state: State, file: Path, space: str | None, as_json: bool) -> None:
                 progress=bars.step("load"),
             )
             missing = services.missing_artifacts()
-            record(services.database, Act("command", "load", "done", space_id=services.space_id))
     if as_json:
         print_json(
             {

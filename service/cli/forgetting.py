@@ -102,34 +102,25 @@ def source(state: State, id_: str, **how: Any) -> None:
 
 
 def _run(state: State, kind: TargetKind, reference: str, how: dict[str, Any], **options: Any) -> None:
-    from memory.audit import Act, record
+    from memory import erasure
     from service.entrances import forgetting
 
     if how["dry_run"] and how["yes"]:
         raise click.UsageError("--dry-run and --yes exclude each other")
-    with state.services() as services:
-        wanted = forgetting.target(services, kind, reference, **options)
-        if not how["yes"]:
-            shown = forgetting.plan(services, wanted)
-            if how["as_json"]:
-                print_json(shown.as_json())
-            else:
-                _print_plan(shown)
-            return
-        with Bars() as bars:
-            outcome = forgetting.erase(
-                services,
-                wanted,
-                expected=how["plan"],
-                reason=how["reason"],
-                leave_weights=how["leave_weights"],
-                watch=bars.step,
-            )
-            if not outcome.scan.is_clean:
+    how_to = {name: how[name] for name in ("plan", "reason", "leave_weights")}
+    asked = forgetting.Asked(kind, reference, **options, **how_to)
+    with state.services() as services, Bars() as bars:
+        found = forgetting.forget(services, asked, is_sure=how["yes"], watch=bars.step)
+        if isinstance(found, erasure.Outcome):
+            if not found.scan.is_clean:
                 bars.erase()
-        seq = {"seq": str(outcome.certificate.seq)}
-        record(services.database, Act("command", "forget", "done", space_id=services.space_id, ids=seq))
-    _print_outcome(outcome, as_json=how["as_json"])
+            state.ids["seq"] = str(found.certificate.seq)
+    if isinstance(found, erasure.Outcome):
+        _print_outcome(found, as_json=how["as_json"])
+    elif how["as_json"]:
+        print_json(found.as_json())
+    else:
+        _print_plan(found)
 
 
 def _print_plan(plan: Plan) -> None:
@@ -237,11 +228,13 @@ def _smaller_p(standing: dict[str, Any]) -> float:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def resume(state: State, names: tuple[str, ...], as_json: bool) -> None:
-    """Finish erasures that were cut off."""
+    """Finish erasures that were cut off, and do again those that a restore undid."""
     from service.entrances import forgetting
 
     with state.services() as services, Bars() as bars:
         outcomes = forgetting.finish(services, names, watch=bars.step)
+        if outcomes:
+            state.ids["seq"] = str(outcomes[-1].certificate.seq)
     if as_json:
         print_json([outcome.as_json() for outcome in outcomes])
         return

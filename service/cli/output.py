@@ -31,6 +31,7 @@ class State:
     def __init__(self, home: str | None, space: str | None) -> None:
         self._home = home
         self._space = space
+        self.ids: dict[str, str] = {}  # of what the command did, for the audit log
 
     @property
     def home(self) -> Path:
@@ -75,11 +76,15 @@ class State:
 
     @contextmanager
     def services(self, space: str | None = None) -> Iterator[Services]:
-        """The opened services, in this space where a command names one of its own."""
+        """The opened services, in this space where a command names one of its own; what it changes goes on record."""
+        from service.cli.acts import on_record
         from service.wiring import Services
 
         settings = replace(self.settings, space=space) if space else self.settings
-        with Services(settings) as services:
+        with (
+            Services(settings) as services,
+            on_record(services.database, services.space_id, self.ids, services.clock),
+        ):
             yield services
 
 

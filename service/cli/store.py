@@ -98,17 +98,28 @@ def _list_backups(state: State, *, as_json: bool) -> None:
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option("--into", "--home", "into", metavar="HOME", help="The home to restore into (default: --home).")
 @click.option("--force", is_flag=True, help="Replace what the home holds.")
+@click.option("--bring-back", is_flag=True, help="Also what was erased after that day; for good.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
-def restore(state: State, file: Path, into: str | None, force: bool, as_json: bool) -> None:
-    """Make a home what it was when the backup FILE was made; all of it or nothing."""
+def restore(state: State, file: Path, into: str | None, force: bool, bring_back: bool, as_json: bool) -> None:
+    """Make a home what it was when the backup FILE was made; all of it or nothing.
+
+    Consents that were withdrawn since stay withdrawn, and what was erased since is erased again, as far as it is known.
+    """
     from service.daemon import lasting
     from service.encryption import to_restore
     from service.settings import load_settings
 
     settings = load_settings(into) if into else state.plain_settings
     with to_restore(settings, file) as home, Bars() as bars:
-        done = lasting.restore(home, file, force=force, progress=bars.step("restore"))
+        done = lasting.restore(
+            home,
+            file,
+            force=force,
+            brings_back=bring_back,
+            progress=bars.step("restore"),
+            watch=bars.step,
+        )
         bars.finish("restore")
     if as_json:
         print_json(
@@ -118,6 +129,9 @@ def restore(state: State, file: Path, into: str | None, force: bool, as_json: bo
                 "rows": done.report.n_rows,
                 "files": done.report.n_files,
                 "missing": list(done.report.missing),
+                "withdrawn": done.report.n_withdrawn,
+                "erased": [outcome.as_json() for outcome in done.erased],
+                "not_erased": dict(done.left),
                 "to_set": list(done.to_set),
                 "remade": list(done.remade),
             }
@@ -138,9 +152,16 @@ def _print_restored(home: Path, done: Restored) -> None:
     for line in done.to_set:
         click.echo(f"to do: {line}")
     click.echo("to do: tokens are all revoked; `slowwave token add` makes new ones")
+    if report.n_withdrawn:
+        click.echo(f"withdrawn again: {report.n_withdrawn} consents that stood on that day")
+    if done.erased:
+        seqs = ", ".join(str(outcome.certificate.seq) for outcome in done.erased)
+        click.echo(f"erased again: {len(done.erased)}; the certificates are {seqs}")
+    for space, n in done.left.items():
+        click.echo(f"to do: {n} erasures of {space} are undone; run `slowwave --space {space} forget resume`")
     click.echo(
-        "what was erased, and consents that were withdrawn, after that day are back: erase and withdraw again; "
-        "`slowwave verify` proves the rest"
+        "what was erased or withdrawn after that day in another home is not known here and is back: erase and withdraw "
+        "it again; `slowwave verify` proves the rest"
     )
 
 

@@ -16,7 +16,7 @@ from service.cli.output import Bars, State, print_json, print_table
 @click.option("--port", type=int, help="Port (default 7777).")
 @click.pass_obj
 def serve(state: State, host: str | None, port: int | None) -> None:
-    """Run the daemon: HTTP, and the nightly job."""
+    """Run the daemon: HTTP, and the nightly job; one for a home."""
     from service.daemon.serve import run_daemon
 
     run_daemon(state.settings, host=host, port=port)

@@ -115,7 +115,7 @@ def revoke(state: State, token: str, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def audit(state: State, limit: int, verify: bool, as_json: bool) -> None:
-    """Who did what through HTTP, MCP and the commands about tokens, erasure and export; the newest first."""
+    """Who did what through HTTP, MCP and every command that changes something or lets words leave; the newest first."""
     from memory import audit as log
     from memory.spaces import list_spaces
     from service.access import tokens

@@ -10,16 +10,20 @@ import json
 import logging
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from db.engine import Database
+from memory.audit import Act, record
 from memory.backup import BackupRecord, BackupReport, KeptSettings, known_backups
 from memory.backup import back_up as back_up_home
 from memory.backup_parts import CONFIG, Progress, silent
+from memory.erasure import Outcome
+from memory.erasure.run import Watch, unwatched
 from memory.ports import Clock, utc_now
 from memory.restore import RestoreReport
 from memory.restore import restore as restore_home
@@ -27,6 +31,7 @@ from memory.sealed.homes import place_of
 from memory.sealed.pieces import is_sealed
 from service.encryption import key_at_hand
 from service.errors import BadSettings
+from service.opening import open_store
 from service.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -42,6 +47,8 @@ log = logging.getLogger(__name__)
 @dataclass(frozen=True, slots=True)
 class Restored:
     report: RestoreReport
+    erased: tuple[Outcome, ...]  # what was erased since the backup was made, and is again
+    left: Mapping[str, int]  # by space, how many erasures could not be done again
     to_set: tuple[str, ...]  # one line each: what this machine lacks
     remade: tuple[str, ...] = REMADE  # caches, when they are next needed
 
@@ -80,8 +87,8 @@ def back_up_if_due(
         database, settings.home, target, _kept(settings.home), clock=clock, progress=progress
     )
     kept = max(1, settings.backup.keep)
-    for record in _scheduled(settings)[:-kept]:
-        record.path.unlink(missing_ok=True)
+    for old in _scheduled(settings)[:-kept]:
+        old.path.unlink(missing_ok=True)
     log.info("backup done: %s rows, %s files, %s bytes", report.n_rows, report.n_files, report.size_bytes)
     return report
 
@@ -96,11 +103,50 @@ def _scheduled(settings: Settings) -> list[BackupRecord]:
     ]
 
 
-def restore(settings: Settings, file: Path, *, force: bool = False, progress: Progress = silent) -> Restored:
-    """Raises what `memory.restore.restore` does."""
-    key = key_at_hand(settings) if is_sealed(file) else None
-    report = restore_home(file, settings.home, settings.url, key=key, force=force, progress=progress)
-    return Restored(report, tuple(_to_set(load_settings(settings.home), report.left_out)))
+def restore(
+    settings: Settings,
+    file: Path,
+    *,
+    force: bool = False,
+    brings_back: bool = False,
+    progress: Progress = silent,
+    watch: Watch = unwatched,
+) -> Restored:
+    """Restore, and erase again what is known to have been erased since, unless it shall be brought back.
+
+    What cannot be erased now, `verify` names, and the next daemon or `slowwave forget resume` does. Raises what
+    `memory.restore.restore` does.
+    """
+    report = restore_home(
+        file,
+        settings.home,
+        settings.url,
+        key=key_at_hand(settings) if is_sealed(file) else None,
+        force=force,
+        brings_back=brings_back,
+        progress=progress,
+    )
+    restored = replace(load_settings(settings.home), database_url=settings.database_url)
+    erased, left = _erase_again(restored, watch)
+    return Restored(report, tuple(erased), left, tuple(_to_set(restored, report.left_out)))
+
+
+def _erase_again(settings: Settings, watch: Watch) -> tuple[list[Outcome], dict[str, int]]:
+    from service.entrances import forgetting
+    from service.wiring import Services
+
+    outcomes: list[Outcome] = []
+    with closing(open_store(settings)) as database:
+        record(database, Act("command", "restore", "done"))
+        waiting = forgetting.waiting(database, settings.home)
+    for name in waiting:
+        with Services(replace(settings, space=name)) as services:
+            try:
+                outcomes += forgetting.finish(services, watch=watch)
+            except Exception as error:  # the restore stands; `verify` names what is left
+                log.warning("what was erased is not erased again yet: %s", type(error).__name__)
+    with closing(open_store(settings)) as database:
+        return outcomes, forgetting.waiting(database, settings.home)
 
 
 def _kept(home: Path) -> KeptSettings:

@@ -16,6 +16,10 @@ HELP = {
     "slowwave_requests_total": "HTTP requests by route and status.",
     "slowwave_questions_total": "Questions asked, by whether the answer abstained.",
     "slowwave_chat_turns_total": "Turns spoken by personas.",
+    "slowwave_chat_tokens_total": "Tokens that personas drew, those among them that a guard threw away.",
+    "slowwave_chat_seconds_total": "Seconds in which they drew them; tokens by seconds is their speed.",
+    "slowwave_training_tokens_total": "Tokens that the nights of this process trained on.",
+    "slowwave_training_seconds_total": "Seconds in which they trained; tokens by seconds is the speed.",
     "slowwave_nights_total": "Nights ended in this process, by status.",
 }
 _QUICK = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -61,6 +65,12 @@ class Metrics:
     def count(self, name: str, by: float = 1, **labels: str | int) -> None:
         with self._lock:
             self._counts[name, _sorted(labels)] += by  # type: ignore[assignment]
+
+    def turn(self, n_tokens: int, seconds: float) -> None:
+        """A persona has spoken."""
+        self.count("slowwave_chat_turns_total")
+        self.count("slowwave_chat_tokens_total", n_tokens)
+        self.count("slowwave_chat_seconds_total", seconds)
 
     def observe(self, name: str, value: float, **labels: str | int) -> None:
         """Add the value to the histogram of that name."""

@@ -206,7 +206,7 @@ class _Begun:
 
 
 def count_night(metrics: Metrics, services: Services, status: str) -> None:
-    """A night of this process is over: count it, its length and that of its stages."""
+    """A night of this process is over: count it, its length and that of its stages, and what it trained on."""
     metrics.count("slowwave_nights_total", status=status)
     run = next(iter(list_runs(services.database, services.space_id, 1)), None)
     if run is None or run.finished_at is None:
@@ -215,6 +215,9 @@ def count_night(metrics: Metrics, services: Services, status: str) -> None:
     metrics.observe("slowwave_night_seconds", seconds, status=run.status)
     for stage in stage_records(services.database, run.id).values():
         metrics.observe("slowwave_night_stage_seconds", stage.seconds, stage=stage.name)
+        if stage.name == "train":
+            metrics.count("slowwave_training_tokens_total", stage.output.get("n_tokens", 0))
+            metrics.count("slowwave_training_seconds_total", stage.output.get("seconds", 0.0))
 
 
 def night_settings(base: NightSettings, **wanted: Any) -> NightSettings:

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 
 from consolidation import runs
 from db.errors import LeaseHeld
+from memory.audit import Act, record
 from memory.spaces import Space, zone
 from service.daemon import lasting, schedule
 from service.daemon.due import Plan, Quiet, is_quiet_enough, last_moment
 from service.daemon.nights import Nights, night_settings
+from service.entrances import forgetting
 from service.errors import one_line
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 TICK_S = 15.0
 BACKUP_TICK_S = 600.0
+TIDY_S = 600.0  # between two looks for erasures that were cut off
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +44,7 @@ class Scheduler:
         self._plan = Plan.of(spaces.settings.serve)
         self._timer: BackgroundScheduler | None = None
         self.looked_at: float | None = None  # by time.monotonic, for who asks whether the timer is alive
+        self._tidied_at: float | None = None
 
     def start(self) -> None:
         from apscheduler.schedulers.background import BackgroundScheduler
@@ -69,7 +73,34 @@ class Scheduler:
         except Exception as error:  # a disk that is not plugged in: the next tick tries again
             log.error("the backup was not made: %s", type(error).__name__)
 
+    def finish_erasures(self) -> None:
+        """Finish what was cut off and do again what a restore undid, in every space; before nights, which it would keep out.
+
+        Where somebody else works on a space the next look tries again.
+        """
+        if self._tidied_at is not None and time.monotonic() - self._tidied_at < TIDY_S:
+            return
+        self._tidied_at = time.monotonic()
+        for name in forgetting.waiting(self._database, self._spaces.settings.home):
+            with self._spaces.use(name) as space, space.lock:
+                space.talks.end()
+                try:
+                    outcomes = forgetting.finish(space.services)
+                except LeaseHeld as error:
+                    log.info("an erasure waits to be finished: %s works on its space", error.holder)
+                    self._tidied_at = None
+                    continue
+                for outcome in outcomes:
+                    seq = {"seq": str(outcome.certificate.seq)}
+                    act = Act("daemon", "forget resume", "done", space_id=space.services.space_id, ids=seq)
+                    record(self._database, act, clock=self._spaces.clock)
+                log.warning("%d erasures that were cut off or undone are done", len(outcomes))
+
     def look_quietly(self) -> None:
+        try:
+            self.finish_erasures()
+        except Exception as error:  # `verify` names it
+            log.error("an erasure could not be finished: %s", type(error).__name__)
         try:
             self.look()
         except Exception as error:  # the daemon goes on; the next look may be luckier

@@ -21,7 +21,7 @@ from service.access import tokens
 from service.components import Shared
 from service.daemon import notify
 from service.daemon.logs import log_to_stderr
-from service.daemon.running import RunningDaemon, on_record
+from service.daemon.running import RunningDaemon, alone, on_record
 from service.errors import MissingExtra, NotLoopback, PortTaken
 from service.settings import Settings
 
@@ -38,7 +38,11 @@ log = logging.getLogger(__name__)
 
 
 def run_daemon(settings: Settings, *, host: str | None = None, port: int | None = None) -> None:
-    """Serve until SIGTERM or Ctrl-C. Raises NotLoopback for another address without a token, MissingExtra."""
+    """Serve until SIGTERM or Ctrl-C.
+
+    Raises AlreadyServed where another daemon has the home, NotLoopback for another address without a token, PortTaken,
+    MissingExtra.
+    """
     serve = replace(
         settings.serve, host=host or settings.serve.host, port=settings.serve.port if port is None else port
     )
@@ -55,7 +59,11 @@ def run_daemon(settings: Settings, *, host: str | None = None, port: int | None 
     if not token and not origins.is_loopback(serve.host):
         _check_tokens(settings)
     log_to_stderr(serve.log_format)
-    with closing(_listen(serve.host, serve.port)) as listener, closing(Spaces(settings)) as spaces:
+    with (
+        alone(settings.home),
+        closing(_listen(serve.host, serve.port)) as listener,
+        closing(Spaces(settings)) as spaces,
+    ):
         scheduler = Scheduler(spaces)
         app = create_app(spaces, token=token)
         app.state.scheduler = scheduler

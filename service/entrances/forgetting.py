@@ -1,24 +1,69 @@
 """Erasing with an opened space: names become ids, the lease is freed of the dead, the index is made again, and weights
-without what was erased serve.
+without what was erased serve. CLI, HTTP and MCP erase by `forget`; the daemon and a restore finish by `finish`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from consolidation.lease import free_if_dead, this_process
-from memory import erasure
-from memory.erasure import Outcome, Plan, Reason, Target, TargetKind, Wish
+from memory import erasure, tombstones
+from memory.erasure import Mentions, Outcome, Plan, Reason, Target, TargetKind, Wish
 from memory.erasure.residue import Progress
 from memory.erasure.run import Watch, unwatched
-from memory.errors import ModelMissing, PlanChanged
+from memory.errors import ModelMissing, PlanChanged, UnknownEpisode, UnknownFact, UnknownPerson, UnknownSource
+from memory.spaces import list_spaces
 
 if TYPE_CHECKING:
     from consolidation.erased_weights import Ground
+    from db.engine import Database
     from service.wiring import Services
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What somebody asks to be erased: a person by name, anything else by id; the rest as in Target and `erase`."""
+
+    kind: TargetKind
+    what: str
+    mentions: Mentions = "redact"
+    spare: tuple[str, ...] = ()
+    with_messages: bool = False
+    plan: str | None = None  # only if what would go is still what was shown
+    reason: Reason = "request"
+    leave_weights: bool = False
+
+
+def forget(
+    services: Services,
+    asked: Asked,
+    *,
+    is_sure: bool,
+    end_talks: Callable[[], None] = lambda: None,
+    watch: Watch = unwatched,
+) -> Plan | Outcome:
+    """What would go; or, for who is sure, the erasure itself. `end_talks`: conversations in memory may hold what goes.
+
+    Whoever shares the space with others holds its lock. Raises what `target` and `erase` do.
+    """
+    options = {"mentions": asked.mentions, "spare": asked.spare, "with_messages": asked.with_messages}
+    wanted = target(services, asked.kind, asked.what, **options)
+    if not is_sure:
+        return plan(services, wanted)
+    end_talks()
+    return erase(
+        services,
+        wanted,
+        expected=asked.plan,
+        reason=asked.reason,
+        leave_weights=asked.leave_weights,
+        watch=watch,
+    )
 
 
 def target(services: Services, kind: TargetKind, reference: str, **options: Any) -> Target:
@@ -46,7 +91,18 @@ def erase(
     Weights are made again without what went, examined and tested, unless they are to be left as the erasure leaves them:
     then what serves is untainted all the same, and the certificate says nothing of it.
     """
-    finish(services, watch=watch)
+    _finish_cut_off(services, (), watch)
+    return _erase(services, wanted, expected, reason, leave_weights, watch)
+
+
+def _erase(
+    services: Services,
+    wanted: Target,
+    expected: str | None,
+    reason: Reason,
+    leave_weights: bool,
+    watch: Watch,
+) -> Outcome:
     wish = _wish(services, watch, expected, reason)
     if not leave_weights:
         wish = _with_weights(services, wanted, wish, watch)
@@ -82,8 +138,38 @@ def _ground(services: Services) -> Ground:
     return Ground(services.place(), services.model_spec(), services.settings.night.gate, services.registry)
 
 
+def waiting(database: Database, home: Path) -> dict[str, int]:
+    """By space, where there are any: how many erasures were cut off, or were undone by a restore."""
+    found = {}
+    for space in list_spaces(database):
+        with database.reading() as session:
+            n_undone = len(tombstones.undone(session, home, space.id))
+        n = n_undone + len(erasure.unfinished(database, space.id))
+        if n:
+            found[space.name] = n
+    return found
+
+
 def finish(services: Services, names: Iterable[str] = (), *, watch: Watch = unwatched) -> list[Outcome]:
-    """Finish erasures that were cut off; `names` are looked for afterwards."""
+    """Finish erasures that were cut off, of which `names` are looked for afterwards; do again those that a restore undid.
+
+    Raises LeaseHeld.
+    """
+    outcomes = _finish_cut_off(services, names, watch)
+    with services.database.reading() as session:
+        undone = tombstones.undone(session, services.settings.home, services.space_id)
+    for stone, ids in undone:
+        for id_ in ids:
+            wanted = Target(stone.target, id_, stone.mentions, with_messages=stone.with_messages)
+            with suppress(*_GONE):  # with the one before it
+                outcomes.append(_erase(services, wanted, None, "request", False, watch))
+    return outcomes
+
+
+_GONE = (UnknownPerson, UnknownFact, UnknownEpisode, UnknownSource)
+
+
+def _finish_cut_off(services: Services, names: Iterable[str], watch: Watch) -> list[Outcome]:
     from consolidation.erased_weights import settle
 
     free_if_dead(services.database, services.space_id)

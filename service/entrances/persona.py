@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from memory import consent
+from memory import consent, tombstones
 from memory.persona_settings import get_sampling, set_sampling
 
 if TYPE_CHECKING:
@@ -31,9 +31,10 @@ def agree(services: Services, name: str, *, by: str, note: str = "") -> dict[str
 
 
 def withdraw(services: Services, name: str) -> dict[str, Any]:
-    """They are no longer simulated from now on. Raises UnknownPerson."""
+    """They are no longer simulated from now on, also after a restore of an earlier day. Raises UnknownPerson."""
     person = services.person(name)
     consent.withdraw(services.database, services.space_id, person.id, clock=services.clock)
+    tombstones.keep(services.database, services.settings.home)
     return consents(services, person.name)
 
 

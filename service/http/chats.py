@@ -86,7 +86,7 @@ async def chat(app: Given, turn: Turn, request: Request) -> Response:
     if turn.stream or events.wants_events(request):
         return events.response(await app.room.run(partial(_spoken, app, says)))
     spoken = await app.room.run(partial(app.talks.reply, says))
-    app.metrics.count("slowwave_chat_turns_total")
+    app.metrics.turn(spoken.n_tokens, spoken.seconds)
     return JSONResponse(spoken.as_json())
 
 
@@ -176,7 +176,7 @@ def _spoken(app: App, says: Says) -> Iterator[str]:
             elif isinstance(part, Exception):
                 yield part
             else:
-                app.metrics.count("slowwave_chat_turns_total")
+                app.metrics.turn(part.n_tokens, part.seconds)
                 yield "turn", part.as_json()
 
     return events.written(told())
@@ -193,7 +193,7 @@ def _in_company(app: App, gathering: Gathering) -> Iterator[events.Told]:
         for piece in pieces:
             if isinstance(piece, SaidTurn):
                 said.append(piece)
-                app.metrics.count("slowwave_chat_turns_total")
+                app.metrics.turn(piece.n_tokens, piece.turn.seconds)
                 yield "turn", turn_json(piece)
             elif isinstance(piece, Exception):
                 yield piece

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime
-from typing import IO, Any
+from typing import Any
 
 from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 from starlette.concurrency import run_in_threadpool
 
 from service.http.given import App, Given, as_moment
+from service.http.receiving import pour
+from service.jobs.uploads import Receiving
 
 router = APIRouter(tags=["space"])
 
 MEDIA_TYPE = "application/x-ndjson"
 _PIECE = 64 * 1024  # bytes sent at a time
-_IN_MEMORY = 4 * 2**20  # bytes of an upload that are kept out of files
 
 
 @router.get("/v1/export", response_class=StreamingResponse)
@@ -32,19 +32,24 @@ def export(app: Given, vectors: bool = False) -> StreamingResponse:
 
 @router.post("/v1/load")
 async def load(app: Given, request: Request) -> dict[str, Any]:
-    """Bring an export into the daemon's space, which must be empty (409). A damaged body (400) changes nothing."""
-    with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as upload:
-        async for piece in request.stream():
-            await run_in_threadpool(upload.write, piece)
-        upload.seek(0)
-        return await run_in_threadpool(_load, app, upload)
+    """Bring an export into the daemon's space, which must be empty (409). A damaged body (400) changes nothing.
+
+    Until its end it lies with the space's uploads, within what they may take together (413).
+    """
+    receiving = await run_in_threadpool(app.jobs.spool.receive)
+    try:
+        await pour(request, receiving.write)
+    except BaseException:
+        await run_in_threadpool(receiving.give_up)
+        raise
+    return await run_in_threadpool(_load, app, receiving)
 
 
-def _load(app: App, upload: IO[bytes]) -> dict[str, Any]:
+def _load(app: App, receiving: Receiving) -> dict[str, Any]:
     from memory.exchange.load import load as load_file
 
-    with app.lock:
-        report = load_file(app.services.database, app.services.space_id, upload, "the body")
+    with receiving.whole() as body, app.lock:
+        report = load_file(app.services.database, app.services.space_id, body, "the body")
     return {
         "space": app.services.settings.space,
         "records": report.counts,

@@ -37,31 +37,16 @@ class Resumption(BaseModel):
 @router.post("/v1/forget")
 def forget(app: Given, wanted: Erasure, request: Request) -> dict[str, Any]:
     """The plan of an erasure; or, with the hash of that plan, the erasure. 409 where the plan is another one by now."""
+    asked = forgetting.Asked(**{**wanted.model_dump(), "spare": tuple(wanted.spare)})
+    is_sure = wanted.plan is not None
+    request.state.is_plan = not is_sure  # then nothing is changed, and nothing goes on record
     with app.lock:
-        target = forgetting.target(
-            app.services,
-            wanted.kind,
-            wanted.what,
-            mentions=wanted.mentions,
-            spare=tuple(wanted.spare),
-            with_messages=wanted.with_messages,
-        )
-        if wanted.plan is None:
-            request.state.is_plan = True  # nothing is changed, and nothing goes on record
-            return forgetting.plan(app.services, target).as_json()
-        app.talks.end()  # a conversation in memory may hold what goes
-        return forgetting.erase(
-            app.services,
-            target,
-            expected=wanted.plan,
-            reason=wanted.reason,
-            leave_weights=wanted.leave_weights,
-        ).as_json()
+        return forgetting.forget(app.services, asked, is_sure=is_sure, end_talks=app.talks.end).as_json()
 
 
 @router.post("/v1/forget/resume")
 def resume(app: Given, wanted: Resumption | None = None) -> list[dict[str, Any]]:
-    """Finish erasures that were cut off; `names` are looked for afterwards."""
+    """Finish erasures that were cut off, of which `names` are looked for; do again those that a restore undid."""
     with app.lock:
         app.talks.end()
         outcomes = forgetting.finish(app.services, (wanted or Resumption()).names)

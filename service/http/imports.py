@@ -5,7 +5,7 @@ A body goes to the disk piece by piece. No part of a request becomes a path.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
 from typing import Annotated, Any
@@ -13,7 +13,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect
 
 from memory.importers.bots import Bots
 from service.access.callers import Caller
@@ -21,13 +20,13 @@ from service.entrances import imports
 from service.errors import BadUpload, JobUnfinished, UnknownUpload, UploadsBusy
 from service.http.given import App, Given, GivenCaller
 from service.http.multipart import Form, is_form
+from service.http.receiving import pour
 from service.jobs import queue
 from service.jobs.queue import Job
 from service.jobs.uploads import About, Upload, shown_name
 
 router = APIRouter(tags=["imports"])
 
-_PIECE = 1 << 20  # bytes written at a time
 _LOOK_S = 300  # that a look at an upload may take
 _PATIENCE_S = 10.0  # for another look to end
 _OPTIONS = ("name", "me", "bot", "bot_pattern", "preview")
@@ -123,28 +122,15 @@ async def _receive(
         if is_form(content_type):
             form = Form(receiving.write)
             parser = form.parser(content_type)
-            await _pour(request, parser.feed)
+            await pour(request, parser.feed)
             parser.finish()
             said = [*said, *form.fields, ("name", form.file_name or "")]
         else:
-            await _pour(request, receiving.write)
+            await pour(request, receiving.write)
         return await run_in_threadpool(receiving.finish, _about(said)), said
-    except BaseException as error:
+    except BaseException:
         await run_in_threadpool(receiving.give_up)
-        if isinstance(error, ClientDisconnect):
-            raise BadUpload("it broke off before its end") from error
         raise
-
-
-async def _pour(request: Request, take: Callable[[bytes], None]) -> None:
-    held = bytearray()
-    async for piece in request.stream():
-        held += piece
-        if len(held) >= _PIECE:
-            await run_in_threadpool(take, bytes(held))
-            held.clear()
-    if held:
-        await run_in_threadpool(take, bytes(held))
 
 
 def _about(said: list[tuple[str, str]]) -> About:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from datetime import date, datetime
 from typing import Annotated, Any
 
@@ -43,8 +42,10 @@ class Style(BaseModel):
 
 
 class Report(BaseModel):
+    """`minutes`: for which it measures; the report says how many of the held-out replies that were."""
+
     model_config = ConfigDict(extra="forbid")
-    minutes: Annotated[float | None, Field(ge=0, le=1440)] = None
+    minutes: Annotated[float, Field(ge=0, le=1440)] = 10.0
     seed: int = 0
 
 
@@ -97,11 +98,12 @@ def train_style(app: Given, name: str, request: Request, style: Style | None = N
 
 @router.post("/v1/people/{name}/persona/report")
 def report_persona(app: Given, name: str, request: Request, report: Report | None = None) -> Response:
-    """How like somebody their persona is, on real replies that its weights have not seen. Takes minutes: follow it as events."""
+    """How like somebody their persona is, on real replies that its weights have not seen: as many as 10 minutes allow,
+    or `minutes`. Follow it as events.
+    """
     given = report or Report()
-    minutes = math.inf if given.minutes is None else given.minutes
     return events.followed(
-        app, request, lambda step: _report(app, name, minutes, given.seed, step("replies"))
+        app, request, lambda step: _report(app, name, given.minutes, given.seed, step("replies"))
     )
 
 

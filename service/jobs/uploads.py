@@ -94,6 +94,16 @@ class Receiving:
         write_text(self._folder / "about.json", json.dumps(asdict(whole)))
         return Upload(self._folder.name, self._folder, whole)
 
+    @contextmanager
+    def whole(self) -> Iterator[IO[bytes]]:
+        """What came in, for who reads it at once; nothing of it is left when the block has ended."""
+        try:
+            self._stream.close()
+            with (self._folder / "upload").open("rb") as body:
+                yield body
+        finally:
+            self.give_up()
+
     def give_up(self) -> None:
         """Leave nothing of it; after `finish` as well."""
         self._stream.close()

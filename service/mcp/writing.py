@@ -98,7 +98,7 @@ def chat(app: App, given: Chat) -> dict[str, Any]:
     spoken = app.talks.reply(
         Says(given.person, given.as_person, given.text, seed=given.seed, think=given.think)
     )
-    app.metrics.count("slowwave_chat_turns_total")
+    app.metrics.turn(spoken.n_tokens, spoken.seconds)
     return {"simulated": True, **spoken.as_json()}
 
 
@@ -136,19 +136,10 @@ class Forget(Arguments):
 def forget(app: App, given: Forget) -> dict[str, Any]:
     from service.entrances import forgetting
 
+    asked = forgetting.Asked(**{**given.model_dump(), "spare": tuple(given.spare)})
+    is_sure = given.plan is not None
     with app.lock:
-        target = forgetting.target(
-            app.services,
-            given.kind,
-            given.what,
-            mentions=given.mentions,
-            spare=tuple(given.spare),
-            with_messages=given.with_messages,
-        )
-        if given.plan is None:
-            return forgetting.plan(app.services, target).as_json()
-        app.talks.end()  # a conversation in memory may hold what goes
-        return forgetting.erase(app.services, target, expected=given.plan).as_json()
+        return forgetting.forget(app.services, asked, is_sure=is_sure, end_talks=app.talks.end).as_json()
 
 
 class Review(Arguments):

@@ -95,12 +95,13 @@ class Program:
         return Outcome(done.returncode, done.stdout or "", done.stderr)
 
     def rows(self) -> dict[str, list[tuple[Any, ...]]]:
-        """Every row of the store, by table; nothing where there is no store."""
+        """Every row of the store but of the audit log, by table; nothing where there is no store."""
         path = self.home / "graph.db"
         if not path.exists():
             return {}
         with closing(sqlite3.connect(path)) as store:
-            found = store.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY 1").fetchall()
+            every = "SELECT name FROM sqlite_master WHERE type = 'table' AND name <> 'act' ORDER BY 1"
+            found = store.execute(every).fetchall()
             return {
                 name: sorted(store.execute(f"SELECT * FROM {name}").fetchall(), key=repr) for (name,) in found
             }

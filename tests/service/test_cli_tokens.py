@@ -31,7 +31,7 @@ def test_tokens_erasures_and_exports_by_command_are_on_record(slowwave: Program,
     assert slowwave("export", tmp_path / "out.jsonl").code == 0
     assert slowwave("forget", "person", "Bo Rask", "--yes", "--leave-weights").code == 0
     page = slowwave("audit", "--verify", "--json").json
-    assert [entry["what"] for entry in page["entries"]] == ["forget", "export", "token add"]
+    assert [entry["what"] for entry in page["entries"]] == ["forget person", "export", "token add"]
     assert {entry["via"] for entry in page["entries"]} == {"command"}
     assert page["breaks"] == []
     assert "Bo Rask" not in slowwave("audit").out

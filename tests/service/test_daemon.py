@@ -95,6 +95,19 @@ def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
     assert "Traceback" not in refused.stderr
 
 
+def test_a_second_daemon_on_a_home_is_refused_with_the_first_and_not_after_it_was_killed(
+    tmp_path: Path,
+) -> None:
+    with daemon(tmp_path) as running:
+        refused = serve(tmp_path, "--port", "0")
+        assert refused.returncode == 1
+        assert f"at {running.url} (process {running.process.pid})" in refused.stderr
+        assert len(refused.stderr.strip().splitlines()) == 1
+        running.end(signal.SIGKILL)
+    with daemon(tmp_path) as running:
+        assert running.get("/healthz").status_code == 200
+
+
 PLANTED = ("quandary", "zephyrine", "Xanthippe", "Ada", "sk-secret")
 
 

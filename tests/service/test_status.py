@@ -16,7 +16,8 @@ from consolidation.stage import NightSettings
 from db import leases
 from memory.ports import utc_now
 from service.daemon import schedule
-from service.daemon.running import RunningDaemon, find_daemon, on_record
+from service.daemon.running import RunningDaemon, alone, find_daemon, on_record
+from service.errors import AlreadyServed
 from service.http.application import create_app
 from service.jobs import queue
 from service.night_progress import Doing, doing, kept
@@ -98,11 +99,23 @@ def test_progress_of_a_night_is_whole_and_none_where_there_is_none(tmp_path: Pat
 
 def test_a_daemon_is_on_record_for_as_long_as_it_runs(tmp_path: Path) -> None:
     here = RunningDaemon(os.getpid(), "http://127.0.0.1:1", "2026-01-01T00:00:00+00:00")
-    with on_record(tmp_path, here):
+    with alone(tmp_path), on_record(tmp_path, here):
         assert find_daemon(tmp_path) == here
     assert find_daemon(tmp_path) is None
-    (tmp_path / "daemon.json").write_text(json.dumps({"pid": 2**22 + 1, "url": "", "started": ""}))
+
+
+def test_what_a_killed_daemon_left_says_nothing_and_keeps_nobody_out(tmp_path: Path) -> None:
+    left = json.dumps(
+        {"pid": os.getpid(), "url": "http://127.0.0.1:1", "started": ""}
+    )  # a number that is used again
+    (tmp_path / "daemon.json").write_text(left)
+    (tmp_path / "daemon.lock").touch()
     assert find_daemon(tmp_path) is None
+    with (
+        alone(tmp_path),
+        pytest.raises(AlreadyServed, match=rf"at http://127.0.0.1:1 \(process {os.getpid()}\)"),
+    ):
+        alone(tmp_path).__enter__()
 
 
 @pytest.fixture

@@ -123,6 +123,7 @@ class Reader:
     engine: ScriptedEngine
     topics: Topics
     loops: LoopGuard | None
+    n_tokens: int = 0
 
     def speak(self, turns: Sequence[Turn], notes: Sequence[str], *, seed: int) -> NewTurn:
         guards = [self.loops] if self.loops else []
