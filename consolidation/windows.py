@@ -20,6 +20,7 @@ from memory.ports import Withhold
 from memory.types import Episode, Principle
 
 GAP_MINUTES = 120.0
+WHOLE = 0.6  # share of the showings with all that stands before, as the simulator's prompts have it
 BARE = 0.3  # share of the showings that are the conversation alone, as another program might give it
 PRINCIPLED = 0.7  # of the others: with the principles
 N_KNOWN = (0, 0, 1, 2, 3)  # facts beside them, one of these numbers
@@ -241,8 +242,10 @@ def bare_prompt(window: Window, bounds: Bounds) -> tuple[Message, ...]:
 
 
 def drawn_prompt(window: Window, known: Known, bounds: Bounds, dice: random.Random) -> tuple[Message, ...]:
-    """One showing: some of what was said before or nothing of it, with and without principles and facts, and the reply."""
-    before = window.before[len(window.before) - dice.randint(0, len(window.before)) :]
+    """One showing: what was said before, mostly all of it, else some or nothing; with and without principles and facts; and the
+    reply."""
+    most = len(window.before)
+    before = window.before[most - (most if dice.random() < WHOLE else dice.randint(0, most)) :]
     is_bare, with_principles = dice.random() < BARE, dice.random() < PRINCIPLED
     sayings = dice.sample(known.sayings, min(dice.choice(N_KNOWN), len(known.sayings)))
     if is_bare:
