@@ -1,14 +1,29 @@
-"""A random Llama of three layers over bytes: what nights train where only the machinery is looked at."""
+"""A random Llama of a few layers over bytes: what nights train where only the machinery is looked at."""
 
 from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 
-def write_tiny_model(folder: Path) -> Path:
-    """Three layers of width 32 over bytes; special tokens as in ChatML."""
+@dataclass(frozen=True)
+class Shape:
+    n_layers: int = 3
+    width: int = 32
+    n_heads: int = 4
+    n_kv_heads: int = 2
+    n_positions: int = 512
+    embedding_scale: float = 15  # else no logit can be large, and nothing can be learnt
+    seed: int = 7
+
+
+SMALL = Shape()
+
+
+def write_tiny_model(folder: Path, shape: Shape = SMALL) -> Path:
+    """A random Llama over bytes; special tokens as in ChatML."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -25,15 +40,15 @@ def write_tiny_model(folder: Path) -> Path:
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>"
     )
-    torch.manual_seed(7)
+    torch.manual_seed(shape.seed)
     config = LlamaConfig(
         vocab_size=len(vocabulary),
-        hidden_size=32,
-        intermediate_size=48,
-        num_hidden_layers=3,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=512,
+        hidden_size=shape.width,
+        intermediate_size=shape.width * 3 // 2,
+        num_hidden_layers=shape.n_layers,
+        num_attention_heads=shape.n_heads,
+        num_key_value_heads=shape.n_kv_heads,
+        max_position_embeddings=shape.n_positions,
         tie_word_embeddings=True,
         eos_token_id=2,
         pad_token_id=0,
@@ -41,7 +56,7 @@ def write_tiny_model(folder: Path) -> Path:
     )
     model = LlamaForCausalLM(config)
     with torch.no_grad():
-        model.get_input_embeddings().weight.mul_(15)  # else no logit can be large, and nothing can be learnt
+        model.get_input_embeddings().weight.mul_(shape.embedding_scale)
     with quiet_transformers():
         model.save_pretrained(folder)
     fast.save_pretrained(folder)

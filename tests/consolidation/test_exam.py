@@ -8,14 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from sqlalchemy import select
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from agents.runtime.adapter import Adapter
 from agents.runtime.lm import LanguageModel
 from agents.runtime.spec import ModelSpec
+from bench.tiny_model import Shape, write_tiny_model
 from consolidation import dream, exam
 from consolidation.exam import ASKED, CONDITIONS, Answered, Asked, Drift
 from consolidation.prompts import Graph, facts_for, prompts_of
@@ -30,35 +28,9 @@ MODULE = "model.layers.1.mlp.down_proj"
 
 @pytest.fixture(scope="module")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two random layers over bytes, with ChatML's tokens."""
-    folder = tmp_path_factory.mktemp("tiny")
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
-    special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
-    vocabulary = {token: i for i, token in enumerate(special + alphabet)}
-    tokenizer = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    tokenizer.add_special_tokens(special)
-    torch.manual_seed(3)
-    config = LlamaConfig(
-        vocab_size=len(vocabulary),
-        hidden_size=16,
-        intermediate_size=24,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=1,
-        max_position_embeddings=1024,
-        tie_word_embeddings=True,
-        eos_token_id=2,
-        pad_token_id=0,
-        bos_token_id=None,
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>"
-    )
-    fast.save_pretrained(folder)
-    return folder
+    """Two layers that hold texts of a thousand tokens."""
+    shape = Shape(n_layers=2, width=16, n_heads=2, n_kv_heads=1, n_positions=1024, embedding_scale=1, seed=3)
+    return write_tiny_model(tmp_path_factory.mktemp("tiny"), shape)
 
 
 @pytest.fixture

@@ -155,72 +155,62 @@ def keep_a_message(engine: Engine, *, origin: str) -> None:
             connection.execute(text(statement))
 
 
-def test_messages_are_kept_when_marks_of_what_waits_come_and_go(bare_url: str) -> None:
+A_TURN = (
+    "INSERT INTO chat_session (id, space_id, person_id, conversation_id, kind, began_at, settings, engine) "
+    f"VALUES ('t', 's', 'n', 'c', 'reply', {DAY}, '{{}}', 'embedded')",
+    "INSERT INTO chat_turn (id, space_id, session_id, number, episode_id, status, adapters, seed, n_draws, "
+    "objections, seconds, deliberation) VALUES ('u', 's', 't', 1, 'e', 'whole', '[]', 7, 1, '[]', 0.5, '')",
+)
+ROWS = {  # of the tables that a revision brings, beside the message
+    "0010": (f"INSERT INTO pending VALUES ('e', 's', 'away', {DAY})",),
+    "0012": (f"INSERT INTO reading VALUES ('e', 'r', 's', '{{\"joy\": 1.5}}', {DAY})",),
+    "0013": (
+        *A_TURN,
+        "INSERT INTO claim (id, space_id, person_id, episode_id, subject, predicate, object, object_key, "
+        "is_negated, basis, state, said_at) VALUES ('k', 's', 'n', 'e', 'Ana', 'likes', 'tea', 'tea', false, "
+        f"'invented', 'kept', {DAY})",
+    ),
+    "0014": (f"INSERT INTO persona_setting VALUES ('n', 's', '{{\"top_k\": 40}}', {DAY})",),
+    "0017": (
+        "INSERT INTO job (id, space_id, kind, state, asked_by, queued_at, step, done, total, n_tries, is_unwanted, "
+        f"wanted, result) VALUES ('j', 's', 'import', 'queued', 'test', {DAY}, '', 0, 0, 0, false, '{{}}', '{{}}')",
+    ),
+    "0018": (
+        "INSERT INTO memory_graph VALUES ('s', 'v')",
+        "INSERT INTO memory_entity (id, space_id, position, name, entity_type, node_id, episode_id) "
+        "VALUES ('x', 's', 0, 'Ana', 'person', 'n', NULL)",
+        "INSERT INTO memory_observation (id, space_id, position, entity_id, text, episode_id) "
+        "VALUES ('o', 's', 1, 'x', 'hi', 'e')",
+        "INSERT INTO memory_relation (id, space_id, position, source, target, relation_type, episode_id) "
+        "VALUES ('r', 's', 2, 'Ana', 'Ben', 'knows', 'e')",
+    ),
+    "0019": (
+        "INSERT INTO token (id, space_id, name, sha256, scopes, created_at) "
+        f"VALUES ('t', 's', 'phone', '{'a' * 64}', '[]', {DAY})",
+        "INSERT INTO act (seq, space_id, at, via, what, ids, outcome, prev_hash, hash) "
+        f"VALUES (1, 's', {DAY}, 'token', 'POST /v1/facts', '{{}}', '201', '{'0' * 64}', '{'b' * 64}')",
+    ),
+    "0020": (
+        "INSERT INTO kept_answer (space_id, key, request_sha256, holder, at, status, body) "
+        f"VALUES ('s', 'k', '{'a' * 64}', 'here 1', {DAY}, 201, '{{}}')",
+    ),
+}
+
+
+def test_a_message_is_kept_while_tables_come_and_go_with_their_rows(bare_url: str) -> None:
     engine = make_engine(bare_url)
-    command.upgrade(alembic_config(engine), "0009")
+    config = alembic_config(engine)
+    command.upgrade(config, "0009")
     keep_a_message(engine, origin="observed")
-    command.upgrade(alembic_config(engine), "0010")
-    with engine.begin() as connection:
-        connection.execute(text(f"INSERT INTO pending VALUES ('e', 's', 'away', {DAY})"))
-    command.downgrade(alembic_config(engine), "0009")
-    with engine.connect() as connection:
-        assert connection.execute(text("SELECT text FROM episode")).all() == [("hi",)]
-    engine.dispose()
-
-
-def test_messages_are_kept_when_readings_come_and_go(bare_url: str) -> None:
-    engine = make_engine(bare_url)
-    command.upgrade(alembic_config(engine), "0011")
-    keep_a_message(engine, origin="simulated")
-    command.upgrade(alembic_config(engine), "0012")
-    with engine.begin() as connection:
-        reading = text("INSERT INTO reading VALUES ('e', 'r', 's', :concepts, '2026-01-01 00:00:00')")
-        connection.execute(reading, {"concepts": '{"joy": 1.5}'})
-    command.downgrade(alembic_config(engine), "0011")
-    with engine.connect() as connection:
-        assert connection.execute(text("SELECT text FROM episode")).all() == [("hi",)]
-    engine.dispose()
-
-
-def test_messages_are_kept_when_sessions_and_claims_come_and_go(bare_url: str) -> None:
-    engine = make_engine(bare_url)
-    command.upgrade(alembic_config(engine), "0012")
-    keep_a_message(engine, origin="simulated")
-    command.upgrade(alembic_config(engine), "0013")
-    with engine.begin() as connection:
-        for statement in (
-            "INSERT INTO chat_session (id, space_id, person_id, conversation_id, kind, began_at, settings, engine) "
-            f"VALUES ('t', 's', 'n', 'c', 'reply', {DAY}, '{{}}', 'embedded')",
-            "INSERT INTO chat_turn (id, space_id, session_id, number, episode_id, status, adapters, seed, n_draws, "
-            "objections, seconds, deliberation) VALUES ('u', 's', 't', 1, 'e', 'whole', '[]', 7, 1, '[]', 0.5, '')",
-            "INSERT INTO claim (id, space_id, person_id, episode_id, subject, predicate, object, object_key, "
-            "is_negated, basis, state, said_at) VALUES ('k', 's', 'n', 'e', 'Ana', 'likes', 'tea', 'tea', false, "
-            f"'invented', 'kept', {DAY})",
-        ):
-            connection.exec_driver_sql(statement)
-    command.downgrade(alembic_config(engine), "0012")
-    with engine.connect() as connection:
-        assert connection.execute(text("SELECT text FROM episode")).all() == [("hi",)]
-    engine.dispose()
-
-
-def test_how_a_persona_speaks_comes_and_goes_without_touching_people(bare_url: str) -> None:
-    engine = make_engine(bare_url)
-    command.upgrade(alembic_config(engine), "0013")
-    keep_a_message(engine, origin="observed")
-    command.upgrade(alembic_config(engine), "0014")
-    with engine.begin() as connection:
-        person = connection.execute(text("SELECT id, space_id FROM node")).first()
-        assert person is not None
-        connection.execute(
-            text(
-                "INSERT INTO persona_setting VALUES (:person, :space, '{\"top_k\": 40}', '2026-01-01 00:00:00')"
-            ),
-            {"person": person[0], "space": person[1]},
-        )
-    command.downgrade(alembic_config(engine), "0013")
-    with engine.connect() as connection:
-        assert connection.execute(text("SELECT text FROM episode")).all() == [("hi",)]
+    for revision, rows in ROWS.items():
+        command.upgrade(config, revision)
+        with engine.begin() as connection:
+            for row in rows:
+                connection.exec_driver_sql(row)
+        command.downgrade(config, f"{int(revision) - 1:04}")
+        with engine.connect() as connection:
+            kept = connection.execute(text("SELECT text FROM episode")).all()
+        assert (revision, kept) == (revision, [("hi",)])
     engine.dispose()
 
 
@@ -229,12 +219,7 @@ def test_turns_are_kept_when_what_they_quoted_comes_and_goes(bare_url: str) -> N
     command.upgrade(alembic_config(engine), "0014")
     keep_a_message(engine, origin="simulated")
     with engine.begin() as connection:
-        for statement in (
-            "INSERT INTO chat_session (id, space_id, person_id, conversation_id, kind, began_at, settings, engine) "
-            f"VALUES ('t', 's', 'n', 'c', 'reply', {DAY}, '{{}}', 'embedded')",
-            "INSERT INTO chat_turn (id, space_id, session_id, number, episode_id, status, adapters, seed, n_draws, "
-            "objections, seconds, deliberation) VALUES ('u', 's', 't', 1, 'e', 'whole', '[]', 7, 1, '[]', 0.5, '')",
-        ):
+        for statement in A_TURN:
             connection.exec_driver_sql(statement)
     command.upgrade(alembic_config(engine), "0015")
     with engine.connect() as connection:
@@ -259,79 +244,6 @@ def test_what_a_daemon_knows_of_nights_takes_the_place_of_pickles(bare_url: str)
             f"INSERT INTO schedule (space_id, settled_until, wanted) VALUES ('s', {DAY}, '{{}}')"
         )
     command.downgrade(alembic_config(engine), "0015")
-    with engine.connect() as connection:
-        assert connection.execute(text("SELECT text FROM episode")).all() == [("hi",)]
-    engine.dispose()
-
-
-def test_messages_are_kept_when_jobs_come_and_go(bare_url: str) -> None:
-    engine = make_engine(bare_url)
-    command.upgrade(alembic_config(engine), "0016")
-    keep_a_message(engine, origin="observed")
-    command.upgrade(alembic_config(engine), "0017")
-    with engine.begin() as connection:
-        connection.exec_driver_sql(
-            "INSERT INTO job (id, space_id, kind, state, asked_by, queued_at, step, done, total, n_tries, is_unwanted, "
-            f"wanted, result) VALUES ('j', 's', 'import', 'queued', 'test', {DAY}, '', 0, 0, 0, false, '{{}}', '{{}}')"
-        )
-    command.downgrade(alembic_config(engine), "0016")
-    with engine.connect() as connection:
-        assert connection.execute(text("SELECT text FROM episode")).all() == [("hi",)]
-    engine.dispose()
-
-
-def test_messages_are_kept_when_what_agents_keep_comes_and_goes(bare_url: str) -> None:
-    engine = make_engine(bare_url)
-    command.upgrade(alembic_config(engine), "0017")
-    keep_a_message(engine, origin="observed")
-    command.upgrade(alembic_config(engine), "0018")
-    with engine.begin() as connection:
-        for statement in (
-            "INSERT INTO memory_graph VALUES ('s', 'v')",
-            "INSERT INTO memory_entity (id, space_id, position, name, entity_type, node_id, episode_id) "
-            "VALUES ('x', 's', 0, 'Ana', 'person', 'n', NULL)",
-            "INSERT INTO memory_observation (id, space_id, position, entity_id, text, episode_id) "
-            "VALUES ('o', 's', 1, 'x', 'hi', 'e')",
-            "INSERT INTO memory_relation (id, space_id, position, source, target, relation_type, episode_id) "
-            "VALUES ('r', 's', 2, 'Ana', 'Ben', 'knows', 'e')",
-        ):
-            connection.exec_driver_sql(statement)
-    command.downgrade(alembic_config(engine), "0017")
-    with engine.connect() as connection:
-        assert connection.execute(text("SELECT text FROM episode")).all() == [("hi",)]
-    engine.dispose()
-
-
-def test_messages_are_kept_when_tokens_and_acts_come_and_go(bare_url: str) -> None:
-    engine = make_engine(bare_url)
-    command.upgrade(alembic_config(engine), "0018")
-    keep_a_message(engine, origin="observed")
-    command.upgrade(alembic_config(engine), "0019")
-    with engine.begin() as connection:
-        for statement in (
-            "INSERT INTO token (id, space_id, name, sha256, scopes, created_at) "
-            f"VALUES ('t', 's', 'phone', '{'a' * 64}', '[]', {DAY})",
-            "INSERT INTO act (seq, space_id, at, via, what, ids, outcome, prev_hash, hash) "
-            f"VALUES (1, 's', {DAY}, 'token', 'POST /v1/facts', '{{}}', '201', '{'0' * 64}', '{'b' * 64}')",
-        ):
-            connection.exec_driver_sql(statement)
-    command.downgrade(alembic_config(engine), "0018")
-    with engine.connect() as connection:
-        assert connection.execute(text("SELECT text FROM episode")).all() == [("hi",)]
-    engine.dispose()
-
-
-def test_messages_are_kept_when_answers_come_and_go(bare_url: str) -> None:
-    engine = make_engine(bare_url)
-    command.upgrade(alembic_config(engine), "0019")
-    keep_a_message(engine, origin="observed")
-    command.upgrade(alembic_config(engine), "0020")
-    with engine.begin() as connection:
-        connection.exec_driver_sql(
-            "INSERT INTO kept_answer (space_id, key, request_sha256, holder, at, status, body) "
-            f"VALUES ('s', 'k', '{'a' * 64}', 'here 1', {DAY}, 201, '{{}}')"
-        )
-    command.downgrade(alembic_config(engine), "0019")
     with engine.connect() as connection:
         assert connection.execute(text("SELECT text FROM episode")).all() == [("hi",)]
     engine.dispose()
