@@ -115,8 +115,8 @@ def reap(database: Database, space_id: str) -> list[str]:
     """Mark nights as interrupted that say `running` although nobody works on them. Returns their ids."""
     # listed before the lease is looked at, so that a night that begins just now is not among them
     dead = [run.id for run in list_runs(database, space_id) if run.status == "running"]
-    if free_if_dead(database, space_id) is not None:
-        return []
+    if free_if_dead(database, space_id) is not None or not dead:
+        return []  # who only looks waits for no writer
     with database.transaction() as session:
         session.execute(
             update(SleepRun)

@@ -8,7 +8,7 @@ about facts and artifacts is in the ledger of each space; reading is in neither.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -61,26 +61,33 @@ def _is_id(name: str, value: str) -> bool:
 
 def record(database: Database, act: Act, *, clock: Clock = utc_now) -> Entry:
     """Add an act at the end of the chain, in a transaction of its own."""
-    at = clock().astimezone(UTC)
+    return record_all(database, [(clock(), act)])[0]
+
+
+def record_all(database: Database, acts: Sequence[tuple[datetime, Act]]) -> list[Entry]:
+    """Add acts, each with its time, at the end of the chain in their order: all in one transaction, or none."""
+    rows: list[tables.Act] = []
     with database.transaction() as session:
         last = session.execute(
             select(tables.Act.seq, tables.Act.hash).order_by(tables.Act.seq.desc()).limit(1)
         ).first()
-        seq, prev_hash = (last.seq + 1, last.hash) if last else (1, GENESIS)
-        row = tables.Act(
-            seq=seq,
-            space_id=act.space_id,
-            at=at,
-            via=act.via,
-            token_id=act.token_id,
-            what=act.what[:128],
-            ids=only_ids(act.ids),
-            outcome=act.outcome,
-            prev_hash=prev_hash,
-        )
-        row.hash = _hash(row)
-        session.add(row)
-    return _entry(row)
+        seq, prev_hash = (last.seq, last.hash) if last else (0, GENESIS)
+        for at, act in acts:
+            row = tables.Act(
+                seq=(seq := seq + 1),
+                space_id=act.space_id,
+                at=at.astimezone(UTC),
+                via=act.via,
+                token_id=act.token_id,
+                what=act.what[:128],
+                ids=only_ids(act.ids),
+                outcome=act.outcome,
+                prev_hash=prev_hash,
+            )
+            prev_hash = row.hash = _hash(row)
+            rows.append(row)
+        session.add_all(rows)
+    return [_entry(row) for row in rows]
 
 
 def entries(

@@ -30,6 +30,7 @@ from service.access.callers import ENVIRONMENT, LOOPBACK, Caller
 from service.access.limits import Buckets
 from service.access.logins import Logins
 from service.access.origins import Refusal, is_loopback
+from service.access.recording import Recorder
 from service.spaces import Spaces
 
 # served to anybody, before it is known who asks
@@ -51,6 +52,7 @@ class Gate:
 
     def __post_init__(self) -> None:
         serve = self.spaces.settings.serve
+        self.recorder = Recorder(self.spaces.database, self.spaces.clock)
         self.logins = Logins(serve.login_hours, self.spaces.clock)
         self.needs_token = bool(self.token) or serve.token_required or not is_loopback(serve.host)
         self.names = {part.strip().lower() for part in serve.hosts.split(",")} - {""}
@@ -211,9 +213,8 @@ class _Answer:
             self._scope["state"].get("space_id"),
             audit.only_ids(self._scope.get("path_params", {})),
         )
-        spaces = self._gate.spaces
         try:
-            await run_in_threadpool(audit.record, spaces.database, act, clock=spaces.clock)
+            await self._gate.recorder.record(act)
         except (
             Exception
         ) as error:  # what was done is done; that it is not on record is said where somebody looks
