@@ -43,7 +43,7 @@ from memory.types import Hit
 
 __all__ = ["Index", "Query"]
 
-_REMEMBERED = 64  # vectors of the last questions
+_REMEMBERED = 256  # vectors of the last questions and of how they were read
 _SPARE = 20  # units looked up beyond those asked for, in case some are gone
 
 
@@ -196,6 +196,20 @@ class Index:
         ranking = Ranking(numbers, scores, {signal: scores})
         return self._hits(build, ranking, k, _View(known_to, as_of))
 
+    def vectors(self, texts: Sequence[str]) -> dict[str, FloatMatrix]:
+        """What questions and their readings mean, by their text; those of the last ones are remembered."""
+        with self._remembering:
+            found = {text: self._vectors[text] for text in texts if text in self._vectors}
+        new = [text for text in dict.fromkeys(texts) if text not in found]
+        found |= dict(zip(new, self.embedder.encode(new), strict=True)) if new else {}
+        with self._remembering:
+            for text in texts:
+                self._vectors[text] = found[text]
+                self._vectors.move_to_end(text)
+            while len(self._vectors) > _REMEMBERED:
+                self._vectors.popitem(last=False)
+        return found
+
     def understand(self, query: str) -> Query:
         """The names, times and content words of a question."""
         return self._understand(self._current(), query)
@@ -295,17 +309,7 @@ class Index:
     # Searching
 
     def _vector(self, query: str) -> FloatMatrix:
-        """The question's vector; those of the last questions are remembered."""
-        with self._remembering:
-            found = self._vectors.get(query)
-        if found is None:
-            found = self.embedder.encode([query])[0]
-        with self._remembering:
-            self._vectors[query] = found
-            self._vectors.move_to_end(query)
-            while len(self._vectors) > _REMEMBERED:
-                self._vectors.popitem(last=False)
-        return found
+        return self.vectors([query])[query]
 
     def _gazetteer(self) -> Gazetteer:
         names = self._names

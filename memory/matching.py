@@ -77,8 +77,7 @@ def _rows(asked: Asked, facts: Sequence[Fact]) -> dict[str, FloatMatrix]:
 def _encode(asked: Asked, found: Sequence[Reading]) -> _Vectors:
     anchor = asked.question.anchor
     texts = [reading.asked for reading in found] + [asked.question.masked()]
-    unique = list(dict.fromkeys(texts + ([anchor.text] if anchor else [])))
-    made = dict(zip(unique, asked.index.embedder.encode(unique), strict=True))
+    made = asked.index.vectors(texts + ([anchor.text] if anchor else []))
     n = len(found)
     rows = [made[text] for text in texts]
     return _Vectors(rows[:n], rows[n], made[anchor.text] if anchor else None)  # type: ignore[arg-type]
