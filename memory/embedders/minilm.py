@@ -16,6 +16,7 @@ from contextlib import nullcontext
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +36,7 @@ N_HEADS = 12
 MAX_TOKENS = 256
 BATCH_TOKENS = 1024  # padded tokens of one batch: large enough for BLAS, small enough for the cache
 MAX_PADDING = 1.25  # of a text's own length; beyond it a new batch begins
+FEW = 4  # texts of one caller that are encoded together with those of others
 GELU_PIECE = 32768  # numbers
 TAIL_P = np.float32(0.3275911 * 0.5**0.5)
 TAIL_COEFFICIENTS = tuple(  # a5 ... a1, halved
@@ -118,9 +120,18 @@ class Network:
         return x_BTD, is_real_BT
 
 
+@dataclass(slots=True, eq=False)
+class _Few:
+    """A few short texts of one caller, and in the end their vectors."""
+
+    tokens: list[list[int]]
+    vectors: FloatMatrix | None = None
+
+
 class MiniLM:
     """Immutable after loading; calls of `encode` from several threads take turns, a batch for each core at a time, so that a
-    question need not wait for the end of a long list.
+    question need not wait for the end of a long list. Questions that wait together are encoded together: of a short text
+    most of the time goes into reading the weights.
 
     Batches go to one Python thread per core, each with a single BLAS thread: BLAS' own threads wait for each other by
     spinning, which made encoding 4 to 25 times slower whenever another program held a core.
@@ -137,6 +148,8 @@ class MiniLM:
         self.network = Network(load_file(folder / WEIGHTS))
         self._blas = ThreadpoolController().select(user_api="blas")
         self._turns = Turns()
+        self._waiting: list[_Few] = []
+        self._asking = Lock()
 
     @classmethod
     def load(cls) -> MiniLM:
@@ -145,14 +158,37 @@ class MiniLM:
 
     def encode(self, texts: Sequence[str]) -> FloatMatrix:
         """Unit rows (N, 384) in the order of the texts; text past 256 tokens is cut off."""
-        vectors = np.zeros((len(texts), self.width), np.float32)
         tokens = self.tokens(texts)
+        if 0 < len(tokens) <= FEW:
+            return self._together(_Few(tokens))
+        vectors = np.zeros((len(texts), self.width), np.float32)
 
         def fill(rows: list[int]) -> None:
             vectors[rows] = self._forward([tokens[row] for row in rows])
 
         self.in_batches([len(ids) for ids in tokens], fill)
         return vectors
+
+    def _together(self, mine: _Few) -> FloatMatrix:
+        """The vectors, made by this thread or by the one before it."""
+        with self._asking:
+            self._waiting.append(mine)
+        with self._turns.held(), self._blas.limit(limits=1):
+            if mine.vectors is None:
+                with self._asking:
+                    others, self._waiting = [each for each in self._waiting if each is not mine], []
+                self._encode_few([mine, *others])
+        assert mine.vectors is not None
+        return mine.vectors
+
+    def _encode_few(self, some: list[_Few]) -> None:
+        tokens = [ids for each in some for ids in each.tokens]
+        vectors = np.zeros((len(tokens), self.width), np.float32)
+        for rows in _batches([len(ids) for ids in tokens]):
+            vectors[rows] = self._forward([tokens[row] for row in rows])
+        ends = np.cumsum([len(each.tokens) for each in some])
+        for each, part in zip(some, np.split(vectors, ends[:-1]), strict=True):
+            each.vectors = np.array(part)
 
     def tokens(self, texts: Sequence[str]) -> list[list[int]]:
         """The numbers of each text's tokens, at most 256, [CLS] and [SEP] included."""

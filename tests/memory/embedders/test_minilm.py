@@ -106,3 +106,19 @@ def test_threads_get_the_vectors_that_one_alone_gets_and_leave_blas_as_it_was(en
         together = list(threads.map(encoder.encode, texts))
     assert all(np.allclose(one, other, atol=1e-6) for one, other in zip(alone, together, strict=True))
     assert [pool["num_threads"] for pool in ThreadpoolController().select(user_api="blas").info()] == before
+
+
+def test_questions_that_wait_together_are_encoded_as_they_are_alone(encoder: MiniLM) -> None:
+    asked = [
+        [f"Where does {name} live?", name] for name in ("Ada", "Bo", "Carla Lund", "Dario of the harbour")
+    ]
+    alone = [encoder.encode(texts) for texts in asked]
+    with ThreadPoolExecutor(len(asked)) as threads:
+        with encoder._turns.held():
+            waiting = [threads.submit(encoder.encode, texts) for texts in asked]
+            while len(encoder._waiting) < len(asked):
+                pass
+        found = [each.result() for each in waiting]
+    for vectors, wanted in zip(found, alone, strict=True):
+        np.testing.assert_allclose(vectors, wanted, atol=1e-6)
+    assert not encoder._waiting
