@@ -43,7 +43,7 @@ from memory.backup_parts import (
     read_manifest,
     silent,
 )
-from memory.errors import BackupExists, BackupNotProved, BadBackup, BrokenSeal, ErasedMeanwhile
+from memory.errors import BackupExists, BackupNotProved, BadBackup, ErasedMeanwhile
 from memory.ports import Clock, utc_now
 from memory.sealed.homes import opened_at
 from memory.sealed.keys import HomeKey
@@ -242,7 +242,7 @@ class _Work:
         try:
             with opened(part, self.key) as archive:
                 prove(archive, read_manifest(archive, part.name), part.name, self.progress)
-        except (BadBackup, BrokenSeal) as error:
+        except BadBackup as error:
             raise BackupNotProved(str(self.target)) from error
 
 

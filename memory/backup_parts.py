@@ -20,7 +20,7 @@ from typing import IO, Any, Protocol
 from db.copying import KINDS, Columns
 from db.engine import known_revisions
 from memory import tombstones
-from memory.errors import BackupTooNew, BadBackup, SealedBackup
+from memory.errors import BackupTooNew, BadBackup, BrokenSeal, SealedBackup
 from memory.sealed.keys import HomeKey
 from memory.sealed.pieces import is_sealed, unsealed
 
@@ -101,13 +101,15 @@ class Manifest:
 def opened(file: Path, key: HomeKey | None = None) -> Iterator[zipfile.ZipFile]:
     """The archive, for as long as the block runs. A sealed one needs its key.
 
-    Raises BadBackup for what is no whole zip, SealedBackup, and BrokenSeal for another key or a changed file.
+    Raises BadBackup for what is no whole zip or is sealed with another key, and SealedBackup without one.
     """
     try:
         with _readable(file, key) as readable, zipfile.ZipFile(readable) as archive:
             yield archive
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
         raise BadBackup(file.name, "it is no whole zip") from error
+    except BrokenSeal as error:
+        raise BadBackup(file.name, "it is damaged or was changed, or sealed with another key") from error
 
 
 def _readable(file: Path, key: HomeKey | None) -> AbstractContextManager[IO[bytes]]:

@@ -59,7 +59,7 @@ GraphError
 ├── BrokenSeal        a sealed file is not as it was written
 ├── SealedBackup      a backup is sealed and its key is not at hand
 ├── NoMemoryFolder    no memory file system, or too little room on it, for an open encrypted home
-├── NotEncrypted      a plain home was given where an encrypted one is needed, or the other way round; carries what to do
+├── WrongKindOfHome   a plain home was given where an encrypted one is needed, or the other way round; carries what to do
 ├── UnusableId        an id that is not 16 hex digits
 └── ModelMissing      a model's files are not installed; carries the command that fetches them
 """
@@ -394,7 +394,7 @@ class NoMemoryFolder(GraphError):
         )
 
 
-class NotEncrypted(GraphError):
+class WrongKindOfHome(GraphError):
     """`say` is what is the case and what to do."""
 
     def __init__(self, say: str) -> None:

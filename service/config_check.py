@@ -20,6 +20,8 @@ from agents.runtime.spec import locate
 from db.engine import make_engine
 from db.errors import DatabaseError
 from memory.errors import GraphError, ModelMissing
+from memory.sealed.homes import folder_in_memory, is_encrypted, memory_folder, prove_key
+from memory.sealed.keys import KeySource
 from memory.spaces import zone
 from service import backend
 from service.daemon.due import Plan
@@ -144,16 +146,39 @@ def _meant(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
         locate(settings.night.base_model)
     except ModelMissing as error:
         yield wrong("night.base_model", one_line(error))
-    try:
-        make_engine(settings.url).dispose()
-    except DatabaseError as error:
-        yield wrong("database_url", one_line(error))
+    if is_encrypted(settings.home):
+        yield from _key(settings, environ)
+    else:
+        if settings.encryption.key_file:
+            say = "the home is plain all the same; `slowwave encrypt` makes an encrypted one"
+            yield Finding("warning", here, "encryption.key_file", say)
+        try:
+            make_engine(settings.url).dispose()
+        except DatabaseError as error:
+            yield wrong("database_url", one_line(error))
     try:
         backend.check(settings.backend)
     except ServiceError as error:
         yield wrong("backend", one_line(error))
     yield from _keys(settings, environ)
     yield from _port(settings)
+
+
+def _key(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Whether the encrypted home can be opened; it is not opened for it, and its key stays where it is."""
+    named, here = settings.encryption, "the settings"
+    if settings.database_url:
+        yield Finding("wrong", here, "database_url", "an encrypted home has a store of its own; unset it")
+    key = "encryption.key_file" if named.key_file else "encryption.key_env"
+    try:
+        found = KeySource(named.key_env, named.key_file).read(settings.home, environ)
+        prove_key(settings.home, found)
+    except (GraphError, DatabaseError) as error:
+        yield Finding("wrong", here, key, one_line(error))
+    try:
+        memory_folder(named.memory_folder)
+    except GraphError as error:
+        yield Finding("wrong", here, "encryption.memory_folder", one_line(error))
 
 
 def _keys(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
@@ -169,7 +194,7 @@ def _keys(settings: Settings, environ: Mapping[str, str]) -> Iterator[Finding]:
 
 def _port(settings: Settings) -> Iterator[Finding]:
     serve = settings.serve
-    if find_daemon(settings.home) is not None:
+    if find_daemon(folder_in_memory(settings.home) or settings.home) is not None:
         return
     try:
         family = socket.getaddrinfo(serve.host, serve.port, type=socket.SOCK_STREAM)[0][0]

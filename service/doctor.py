@@ -1,4 +1,4 @@
-"""What a machine lacks for slowwave, each with the fix: packages, models, write access, disk, memory, clock, database, settings.
+"""What a machine lacks for slowwave, each with the fix: packages, models, write access, disk, memory, clock, database, settings, the key of an encrypted home.
 
 Looks and writes nothing but a file that it removes again. No browser is needed: the page is for whichever there is.
 """
@@ -26,6 +26,7 @@ from db.engine import Database, is_at_head, make_engine, without_password
 from db.errors import DatabaseError
 from memory.embedders.minilm import PACKAGE
 from memory.errors import ModelMissing
+from memory.sealed.homes import is_encrypted, place_of
 from service import machine
 from service.config_check import check_config
 from service.entrances import forgetting
@@ -39,6 +40,7 @@ EXTRAS = {
     "postgres": ("psycopg", "pgvector"),
     "openai": ("openai",),
     "gemini": ("google.genai",),
+    "encrypted": ("sqlcipher3", "cryptography"),
 }
 ENOUGH_DISK, ENOUGH_MEMORY = 4 << 30, 3 << 30  # for the embedded model's nights
 BUILT = datetime(2026, 11, 1, tzinfo=UTC)  # no clock that is right says less
@@ -63,18 +65,34 @@ class Finding:
 def examine(home: Path, load: Callable[[], Settings]) -> list[Finding]:
     """Every check, in an order that suits reading. `load` gives the settings, or raises where they cannot be used."""
     found = [*_python(), *_shadows(), *_extras(), *_config(home)]
+    encryption = _plain() if not is_encrypted(home) else _encrypted()
     try:
         settings = load()
-    except Exception:  # said by the settings' own check
+    except Exception as error:  # said by the settings' own check, but for a home that does not open
         settings = Settings(home=home)
+        encryption = encryption if not is_encrypted(home) else _shut(error)
     return [
         *found,
+        encryption,
         *_models(settings),
         *_home(settings),
         *_machine(settings),
         *_clock(),
         *_database(settings),
     ]
+
+
+def _plain() -> Finding:
+    return Finding("encryption", "ok", "the home is plain: whoever reads the folder reads everything")
+
+
+def _encrypted() -> Finding:
+    return Finding("encryption", "ok", "the home is encrypted and its key opens it")
+
+
+def _shut(error: Exception) -> Finding:
+    what, _, fix = one_line(error).partition("; ")
+    return Finding("encryption", "missing", what, fix)
 
 
 def _python() -> Iterator[Finding]:
@@ -130,7 +148,7 @@ def _models(settings: Settings) -> Iterator[Finding]:
 
 
 def _home(settings: Settings) -> Iterator[Finding]:
-    home = settings.home
+    home = place_of(settings.home)
     place = next(folder for folder in (home, *home.parents) if folder.is_dir())
     try:
         with tempfile.NamedTemporaryFile(dir=place, prefix=".slowwave-doctor-"):
@@ -145,7 +163,7 @@ def _user() -> str:
 
 
 def _machine(settings: Settings) -> Iterator[Finding]:
-    free, memory = machine.free_bytes(settings.home), machine.available_bytes()
+    free, memory = machine.free_bytes(place_of(settings.home)), machine.available_bytes()
     yield _enough("disk", free, ENOUGH_DISK, "free some: a night needs room for weights")
     yield _enough(
         "memory", memory, ENOUGH_MEMORY, "end other programs, or train elsewhere: a night needs about 3 GB"

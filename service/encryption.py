@@ -7,6 +7,7 @@ restored into a new folder, so that the old one is whole until its owner destroy
 
 from __future__ import annotations
 
+import resource
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -17,7 +18,7 @@ from typing import Any
 from db.engine import sqlite_url
 from memory.backup import back_up, forget
 from memory.backup_parts import Progress, silent
-from memory.errors import HomeNotEmpty, NotEncrypted
+from memory.errors import HomeNotEmpty, WrongKindOfHome
 from memory.restore import RestoreReport, restore
 from memory.sealed import homes
 from memory.sealed.keys import HomeKey, KeySource
@@ -42,8 +43,11 @@ def open_home(settings: Settings, key: HomeKey | None = None) -> Settings:
         return settings
     if settings.database_url:
         raise BadSettings("database_url names another store, and an encrypted home has its own; unset it")
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # no crash writes what is open to the disk
     folder = homes.memory_folder(settings.encryption.memory_folder)
-    opened = homes.open_home(settings.home, key or key_of(settings), folder)
+    known = homes.open_in_this_process(settings.home)
+    opened = homes.open_home(settings.home, key or (known.key if known else key_of(settings)), folder)
+    opened.hide(settings.encryption.key_env)
     return replace(settings, home=opened.home, database_url=sqlite_url(opened.place / "graph.db"))
 
 
@@ -72,12 +76,12 @@ def taken(told: Mapping[str, Any]) -> Settings:
 def to_restore(settings: Settings, file: Path) -> Iterator[Settings]:
     """The home that a backup is to be restored into, open. A sealed backup makes an encrypted one of a new folder.
 
-    Raises NotEncrypted for a plain home and a sealed backup: nothing sealed becomes plain but by `slowwave decrypt`.
+    Raises WrongKindOfHome for a plain home and a sealed backup: nothing sealed becomes plain but by `slowwave decrypt`.
     """
     is_new = is_sealed(file) and not homes.is_encrypted(settings.home)
     if is_new:
         if settings.home.is_dir() and any(settings.home.iterdir()):
-            raise NotEncrypted(
+            raise WrongKindOfHome(
                 f"{file.name} is sealed and {settings.home} is a plain home; restore it --into a new folder, "
                 "and `slowwave decrypt` that where it is to be plain"
             )
@@ -115,6 +119,14 @@ def key_at_hand(settings: Settings) -> HomeKey | None:
     return source.read(settings.home) if named.key_file or source.is_set() else None
 
 
+def refuse_encrypted(settings: Settings) -> None:
+    """Raises WrongKindOfHome."""
+    if homes.is_encrypted(settings.home):
+        raise WrongKindOfHome(
+            f"{settings.home} is encrypted already; `slowwave decrypt` makes a plain one of it"
+        )
+
+
 def make_encrypted(settings: Settings, key: HomeKey) -> None:
     """An empty encrypted home at `settings.home`. Raises HomeNotEmpty."""
     _refuse_unless_empty(settings.home)
@@ -132,14 +144,11 @@ class Moved:
 
 
 def encrypt(settings: Settings, new: Path, key: HomeKey, *, progress: Progress = silent) -> Moved:
-    """An encrypted home at `new` with all that the plain one holds but caches. Raises NotEncrypted, HomeNotEmpty."""
-    if homes.is_encrypted(settings.home):
-        raise NotEncrypted(
-            f"{settings.home} is encrypted already; `slowwave decrypt` makes a plain one of it"
-        )
+    """An encrypted home at `new` with all that the plain one holds but caches. Raises WrongKindOfHome, HomeNotEmpty."""
+    refuse_encrypted(settings)
     _refuse_to_move(settings, new)
     if settings.database_url:
-        raise NotEncrypted(
+        raise WrongKindOfHome(
             "the store is on a server, which this does not cover: encrypt its disk, and unset database_url for a home of files"
         )
     homes.memory_folder(settings.encryption.memory_folder)
@@ -157,7 +166,7 @@ def decrypt(settings: Settings, new: Path, *, progress: Progress = silent) -> Mo
     """A plain home at `new` with all that the encrypted one at `settings.home`, which is open, holds but caches."""
     here = homes.opened_at(settings.home)
     if here is None:
-        raise NotEncrypted(f"{settings.home} is not encrypted")
+        raise WrongKindOfHome(f"{settings.home} is not encrypted")
     _refuse_to_move(settings, new)
     new.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
@@ -171,9 +180,9 @@ def decrypt(settings: Settings, new: Path, *, progress: Progress = silent) -> Mo
 
 def _refuse_to_move(settings: Settings, new: Path) -> None:
     if (daemon := find_daemon(settings.home)) is not None:
-        raise NotEncrypted(f"a daemon serves this home (process {daemon.pid}); stop it first")
+        raise WrongKindOfHome(f"a daemon serves this home (process {daemon.pid}); stop it first")
     if not (homes.place_of(settings.home) / "graph.db").exists():
-        raise NotEncrypted(
+        raise WrongKindOfHome(
             f"{homes.place_of(settings.home)} holds no store; give the home that is to be changed"
         )
     _refuse_unless_empty(new)

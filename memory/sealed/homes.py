@@ -76,6 +76,14 @@ def marker_of(place: Path) -> Marker:
         raise BrokenSeal(MARKER) from error
 
 
+def prove_key(place: Path, key: HomeKey) -> Marker:
+    """The home's marker, where the key is its own. Raises WrongKey, BrokenSeal, MissingCipher."""
+    known = marker_of(place)
+    if not key.fits(known.check, known.id):
+        raise WrongKey(str(place))
+    return known
+
+
 class OpenHome:
     """An encrypted home that this process has open. `place` is the folder on the disk, `home` the one in memory."""
 
@@ -85,7 +93,13 @@ class OpenHome:
         self._users = users
         self._files, self._names = key.derived("files", identity), key.derived("names", identity)
         self._lock = threading.RLock()
+        self._hidden: dict[str, str] = {}  # variables that no child process is to inherit
         self.n_users = 1
+
+    def hide(self, variable: str) -> None:
+        """Take a variable out of the environment for as long as the home is open."""
+        if (value := os.environ.pop(variable, None)) is not None:
+            self._hidden[variable] = value
 
     def keep(self, path: Path) -> None:
         """Seal the file, or what changed in the folder: it is on the disk when this returns."""
@@ -198,6 +212,7 @@ class OpenHome:
                 self.sync(with_index=True)
                 shutil.rmtree(self.home)
         self._users.close()
+        os.environ.update(self._hidden)
 
 
 # Opening and closing
@@ -211,14 +226,11 @@ def open_home(place: Path, key: HomeKey, memory_folder: Path) -> OpenHome:
 
     Raises WrongKey, BrokenSeal, MissingCipher and NoMemoryFolder with nothing changed.
     """
-    known = marker_of(place)
-    if not key.fits(known.check, known.id):
-        raise WrongKey(str(place))
+    known = prove_key(place, key)
     with _changing, _gate(place):
-        for opened in _open.values():
-            if opened.place == place:
-                opened.n_users += 1
-                return opened
+        if (opened := open_in_this_process(place)) is not None:
+            opened.n_users += 1
+            return opened
         made = _attached(place, key, memory_folder)
         sealing.use_key(place, key.derived("store", known.id))
         if not _open:
@@ -249,10 +261,23 @@ def opened_at(home: Path) -> OpenHome | None:
     return _open.get(home)
 
 
+def open_in_this_process(place: Path) -> OpenHome | None:
+    return next((opened for opened in _open.values() if opened.place == place), None)
+
+
 def place_of(home: Path) -> Path:
     """Where the home lies on the disk: itself, unless it is the open folder of an encrypted one."""
     opened = _open.get(home)
     return home if opened is None else opened.place
+
+
+def folder_in_memory(place: Path) -> Path | None:
+    """Where an encrypted home is open now, in whichever process, or was left by one that was killed."""
+    try:
+        folder = Path((place / _USERS).read_text(encoding="utf-8"))
+    except OSError:
+        return None
+    return folder if _is_left_by_us(folder, place) else None
 
 
 class _Keeper:

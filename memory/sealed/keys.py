@@ -1,7 +1,6 @@
 """The key of an encrypted home: 32 bytes, from a variable of the environment or a file that only its owner can read.
 
-For each purpose another key is derived by HKDF-SHA-256 (RFC 5869), so that none of them tells anything of another. The
-variable is taken out of the environment when it is read: no child process inherits it.
+For each purpose another key is derived by HKDF-SHA-256 (RFC 5869), so that none of them tells anything of another.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import hmac
 import os
 import secrets
 import stat
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +21,6 @@ from memory.errors import BadKeyFile, KeyMissing
 
 KEY_BYTES = 32
 Purpose = Literal["store", "files", "names", "backups", "check"]
-_taken: dict[str, str] = {}  # what variables held, for a second opening in the same process
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +59,13 @@ class KeySource:
 
     def is_set(self, environ: Mapping[str, str] = os.environ) -> bool:
         """Whether the variable holds something."""
-        return bool(self.variable and (environ.get(self.variable) or _taken.get(self.variable)))
+        return bool(self.variable and environ.get(self.variable))
 
-    def read(self, home: Path, environ: MutableMapping[str, str] = os.environ) -> HomeKey:
+    def read(self, home: Path, environ: Mapping[str, str] = os.environ) -> HomeKey:
         """Raises KeyMissing, BadKeyFile."""
         if self.file:
             return _from_file(Path(self.file).expanduser(), home)
-        value = environ.pop(self.variable, "") if self.variable else ""
-        if value:
-            _taken[self.variable] = value
-        value = value or _taken.get(self.variable, "")
+        value = environ.get(self.variable, "") if self.variable else ""
         if not value:
             raise KeyMissing(self.variable)
         return HomeKey(_bytes_of(value.encode(), f"the variable {self.variable}"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,7 +33,16 @@ def encrypt(state: State, to: Path | None, new_key: Path | None, as_json: bool) 
     from service import encryption
 
     settings = state.plain_settings
-    key = _key(settings, new_key)
+    encryption.refuse_encrypted(settings)
+    with _key(settings, new_key) as key:
+        _encrypt(settings, to, key, new_key, as_json=as_json)
+
+
+def _encrypt(
+    settings: Settings, to: Path | None, key: HomeKey, new_key: Path | None, *, as_json: bool
+) -> None:
+    from service import encryption
+
     if to is None:
         encryption.make_encrypted(settings, key)
         _say_made(settings.home, new_key, as_json=as_json)
@@ -66,11 +77,21 @@ def decrypt(state: State, to: Path, as_json: bool) -> None:
         )
 
 
-def _key(settings: Settings, new_key: Path | None) -> HomeKey:
+@contextmanager
+def _key(settings: Settings, new_key: Path | None) -> Iterator[HomeKey]:
+    """The key that the settings name, or a new one, which goes again where nothing is made with it."""
     from memory.sealed.keys import make_key_file
     from service.encryption import key_of
 
-    return key_of(settings) if new_key is None else make_key_file(new_key, settings.home)
+    if new_key is None:
+        yield key_of(settings)
+        return
+    made = make_key_file(new_key, settings.home)
+    try:
+        yield made
+    except BaseException:
+        new_key.expanduser().unlink()
+        raise
 
 
 def _say_made(home: Path, new_key: Path | None, *, as_json: bool) -> None:

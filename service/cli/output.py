@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -32,6 +34,8 @@ class State:
         self._home = home
         self._space = space
         self.ids: dict[str, str] = {}  # of what the command did, for the audit log
+        self._began, self._command = 0.0, click.get_current_context(silent=True)
+        self._is_guarded = False
 
     @property
     def home(self) -> Path:
@@ -57,17 +61,41 @@ class State:
             return self.plain_settings
         from service.encryption import open_home
 
+        self._began, self._command = time.time(), click.get_current_context(silent=True)
         opened = open_home(self.plain_settings)
         if threading.current_thread() is threading.main_thread() and _is_default(signal.SIGTERM):
-            signal.signal(signal.SIGTERM, _end)  # what lies open in memory is sealed first
+            signal.signal(signal.SIGTERM, self._end)  # what lies open in memory is sealed first
+            self._is_guarded = True
         return opened
 
     def close(self) -> None:
         """Seal an encrypted home that was opened."""
-        if self.__dict__.get("settings") not in (None, self.plain_settings):
+        if "settings" in self.__dict__ and self.settings != self.plain_settings:
             from service.encryption import close_home
 
+            for file in self._written_in_the_clear():
+                click.echo(f"{file} is plain: the home is encrypted, this is not", err=True)
+            if self._is_guarded:
+                signal.signal(signal.SIGTERM, signal.SIG_IGN)
             close_home(self.settings)
+            if self._is_guarded:
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+    def _end(self, number: int, _frame: FrameType | None) -> None:
+        """Close and be gone: no thread that waits for its input holds this up."""
+        self.close()
+        os._exit(128 + number)
+
+    def _written_in_the_clear(self) -> Iterator[Path]:
+        """Files and folders that the command was told to write, and that are no sealed backup."""
+        from memory.sealed.pieces import is_sealed
+
+        for given in self._command.params.values() if self._command is not None else ():
+            path = given if isinstance(given, Path) else None
+            if path is None or not path.exists() or path.stat().st_mtime < self._began:
+                continue
+            if path.is_dir() or not is_sealed(path):
+                yield path
 
     @property
     def named_space(self) -> str | None:
@@ -92,8 +120,18 @@ def _is_default(kind: signal.Signals) -> bool:
     return signal.getsignal(kind) is signal.SIG_DFL
 
 
-def _end(number: int, _frame: FrameType | None) -> None:
-    sys.exit(128 + number)
+def page_shown(page: Path) -> str:
+    """Where to look at a page: one of an encrypted home is gone from memory when the command ends."""
+    if any(map(is_in_memory, page.parents)):
+        return "sealed in the home; `slowwave serve` shows it"
+    return str(page)
+
+
+def is_in_memory(home: Path) -> bool:
+    """Whether the folder is that of an encrypted home, which is open only as long as the command runs."""
+    from memory.sealed.homes import opened_at
+
+    return opened_at(home) is not None
 
 
 def print_json(value: Any) -> None:

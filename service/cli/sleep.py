@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from service.cli.exam import exam_cell, print_exam
-from service.cli.output import Bars, State, print_json, print_table
+from service.cli.output import Bars, State, is_in_memory, page_shown, print_json, print_table
 
 if TYPE_CHECKING:
     from consolidation.night import NightReport
@@ -98,7 +98,7 @@ def _sweep(state: State, path: Path, *, fresh: bool, as_json: bool) -> None:
     headings = ["recipe", "score", *(name.replace("_", " ") for name in SWEPT_NUMBERS), "training", "gate"]
     print_table(headings, rows, title=f"sweep {report.sweep_id}")
     click.echo(f"order: {report.criterion}")
-    click.echo(f"nothing was published; report: {report.page}")
+    click.echo(f"nothing was published; report: {page_shown(report.page)}")
 
 
 def _line(report: NightReport) -> str:
@@ -123,7 +123,7 @@ def _print_night(report: NightReport) -> None:
     outcome = "published" if report.is_published else "nothing published"
     click.echo(f"{report.status}, {outcome}" + (f": {report.reason}" if report.reason else ""))
     if report.report_path:
-        click.echo(f"report: {report.report_path}")
+        click.echo(f"report: {page_shown(report.report_path)}")
 
 
 @sleep.command("report")
@@ -138,10 +138,14 @@ def report(state: State, run: str | None, opens: bool, only_path: bool, as_json:
     A page whose file is gone is made again.
     """
     from consolidation.errors import StageFailed
-    from memory.errors import TaintedArtifact
+    from memory.errors import TaintedArtifact, WrongKindOfHome
 
     page: Path | None = None
     with state.services() as services:
+        if (opens or only_path) and is_in_memory(services.settings.home):
+            raise WrongKindOfHome(
+                "the home is encrypted and its pages leave it by no path; `slowwave serve` shows them"
+            )
         found = services.night(run)
         try:
             page = services.night_page(found.run_id)

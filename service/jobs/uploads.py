@@ -22,7 +22,7 @@ from typing import IO, Any
 from weakref import WeakValueDictionary
 
 from db.tables import new_id
-from memory.whole import write_text
+from memory.whole import keep, write_text
 from service.errors import BadUpload, UnknownUpload, UploadTooLarge
 
 FOLDER = "uploads"  # in the home; memory.erasure.files removes it
@@ -91,6 +91,7 @@ class Receiving:
         if not self._size:
             raise BadUpload("it is empty; send the file as the body, or as `file` of a form")
         whole = replace(about, size_bytes=self._size, sha256=self._digest.hexdigest())
+        keep(self._folder)
         write_text(self._folder / "about.json", json.dumps(asdict(whole)))
         return Upload(self._folder.name, self._folder, whole)
 

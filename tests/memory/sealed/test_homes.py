@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -123,6 +124,17 @@ def test_temporary_files_lie_in_memory_too(place: Path) -> None:
         assert Path(said).is_relative_to(home.home)
     homes.close_home(home)
     assert tempfile.gettempdir() == before
+
+
+def test_a_variable_is_hidden_from_children_while_it_is_open(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEY_OF_A_TEST", "secret")
+    home = opened(place)
+    home.hide("KEY_OF_A_TEST")
+    assert "secret" not in subprocess.check_output(["env"], text=True)
+    homes.close_home(home)
+    assert os.environ["KEY_OF_A_TEST"] == "secret"
 
 
 KILLED = """
