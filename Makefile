@@ -7,7 +7,7 @@ DEMO_HOME ?= demo-home
 # tests run in so many processes; each may use more than one core for a while
 WORKERS ?= 2
 
-.PHONY: install demo test check bench clean
+.PHONY: install demo test test-slow check bench clean
 
 $(READY): pyproject.toml constraints.txt models.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -23,6 +23,10 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+
+# what the default run leaves out: every revision, every size of the page, long how-tos, many writers
+test-slow: $(READY)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m slow
 
 check: $(READY)
 	$(BIN)/ruff format --check .

@@ -92,14 +92,14 @@ def test_a_birth_after_the_words_that_tell_of_it_is_rejected(chat: Any) -> None:
     assert kinds(chat) == ["REJECT"]
 
 
-def test_five_hundred_near_duplicates_from_one_speaker_are_one_voice(chat: Any, tmp_path: Path) -> None:
-    said = insist(chat, tmp_path, 500)
+def test_a_hundred_near_duplicates_from_one_speaker_are_one_voice(chat: Any, tmp_path: Path) -> None:
+    said = insist(chat, tmp_path, 100)
     wordings = ("harbour pilot", "a harbour pilot", "Harbour Pilot!", "the harbour pilot", "harbour  pilot")
     claims = (("Karl Aas", "job", wordings[n % 5], place) for n, place in enumerate(said))
     chat.propose(*claims, confidence=0.6)
     night(chat)
     (found,) = list_facts(chat.database, chat.space_id, Registry.load())
-    assert (found.object, len(found.evidence)) == ("harbour pilot", 500)
+    assert (found.object, len(found.evidence)) == ("harbour pilot", 100)
     assert found.confidence == pytest.approx(0.6)
 
 

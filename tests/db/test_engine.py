@@ -152,9 +152,9 @@ def test_processes_that_open_a_new_store_at_once_migrate_it_once(
         openers = [context.Process(target=open_at_once, args=(url, start, pipe[1])) for pipe in pipes]
         for opener in openers:
             opener.start()
-        answers = [pipe[0].recv() if pipe[0].poll(60) else "no answer" for pipe in pipes]
+        answers = [pipe[0].recv() if pipe[0].poll(240) else "no answer" for pipe in pipes]
         for opener in openers:
-            opener.join(30)
+            opener.join(240)
         assert answers == [[known_revisions()[0]]] * 3
 
 

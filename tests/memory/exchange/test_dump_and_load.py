@@ -290,16 +290,17 @@ def test_no_type_comes_before_what_it_refers_to() -> None:
         assert wanted <= set(records.TYPES[:position])
 
 
-def test_the_export_holds_a_record_of_every_type(full: Any) -> None:
-    kinds = {row["type"] for row in as_objects(exported(full.database, full.space_id, vectors=True))}
-    assert kinds == {"header", "space", "trailer", "embedding", *records.TYPES}
-
-
-def test_a_second_export_of_the_loaded_space_has_the_same_bytes(full: Any, elsewhere: Database) -> None:
+def test_an_export_holds_every_type_and_the_loaded_space_exports_the_same_bytes(
+    full: Any, elsewhere: Database
+) -> None:
     first = exported(full.database, full.space_id, vectors=True)
+    rows = as_objects(first)
+    assert {row["type"] for row in rows} == {"header", "space", "trailer", "embedding", *records.TYPES}
+    (vector,) = (row["vector"] for row in rows if row["type"] == "embedding")
+    assert np.frombuffer(base64.b64decode(vector), np.float32).tolist() == [0, 1, 2]
     report = load(elsewhere, ensure_space(elsewhere), io.BytesIO(first), "x.jsonl")
     assert exported(elsewhere, ensure_space(elsewhere), vectors=True) == first
-    assert report.counts == as_objects(first)[-1]["counts"]
+    assert report.counts == rows[-1]["counts"]
 
 
 def test_a_load_into_each_kind_of_store_gives_the_same_bytes(
@@ -312,14 +313,6 @@ def test_a_load_into_each_kind_of_store_gives_the_same_bytes(
     assert exported(world.database, world.space_id, vectors=True) == first
 
 
-def test_the_ledger_verifies_after_a_load(full: Any, elsewhere: Database) -> None:
-    space_id = ensure_space(elsewhere)
-    report = load(elsewhere, space_id, io.BytesIO(exported(full.database, full.space_id)), "x.jsonl")
-    assert report.counts["ledger"] > 0
-    assert report.ledger_breaks == ()
-    assert ledger.verify(elsewhere, space_id) == []
-
-
 def test_a_loaded_ledger_that_was_tampered_with_is_told(whole: bytes, elsewhere: Database) -> None:
     objects = as_objects(whole)
     next(row for row in objects if row["type"] == "ledger")["payload"] = {"fact": "another"}
@@ -327,32 +320,28 @@ def test_a_loaded_ledger_that_was_tampered_with_is_told(whole: bytes, elsewhere:
     assert report.ledger_breaks == ("ledger entry 1 was changed after it was written",)
 
 
-def test_the_loaded_space_answers_alike_and_goes_on(full: Any, elsewhere: Database, world_class: Any) -> None:
+def test_the_loaded_space_answers_alike_and_its_ledger_goes_on(
+    full: Any, elsewhere: Database, world_class: Any
+) -> None:
     space_id = ensure_space(elsewhere)
-    load(elsewhere, space_id, io.BytesIO(exported(full.database, full.space_id)), "x.jsonl")
+    report = load(elsewhere, space_id, io.BytesIO(exported(full.database, full.space_id)), "x.jsonl")
+    assert report.counts["ledger"] > 0
+    assert report.ledger_breaks == ()
     other = world_class(elsewhere, space_id, full.registry, full.now)
     assert other.facts() == full.facts()
     other.store("Faro", 90, change="update")
     assert ledger.verify(elsewhere, space_id) == []
 
 
-def test_a_simulated_message_is_marked_as_such(full: Any) -> None:
-    rows = as_objects(exported(full.database, full.space_id))
-    simulated = [row for row in rows if row["type"] == "episode" and row["origin"] == "simulated"]
+def test_a_simulated_message_is_marked_as_such(whole: bytes) -> None:
+    simulated = [
+        row for row in as_objects(whole) if row["type"] == "episode" and row["origin"] == "simulated"
+    ]
     assert [row["text"] for row in simulated] == ['a "quoted" line\nwith é, 日本, 🧵 and \u2028']
 
 
-def test_vectors_come_only_when_asked_for(full: Any) -> None:
-    assert not any(row["type"] == "embedding" for row in as_objects(exported(full.database, full.space_id)))
-    asked = as_objects(exported(full.database, full.space_id, vectors=True))
-    (vector,) = (row["vector"] for row in asked if row["type"] == "embedding")
-    assert np.frombuffer(base64.b64decode(vector), np.float32).tolist() == [0, 1, 2]
-
-
-def test_a_space_holds_only_its_own(full: Any) -> None:
-    other = ensure_space(full.database, "other")
-    objects = as_objects(exported(full.database, other))
-    assert [row["type"] for row in objects] == ["header", "space", "trailer"]
+def test_vectors_come_only_when_asked_for(whole: bytes) -> None:
+    assert not any(row["type"] == "embedding" for row in as_objects(whole))
 
 
 def test_an_empty_space_makes_the_round_trip(database: Database, elsewhere: Database, now: datetime) -> None:
@@ -379,12 +368,14 @@ def test_a_space_that_holds_something_is_refused(full: Any) -> None:
     assert exported(full.database, full.space_id) == first
 
 
-def test_a_second_space_of_the_same_store_is_refused_in_one_line(full: Any) -> None:
+def test_a_space_holds_only_its_own_and_takes_none_of_another_in_the_same_store(full: Any) -> None:
     first = exported(full.database, full.space_id)
     other = ensure_space(full.database, "other")
+    bare = exported(full.database, other)
+    assert [row["type"] for row in as_objects(bare)] == ["header", "space", "trailer"]
     with pytest.raises(BrokenExport, match="line 3: its id is taken by another space"):
         load(full.database, other, io.BytesIO(first), "x.jsonl")
-    assert len(as_objects(exported(full.database, other))) == 3
+    assert exported(full.database, other) == bare
 
 
 def test_a_newer_format_is_refused(elsewhere: Database) -> None:
@@ -495,8 +486,11 @@ def test_a_column_that_an_older_file_lacks_gets_its_default(whole: bytes, elsewh
         assert set(session.execute(select(Fact.stated_to, Fact.is_contested)).all()) == {(None, False)}
 
 
-def test_a_text_of_10_megabytes_makes_the_round_trip(world: Any, elsewhere: Database) -> None:
+def test_a_text_of_10_megabytes_makes_the_round_trip(
+    one_store: Database, elsewhere: Database, world_class: Any, now: datetime
+) -> None:
     words = "tide 🌊\n" * (10 * 2**20 // 10)
+    world = world_class(one_store, ensure_space(one_store), Registry.load(), now)
     world.say("Ana Reis", 1, text=words)
     first = exported(world.database, world.space_id)
     load(elsewhere, ensure_space(elsewhere), io.BytesIO(first), "x.jsonl")
