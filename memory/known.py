@@ -93,10 +93,10 @@ def at_times(
     return found
 
 
-def is_last_of_source(session: Session, row: Stored) -> bool:
-    """Whether its source brought nothing behind it: where a file was cut, this is the message that was."""
-    last = select(func.max(Episode.position)).where(Episode.source_id == row.source_id)
-    return session.scalar(last) == row.position
+def last_position(session: Session, source_id: str) -> int:
+    """Of the last message that the source brought; -1 where it brought none."""
+    last = session.scalar(select(func.max(Episode.position)).where(Episode.source_id == source_id))
+    return -1 if last is None else last
 
 
 def in_order(session: Session, conversation_id: str, kind: str, but_of: str) -> Iterator[tuple[str, str]]:

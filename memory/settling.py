@@ -50,6 +50,7 @@ class Settler:
     n_missing: int = 0  # known messages that the export lacks without having been deleted, as it seems
     _taken: set[str] = field(default_factory=set)  # keys of messages on their way into the store
     _tried: dict[str, int] = field(default_factory=dict)  # first other key -> the last number that was taken
+    _last: dict[str, int] = field(default_factory=dict)  # source -> its last position
 
     def settle(self, doubtful: Sequence[Arrival]) -> dict[int, Arrival | None]:
         """By place: None for what is known, an arrival under a free key for what only looks known."""
@@ -151,21 +152,24 @@ class Settler:
         for chat_id, items in by_chat.items():
             times = {item.message.time.astimezone(UTC) for item in items}
             there = known.at_times(self.session, self.space_id, chat_id, times)
+            missing = {slot: self._missing(rows, seen) for slot, rows in there.items()}
             for item in items:
                 slot = item.chat.people[item.message.speaker], item.message.time.astimezone(UTC)
-                missing = (
-                    row
-                    for row in there.get(slot, ())
-                    if row.id not in seen
-                    and row.kind in ("text", "media")
-                    and row.source_id != self.source_id
-                )
-                pool = list(islice(missing, _MOST_AT_ONCE))
+                pool = list(islice(missing.get(slot, {}).values(), _MOST_AT_ONCE))
                 row = self._meant(item, pool) if pool else None
                 if row is not None:
+                    del missing[slot][row.id]
                     seen.add(row.id)
                     found.add(item.place)
         return found
+
+    def _missing(self, rows: Sequence[Stored], seen: set[str]) -> dict[str, Stored]:
+        """Those of the known messages that this export has not, by id, in their order."""
+        return {
+            row.id: row
+            for row in rows
+            if row.id not in seen and row.kind in ("text", "media") and row.source_id != self.source_id
+        }
 
     def _meant(self, item: Arrival, pool: Sequence[Stored]) -> Stored | None:
         """Which of the messages that are missing this one stands for; it takes that one's place where it is newer."""
@@ -187,8 +191,14 @@ class Settler:
         return (
             item.chat.is_followed
             and _is_cut_of(row.text, item.message.text)
-            and known.is_last_of_source(self.session, row)
+            and row.position == self._last_position(row.source_id)
         )
+
+    def _last_position(self, source_id: str) -> int:
+        """Of an earlier source, which nothing is added to any more: where its file was cut, the message that was."""
+        if source_id not in self._last:
+            self._last[source_id] = known.last_position(self.session, source_id)
+        return self._last[source_id]
 
     def delete_missing(self, chat: Chat) -> None:
         """Mark known messages as deleted that the export leaves out between two that it has."""
