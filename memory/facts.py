@@ -205,10 +205,10 @@ def get_facts(
 
 def _get_facts(database: Database, space_id: str, fact_ids: Sequence[str], asked: Asked) -> list[Fact]:
     with database.reading() as session:
-        rows = fact_rows.load(session, space_id, ids=set(fact_ids))
-        if not rows:
+        slots = _slots_of(session, space_id, fact_ids)
+        if not slots:
             return []
-        subjects, predicates = {row.subject_id for row in rows}, {row.predicate for row in rows}
+        subjects, predicates = {slot[0] for slot in slots}, {slot[1] for slot in slots}
         reading = read(session, space_id, asked, subjects, predicates)
     by_id = {fact.id: fact for fact in reading.facts}
     return [
@@ -216,6 +216,17 @@ def _get_facts(database: Database, space_id: str, fact_ids: Sequence[str], asked
         for fact_id in fact_ids
         if fact_id in reading.owners
     ]
+
+
+def _slots_of(session: Session, space_id: str, fact_ids: Collection[str]) -> set[tuple[str, str]]:
+    """Subject and predicate of each."""
+    fact = tables.Fact
+    query = select(fact.subject_id, fact.predicate).where(fact.space_id == space_id)
+    return {
+        (subject_id, predicate)
+        for chunk in fact_rows.chunks(sorted(set(fact_ids)))
+        for subject_id, predicate in session.execute(query.where(fact.id.in_(chunk)))
+    }
 
 
 def _as_it_stands(fact_id: str, owner: Fact, reading: Reading) -> Fact:
