@@ -1,7 +1,7 @@
 """The HTTP entrance: `create_app` and the routes of `/v1`. Shapes are those of the CLI's `--json`.
 
-Routes are plain functions, run in threads; one lock stands before the index and the persona. Everything that decides
-anything is in the packages below. Documented in docs/http.md.
+Routes are plain functions, run in threads; one lock of a space stands before its persona, and who waits for that waits
+in a room. Everything that decides anything is in the packages below. Documented in docs/http.md.
 """
 
 from __future__ import annotations
