@@ -129,6 +129,8 @@ class OpenHome:
 
     def unseal(self) -> None:
         """Fill the folder in memory. Raises BrokenSeal, NoMemoryFolder."""
+        for begun in (self.place / SEALED).glob("??/.*"):  # by a process that was killed
+            begun.unlink()
         files = sorted(_sealed_files(self.place))
         needed = sum(plain_size(sealed.stat().st_size) for sealed in files) + _SPARE_BYTES
         if shutil.disk_usage(self.home).free < needed:

@@ -108,7 +108,7 @@ def _night(running: Any) -> tuple[str, dict[str, Any]]:
     seen = ""
     while (run := running.get(f"/v1/runs/{run_id}").json())["status"] == "running":
         seen += _environments(running.process.pid)
-        time.sleep(0.05)
+        time.sleep(0.2)
     assert run["status"] == "done", run
     assert "slowwave-" in seen  # TMPDIR: children were seen
     return seen, run
