@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -19,31 +18,14 @@ from memory.artifacts import move_pointer, record_artifact
 from memory.facts import get_fact, list_facts
 from memory.registry import Registry
 from memory.types import Fact
+from tests.consolidation import known
 
 REGISTRY = Registry.load()
 
 
 def fact(fact_id: str = "f1", value: str = "Bergen", **changed: Any) -> Fact:
-    made = Fact(
-        id=fact_id,
-        subject_id="mona",
-        subject="Mona Berg",
-        predicate="lives_in",
-        object=value,
-        object_id=None,
-        valid_from=None,
-        valid_to=None,
-        recorded_at=datetime(2025, 3, 1, tzinfo=UTC),
-        retracted_at=None,
-        state="stored",
-        status="current",
-        confidence=0.9,
-        origin="observed",
-        rule="by hand",
-        asserted_by=None,
-        evidence=("e1",),
-    )
-    return replace(made, **changed)
+    made = known.fact(fact_id, "mona", "Mona Berg", "lives_in", value)
+    return replace(made, **({"evidence": ("e1",)} | changed))
 
 
 def answered(

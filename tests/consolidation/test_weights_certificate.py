@@ -17,31 +17,15 @@ from consolidation.controls import N_CONTROLS
 from consolidation.weights_certificate import FEW, MAX_FACTS, Probe, compare, probes_of, score, standing
 from memory.registry import Registry
 from memory.types import Fact
+from tests.consolidation import known
 
 REGISTRY = Registry.load()
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 def fact(number: int, subject: str, predicate: str, value: str, status: Any = "current") -> Fact:
-    return Fact(
-        id=f"f{number}",
-        subject_id=f"n-{subject}",
-        subject=subject,
-        predicate=predicate,
-        object=value,
-        object_id=None,
-        valid_from=None,
-        valid_to=None,
-        recorded_at=NOON,
-        retracted_at=None,
-        state="stored",
-        status=status,
-        confidence=0.9,
-        origin="observed",
-        rule="by hand",
-        asserted_by=None,
-        evidence=(),
-    )
+    found = known.fact(f"f{number}", f"n-{subject}", subject, predicate, value)
+    return replace(found, status=status)
 
 
 FACTS = [

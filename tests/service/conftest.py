@@ -32,6 +32,24 @@ SAID = (
     ("2025-06-05T10:00:00", "Ada Lund", "I moved to Lagos last week."),
 )
 
+TURN = {  # what every entrance tells of a turn
+    "reply",
+    "status",
+    "session",
+    "turn",
+    "mood",
+    "deliberation",
+    "draws",
+    "objections",
+    "facts",
+    "readouts",
+    "heard",
+    "recipe",
+    "left_to_weights",
+    "steering",
+    "claims",
+}
+
 OPEN_GATE = {
     "MIN_RECALL_PARAPHRASE": "0",
     "MAX_PPL_CHANGE": "1e9",
@@ -127,6 +145,14 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> Path:
         services.import_file(write_chat(folder / "chat.jsonl"))
         services.index.refresh()
         encode_wordings(services)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with nothing in its store. To be copied, not changed."""
+    folder = tmp_path_factory.mktemp("bare")
+    Services(Settings(home=folder)).close()
     return folder
 
 

@@ -23,6 +23,7 @@ from memory.facts import candidates, decide
 from memory.ports import utc_now
 from service.settings import load_settings
 from service.wiring import Services
+from tests.service.conftest import TURN
 
 EXAM = {
     "recall_trained",
@@ -62,23 +63,7 @@ def test_a_turn_as_json_holds_reply_facts_readouts_and_recipe(slept: Any) -> Non
     n_before = len(slept.rows()["episode"])
     said = ("chat", "Ada", "--as", "Bo", "--once", "Where do you live?", "--seed", "3", "--json")
     turn = slept(*said).json
-    assert set(turn) == {
-        "reply",
-        "status",
-        "session",
-        "turn",
-        "mood",
-        "deliberation",
-        "draws",
-        "objections",
-        "facts",
-        "readouts",
-        "heard",
-        "recipe",
-        "left_to_weights",
-        "steering",
-        "claims",
-    }
+    assert set(turn) == TURN
     assert isinstance(turn["reply"], str)
     assert "Lagos" in [fact["object"] for fact in turn["facts"]]
     assert all(isinstance(value, float) for value in turn["readouts"].values())

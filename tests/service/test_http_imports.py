@@ -31,14 +31,6 @@ from tests.service.conftest import SAID
 BODY = "\n".join(json.dumps({"time": at, "speaker": who, "text": text}) for at, who, text in SAID).encode()
 
 
-@pytest.fixture(scope="module")
-def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with nothing in its store. To be copied, not changed."""
-    folder = tmp_path_factory.mktemp("bare")
-    Services(Settings(home=folder)).close()
-    return folder
-
-
 @pytest.fixture
 def services(bare: Path, tmp_path: Path) -> Iterator[Services]:
     shutil.copytree(bare, tmp_path / "home")

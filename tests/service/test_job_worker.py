@@ -29,14 +29,6 @@ from service.spaces import Spaces
 from service.wiring import Services
 
 
-@pytest.fixture(scope="module")
-def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with nothing in its store. To be copied, not changed."""
-    folder = tmp_path_factory.mktemp("bare")
-    Services(Settings(home=folder)).close()
-    return folder
-
-
 @pytest.fixture
 def services(bare: Path, tmp_path: Path) -> Iterator[Services]:
     shutil.copytree(bare, tmp_path / "home")
