@@ -776,6 +776,9 @@ class MemoryEntity(Base):
     entity_type: Mapped[str] = mapped_column(Words)
     node_id: Mapped[str | None] = mapped_column(ForeignKey("node.id"), index=True)
     episode_id: Mapped[str | None] = mapped_column(ForeignKey("episode.id"), index=True)
+    source_id: Mapped[str | None] = mapped_column(
+        String(64), index=True
+    )  # the file or channel that it came by
 
 
 class MemoryObservation(Base):

@@ -172,6 +172,7 @@ class _Change:
             entity_type=entity.entity_type,
             node_id=node_id,
             episode_id=type_note,
+            source_id=self._held.source_id or _source(self.session, self.space_id, self._clock),
         )
         entity = self._observed(entity, given.observations)
         self.graph.add(entity)

@@ -5,8 +5,8 @@ its name - where the file or channel that they came by goes, or the note of its 
 note that stays. One of which a note stays is kept; where the note of its type goes, it loses the type.
 
 Observations and relations go with their notes, as rows of the plan. Those that had no note, as they were a fact of ours
-on its way back, go when no fact says them any more. Whatever says which import it came by is a note: an entity without
-one goes with the last source of such notes, or with its node.
+on its way back, go when no fact says them any more. An entity without a note goes with the file or channel that it came
+by, or with its node; one of which that was not known, with the last source of such notes.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ def find(session: Session, space_id: str, reach: Reach) -> None:
     untyped = {row.id for row in kept.entities if row.episode_id in reach.unsaid}
     losing = untyped
     if _is_of_agents(session, reach):
-        losing = held.losing if _is_other(session, space_id, reach) else {row.id for row in kept.entities}
+        brought = {row.id for row in kept.entities if row.source_id == reach.target.id}
+        is_last = not _is_other(session, space_id, reach)
+        losing = {row.id for row in kept.entities} if is_last else held.losing | brought
     reach.entities = about | (losing - held.staying)
     reach.entity_names = {row.name for row in kept.entities if row.id in reach.entities}
     reach.untyped = untyped - reach.entities
@@ -65,7 +67,10 @@ def take_bare(session: Session, reach: Reach) -> None:
 
 
 def untype(session: Session, reach: Reach) -> None:
-    """Take the type from the entities that stay without one. Call it before the rows are deleted."""
+    """Take the type from the entities that stay without one, and the source that goes. Call it before the rows are deleted."""
+    entity = tables.MemoryEntity
+    for part in chunked(entity.source_id, reach.sources):
+        session.execute(update(entity).where(part).values(source_id=None))
     for part in chunked(tables.MemoryEntity.id, reach.untyped):
         changed = update(tables.MemoryEntity).where(part)
         session.execute(changed.values(entity_type=UNTYPED, episode_id=None))
@@ -82,7 +87,14 @@ class _Kept:
     @classmethod
     def of(cls, session: Session, space_id: str) -> _Kept:
         entity, noted, relation = tables.MemoryEntity, tables.MemoryObservation, tables.MemoryRelation
-        of_entity = entity.id, entity.name, entity.entity_type, entity.node_id, entity.episode_id
+        of_entity = (
+            entity.id,
+            entity.name,
+            entity.entity_type,
+            entity.node_id,
+            entity.episode_id,
+            entity.source_id,
+        )
         of_note = noted.id, noted.entity_id, noted.episode_id, noted.text, entity.name, entity.entity_type
         of_both = relation.id, relation.source, relation.target, relation.relation_type, relation.episode_id
         notes = select(*of_note).join(entity, entity.id == noted.entity_id)

@@ -138,7 +138,7 @@ def import_notebook(
         )
         if known is not None:
             progress(notebook.n_notes, notebook.n_notes, "0 new")
-            also(session, held)
+            also(session, replace(held, source_id=known))
             return _report(known, notebook, remarks=("this very file was imported before",)), 0
         source = tables.Source(
             space_id=space_id, kind=notebook.kind, name=name, sha256=digest, created_at=clock()
@@ -148,7 +148,7 @@ def import_notebook(
         writer = NoteWriter(session, space_id, source.id, notebook.kind, registry, clock(), held)
         writer.tellers = notebook.tellers
         n_facts = _write_all(writer, notebook, progress)
-        also(session, held)
+        also(session, replace(held, source_id=source.id))
     return _report(source.id, notebook, writer.times), n_facts
 
 
@@ -159,6 +159,7 @@ class Held:
     # names as their keys
     sentences: frozenset[tuple[str, str]] = frozenset()  # subject, sentence
     relations: frozenset[tuple[str, str, str]] = frozenset()  # subject, predicate, object
+    source_id: str | None = None  # what is brought in now
 
     @classmethod
     def of(cls, facts: Sequence[Fact]) -> Held:

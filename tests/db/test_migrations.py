@@ -276,6 +276,31 @@ def test_the_feed_tells_of_what_stands_on_a_fact_only_while_that_is_watched(bare
     engine.dispose()
 
 
+def test_entities_get_the_source_of_their_notes(bare_url: str) -> None:
+    engine = make_engine(bare_url)
+    command.upgrade(alembic_config(engine), "0021")
+    keep_a_message(engine, origin="observed")
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "INSERT INTO memory_entity (id, space_id, position, name, entity_type, episode_id) "
+            "VALUES ('a', 's', 0, 'Ana', 'person', 'e'), ('b', 's', 1, 'Bo', 'person', NULL), "
+            "('c', 's', 2, '***', 'sign', NULL)"
+        )
+        connection.exec_driver_sql(
+            "INSERT INTO memory_observation (id, space_id, entity_id, position, text, episode_id) "
+            "VALUES ('o', 's', 'b', 3, 'hi', 'e')"
+        )
+    command.upgrade(alembic_config(engine), "0022")
+    with engine.connect() as connection:
+        (source,) = connection.scalars(text("SELECT source_id FROM episode"))
+        found = connection.execute(text("SELECT id, source_id FROM memory_entity ORDER BY id")).all()
+    assert [tuple(row) for row in found] == [("a", source), ("b", source), ("c", None)]
+    command.downgrade(alembic_config(engine), "0021")
+    with engine.connect() as connection:
+        assert len(connection.execute(text("SELECT name FROM memory_entity")).all()) == 3
+    engine.dispose()
+
+
 def test_revisions_are_one_line() -> None:
     script = ScriptDirectory.from_config(alembic_config())
     assert len(script.get_heads()) == 1

@@ -208,6 +208,20 @@ def test_forgetting_one_file_leaves_what_others_keep(world: Any, kept: EntitySto
     assert {problem.check for problem in problems} <= {"participants"}  # a notebook takes no part
 
 
+def test_what_has_no_note_goes_with_what_brought_it(world: Any, kept: EntityStore, tmp_path: Path) -> None:
+    kept.create_entities([NewEntity("Bo", "person"), NewEntity("---", "sign")])
+    before = shown(kept)
+    source = bring_in(
+        world,
+        as_rows(
+            {"type": "entity", "name": "Ilka", "entityType": "diver", "observations": ["rows"]},
+            {"type": "entity", "name": "***", "entityType": "sign", "observations": []},
+        ),
+    )
+    erase(world, tmp_path, "source", source)
+    assert shown(kept) == before
+
+
 def test_an_erased_fact_is_not_kept_as_it_came_back(world: Any, kept: EntityStore, tmp_path: Path) -> None:
     lives = world.candidate("Oslo", 0, object_kind="place")
     fact_ids = world.add(lives, world.candidate("the sea", 0, predicate="likes"))
