@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,12 +117,10 @@ def _night(running: Any) -> tuple[str, dict[str, Any]]:
 
 def _environments(pid: int) -> str:
     found = ""
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        with_parent = Path(f"/proc/{child}/environ")
-        try:
-            found += with_parent.read_text() + _environments(int(child))
-        except OSError:
-            continue
+    with suppress(OSError):  # it has ended
+        of_threads = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children")]
+        for child in " ".join(of_threads).split():
+            found += Path(f"/proc/{child}/environ").read_text() + _environments(int(child))
     return found
 
 
