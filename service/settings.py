@@ -299,6 +299,7 @@ def _kinds(value: Any, where: str) -> tuple[str, ...]:
     return tuple(kind for kind in KINDS if kind in given or "all" in given)
 
 
+MAX_SEED = 2**32 - 1  # what every generator of numbers takes
 _WORDS_FOR_BOOL = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
@@ -307,6 +308,8 @@ def _convert(key: str, old: Any, value: Any, where: str) -> Any:
     try:
         if key == "leave_out":
             return _kinds(value, where)
+        if key == "seed" and not 0 <= int(value) <= MAX_SEED:
+            raise BadSettings(f"{where} sets seed to {value!r}; it takes a number from 0 to {MAX_SEED}")
         if kind is tuple:
             parts = value.split(",") if isinstance(value, str) else value
             return tuple(int(part) for part in parts)

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from consolidation.behaviour_measures import MEASURES
+from service.cli.options import SEED
 from service.cli.output import Bars, State, print_json, print_table
 
 _SHORT = 12  # digits of a hash that a table shows
@@ -101,7 +102,7 @@ def show(state: State, name: str, as_json: bool) -> None:
 @click.option(
     "--minutes", type=click.FloatRange(min=0, min_open=True), help="Cap on the training, in minutes."
 )
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--add", "is_added", is_flag=True, help="Add the vector to the recipe that serves.")
 @click.option("--coefficient", type=float, default=1.0, show_default=True, help="Its weight there.")
 @_json

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from memory.importers.bots import SIMULATED
+from service.cli.options import SEED
 from service.cli.output import State, print_json
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("names", nargs=-1, required=True, metavar="NAME NAME [NAME]")
 @click.option("--turns", "n_turns", type=click.IntRange(1), default=20, show_default=True)
-@click.option("--seed", type=int, default=0, show_default=True, help="Makes the sampling repeatable.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Makes the sampling repeatable.")
 @click.option("--about", default="", metavar="TOPIC", help="What they turn to first, where they know of it.")
 @click.option("--temperature", type=float, help="Default: as set for each person.")
 @click.option("--no-weights", is_flag=True, help="Leave tonight's weights out: base model with retrieval.")

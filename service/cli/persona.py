@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from service.cli.options import SEED
 from service.cli.output import Bars, Date, State, print_json, print_table
 from service.cli.persona_report import judge, report
 from service.cli.persona_set import set_
@@ -28,7 +29,7 @@ def persona() -> None:
 @click.option(
     "--until", type=Date(), metavar="DATE", help="Train on what was said before; the rest stays unseen."
 )
-@click.option("--seed", type=int, help="Of this training (default: the night's).")
+@click.option("--seed", type=SEED, help="Of this training (default: the night's).")
 @click.option("--no-apply", is_flag=True, help="Only put the vector on record; what serves goes on serving.")
 @_json
 @click.pass_obj

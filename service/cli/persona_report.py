@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from service.cli.options import SEED
 from service.cli.output import Bars, State, print_json, print_table
 
 _CONDITIONS = ("base", "prompt", "adapter", "adapter_memory")
@@ -27,7 +28,7 @@ _CONDITIONS = ("base", "prompt", "adapter", "adapter_memory")
     type=click.Choice(_CONDITIONS),
     help="What stands beside the real replies on the sheet (default: the weights with memory).",
 )
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def report(

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from service.cli.options import SEED
 from service.cli.output import Bars, State, print_json, print_table
 
 _SHORT = 12  # digits of a hash that a table shows
@@ -31,7 +32,7 @@ def probe() -> None:
 @click.option("--texts", type=_FILE, help="A file with a text on each line (default: messages of the space).")
 @click.option("--person", metavar="NAME", help="Only messages of this person.")
 @click.option("--limit", type=click.IntRange(min=1), default=200, show_default=True)
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @_json
 @click.pass_obj
 def label(
@@ -85,7 +86,7 @@ def label(
 @click.option(
     "--of", "recipe", metavar="RECIPE", default="serving", help="Whose weights (default: what serves)."
 )
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @_json
 @click.pass_obj
 def train(

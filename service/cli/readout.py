@@ -11,6 +11,7 @@ import click
 
 from agents.runtime.token_rules import MEAN, TOKEN_RULES
 from consolidation.readout_settings import KINDS, LDA, METHODS, TAGS, PairSettings
+from service.cli.options import SEED
 from service.cli.output import Bars, State, print_json, print_table
 from service.cli.readout_picture import export, picture
 from service.cli.readout_score import score
@@ -167,7 +168,7 @@ def pairs(state: State, /, folder: Path, url: str | None, as_json: bool, **wante
     show_default=True,
     help="Directions to read by: whitened, or plain differences of means. Those to steer by are always the latter.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the folds.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of the folds.")
 @click.option("--out", type=click.Path(file_okay=False, path_type=Path), help="Default: FOLDER/readouts.")
 @_json
 @click.pass_obj

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
+from service.cli.options import SEED
 from service.cli.output import Bars, State, print_json, print_table
 from service.cli.recipe_about import about, about_option, constitution_option, print_unmapped, sources
 from service.cli.recipe_bisect import bisect
@@ -375,7 +376,7 @@ def revert(state: State, entries: tuple[str, ...], erased: bool, **given: Any) -
 @recipe.command()
 @click.argument("name", metavar="RULE", type=click.Choice(["sum", "ties", "dare"]))
 @click.option("--density", type=float, help="The share of numbers that ties and dare keep of each vector.")
-@click.option("--seed", type=int, help="Of dare's lots.")
+@click.option("--seed", type=SEED, help="Of dare's lots.")
 @_how
 def rule(state: State, name: str, density: float | None, seed: int | None, **given: Any) -> None:
     """Merge the vectors by another RULE."""

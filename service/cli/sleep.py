@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from service.cli.exam import exam_cell, print_exam
+from service.cli.options import SEED
 from service.cli.output import Bars, State, is_in_memory, page_shown, print_json, print_table
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ SWEPT_NUMBERS = (
 
 
 @click.group(invoke_without_command=True)
-@click.option("--seed", type=int, help="Seed of the night (default: the settings').")
+@click.option("--seed", type=SEED, help="Seed of the night (default: the settings').")
 @click.option(
     "--minutes", type=click.FloatRange(min=0, min_open=True), help="Cap on the training, in minutes."
 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from service.cli.options import SEED
 from service.cli.output import Bars, State, print_json, print_table
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def list_(state: State, readout: Path | None, as_json: bool) -> None:
     help="Random directions of the same length to hold it against.",
 )
 @click.option("--no-weights", is_flag=True, help="Leave the nights' weights out: the plain base.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--seed", type=SEED, default=0, show_default=True)
 @click.option(
     "--picture", type=click.Path(dir_okay=False, path_type=Path), help="Draw it into this SVG file."
 )

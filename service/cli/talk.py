@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from memory.importers.bots import SIMULATED
+from service.cli.options import SEED
 from service.cli.output import State, print_json
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def consent(state: State, person: str, agreed_by: str, note: str, withdraw: bool
     is_flag=True,
     help="Continue as PERSON would go on writing; TEXT is what they have begun.",
 )
-@click.option("--seed", type=int, help="Make the sampling repeatable.")
+@click.option("--seed", type=SEED, help="Make the sampling repeatable.")
 @click.option("--temperature", type=float, help="Default: as set for PERSON, else 0.7.")
 @click.option("--top-p", type=float)
 @click.option("--top-k", type=int)

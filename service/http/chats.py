@@ -18,7 +18,7 @@ from service.entrances import why
 from service.entrances.company import company_json, turn_json
 from service.entrances.talks import Gathering, Says
 from service.http import events
-from service.http.given import App, Given
+from service.http.given import App, Given, Seed
 from service.http.paging import Paged, page_of
 from service.http.route import Route
 from simulator.steering import Wish
@@ -29,13 +29,13 @@ Id = Annotated[str, Path(pattern=r"^[\w.:-]{1,64}$")]
 Person = Annotated[str | None, Query(max_length=255)]
 
 
-class Turn(BaseModel):
+class NewTurn(BaseModel):
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
     person: str
     as_person: str = Field(alias="as")
     text: str = Field(max_length=8000)
     autocomplete: bool = False
-    seed: int | None = None
+    seed: Seed | None = None
     temperature: float | None = None  # bounds are the simulator's, as for each that follows
     top_p: float | None = None
     top_k: int | None = None
@@ -47,11 +47,11 @@ class Turn(BaseModel):
     stream: bool = False
 
 
-class Company(BaseModel):
+class NewCompany(BaseModel):
     model_config = ConfigDict(extra="forbid")
     people: list[str] = Field(min_length=2, max_length=3)
     turns: int = Field(20, ge=1, le=1000)
-    seed: int = 0
+    seed: Seed = 0
     about: str = Field("", max_length=400)
     temperature: float | None = None
     use_weights: bool = True
@@ -79,7 +79,7 @@ class Why(BaseModel):
 
 
 @router.post("/v1/chat", response_model=None)
-async def chat(app: Given, turn: Turn, request: Request) -> Response:
+async def chat(app: Given, turn: NewTurn, request: Request) -> Response:
     """Say something to a persona: JSON, or server-sent events with `stream` or `Accept: text/event-stream`."""
     wishes = tuple(Wish.parse(f"{name}={dose}") for name, dose in turn.steer.items())
     says = Says(**turn.model_dump(exclude={"stream", "steer"}), steer=wishes)
@@ -91,7 +91,7 @@ async def chat(app: Given, turn: Turn, request: Request) -> Response:
 
 
 @router.post("/v1/converse", response_model=None)
-async def converse(app: Given, company: Company, request: Request) -> Response:
+async def converse(app: Given, company: NewCompany, request: Request) -> Response:
     """Let two or three personas talk with each other: JSON at the end, or an event for each turn as it is said."""
     gathering = Gathering(
         tuple(company.people),

@@ -92,7 +92,10 @@ def _document(app: FastAPI) -> dict[str, Any]:
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
     parts = found.setdefault("components", {})
-    parts.setdefault("schemas", {}).update(SCHEMAS)
+    schemas = parts.setdefault("schemas", {})
+    if both := sorted(SCHEMAS.keys() & schemas.keys()):
+        raise ValueError(f"a request and an answer share the name {both[0]}; rename the request's")
+    schemas.update(SCHEMAS)
     parts["securitySchemes"] = {
         "token": {
             "type": "http",

@@ -8,15 +8,19 @@ from typing import Annotated
 from urllib.parse import unquote
 
 from fastapi import Depends, Request
+from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from service.access.callers import NOBODY, Caller
+from service.settings import MAX_SEED
 from service.spaces import App, Spaces
 
-__all__ = ["App", "Given", "GivenCaller", "GivenSpaces", "as_moment"]
+__all__ = ["App", "Given", "GivenCaller", "GivenSpaces", "Seed", "as_moment"]
 
 SPACE_HEADER = "Slowwave-Space"
+
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 
 
 def _spaces(request: Request) -> Spaces:

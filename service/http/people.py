@@ -21,7 +21,7 @@ class Name(BaseModel):
     name: str = Field(min_length=1, max_length=1000)
 
 
-class Merge(BaseModel):
+class NewMerge(BaseModel):
     model_config = ConfigDict(extra="forbid")
     kept: str
     other: str
@@ -134,7 +134,7 @@ def merges(app: Given, page: Paged) -> dict[str, Any]:
 
 
 @router.post("/v1/merges")
-def merge(app: Given, wanted: Merge) -> dict[str, Any]:
+def merge(app: Given, wanted: NewMerge) -> dict[str, Any]:
     """Make one person of two, or only say what that would do (`dry_run`)."""
     from memory.merging import report_json
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from consolidation.stage import Progress
 from service.entrances import persona as persona_entrance
 from service.http import events
-from service.http.given import App, Given, as_moment
+from service.http.given import App, Given, Seed, as_moment
 from service.http.route import IfMatch, Route
 
 router = APIRouter(route_class=Route, tags=["personas"])
@@ -37,7 +37,7 @@ class Style(BaseModel):
     model_config = ConfigDict(extra="forbid")
     minutes: Annotated[float | None, Field(gt=0, le=1440)] = None
     until: datetime | date | None = None
-    seed: int | None = None
+    seed: Seed | None = None
     apply: bool = True
 
 
@@ -46,7 +46,7 @@ class Report(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     minutes: Annotated[float, Field(ge=0, le=1440)] = 10.0
-    seed: int = 0
+    seed: Seed = 0
 
 
 @router.get("/v1/people/{name}/consent")

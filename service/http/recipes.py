@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from service.entrances import recipe as recipe_entrance
 from service.entrances.recipe import How
 from service.http import events
-from service.http.given import App, Given
+from service.http.given import App, Given, Seed
 from service.http.paging import Paged, page_of
 from service.http.route import IfMatch, Precondition, Route
 
@@ -79,7 +79,7 @@ class Reversion(_Change):
 class Rule(_Change):
     rule: Literal["sum", "ties", "dare"]
     density: Annotated[float | None, Field(allow_inf_nan=False)] = None
-    seed: int | None = None
+    seed: Seed | None = None
 
 
 @router.get("/v1/recipes")

@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from service.daemon.nights import night_settings
 from service.entrances import run as run_entrance
 from service.http import events
-from service.http.given import App, Given
+from service.http.given import App, Given, Seed
 from service.http.paging import Paged, page_of
 from service.http.route import Route
 
@@ -28,9 +28,9 @@ router = APIRouter(route_class=Route, tags=["nights"])
 Id = Annotated[str, Path(pattern=r"^[\w.:-]{1,64}$")]
 
 
-class Night(BaseModel):
+class NewNight(BaseModel):
     model_config = ConfigDict(extra="forbid")
-    seed: int | None = None
+    seed: Seed | None = None
     minutes: Annotated[float | None, Field(gt=0)] = None
     model: str | None = None
     fresh: bool = False
@@ -42,12 +42,12 @@ class RollBack(BaseModel):
 
 
 @router.post("/v1/sleep", status_code=202)
-def sleep(app: Given, response: Response, night: Night | None = None) -> dict[str, Any]:
+def sleep(app: Given, response: Response, night: NewNight | None = None) -> dict[str, Any]:
     """Begin a night in the background, or go on with one that was stopped; it waits while one of another space runs.
 
     409 names who runs one of this space already.
     """
-    wanted = night or Night()
+    wanted = night or NewNight()
     if wanted.model not in (None, "embedded", app.services.settings.night.base_model):
         raise HTTPException(400, "the model is that of the daemon's night.base_model, or `embedded`")
     settings = night_settings(
