@@ -60,6 +60,7 @@ class Plan:
     started_every: int = 200  # the child of so many's is started as the daemon does
     minutes: float = 60.0  # after which no further case is begun
     confirmed: float = 0.02  # share of what can be read that is imported
+    first: int = 0  # the case to begin with, of a run that was ended there
 
 
 def run(plan: Plan) -> dict[str, Any]:
@@ -100,7 +101,7 @@ def run(plan: Plan) -> dict[str, Any]:
 
 async def _send_all(services: Services, nursery: Nursery, plan: Plan) -> Found:
     """The cases in their order, so many at once, each line of them in a space of its own."""
-    found, made, numbers = Found(), seeds(), iter(range(plan.n_cases))
+    found, made, numbers = Found(), seeds(), iter(range(plan.first, plan.n_cases))
     app = create_app(services)
     start_anew, born = child.start, itertools.count(1)
     until = time.monotonic() + 60 * plan.minutes
@@ -172,11 +173,12 @@ async def _one(
 
 
 async def _confirm(client: httpx.AsyncClient, upload: str, found: Found, number: int, how: str) -> None:
-    job = (await client.post(f"/v1/imports/{upload}")).json()
+    answer = await client.post(f"/v1/imports/{upload}")
     until = time.monotonic() + SLOW_S
-    while job["state"] in queue.UNFINISHED and time.monotonic() < until:
+    while answer.is_success and answer.json()["state"] in queue.UNFINISHED and time.monotonic() < until:
         await asyncio.sleep(0.02)
-        job = (await client.get(f"/v1/jobs/{job['job']}")).json()
+        answer = await client.get(f"/v1/jobs/{answer.json()['job']}")
+    job = answer.json() if answer.is_success else {"state": str(answer.status_code), "why": None}
     found.jobs[job["state"]] += 1
     if job["state"] != "done":
         found.amiss.append({"case": number, "how": how, "job": job["state"], "why": job["why"]})
@@ -193,8 +195,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--at-once", type=int, default=4)
     parser.add_argument("--minutes", type=float, default=60.0, help="begin no case after so many")
+    parser.add_argument("--first", type=int, default=0, help="begin with this case")
     given = parser.parse_args()
-    found = run(Plan(given.cases, given.seed, given.at_once, minutes=given.minutes))
+    found = run(Plan(given.cases, given.seed, given.at_once, minutes=given.minutes, first=given.first))
     print(json.dumps(found))
     return 1 if found["n_amiss"] or found["unforeseen"] or found["files_left"] else 0
 
