@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from sqlalchemy import text
@@ -72,3 +73,17 @@ def test_each_is_told_what_kept_its_act_off_the_record(store: Database) -> None:
         session.execute(text("ALTER TABLE elsewhere RENAME TO act"))
     asyncio.run(recorder.record(Act("token", "later", "200")))
     assert acts(store) == ["later"]
+
+
+def test_acts_of_several_loops_are_all_on_record(store: Database) -> None:
+    recorder = Recorder(store, utc_now)
+
+    def one(number: int) -> None:
+        asyncio.run(asyncio.wait_for(recorder.record(Act("token", f"act {number}", "200")), 60))
+
+    threads = [Thread(target=one, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(acts(store)) == [f"act {number}" for number in range(8)]
