@@ -48,6 +48,7 @@ TURN = {  # what every entrance tells of a turn
     "left_to_weights",
     "steering",
     "claims",
+    "simulated",
 }
 
 OPEN_GATE = {

@@ -79,7 +79,7 @@ def test_a_turn_as_json_and_as_events_is_the_same_turn(app: FastAPI, services: S
     said = {"person": "Ada", "as": "Bo", "text": "Where do you live?", "temperature": 0}
     whole = post(app, "/v1/chat", said)
     assert whole.status_code == 200
-    assert set(whole.json()) == TURN | {"simulated"}
+    assert set(whole.json()) == TURN
     streamed = events(post(app, "/v1/chat", said, accept="text/event-stream"))
     assert [name for name, _ in streamed] == ["piece"] * (len(streamed) - 1) + ["turn"]
     drawn = "".join(data["text"] for _, data in streamed[:-1])
