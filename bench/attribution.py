@@ -51,7 +51,8 @@ from memory import message_vectors
 from memory.embedders.minilm import MiniLM
 from memory.message_vectors import MessageVectors, Nearest
 from memory.ports import FloatMatrix
-from memory.search.text import Doc, Scope, Texts
+from memory.search.documents import Doc, Scope
+from memory.search.text import Engine, Texts
 from memory.search.words import content_words, words
 from simulator.attribution import SHORTLIST, exchange
 
@@ -83,7 +84,7 @@ class History:
     places: list[int]
 
 
-def load_planted(split: str, stems: Any) -> list[Planted]:
+def load_planted(split: str, engine: Engine) -> list[Planted]:
     """Both kinds in turn. Raises SystemExit where a pair of the kind `meaning` shares a content word."""
     read = tomllib.loads(PLANTED.read_text(encoding="utf-8"))[split]
     by_word = [
@@ -92,6 +93,7 @@ def load_planted(split: str, stems: Any) -> list[Planted]:
         for fill in group["fills"]
     ]
     by_meaning = [Planted("meaning", *row) for row in read["meaning"]]
+    stems = Texts(engine).stems
     for pair in by_meaning:
         shared = set(stems(content_words(pair.message))) & set(stems(content_words(pair.reply)))
         if shared:
@@ -116,12 +118,12 @@ def plant(chat: Sequence[str], planted: Sequence[Planted], seed: int) -> History
     return History(texts, ["", *texts[:-1]], list(planted), places)
 
 
-def by_words(history: History, texts: Texts) -> list[FloatMatrix]:
+def by_words(history: History, engine: Engine) -> list[FloatMatrix]:
     """BM25 of each reply's content words, as the product's search has it; with all words it finds a fifth less."""
-    with texts.writing(is_build=True) as writer:
+    with engine.writing(is_build=True) as writer:
         for number, text in enumerate(history.texts):
             writer.put("unit", Doc(number, 0, 0.0, (), [("unit", text)]))
-    texts.reload()
+    texts = Texts(engine)
     found = []
     for planted in history.planted:
         scores = np.zeros(len(history.texts), np.float32)
@@ -389,9 +391,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def measure(args: argparse.Namespace, home: Path) -> dict[str, Any]:
-    texts = Texts(home / "text", is_new=True)
+    engine = Engine(home / "text", is_new=True)
     chat = [message.text for message in open_chat(args.chat).messages() if _is_text(message)]
-    history = plant(chat, load_planted(args.split, texts.stems), args.seed)
+    history = plant(chat, load_planted(args.split, engine), args.seed)
     spec = ModelSpec(args.cache or home / "cache", args.model)
     model = LanguageModel.load(spec)
     index = index_of(history, model)
@@ -399,7 +401,7 @@ def measure(args: argparse.Namespace, home: Path) -> dict[str, Any]:
     numbers: dict[str, Any] = query_times(index, home, args.seed)
     say("%s", numbers)
     scores = {"activation": by_activation(history, index, model)}
-    scores["bm25"] = by_words(history, texts)
+    scores["bm25"] = by_words(history, engine)
     scores["dense"] = by_sentences(history)
     for method, found in scores.items():
         say("%s %s", method, recall(history, found))

@@ -10,7 +10,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from memory.importing import Export, ImportOptions, open_export
+from memory.importers.detect import Export
+from memory.importing import ImportOptions, open_export
 
 GOLD_FILES = frozenset(
     ["facts.json", "not_facts.json", "emotions.json", "constitution.json", "questions.json", "exam.json"]

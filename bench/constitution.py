@@ -164,9 +164,9 @@ def _show(
     name: str, gold: Sequence[Described], ours: Sequence[Described], says: npt.NDArray[np.bool_]
 ) -> None:
     print(name)
-    for line, is_said in zip(gold, says.any(axis=1), strict=True):
+    for line, is_said in zip(gold, map(any, says), strict=True):
         print(f"  gold {'+' if is_said else ' '} {line.text}")
-    for line, is_gold in zip(ours, says.any(axis=0), strict=True):
+    for line, is_gold in zip(ours, map(any, says.T), strict=True):
         print(f"  ours {'+' if is_gold else ' '} {line.text}")
 
 

@@ -21,6 +21,7 @@ from memory.artifacts import get_artifact, pointer
 from memory.backup_parts import MANIFEST, opened, prove, read_manifest, silent
 from memory.people import list_people
 from memory.verify.leftovers import clean, leftovers
+from service.daemon import lasting
 from service.entrances import forgetting
 from service.entrances.proving import verify_home
 from service.wiring import Services
@@ -159,7 +160,7 @@ class Judge:
 
     def _restore(self, file: Path, home: Path, found: Found) -> None:
         shutil.rmtree(home, ignore_errors=True)
-        fault_work.lasting.restore(fault_work.settings_of(home, self._model), file)
+        lasting.restore(fault_work.settings_of(home, self._model), file)
         self._is_whole(home, file, found)
 
     def _restored(self, acknowledged: list[Any], found: Found) -> None:

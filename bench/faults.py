@@ -39,6 +39,7 @@ from bench.fault_judging import Judge
 from bench.report import now_and_then, print_result
 from bench.tiny_model import write_talkative_model, write_tiny_model
 from consolidation.stage import STAGES
+from service.daemon import lasting
 
 # of ten kills, so many of each kind
 SHARES = {"import": 2, "night": 3, "publish": 1, "erasure": 2, "backup": 1, "restore": 1}
@@ -88,7 +89,7 @@ def build(root: Path, *, has_nights: bool = True) -> Yard:
         home.rename(yard.template("two"))
     services = fault_work.opened(yard.template("two"), yard.model)
     services.index.refresh()
-    fault_work.lasting.back_up(services, root / "given" / "whole.zip")
+    lasting.back_up(services, root / "given" / "whole.zip")
     fault_work.shut(services)
     return yard
 

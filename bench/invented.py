@@ -107,7 +107,7 @@ class World:
                 facts,
                 (friend,),
                 _unit(mean + 0.3 * self._noise(1))[0],
-                vectors[part.start : part.stop],
+                list(vectors[part.start : part.stop]),
             )
 
     def _statement(self, subject: str, predicate: str, value: str) -> str:
@@ -122,7 +122,8 @@ class World:
         """Of people beyond the first 2000: a mixture of two of theirs."""
         n = len(self._name_ND)
         if person < n:
-            return self._name_ND[person]
+            own: FloatMatrix = self._name_ND[person]
+            return own
         made: FloatMatrix = _unit(
             self._name_ND[[person % n]] + self._name_ND[[(person * 31 + person // n) % n]]
         )[0]

@@ -78,7 +78,7 @@ def read_lessons(file: Path, wordings: Wordings, embedder: Embedder) -> list[Les
 
 def _subject(question: str, statement: str) -> str:
     """The longest name that the question and the statement share; failing that the question's last one."""
-    found = [name.removesuffix("'s").rstrip(".") for name in _NAME.findall(question[1:])]
+    found: list[str] = [name.removesuffix("'s").rstrip(".") for name in _NAME.findall(question[1:])]
     found += [match[0].removesuffix("'s") for match in [_NAME.match(question)] if match]
     shared = [name for name in found if name in statement]
     return max(shared, key=len) if shared else found[-1]

@@ -136,10 +136,10 @@ class Script:
         rows = []
         for _ in range(self.random.randrange(4)):
             texts = [self.text() for _ in range(self.random.randrange(4))]
-            row = {"name": self.name(), "entityType": self.random.choice(_TYPES), "observations": texts}
-            self.names.append(row["name"])
-            self.texts.setdefault(row["name"], []).extend(texts)
-            rows.append(row)
+            name = self.name()
+            rows.append({"name": name, "entityType": self.random.choice(_TYPES), "observations": texts})
+            self.names.append(name)
+            self.texts.setdefault(name, []).extend(texts)
         return {"entities": rows}
 
     def relation(self) -> dict[str, str]:
@@ -229,7 +229,7 @@ class Question:
 def entities(n: int, seed: int) -> tuple[list[dict[str, Any]], list[dict[str, str]], list[Question]]:
     """n entities with a name each that no other has, n / 2 relations, and questions about some of them."""
     draw = random.Random(seed)
-    rows, questions = [], list[Question]()
+    rows, questions = list[dict[str, Any]](), list[Question]()
     every = [(v, a, t, p) for v in _VERBS for a in _LOOKS for t in _THINGS for p in _PARTS]
     draw.shuffle(every)
     for number in range(n):

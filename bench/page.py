@@ -170,7 +170,12 @@ def measure(n_nodes: int, seed: int, axe: Path | None) -> dict[str, Any]:
             with urllib.request.urlopen(f"{address}v1/graph/map", timeout=600) as answer:
                 n_bytes = len(answer.read())
             map_s = time.perf_counter() - began
-            found = {"nodes": n_nodes, "links": n_facts, "map_s": round(map_s, 2), "map_bytes": n_bytes}
+            found: dict[str, Any] = {
+                "nodes": n_nodes,
+                "links": n_facts,
+                "map_s": round(map_s, 2),
+                "map_bytes": n_bytes,
+            }
             if browser is None:
                 return {**found, "missed": "no chromium with chromedriver on this machine"}
             found["first_load"] = first_load(browser, address)

@@ -97,15 +97,16 @@ class _Watched:
 
 def _indexed(index: Index) -> dict[str, float]:
     stages: dict[str, float] = {}
-    last = ["index_start", time.perf_counter()]
+    last = time.perf_counter()
 
     def watch(done: int, total: int, stage: str) -> None:
+        nonlocal last
         now = time.perf_counter()
-        stages[f"index_{stage}"] = stages.get(f"index_{stage}", 0.0) + now - float(last[1])
-        last[1] = now
+        stages[f"index_{stage}"] = stages.get(f"index_{stage}", 0.0) + now - last
+        last = now
 
     index.refresh(watch)
-    stages["index_end"] = time.perf_counter() - float(last[1])
+    stages["index_end"] = time.perf_counter() - last
     return stages
 
 

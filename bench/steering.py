@@ -182,7 +182,6 @@ def directions(model: LanguageModel, texts: Texts, layers: tuple[int, ...], seed
 
 
 def measure(model: LanguageModel, readout: Readout, args: argparse.Namespace) -> dict[str, Any]:
-    positions = "all" if args.everywhere else "reply"
     plan = Plan(
         openings(),
         per_opening=1,
@@ -190,7 +189,7 @@ def measure(model: LanguageModel, readout: Readout, args: argparse.Namespace) ->
         temperature=args.temperature,
         seed=args.seed,
         batch_size=BATCH,
-        positions=positions,
+        positions="all" if args.everywhere else "reply",
     )
     reader = Reader(Head.load(HEAD_PATH), MiniLM.load())
     search = Ground(model, plan, reader)
@@ -215,7 +214,7 @@ def measure(model: LanguageModel, readout: Readout, args: argparse.Namespace) ->
         "random_control_share": round(fmean(row["controls_effective"] for row in rows), 4),
         "dose": dose,
         "layers": list(readout.manifest.layers),
-        "positions": positions,
+        "positions": plan.positions,
         "texts_per_dose": len(figure.plan.openings) * figure.plan.per_opening,
         "per_concept": {row["concept"]: {k: v for k, v in row.items() if k != "concept"} for row in rows},
     }

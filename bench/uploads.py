@@ -179,7 +179,7 @@ async def _confirm(client: httpx.AsyncClient, upload: str, found: Found, number:
         await asyncio.sleep(0.02)
         answer = await client.get(f"/v1/jobs/{answer.json()['job']}")
     job = answer.json() if answer.is_success else {"state": str(answer.status_code), "why": None}
-    found.jobs[job["state"]] += 1
+    found.jobs[str(job["state"])] += 1
     if job["state"] != "done":
         found.amiss.append({"case": number, "how": how, "job": job["state"], "why": job["why"]})
 

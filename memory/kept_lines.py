@@ -25,7 +25,8 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def append(path: Path, line: Mapping[str, Any]) -> None:
-    """Add one at the end; it is on the disk when this returns."""
+    """Add one at the end, in a folder that is made; it is on the disk when this returns."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     _write(path, [line], os.O_APPEND)
 
 

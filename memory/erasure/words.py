@@ -64,7 +64,7 @@ _PLAIN = """
     chat_session.kind chat_session.engine chat_session.recipe chat_session.readout
     chat_turn.status chat_turn.recipe chat_turn.adapters chat_turn.objections chat_turn.rests_on turn_fact.place
     persona_setting.sampling claim.predicate claim.basis claim.line claim.earlier_id claim.state
-    example.split example.kind memory_graph.version change.space_id change.kind change.owner_id
+    example.split example.kind memory_graph.version memory_entity.source_id change.space_id change.kind change.owner_id
     token.sha256 token.scopes act.via act.token_id act.what act.ids act.outcome act.prev_hash act.hash
     kept_answer.request_sha256 kept_answer.holder kept_answer.media_type
 """

@@ -19,37 +19,37 @@ from bench.attribution import (
     plant,
     recall,
 )
-from memory.search.text import Texts
+from memory.search.text import Engine
 
 
 @pytest.fixture
-def texts(tmp_path: Path) -> Texts:
-    return Texts(tmp_path / "text", is_new=True)
+def engine(tmp_path: Path) -> Engine:
+    return Engine(tmp_path / "text", is_new=True)
 
 
 CHAT = [f"line number {i} of the chat" for i in range(40)]
 
 
-def test_a_hundred_messages_are_planted_half_of_them_without_a_shared_word(texts: Texts) -> None:
-    planted = load_planted("test", texts.stems)
+def test_a_hundred_messages_are_planted_half_of_them_without_a_shared_word(engine: Engine) -> None:
+    planted = load_planted("test", engine)
     assert len(planted) == len({one.message for one in planted}) == len({one.reply for one in planted}) == 100
     assert sum(one.kind == "meaning" for one in planted) == 50
-    developed_on = {one.message for one in load_planted("dev", texts.stems)}
+    developed_on = {one.message for one in load_planted("dev", engine)}
     assert not developed_on & {one.message for one in planted}
 
 
 def test_a_pair_of_meaning_that_shares_a_word_is_refused(
-    texts: Texts, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    engine: Engine, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     path = tmp_path / "planted.toml"
     path.write_text('[test]\nwords = []\nmeaning = [["why?", "my boats sank", "the boat is gone"]]\n')
     monkeypatch.setattr("bench.attribution.PLANTED", path)
     with pytest.raises(SystemExit, match="boat"):
-        load_planted("test", texts.stems)
+        load_planted("test", engine)
 
 
-def test_planted_messages_stand_in_the_chat_where_they_say(texts: Texts) -> None:
-    planted = load_planted("dev", texts.stems)
+def test_planted_messages_stand_in_the_chat_where_they_say(engine: Engine) -> None:
+    planted = load_planted("dev", engine)
     history = plant(CHAT, planted, seed=3)
     assert [history.texts[place] for place in history.places] == [one.message for one in planted]
     assert [text for text in history.texts if text in CHAT] == CHAT
@@ -57,9 +57,9 @@ def test_planted_messages_stand_in_the_chat_where_they_say(texts: Texts) -> None
     assert plant(CHAT, planted, seed=3).places == history.places
 
 
-def test_words_find_what_shares_a_rare_one_and_not_what_shares_none(texts: Texts) -> None:
-    history = plant(CHAT, load_planted("dev", texts.stems), seed=0)
-    found = recall(history, by_words(history, texts))
+def test_words_find_what_shares_a_rare_one_and_not_what_shares_none(engine: Engine) -> None:
+    history = plant(CHAT, load_planted("dev", engine), seed=0)
+    found = recall(history, by_words(history, engine))
     assert found["by_kind"]["words"] > 0.9
     assert found["by_kind"]["meaning"] < 0.4
 
