@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
+from hashlib import sha256
 from pathlib import Path
 from threading import Lock
 from typing import Literal
@@ -83,7 +84,7 @@ class Index:
         self._stamp: tuple[int, int] | None = None
         self._names: Gazetteer | None = None
         self._naming = Lock()
-        self._vectors: OrderedDict[str, FloatMatrix] = OrderedDict()
+        self._vectors: OrderedDict[bytes, FloatMatrix] = OrderedDict()  # by hash: texts can be erased
         self._remembering = Lock()
         folder.mkdir(parents=True, exist_ok=True)
 
@@ -198,14 +199,15 @@ class Index:
 
     def vectors(self, texts: Sequence[str]) -> dict[str, FloatMatrix]:
         """What questions and their readings mean, by their text; those of the last ones are remembered."""
+        keys = {text: sha256(text.encode("utf-8", "surrogatepass")).digest() for text in texts}
         with self._remembering:
-            found = {text: self._vectors[text] for text in texts if text in self._vectors}
+            found = {text: self._vectors[key] for text, key in keys.items() if key in self._vectors}
         new = [text for text in dict.fromkeys(texts) if text not in found]
         found |= dict(zip(new, self.embedder.encode(new), strict=True)) if new else {}
         with self._remembering:
-            for text in texts:
-                self._vectors[text] = found[text]
-                self._vectors.move_to_end(text)
+            for text, key in keys.items():
+                self._vectors[key] = found[text]
+                self._vectors.move_to_end(key)
             while len(self._vectors) > _REMEMBERED:
                 self._vectors.popitem(last=False)
         return found

@@ -160,29 +160,18 @@ def _fact(told: _Told, rows: Mapping[str, FactRow], at: datetime) -> Fact:
     if run.is_retracted and retracted_at is None and run.superseded_by is not None:
         retracted_at = rows[run.superseded_by].recorded_at
     is_old = told.fresh_until is not None and at > told.fresh_until
-    return Fact(
-        id=row.id,
-        subject_id=row.subject_id,
-        subject=row.subject,
-        predicate=row.predicate,
+    return replace(
+        plain(row),
         object=run.object,
         object_id=run.object_id,
         valid_from=run.valid_from,
         valid_to=run.valid_to,
-        recorded_at=row.recorded_at,
         retracted_at=retracted_at if run.is_retracted else None,
-        state="stored" if row.state in ACCEPTED else row.state,
         status=status,
         confidence=run.confidence,
-        origin=row.origin,
-        rule=row.rule,
-        asserted_by=row.asserted_by,
         evidence=tuple(item.episode_id for item in told.evidence),
         change=cast(Change, run.change),
-        corrects=row.corrects,
         superseded_by=run.superseded_by,
-        salience=row.salience,
-        salience_terms=row.salience_terms,
         is_stale=is_old and status in HOLDING,
         is_pinned=told.is_pinned,
         volatility=told.volatility,

@@ -24,13 +24,13 @@ Id = Annotated[str, Path(pattern=r"^[\w.:-]{1,64}$")]
 Name = Annotated[str, Query(max_length=255)]
 
 
-def _reading(
+async def _reading(
     as_of: Day | None = None, as_recorded: Day | None = None, known_to: Name | None = None
 ) -> FactQuestion:
     return FactQuestion(as_moment(as_of), as_moment(as_recorded), known_to)
 
 
-def _question(
+async def _question(
     reading: Annotated[FactQuestion, Depends(_reading)],
     history: bool = False,
     topic: Name | None = None,

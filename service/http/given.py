@@ -23,12 +23,15 @@ SPACE_HEADER = "Slowwave-Space"
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 
 
-def _spaces(request: Request) -> Spaces:
+# A dependency that is no coroutine takes a thread, and waits for it: all of ours only look at the request.
+
+
+async def _spaces(request: Request) -> Spaces:
     spaces: Spaces = request.app.state.spaces
     return spaces
 
 
-def _caller(request: Request) -> Caller:
+async def _caller(request: Request) -> Caller:
     """Who asks; behind a route that anybody may ask there can be nobody."""
     caller: Caller | None = request.state.caller
     return caller or NOBODY

@@ -19,7 +19,7 @@ class Page:
     after: str | None
 
 
-def _page(
+async def _page(
     limit: Annotated[int, Query(ge=1, le=1000, description="How many at most.")] = 100,
     after: Annotated[
         str | None, Query(min_length=1, max_length=128, description="The `next` of the page before.")

@@ -83,7 +83,11 @@ class Precondition:
             raise ChangedMeanwhile
 
 
-IfMatch = Annotated[Precondition, Depends(Precondition)]
+async def _precondition(request: Request) -> Precondition:
+    return Precondition(request)
+
+
+IfMatch = Annotated[Precondition, Depends(_precondition)]
 
 
 def tag_of(document: Any) -> str:

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
+from inspect import isasyncgenfunction, iscoroutinefunction
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -22,7 +23,7 @@ from memory.importing import import_file
 from service.entrances import persona
 from service.errors import BadKey, KeyInUse
 from service.http import events, kept_answers
-from service.http.application import create_app
+from service.http.application import create_app, routers
 from service.http.given import Given
 from service.http.route import Route
 from service.settings import Settings
@@ -334,3 +335,15 @@ def test_every_route_is_in_the_description(client: TestClient) -> None:
         path = getattr(route, "path", "")
         if path.startswith("/v1/"):
             assert {method.lower() for method in getattr(route, "methods", ())} <= set(told[path]), path
+
+
+def test_no_dependency_of_a_route_takes_a_thread() -> None:
+    def of(dependant: Any) -> Iterator[Any]:
+        for one in dependant.dependencies:
+            yield one.call
+            yield from of(one)
+
+    calls = {call for router in routers() for route in router.routes for call in of(route.dependant)}  # type: ignore[attr-defined]
+    assert len(calls) >= 6
+    waiting = [call for call in calls if not (iscoroutinefunction(call) or isasyncgenfunction(call))]
+    assert waiting == []
