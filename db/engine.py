@@ -57,14 +57,14 @@ class Database:
         return self.engine.url.render_as_string(hide_password=False)
 
     @contextmanager
-    def transaction(self) -> Iterator[Session]:
+    def transaction(self, *, is_urgent: bool = False) -> Iterator[Session]:
         """One transaction that may write, alone among writers: commits at the end, rolls back on any error.
 
-        Keep it short; call no model inside.
+        Keep it short; call no model inside. `is_urgent` goes before this process's other writers: for what others wait for.
         """
         with (
             named_errors(self.engine),
-            self._writers.held(),
+            self._writers.held(is_urgent=is_urgent),
             self._sessions() as session,
             session.begin(),
         ):
@@ -89,6 +89,7 @@ CACHE_KIB = 65_536  # of pages that a SQLite connection keeps: ids are random, s
 # A daemon has forty threads that answer. What is opened beyond the kept ones costs 2 ms of processor time each time, and
 # begins with an empty cache; of the kept ones the last that was given back is given out first, and the others stay small.
 POOL: dict[str, Any] = {"pool_size": 16, "max_overflow": 34, "pool_use_lifo": True}
+READS_ONLY = "slowwave_reads_only"  # in a SQLite connection's info: as it was left
 PATIENCE_S = 60  # how long a writer waits for the one before it
 APPLICATION = "slowwave"  # under which Postgres knows our sessions
 
@@ -209,7 +210,9 @@ def _finite(value: Any) -> Any:
 
 def _begin_sqlite(connection: Connection) -> None:
     is_reading = bool(connection.get_execution_options().get("slowwave_reading"))
-    connection.exec_driver_sql(f"PRAGMA query_only={'ON' if is_reading else 'OFF'}")
+    if connection.info.get(READS_ONLY) is not is_reading:
+        connection.exec_driver_sql(f"PRAGMA query_only={'ON' if is_reading else 'OFF'}")
+        connection.info[READS_ONLY] = is_reading
     connection.exec_driver_sql("BEGIN" if is_reading else "BEGIN IMMEDIATE")
 
 

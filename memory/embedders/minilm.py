@@ -129,9 +129,9 @@ class _Few:
 
 
 class MiniLM:
-    """Immutable after loading; calls of `encode` from several threads take turns, a batch for each core at a time, so that a
-    question need not wait for the end of a long list. Questions that wait together are encoded together: of a short text
-    most of the time goes into reading the weights.
+    """Immutable after loading; calls of `encode` from several threads take turns, a batch for each core at a time. A few texts,
+    such as a question, go before the batches of lists. Those that wait together are encoded together: of a short text most
+    of the time goes into reading the weights.
 
     Batches go to one Python thread per core, each with a single BLAS thread: BLAS' own threads wait for each other by
     spinning, which made encoding 4 to 25 times slower whenever another program held a core.
@@ -173,7 +173,7 @@ class MiniLM:
         """The vectors, made by this thread or by the one before it."""
         with self._asking:
             self._waiting.append(mine)
-        with self._turns.held(), self._blas.limit(limits=1):
+        with self._turns.held(is_urgent=True), self._blas.limit(limits=1):
             if mine.vectors is None:
                 with self._asking:
                     others, self._waiting = [each for each in self._waiting if each is not mine], []

@@ -8,7 +8,7 @@ from contextlib import closing
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from db.engine import Database
+from db.engine import READS_ONLY, Database
 from memory.erasure.words import WORDS
 
 _log = logging.getLogger(__name__)
@@ -33,6 +33,7 @@ def compact(database: Database) -> str:
 def _compact_sqlite(database: Database) -> str:
     with closing(database.engine.raw_connection()) as pooled:
         cursor = pooled.cursor()
+        pooled.info.pop(READS_ONLY, None)
         for statement in ("PRAGMA query_only=OFF", "VACUUM"):
             cursor.execute(statement)
         busy, _, _ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()

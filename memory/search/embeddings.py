@@ -66,7 +66,7 @@ def ensure(
         part = missing[start : start + _CHUNK]
         made = embedder.encode([texts[owner_id] for owner_id in part])
         known.update(zip(part, made, strict=True))
-        with database.transaction() as session:
+        with database.transaction(is_urgent=True) as session:  # searches wait for it
             _store(session, space_id, embedder, kind, part, known)
     if not ids:
         return np.zeros((0, embedder.width), np.float32)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import Row, Select, bindparam, select, update
 from sqlalchemy.orm import Session
 
 from db import tables
@@ -26,6 +26,13 @@ from service.errors import BadToken, TokenExists, UnknownToken
 
 PREFIX = "slw_"  # by which people and programs that look for leaked secrets know one
 MAX_NAME = 64
+
+# asked with every request: made once, and columns cost less than objects
+_BY_HASH: Select[*tuple[Any, ...]] = (
+    select(*tables.Token.__table__.columns, tables.Space.name.label("space"))
+    .outerjoin(tables.Space, tables.Space.id == tables.Token.space_id)
+    .where(tables.Token.sha256 == bindparam("sha256"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +123,10 @@ def revoke(database: Database, reference: str, *, space: str | None = None, cloc
 def find(database: Database, sha256: str, now: datetime) -> Caller | None:
     """Who has the secret of that hash, if it opens anything now."""
     with database.reading() as session:
-        query = select(tables.Token, tables.Space.name).outerjoin(
-            tables.Space, tables.Space.id == tables.Token.space_id
-        )
-        found = session.execute(query.where(tables.Token.sha256 == sha256)).first()
-    if found is None or not hmac.compare_digest(found[0].sha256, sha256):
+        found = session.execute(_BY_HASH, {"sha256": sha256}).first()
+    if found is None or not hmac.compare_digest(found.sha256, sha256):
         return None
-    token = _token(found[0], found[1])
+    token = _token(found, found.space)
     if not token.is_valid(now):
         return None
     return Caller("token", frozenset(token.scopes), token.space, token.id, token.name)
@@ -160,7 +164,7 @@ def _valid_named(session: Session, name: str, now: datetime) -> str | None:
     return next((row.id for row in rows if _token(row, None).is_valid(now)), None)
 
 
-def _token(row: tables.Token, space: str | None) -> Token:
+def _token(row: tables.Token | Row[*tuple[Any, ...]], space: str | None) -> Token:
     moments = row.created_at, row.expires_at, row.used_at, row.revoked_at
     return Token(row.id, row.name, space, tuple(row.scopes), *moments)
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-import threading
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -10,25 +11,48 @@ from db.engine import open_database, sqlite_url
 from db.turns import Turns
 
 
+def soon(state: Callable[[], object]) -> None:
+    until = time.monotonic() + 10
+    while not state():
+        assert time.monotonic() < until
+
+
 def test_who_takes_it_again_and_again_lets_the_others_in() -> None:
     turns, order = Turns(), []
-    waits = threading.Event()
 
     def other() -> None:
-        waits.set()
         with turns.held():
             order.append("other")
 
     with ThreadPoolExecutor() as threads:
         with turns.held():
             done = threads.submit(other)
-            assert waits.wait(10)
-            while not turns._next.locked():
-                pass
+            soon(lambda: turns._waiting)
         with turns.held():
             order.append("again")
         done.result(10)
     assert order == ["other", "again"]
+
+
+def test_who_came_first_is_next_and_who_is_urgent_before_them() -> None:
+    turns, order = Turns(), []
+
+    def come(name: str, *, is_urgent: bool = False) -> None:
+        with turns.held(is_urgent=is_urgent):
+            order.append(name)
+
+    with ThreadPoolExecutor(5) as threads:
+        with turns.held():
+            came = []
+            for i, name in enumerate(("first", "second", "third"), 1):
+                came.append(threads.submit(come, name))
+                soon(lambda i=i: len(turns._waiting) == i)  # type: ignore[misc]
+            came.append(threads.submit(come, "urgent", is_urgent=True))
+            soon(lambda: turns._urgent)
+        for each in came:
+            each.result(10)
+    assert order == ["urgent", "first", "second", "third"]
+    assert not turns._is_held
 
 
 def test_who_has_no_patience_goes_in_and_leaves_the_lock_to_its_holder() -> None:
@@ -36,8 +60,9 @@ def test_who_has_no_patience_goes_in_and_leaves_the_lock_to_its_holder() -> None
     with turns.held():
         with turns.held():
             pass
-        assert turns._held.locked()
-    assert not turns._held.locked()
+        assert turns._is_held
+        assert not turns._waiting
+    assert not turns._is_held
 
 
 def test_writers_of_a_process_follow_each_other_and_none_is_lost(tmp_path: Path) -> None:

@@ -122,3 +122,21 @@ def test_questions_that_wait_together_are_encoded_as_they_are_alone(encoder: Min
     for vectors, wanted in zip(found, alone, strict=True):
         np.testing.assert_allclose(vectors, wanted, atol=1e-6)
     assert not encoder._waiting
+
+
+def test_a_question_goes_before_the_batches_of_a_list(
+    encoder: MiniLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order, encode = [], encoder._encode_few
+    monkeypatch.setattr(encoder, "_encode_few", lambda some: (order.append("question"), encode(some)))
+    with ThreadPoolExecutor(2) as threads:
+        with encoder._turns.held():
+            listed = threads.submit(encoder.in_batches, [8], lambda _: order.append("list"))
+            while not encoder._turns._waiting:
+                pass
+            asked = threads.submit(encoder.encode, ["Where does Ada live?"])
+            while not encoder._turns._urgent:
+                pass
+        listed.result(60)
+        asked.result(60)
+    assert order == ["question", "list"]
