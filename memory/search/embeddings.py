@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from sqlalchemy import bindparam, delete, insert, or_, select
@@ -12,6 +13,8 @@ from db import tables
 from db.engine import Database
 from memory.errors import WrongEmbedder
 from memory.ports import Embedder, FloatMatrix
+
+Owner = tuple[str, str]  # kind and id
 
 _CHUNK = 500  # texts per call of the encoder and per transaction; also ids per query
 
@@ -55,33 +58,35 @@ def forget_others(database: Database, space_id: str, embedder: Embedder) -> None
 
 
 def ensure(
-    database: Database, space_id: str, embedder: Embedder, kind: str, texts: dict[str, str]
+    database: Database, space_id: str, embedder: Embedder, kind: str, texts: Mapping[str, str]
 ) -> FloatMatrix:
     """Vectors (N, width) of these owners, in their order; the missing ones are made and stored."""
-    ids = list(texts)
+    if not texts:
+        return np.zeros((0, embedder.width), np.float32)
+    known = ensure_all(
+        database, space_id, embedder, {(kind, owner_id): text for owner_id, text in texts.items()}
+    )
+    return np.stack([known[kind, owner_id] for owner_id in texts])
+
+
+def ensure_all(
+    database: Database, space_id: str, embedder: Embedder, texts: Mapping[Owner, str]
+) -> dict[Owner, FloatMatrix]:
+    """The same for owners of several kinds: what is missing goes to the encoder and into the store together."""
     with database.reading() as session:
-        known = load(session, embedder, kind, ids)
-    missing = [owner_id for owner_id in ids if owner_id not in known]
+        known = _load_all(session, embedder, texts)
+    missing = [owner for owner in texts if owner not in known]
     for start in range(0, len(missing), _CHUNK):
         part = missing[start : start + _CHUNK]
-        made = embedder.encode([texts[owner_id] for owner_id in part])
-        known.update(zip(part, made, strict=True))
+        made = dict(zip(part, embedder.encode([texts[owner] for owner in part]), strict=True))
         with database.transaction(is_urgent=True) as session:  # searches wait for it
-            _store(session, space_id, embedder, kind, part, known)
-    if not ids:
-        return np.zeros((0, embedder.width), np.float32)
-    return np.stack([known[owner_id] for owner_id in ids])
+            _store(session, space_id, embedder, made)
+        known |= made
+    return known
 
 
-def _store(
-    session: Session,
-    space_id: str,
-    embedder: Embedder,
-    kind: str,
-    ids: Sequence[str],
-    vectors: dict[str, FloatMatrix],
-) -> None:
-    raced = load(session, embedder, kind, ids)  # another process may have been quicker
+def _store(session: Session, space_id: str, embedder: Embedder, made: Mapping[Owner, FloatMatrix]) -> None:
+    raced = _load_all(session, embedder, made)  # another process may have been quicker
     rows = [
         {
             "owner_kind": kind,
@@ -89,13 +94,24 @@ def _store(
             "model": embedder.name,
             "space_id": space_id,
             "width": embedder.width,
-            "vector": np.ascontiguousarray(vectors[owner_id], np.float32).tobytes(),
+            "vector": np.ascontiguousarray(vector, np.float32).tobytes(),
         }
-        for owner_id in ids
-        if owner_id not in raced
+        for (kind, owner_id), vector in made.items()
+        if (kind, owner_id) not in raced
     ]
     if rows:
         session.execute(insert(tables.Embedding), rows)
+
+
+def _load_all(session: Session, embedder: Embedder, owners: Iterable[Owner]) -> dict[Owner, FloatMatrix]:
+    by_kind: dict[str, list[str]] = defaultdict(list)
+    for kind, owner_id in owners:
+        by_kind[kind].append(owner_id)
+    return {
+        (kind, owner_id): vector
+        for kind, ids in by_kind.items()
+        for owner_id, vector in load(session, embedder, kind, ids).items()
+    }
 
 
 _STORED = select(tables.Embedding.owner_id, tables.Embedding.vector).where(

@@ -29,6 +29,7 @@ from memory.search.columns import (
     digest_of,
 )
 from memory.search.documents import Doc
+from memory.search.embeddings import Owner
 from memory.search.graph import ABOUT, EVIDENCE, IN_SESSION, NEXT, SPOKEN_BY, Links
 from memory.search.recent import Audience
 from memory.search.text import TextSink
@@ -37,6 +38,7 @@ from memory.search.words import content_words
 SESSION_GAP_S = 3 * 3600  # a longer silence in a conversation begins a new session
 NEIGHBOUR = np.float32(0.5)  # weight of the vectors of the messages before and after
 BATCH = 2000  # units whose texts and vectors are held at a time
+AT_ONCE = 64  # units whose vectors are made together, whatever their kind
 
 Step = Callable[[int, int], None]
 LinkRow = tuple[int, int, float]
@@ -53,6 +55,7 @@ class Writer:
         self.database, self.space_id, self.embedder = database, space_id, embedder
         self.columns, self.texts = columns, texts
         self.rewritten = False  # the words of a message that was there are others now
+        self._ahead: tuple[dict[Owner, str], dict[Owner, FloatMatrix]] = {}, {}  # texts, and their vectors
 
     # Nodes and conversations
 
@@ -386,8 +389,26 @@ class Writer:
     def _number(self, owner_id: str) -> int:
         return int(self.columns.find(as_numbers([owner_id]))[0])
 
+    def encode_ahead(self, episodes: Collection[str], facts: Collection[str]) -> None:
+        """Make what vectors of these are missing, all at once where they are few: searches wait for it."""
+        if len(episodes) + len(facts) > AT_ONCE:
+            return
+        with self.database.reading() as session:
+            said = units.said(session, episodes)
+            found = units.facts(session, self.space_id, sorted(facts))
+        texts = {("episode", item): row.embedded_text for item, row in said.items()}
+        texts |= {("fact", fact.id): fact.text for fact in found}
+        self._ahead = texts, embeddings.ensure_all(self.database, self.space_id, self.embedder, texts)
+
     def _vectors(self, kind: str, texts: dict[str, str]) -> FloatMatrix:
-        return embeddings.ensure(self.database, self.space_id, self.embedder, kind, texts)
+        was, made = self._ahead
+        known = {item: made[kind, item] for item, text in texts.items() if was.get((kind, item)) == text}
+        others = {item: text for item, text in texts.items() if item not in known}
+        vectors = embeddings.ensure(self.database, self.space_id, self.embedder, kind, others)
+        if not known:
+            return vectors
+        known |= dict(zip(others, vectors, strict=True))
+        return np.stack([known[item] for item in texts])
 
 
 def smoothed(

@@ -11,7 +11,8 @@ import os
 import signal
 import socket
 import threading
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -63,6 +64,7 @@ def run_daemon(settings: Settings, *, host: str | None = None, port: int | None 
         alone(settings.home),
         closing(_listen(serve.host, serve.port)) as listener,
         closing(Spaces(settings)) as spaces,
+        one_thread_of_blas(),
     ):
         scheduler = Scheduler(spaces)
         app = create_app(spaces, token=token)
@@ -141,6 +143,16 @@ def _serve(app: FastAPI, listener: socket.socket, spaces: Spaces) -> None:
     finally:
         for kind, handler in before.items():
             signal.signal(kind, handler)
+
+
+@contextmanager
+def one_thread_of_blas() -> Iterator[None]:
+    """Many requests at once keep every core busy, and threads of BLAS wait for each other by spinning."""
+    import numpy  # noqa: F401  (only what is loaded can be limited)
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, user_api="blas"):
+        yield
 
 
 def _pass(_signal: int, _frame: FrameType | None) -> None:

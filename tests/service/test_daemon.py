@@ -17,8 +17,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from threadpoolctl import ThreadpoolController
 
+from memory.embedders.minilm import MiniLM
 from memory.importing import import_file
+from service.daemon.serve import one_thread_of_blas
 from service.settings import Settings
 from service.wiring import Services
 
@@ -76,6 +79,19 @@ def test_a_signal_ends_the_daemon_in_order(tmp_path: Path, kind: signal.Signals)
         assert running.get("/healthz").json()["status"] == "ok"
         assert running.end(kind) == 0
     assert "Traceback" not in (tmp_path / "daemon.log").read_text()
+
+
+def test_encoding_in_a_daemon_starts_no_thread_of_blas_and_afterwards_all_are_there_again() -> None:
+    encoder = MiniLM.load()
+
+    def threads() -> list[int]:
+        return [pool["num_threads"] for pool in ThreadpoolController().select(user_api="blas").info()]
+
+    before = threads()
+    with one_thread_of_blas():
+        encoder.encode(["the sea was calm"])
+        assert set(threads()) == {1}
+    assert threads() == before
 
 
 def test_another_address_needs_a_token(tmp_path: Path) -> None:
