@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import Any
 
+from anyio import CapacityLimiter, to_thread
 from fastapi import Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
@@ -32,8 +33,16 @@ def failed(error: Exception) -> str:
     return event("problem", problems.problem(error))
 
 
-def response(events: Iterable[str] | AsyncIterator[str]) -> StreamingResponse:
-    return StreamingResponse(events, media_type=MEDIA_TYPE, headers=_HEADERS)
+def response(events: Iterator[str] | AsyncIterator[str]) -> StreamingResponse:
+    heard = listened(events) if isinstance(events, Iterator) else events
+    return StreamingResponse(heard, media_type=MEDIA_TYPE, headers=_HEADERS)
+
+
+async def listened(events: Iterator[str]) -> AsyncIterator[str]:
+    """The same for a response. Waiting for an event takes a thread of its own, none of those that answer requests."""
+    own = CapacityLimiter(1)
+    while (piece := await to_thread.run_sync(next, events, None, limiter=own)) is not None:
+        yield piece
 
 
 class Followed(StreamingResponse):
@@ -41,7 +50,7 @@ class Followed(StreamingResponse):
 
     def __init__(self, events: Iterator[str]) -> None:
         self.events = events
-        super().__init__(events, media_type=MEDIA_TYPE, headers=_HEADERS)
+        super().__init__(listened(events), media_type=MEDIA_TYPE, headers=_HEADERS)
 
 
 def written(pieces: Iterable[Told]) -> Iterator[str]:

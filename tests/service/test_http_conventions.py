@@ -17,6 +17,7 @@ import pytest
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.testclient import TestClient
 from sqlalchemy import select
+from starlette.concurrency import run_in_threadpool
 
 from db.tables import KeptAnswer
 from memory.importing import import_file
@@ -347,3 +348,22 @@ def test_no_dependency_of_a_route_takes_a_thread() -> None:
     assert len(calls) >= 6
     waiting = [call for call in calls if not (iscoroutinefunction(call) or isasyncgenfunction(call))]
     assert waiting == []
+
+
+def test_who_listens_to_events_takes_none_of_the_threads_that_answer() -> None:
+    ends, n_streams = Event(), 60
+
+    def told() -> Iterator[str]:
+        ends.wait(60)
+        yield "event: end\n\n"
+
+    async def heard() -> tuple[int, list[str]]:
+        streams = [asyncio.create_task(anext(aiter(events.listened(told())))) for _ in range(n_streams)]
+        await asyncio.sleep(0)
+        answers = [await asyncio.wait_for(run_in_threadpool(int, "7"), 30) for _ in range(3)]
+        ends.set()
+        return sum(answers), await asyncio.gather(*streams)
+
+    answered, last = asyncio.run(heard())
+    assert answered == 21
+    assert last == ["event: end\n\n"] * n_streams
