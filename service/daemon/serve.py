@@ -11,7 +11,7 @@ import os
 import signal
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from types import FrameType
@@ -61,6 +61,7 @@ def run_daemon(settings: Settings, *, host: str | None = None, port: int | None 
         _check_tokens(settings)
     log_to_stderr(serve.log_format)
     with (
+        _ended_by_signals(),
         alone(settings.home),
         closing(_listen(serve.host, serve.port)) as listener,
         closing(Spaces(settings)) as spaces,
@@ -136,13 +137,10 @@ def _serve(app: FastAPI, listener: socket.socket, spaces: Spaces) -> None:
         timeout_graceful_shutdown=GRACE_S,
         timeout_keep_alive=KEEP_ALIVE_S,
     )
-    # uvicorn raises the signal again once it has ended; by then there is nothing left to interrupt
-    before = {kind: signal.signal(kind, _pass) for kind in (signal.SIGTERM, signal.SIGINT)}
-    try:
+    with _handled(
+        _pass
+    ):  # uvicorn raises the signal again once it has ended; by then there is nothing left to interrupt
         Server(config).run(sockets=[listener])
-    finally:
-        for kind, handler in before.items():
-            signal.signal(kind, handler)
 
 
 @contextmanager
@@ -153,6 +151,27 @@ def one_thread_of_blas() -> Iterator[None]:
 
     with threadpool_limits(1, user_api="blas"):
         yield
+
+
+@contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """What comes before there is a server to stop, or while it stops, ends the daemon with all that it holds."""
+
+    def end(_signal: int, _frame: FrameType | None) -> None:
+        raise SystemExit(0)
+
+    with _handled(end):
+        yield
+
+
+@contextmanager
+def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    before = {kind: signal.signal(kind, handler) for kind in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for kind, former in before.items():
+            signal.signal(kind, former)
 
 
 def _pass(_signal: int, _frame: FrameType | None) -> None:

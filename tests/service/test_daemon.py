@@ -81,6 +81,17 @@ def test_a_signal_ends_the_daemon_in_order(tmp_path: Path, kind: signal.Signals)
     assert "Traceback" not in (tmp_path / "daemon.log").read_text()
 
 
+@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_that_comes_before_anything_is_served_ends_the_daemon_in_order(
+    tmp_path: Path, kind: signal.Signals
+) -> None:
+    for delay_s in (0.0, 0.05, 0.2):
+        with daemon(tmp_path) as starting:
+            time.sleep(delay_s)
+            assert starting.end(kind) == 0
+        assert "Traceback" not in (tmp_path / "daemon.log").read_text()
+
+
 def test_encoding_in_a_daemon_starts_no_thread_of_blas_and_afterwards_all_are_there_again() -> None:
     encoder = MiniLM.load()
 
