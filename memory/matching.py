@@ -10,6 +10,7 @@ from memory import names, values
 from memory.asked import NEAR_EVENT, Asked
 from memory.episodes import get_episodes
 from memory.facts import sentence
+from memory.index import Index
 from memory.lookup import Match, Reading, best_first, readings
 from memory.ports import FloatMatrix
 from memory.questions import STAND_IN
@@ -17,6 +18,7 @@ from memory.scoring import Scorer
 from memory.search import embeddings
 from memory.search.predicates import PredicateMatcher
 from memory.types import Fact
+from memory.wordings import Wordings
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +26,11 @@ class _Vectors:
     readings: FloatMatrix  # one row per reading: the question about the stand-in
     question: FloatMatrix  # the question as it is, times left out
     anchor: FloatMatrix | None
+
+
+def warm(index: Index) -> None:
+    """Encode the wordings that questions are held against, which else the first question of a home pays for."""
+    PredicateMatcher(index.embedder, index.folder, STAND_IN).prepare(Wordings.load().names())
 
 
 def match(asked: Asked) -> list[Match]:
@@ -38,7 +45,7 @@ def match(asked: Asked) -> list[Match]:
     involved = {fact.id: fact for group in chosen.values() for fact in group}
     if not involved:
         return []
-    matcher = PredicateMatcher(asked.index.embedder, asked.index.folder / "wordings.npz", STAND_IN)
+    matcher = PredicateMatcher(asked.index.embedder, asked.index.folder, STAND_IN)
     matcher.prepare({*asked.wordings.names(), *(fact.predicate for fact in involved.values())})
     rows = _rows(asked, list(involved.values()))
     vectors = _encode(asked, found)

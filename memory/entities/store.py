@@ -12,6 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.orm import Session
@@ -172,7 +173,7 @@ class _Change:
             entity_type=entity.entity_type,
             node_id=node_id,
             episode_id=type_note,
-            source_id=self._held.source_id or _source(self.session, self.space_id, self._clock),
+            source_id=self._held.source_id or self._source,
         )
         entity = self._observed(entity, given.observations)
         self.graph.add(entity)
@@ -254,12 +255,22 @@ class _Change:
     @property
     def _writer(self) -> NoteWriter:
         if self._notes is None:
-            source_id = _source(self.session, self.space_id, self._clock)
-            start = next_position(self.session, source_id)
+            start = next_position(self.session, self._source)
             self._notes = NoteWriter(
-                self.session, self.space_id, source_id, KIND, self._registry, self._clock(), self._held, start
+                self.session,
+                self.space_id,
+                self._source,
+                KIND,
+                self._registry,
+                self._clock(),
+                self._held,
+                start,
             )
         return self._notes
+
+    @cached_property
+    def _source(self) -> str:
+        return _source(self.session, self.space_id, self._clock)
 
     def _shown(self, name: str) -> str:
         """The name under which the graph knows what is called so here; "" for a name that shows nothing."""
@@ -308,12 +319,7 @@ class _Change:
         }
         gone = sorted(self._unsaid - needed)
         if gone:
-            rewriter = Rewriter(
-                self.session,
-                self.space_id,
-                _source(self.session, self.space_id, self._clock),
-                self._clock,
-            )
+            rewriter = Rewriter(self.session, self.space_id, self._source, self._clock)
             for episode_id in gone:  # under another key, so that the same words can be noted again
                 words = Words("", "deleted", is_edited=False, key=f"gone:{tables.new_id()}")
                 rewriter.reword(episode_id, words)

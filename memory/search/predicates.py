@@ -1,7 +1,8 @@
 """Which predicate a question means: nearness in meaning to the wordings in which each predicate is asked.
 
-Vectors of the wordings are kept in a file beside the index, so that only the first question of an encoder pays.
-The exam's held-out wordings are never read here.
+Vectors of the shipped wordings are kept in a file beside the indexes of all spaces, so that only the first question of a home
+and an encoder pays; those of predicates that a space made for itself are kept beside its own. The exam's held-out wordings
+are never read here.
 """
 
 from __future__ import annotations
@@ -15,16 +16,20 @@ from threading import Lock
 import numpy as np
 
 from memory.ports import Embedder, FloatMatrix
+from memory.whole import whole_file
 from memory.wordings import Wordings, fill
 
+NAME = "wordings.npz"
 _MAKING = Lock()
 
 
 class PredicateMatcher:
-    def __init__(self, embedder: Embedder, cache: Path, stand_in: str) -> None:
-        self._embedder, self._cache, self._name = embedder, cache, stand_in
+    def __init__(self, embedder: Embedder, index: Path, stand_in: str) -> None:
+        """`index`: the folder of the space's index."""
+        self._embedder, self._name = embedder, stand_in
+        self._shipped, self._own = index.parent / NAME, index / NAME
         self._wordings = Wordings.load()
-        self._vectors: dict[str, FloatMatrix] = self._load()
+        self._vectors = self._kept()
 
     def prepare(self, predicates: Iterable[str]) -> None:
         """Encode the wordings of those that are new, and keep them."""
@@ -32,19 +37,25 @@ class PredicateMatcher:
         if wanted <= set(self._vectors):
             return
         with _MAKING:  # of several first questions one pays, and the others find what it made
-            self._vectors = {**self._load(), **self._vectors}
-            self._make(sorted(wanted - set(self._vectors)))
+            self._vectors = {**self._kept(), **self._vectors}
+            new, shipped = sorted(wanted - set(self._vectors)), set(self._wordings.names())
+            self._make([predicate for predicate in new if predicate in shipped], self._shipped)
+            self._make([predicate for predicate in new if predicate not in shipped], self._own)
 
-    def _make(self, new: Sequence[str]) -> None:
+    def _make(self, new: Sequence[str], cache: Path) -> None:
         if not new:
             return
         texts = {predicate: self._texts(predicate) for predicate in new}
         vectors = self._embedder.encode([text for predicate in new for text in texts[predicate]])
-        start = 0
+        made, start = self._load(cache), 0
         for predicate in new:
-            self._vectors[predicate] = vectors[start : start + len(texts[predicate])]
+            made[predicate] = vectors[start : start + len(texts[predicate])]
             start += len(texts[predicate])
-        self._save()
+        self._vectors |= made
+        self._save(cache, made)
+
+    def _kept(self) -> dict[str, FloatMatrix]:
+        return self._load(self._shipped) | self._load(self._own)
 
     def nearness(self, question: FloatMatrix) -> dict[str, float]:
         """Cosine of the question's vector with the nearest wording of each prepared predicate."""
@@ -57,19 +68,18 @@ class PredicateMatcher:
     def _key(self) -> str:
         return hashlib.sha256(f"{self._embedder.name}\0{self._name}\0{_wordings_hash()}".encode()).hexdigest()
 
-    def _load(self) -> dict[str, FloatMatrix]:
+    def _load(self, cache: Path) -> dict[str, FloatMatrix]:
         try:
-            found = dict(_read(self._cache, self._cache.stat().st_mtime_ns))
+            found = dict(_read(cache, cache.stat().st_mtime_ns))
         except (OSError, ValueError, EOFError, KeyError):
             return {}
         if str(found.pop("__key__", "")) != self._key():
             return {}
         return found
 
-    def _save(self) -> None:
-        temporary = self._cache.with_suffix(".tmp.npz")
-        np.savez(temporary, __key__=np.array(self._key()), **self._vectors)  # type: ignore[arg-type]
-        temporary.replace(self._cache)
+    def _save(self, cache: Path, vectors: dict[str, FloatMatrix]) -> None:
+        with whole_file(cache) as part, part.open("wb") as file:
+            np.savez(file, __key__=np.array(self._key()), **vectors)  # type: ignore[arg-type]
 
 
 @lru_cache(maxsize=8)

@@ -92,10 +92,14 @@ def _check_tokens(settings: Settings) -> None:
 
 def _warm(spaces: Spaces) -> None:
     """Open the indexes while nobody waits for them: the first question after a start is no slower than others."""
+    from memory.matching import warm
+
     for space in spaces.all()[:WARMED]:
         try:
             with spaces.use(space.name) as app:
                 app.services.index.refresh()
+                if app.services.index.units["fact"]:
+                    warm(app.services.index)
         except Exception as error:  # whoever asks is told
             log.warning("a space could not be opened ahead: %s", type(error).__name__)
 

@@ -128,8 +128,9 @@ class Program:
 
 def encode_wordings(services: Services) -> None:
     """What the first question in a home takes seconds for, so that copies of the home have it."""
-    cached = services.index.folder / "wordings.npz"
-    PredicateMatcher(services.index.embedder, cached, STAND_IN).prepare(Wordings.load().names())
+    PredicateMatcher(services.index.embedder, services.index.folder, STAND_IN).prepare(
+        Wordings.load().names()
+    )
 
 
 def write_chat(path: Path, said: tuple[tuple[str, str, str], ...] = SAID) -> Path:

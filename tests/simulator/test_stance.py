@@ -68,7 +68,7 @@ class Graph:
             )
         self.index = Index.open(database, self.space_id, home, MiniLM.load())
         if encoded is not None and encoded.exists():  # spares encoding the wordings of every predicate again
-            shutil.copy(encoded, self.index.folder)
+            shutil.copy(encoded, self.index.folder.parent)
         self.index.refresh()
 
     def tell(
@@ -128,7 +128,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
 def graph(tmp_path: Path, made: Graph) -> Iterator[Graph]:
     """One to write to."""
     database = open_database("sqlite://")
-    yield Graph(database, tmp_path, made.index.folder / "wordings.npz")
+    yield Graph(database, tmp_path, made.index.folder.parent / "wordings.npz")
     database.close()
 
 
