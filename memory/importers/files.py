@@ -98,7 +98,7 @@ class File:
             return self.path.open("rb")
         try:
             return self.archive.open(self.member)
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, UnicodeDecodeError) as error:
             raise BrokenExport(self.path.name, "a file in the archive cannot be unpacked") from error
 
     def head(self) -> bytes:

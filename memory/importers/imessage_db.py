@@ -49,7 +49,7 @@ def read(file: File, options: ReadOptions) -> Reading:
             if not {"ROWID", "text", "date", "is_from_me", "handle_id"} - {"ROWID"} <= columns:
                 raise UnknownFormat(file.name)
             chats = _chats(store, options)
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         raise BrokenExport(file.name, "the database cannot be read") from error
     return Reading("imessage", ("iMessage database",), lambda: _rows(file, columns, chats, options))
 

@@ -53,7 +53,7 @@ def _parse(work: Work, upload: Upload) -> None:
 
 
 def run_reading(work: Work) -> Mapping[str, Any]:
-    """A reading that was cut short goes on where it stopped."""
+    """A reading that was cut short, or let an import go first, goes on where it stopped."""
     work.at("load", 0, 1)
     read = work.services.read(work.step("read"))
     return {
@@ -70,5 +70,5 @@ def _drop_upload(spool: Spool, job: Job) -> None:
 
 KINDS: Mapping[str, Kind] = {
     "import": Kind(run_import, _drop_upload),
-    "reading": Kind(run_reading),
+    "reading": Kind(run_reading, is_patient=True),
 }

@@ -128,18 +128,30 @@ def get_job(database: Database, space_id: str, job_id: str) -> Job:
         return _job(_row(session, space_id, job_id))
 
 
-def claim(database: Database, space_id: str, *, clock: Clock = utc_now) -> Job | None:
-    """The job that has waited longest, running from now on; for whoever holds the space's queue."""
+def claim(
+    database: Database, space_id: str, *, patient: Collection[str] = (), clock: Clock = utc_now
+) -> Job | None:
+    """The job that has waited longest, running from now on; for whoever holds the space's queue. Kinds that are patient
+    come after all others."""
     row = tables.Job
     query = select(row).where(row.space_id == space_id, row.state == QUEUED)
+    order = row.kind.in_(patient), row.queued_at, row.id
     with database.transaction() as session:
-        found = session.scalars(query.order_by(row.queued_at, row.id).limit(1)).first()
+        found = session.scalars(query.order_by(*order).limit(1)).first()
         if found is None:
             return None
         found.state, found.started_at = RUNNING, clock()
         found.n_tries += 1
         session.flush()
         return _job(found)
+
+
+def is_any_waiting(database: Database, space_id: str, *, but: Collection[str]) -> bool:
+    """Whether a job of any other kind waits."""
+    row = tables.Job
+    query = select(row.id).where(row.space_id == space_id, row.state == QUEUED, row.kind.not_in(but))
+    with database.reading() as session:
+        return session.scalar(query.limit(1)) is not None
 
 
 def report(database: Database, job_id: str, step: str, done: int, total: int) -> None:

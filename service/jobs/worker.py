@@ -41,6 +41,10 @@ class Stopping(Exception):
     """The process ends; the job waits again. Raised in its work."""
 
 
+class GaveWay(Exception):
+    """Another job waits, and this one can go on later; it waits again. Raised in its work."""
+
+
 class Work:
     """What a job's function works with: its space, what was wanted, and where it says how far it is."""
 
@@ -58,7 +62,7 @@ class Work:
     def at(self, step: str, done: int, total: int, *, is_recorded: bool = True) -> None:
         """How far it is; recorded at times, and never from within a transaction that writes (`is_recorded`).
 
-        Raises Cancelled or Stopping where it shall end.
+        Raises what `check` does.
         """
         changed = step != self.job.step
         self.job = replace(self.job, step=step, done=done, total=total)
@@ -79,17 +83,22 @@ class Work:
         return progress
 
     def check(self) -> None:
-        """Raises Cancelled or Stopping where the job shall end."""
+        """Raises Cancelled, Stopping or GaveWay where the job shall end."""
         if self._worker.is_stopping:
             raise Stopping
         if not queue.is_wanted(self.services.database, self.job.id):
             raise Cancelled
+        patient = self._worker.patient
+        if self.job.kind in patient and queue.is_any_waiting(
+            self.services.database, self.services.space_id, but=patient
+        ):
+            raise GaveWay
 
     def should_end(self) -> bool:
         """The same as an answer."""
         try:
             self.check()
-        except (Cancelled, Stopping):
+        except (Cancelled, Stopping, GaveWay):
             return True
         return False
 
@@ -100,10 +109,12 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of job: what is done, and what is cleared away however it ended."""
+    """A kind of job: what is done, and what is cleared away however it ended. One that is patient goes on where it stopped,
+    and lets every other kind go first."""
 
     run: Callable[[Work], Mapping[str, Any]]
     clear: Callable[[Spool, Job], None] = lambda spool, job: None
+    is_patient: bool = False
 
 
 class JobWorker:
@@ -225,7 +236,9 @@ class JobWorker:
         while not self.is_stopping:
             with self._lock:
                 self._more = False
-            job = queue.claim(services.database, services.space_id, clock=services.clock)
+            job = queue.claim(
+                services.database, services.space_id, patient=self.patient, clock=services.clock
+            )
             if job is None:
                 return
             self._run(job)
@@ -236,7 +249,7 @@ class JobWorker:
         try:
             result = self._kind(job.kind).run(Work(self, job))
             self._finish(job, queue.DONE, None, result)
-        except Stopping:
+        except (Stopping, GaveWay):
             queue.put_back(self.services.database, job.id)
             return
         except Cancelled:
@@ -258,12 +271,20 @@ class JobWorker:
     def _clear(self, job: Job) -> None:
         self._kind(job.kind).clear(self.spool, job)
 
+    @property
+    def patient(self) -> list[str]:
+        """Kinds that let every other go first."""
+        return [name for name, kind in self._every_kind().items() if kind.is_patient]
+
     def _kind(self, name: str) -> Kind:
+        return self._every_kind().get(name, _UNKNOWN)
+
+    def _every_kind(self) -> Mapping[str, Kind]:
         if self.kinds is None:
             from service.jobs.kinds import KINDS
 
             self.kinds = KINDS
-        return self.kinds.get(name, _UNKNOWN)
+        return self.kinds
 
 
 def reason(error: Exception) -> str:

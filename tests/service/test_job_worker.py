@@ -128,6 +128,40 @@ def test_a_running_job_is_cancelled_at_its_next_step(services: Services) -> None
         worker.cancel("0" * 16)
 
 
+def test_a_patient_job_lets_others_go_first_and_goes_on_where_it_stopped(services: Services) -> None:
+    order: list[str] = []
+    begun, done = threading.Event(), [0]
+
+    def read(work: Work) -> dict[str, Any]:
+        order.append("read")
+        begun.set()
+        while done[0] < 40:
+            work.check()
+            done[0] += 1
+            time.sleep(0.02)
+        return {"read": done[0]}
+
+    def store(work: Work) -> dict[str, Any]:
+        order.append("store")
+        return {}
+
+    worker = JobWorker(services, {"read": Kind(read, is_patient=True), "store": Kind(store)})
+    reading = worker.submit("read", asked_by="test")
+    assert begun.wait(60)
+    stored = worker.submit("store", asked_by="test")
+    assert worker.wait(120)
+    assert order == ["read", "store", "read"]
+    assert worker.get(stored.id).state == "done"
+    ended = worker.get(reading.id)
+    assert (ended.state, ended.result, ended.n_tries) == ("done", {"read": 40}, 1)
+    for kind in ("read", "store"):
+        submit(services, kind)
+    order.clear()
+    worker.wake()
+    assert worker.wait(120)
+    assert order == ["store", "read"]
+
+
 def test_a_job_of_a_daemon_that_stops_waits_for_the_next(services: Services) -> None:
     begun = threading.Event()
 

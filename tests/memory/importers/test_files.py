@@ -54,6 +54,18 @@ def test_a_member_whose_bytes_are_damaged_is_told(tmp_path: Path) -> None:
         open_export(path)
 
 
+def test_a_member_whose_name_is_damaged_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w") as made:
+        made.writestr("ché.txt", ANDROID * 50)
+    named = "ché.txt".encode()
+    path.write_bytes(
+        path.read_bytes().replace(named, named[:-6] + b"\xff\xfe.txt", 1)
+    )  # where the member is, not the list
+    with pytest.raises(BrokenExport, match=r"x\.zip"):
+        open_export(path)
+
+
 def test_a_folder_without_a_chat_is_refused(tmp_path: Path) -> None:
     with pytest.raises(EmptyChat):
         open_export(tmp_path)

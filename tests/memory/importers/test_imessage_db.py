@@ -133,6 +133,12 @@ def test_a_database_in_pieces_is_refused(look: Any, store: Any) -> None:
         look(raw[:5000], "half.db")
 
 
+def test_a_database_whose_names_are_no_text_is_refused(look: Any, store: Any) -> None:
+    raw = store((1, "hi", None, 600_000_000 * NS, 0, 1))
+    with pytest.raises(BrokenExport):
+        look(raw.replace(b"CREATE TABLE handle", b"CREATE TABL\xff handle"), "odd.db")
+
+
 def test_a_database_in_an_archive_is_unpacked_while_it_is_read(
     look: Any, store: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
