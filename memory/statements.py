@@ -289,6 +289,7 @@ def _store(
     added = add_candidates(session, space_id, [candidate], registry, clock=clock)
     if not added:
         raise BadStatement("fact", "could not be taken in; give a person, a predicate and an object")
+    row = session.get_one(tables.Fact, added[0])  # held here, it is read once
     decision_id = decide(
         session,
         space_id,
@@ -303,7 +304,6 @@ def _store(
         clock=clock,
     )
     kind = session.get_one(tables.Decision, decision_id).kind
-    row = session.get_one(tables.Fact, added[0])
     return Stated((row.superseded_by or row.id) if kind == "MERGE" else row.id, decision_id, kind)
 
 
