@@ -24,6 +24,7 @@ from memory.artifacts import PointerRow
 from memory.ports import Clock, utc_now
 
 CONDITION = "weights"  # the gate judges what the weights alone know
+ENOUGH_STEPS = 0.75  # share of the steps wanted from which on a training was no shorter than it should be
 
 
 def hold_against(gate: Gate, numbers: Mapping[str, Any], earlier_recall: float | None) -> list[Check]:
@@ -85,10 +86,19 @@ def run(context: NightContext, progress: Progress) -> StageResult:
     if failed:
         reasons = "; ".join(check.sentence() for check in failed)
         still = f"the night before still serves{_with(serve_styles(context))}"
-        return _result("refused", f"the gate refused: {reasons}; {still}", checks)
+        why = f"the gate refused: {reasons}{cut_short(context.output('train'))}; {still}"
+        return _result("refused", why, checks)
     serving = _move(context)
     progress(1, 1)
     return _result("done", None, checks, serving)
+
+
+def cut_short(trained: Mapping[str, Any]) -> str:
+    """What to do about a training that time ended, for the end of a clause; "" where it had most of its steps."""
+    steps, wanted = int(trained.get("steps", 0)), int(trained.get("wanted", 0))
+    if steps >= ENOUGH_STEPS * wanted:
+        return ""
+    return f" (time was up after {steps} of {wanted} steps of training; `slowwave sleep --minutes` gives it longer)"
 
 
 def _with(n_styles: int) -> str:

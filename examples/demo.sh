@@ -27,7 +27,7 @@ slowwave facts "Ines Carvalho"
 slowwave consent "Ines Carvalho" --by "Ines Carvalho" --note "invented person of the example"
 
 say "3. One night of sleep: decide, train, examine, publish"
-slowwave sleep
+slowwave sleep --minutes 12  # at most; a machine that has other things to do needs them
 
 say "4. Five questions to the graph"
 for question in \

@@ -36,9 +36,10 @@ _NEARLY_ALL = 0.9  # of the answers learnt, from which on a validation that no l
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """`best_step`: after which the weights are as they are kept; `seconds`: spent in steps, over all attempts; `final_loss`: mean
-    answer loss of the last steps, nats."""
+    answer loss of the last steps, nats; `wanted`: steps that were to be, had there been time."""
 
     steps: int
+    wanted: int
     best_step: int
     seconds: float
     final_loss: float
@@ -115,6 +116,7 @@ class Loop:
             self._engine.factors.flat.copy_(self._best)
         return Outcome(
             steps=self._schedule.step,
+            wanted=self._schedule.wanted,
             best_step=self._best_step or self._schedule.step,
             seconds=self._spent_s,
             final_loss=fmean(self._answer_losses[-8:]) if self._answer_losses else 0.0,

@@ -6,7 +6,7 @@ import pytest
 
 from consolidation import publish, runs
 from consolidation.errors import NothingPublished, UnknownRun
-from consolidation.publish import hold_against, recall_of, roll_back
+from consolidation.publish import cut_short, hold_against, recall_of, roll_back
 from consolidation.stage import Gate, StageResult, no_progress
 from memory.artifacts import pointer, record_artifact
 from memory.ledger import entries, verify
@@ -140,3 +140,10 @@ def test_only_a_published_night_can_be_rolled_back_to(chat: Any) -> None:
     for run_id in (refused, "nosuchnight"):
         with pytest.raises(UnknownRun):
             roll_back(chat.database, chat.space_id, run_id)
+
+
+def test_a_training_that_time_cut_short_is_told_with_what_gives_it_longer() -> None:
+    assert "44 of 148 steps" in cut_short({"steps": 44, "wanted": 148})
+    assert cut_short({"steps": 140, "wanted": 148}) == ""
+    assert cut_short({"steps": 60, "wanted": 60}) == ""
+    assert cut_short({"steps": 12}) == ""
