@@ -1,8 +1,7 @@
 """Which predicate a question means: nearness in meaning to the wordings in which each predicate is asked.
 
-Vectors of the shipped wordings are kept in a file beside the indexes of all spaces, so that only the first question of a home
-and an encoder pays; those of predicates that a space made for itself are kept beside its own. The exam's held-out wordings
-are never read here.
+Vectors of the shipped wordings are kept in the home's cache, so that only the first question of a home and an encoder pays;
+those of predicates that a space made for itself are kept beside its index. The exam's held-out wordings are never read here.
 """
 
 from __future__ import annotations
@@ -25,9 +24,9 @@ _MAKING = Lock()
 
 class PredicateMatcher:
     def __init__(self, embedder: Embedder, index: Path, stand_in: str) -> None:
-        """`index`: the folder of the space's index."""
+        """`index`: the folder of the space's index, in the home's folder of indexes."""
         self._embedder, self._name = embedder, stand_in
-        self._shipped, self._own = index.parent / NAME, index / NAME
+        self._shipped, self._own = index.parent.parent / "cache" / NAME, index / NAME
         self._wordings = Wordings.load()
         self._vectors = self._kept()
 

@@ -30,7 +30,7 @@ from service.access.tokens import Wanted
 from service.entrances import fact
 from service.http.application import create_app, routers
 from service.http.given import SPACE_HEADER
-from service.settings import ServeSettings, Settings
+from service.settings import LimitSettings, ServeSettings, Settings
 from service.spaces import App, Spaces
 
 # of the other space: what was said there, by whom, and what it is called
@@ -125,7 +125,9 @@ def world(imported: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     shutil.copytree(imported, home)
     (home / "canary.txt").write_text(CANARY)
     (home.parent / "canary.txt").write_text(CANARY)
-    settings = Settings(home=home, space="mine", serve=ServeSettings(host="0.0.0.0"))
+    settings = Settings(
+        home=home, space="mine", serve=ServeSettings(host="0.0.0.0", limits=LimitSettings(requests_per_s=0))
+    )
     settings = replace(settings, night=replace(settings.night, base_model=str(home / "no model")))
     spaces = Spaces(settings)
     _rename(spaces)

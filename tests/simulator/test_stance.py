@@ -68,7 +68,8 @@ class Graph:
             )
         self.index = Index.open(database, self.space_id, home, MiniLM.load())
         if encoded is not None and encoded.exists():  # spares encoding the wordings of every predicate again
-            shutil.copy(encoded, self.index.folder.parent)
+            (home / "cache").mkdir()
+            shutil.copy(encoded, home / "cache")
         self.index.refresh()
 
     def tell(
@@ -128,7 +129,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Graph]:
 def graph(tmp_path: Path, made: Graph) -> Iterator[Graph]:
     """One to write to."""
     database = open_database("sqlite://")
-    yield Graph(database, tmp_path, made.index.folder.parent / "wordings.npz")
+    yield Graph(database, tmp_path, made.home / "cache" / "wordings.npz")
     database.close()
 
 

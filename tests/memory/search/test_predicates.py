@@ -47,5 +47,5 @@ def test_a_home_encodes_the_shipped_wordings_once_and_keeps_a_space_s_own_predic
     again = PredicateMatcher(embedder, index / "one", "Someone")
     again.prepare(["likes", "keeps_wolves_with"])
     assert set(again.nearness(embedder.encode(["x"])[0])) == {"lives_in", "keeps_wolves_with", "likes"}
-    shared = np.load(index / "wordings.npz")
+    shared = np.load(tmp_path / "cache" / "wordings.npz")
     assert set(shared.files) == {"__key__", "lives_in", "likes"}
