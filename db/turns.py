@@ -35,13 +35,22 @@ class Turns:
             turn = Lock()
             turn.acquire()
             queue.append(turn)
-        if turn.acquire(timeout=self._patience_s):
-            return True
+        try:
+            if turn.acquire(timeout=self._patience_s):
+                return True
+        except BaseException:  # of a signal: nobody may be left waiting for who has gone
+            if not self._gave_up(turn, queue):
+                self._pass_on()
+            raise
+        return not self._gave_up(turn, queue)
+
+    def _gave_up(self, turn: Lock, queue: deque[Lock]) -> bool:
+        """Whether it no longer waits; else its turn came in this very moment."""
         with self._lock:
-            if turn in queue:
-                queue.remove(turn)
+            if turn not in queue:
                 return False
-        return True  # it came in the moment that patience ended
+            queue.remove(turn)
+            return True
 
     def _pass_on(self) -> None:
         with self._lock:

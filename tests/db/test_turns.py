@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import signal
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
 from sqlalchemy import text
 
 from db.engine import open_database, sqlite_url
@@ -63,6 +66,34 @@ def test_who_has_no_patience_goes_in_and_leaves_the_lock_to_its_holder() -> None
         assert turns._is_held
         assert not turns._waiting
     assert not turns._is_held
+
+
+def test_who_is_interrupted_while_waiting_keeps_nobody_out() -> None:
+    turns = Turns()
+
+    def interrupt(_signal: int, _frame: object) -> None:
+        raise InterruptedError
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    leave = threading.Event()
+
+    def hold() -> None:
+        with turns.held():
+            assert leave.wait(30)
+
+    try:
+        with ThreadPoolExecutor() as threads:
+            holder = threads.submit(hold)
+            soon(lambda: turns._is_held)
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            with pytest.raises(InterruptedError), turns.held():
+                pass
+            assert not turns._waiting
+            leave.set()
+            holder.result(10)
+            assert not turns._is_held
+    finally:
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_writers_of_a_process_follow_each_other_and_none_is_lost(tmp_path: Path) -> None:
