@@ -96,7 +96,8 @@ def run(context: NightContext, progress: Progress) -> StageResult:
 def cut_short(trained: Mapping[str, Any]) -> str:
     """What to do about a training that time ended, for the end of a clause; "" where it had most of its steps."""
     steps, wanted = int(trained.get("steps", 0)), int(trained.get("wanted", 0))
-    if steps >= ENOUGH_STEPS * wanted:
+    plans = trained.get("plans") or [(0, wanted)]
+    if plans[-1][1] >= ENOUGH_STEPS * wanted:  # what ended sooner than that had learnt what there was
         return ""
     return f" (time was up after {steps} of {wanted} steps of training; `slowwave sleep --minutes` gives it longer)"
 

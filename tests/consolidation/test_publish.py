@@ -143,7 +143,8 @@ def test_only_a_published_night_can_be_rolled_back_to(chat: Any) -> None:
 
 
 def test_a_training_that_time_cut_short_is_told_with_what_gives_it_longer() -> None:
-    assert "44 of 148 steps" in cut_short({"steps": 44, "wanted": 148})
-    assert cut_short({"steps": 140, "wanted": 148}) == ""
+    assert "44 of 148 steps" in cut_short({"steps": 44, "wanted": 148, "plans": [[16, 50], [32, 44]]})
+    assert cut_short({"steps": 140, "wanted": 148, "plans": [[16, 140]]}) == ""
+    assert cut_short({"steps": 44, "wanted": 148, "plans": []}) == ""  # past its best
     assert cut_short({"steps": 60, "wanted": 60}) == ""
     assert cut_short({"steps": 12}) == ""
