@@ -29,7 +29,6 @@ from memory.search.columns import (
     digest_of,
 )
 from memory.search.documents import Doc
-from memory.search.embeddings import Owner
 from memory.search.graph import ABOUT, EVIDENCE, IN_SESSION, NEXT, SPOKEN_BY, Links
 from memory.search.recent import Audience
 from memory.search.text import TextSink
@@ -55,7 +54,6 @@ class Writer:
         self.database, self.space_id, self.embedder = database, space_id, embedder
         self.columns, self.texts = columns, texts
         self.rewritten = False  # the words of a message that was there are others now
-        self._ahead: tuple[dict[Owner, str], dict[Owner, FloatMatrix]] = {}, {}  # texts, and their vectors
 
     # Nodes and conversations
 
@@ -398,17 +396,10 @@ class Writer:
             found = units.facts(session, self.space_id, sorted(facts))
         texts = {("episode", item): row.embedded_text for item, row in said.items()}
         texts |= {("fact", fact.id): fact.text for fact in found}
-        self._ahead = texts, embeddings.ensure_all(self.database, self.space_id, self.embedder, texts)
+        embeddings.ensure_all(self.database, self.space_id, self.embedder, texts)
 
     def _vectors(self, kind: str, texts: dict[str, str]) -> FloatMatrix:
-        was, made = self._ahead
-        known = {item: made[kind, item] for item, text in texts.items() if was.get((kind, item)) == text}
-        others = {item: text for item, text in texts.items() if item not in known}
-        vectors = embeddings.ensure(self.database, self.space_id, self.embedder, kind, others)
-        if not known:
-            return vectors
-        known |= dict(zip(others, vectors, strict=True))
-        return np.stack([known[item] for item in texts])
+        return embeddings.ensure(self.database, self.space_id, self.embedder, kind, texts)
 
 
 def smoothed(
