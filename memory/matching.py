@@ -30,7 +30,11 @@ class _Vectors:
 
 def warm(index: Index) -> None:
     """Encode the wordings that questions are held against, which else the first question of a home pays for."""
-    PredicateMatcher(index.embedder, index.folder, STAND_IN).prepare(Wordings.load().names())
+    _matcher(index).prepare(Wordings.load().names())
+
+
+def _matcher(index: Index) -> PredicateMatcher:
+    return PredicateMatcher(index.embedder, index.folder, STAND_IN)
 
 
 def match(asked: Asked) -> list[Match]:
@@ -45,7 +49,7 @@ def match(asked: Asked) -> list[Match]:
     involved = {fact.id: fact for group in chosen.values() for fact in group}
     if not involved:
         return []
-    matcher = PredicateMatcher(asked.index.embedder, asked.index.folder, STAND_IN)
+    matcher = _matcher(asked.index)
     matcher.prepare({*asked.wordings.names(), *(fact.predicate for fact in involved.values())})
     rows = _rows(asked, list(involved.values()))
     vectors = _encode(asked, found)

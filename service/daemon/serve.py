@@ -141,9 +141,8 @@ def _serve(app: FastAPI, listener: socket.socket, spaces: Spaces) -> None:
         timeout_graceful_shutdown=GRACE_S,
         timeout_keep_alive=KEEP_ALIVE_S,
     )
-    with _handled(
-        _pass
-    ):  # uvicorn raises the signal again once it has ended; by then there is nothing left to interrupt
+    # uvicorn raises the signal again once it has ended; by then there is nothing left to interrupt
+    with _handled(_pass):
         Server(config).run(sockets=[listener])
 
 

@@ -1,4 +1,7 @@
-"""What every router of the HTTP entrance shares: the space that a request is about, and how a moment is read."""
+"""What every router of the HTTP entrance shares: the space that a request is about, and how a moment is read.
+
+Dependencies are coroutines: one that is not takes a thread, and the request waits for it.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +24,6 @@ __all__ = ["App", "Given", "GivenCaller", "GivenSpaces", "Seed", "as_moment"]
 SPACE_HEADER = "Slowwave-Space"
 
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
-
-
-# A dependency that is no coroutine takes a thread, and waits for it: all of ours only look at the request.
 
 
 async def _spaces(request: Request) -> Spaces:

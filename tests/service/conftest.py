@@ -15,9 +15,7 @@ from typing import Any
 
 import pytest
 
-from memory.questions import STAND_IN
-from memory.search.predicates import PredicateMatcher
-from memory.wordings import Wordings
+from memory.matching import warm
 from service.cli import main
 from service.settings import Settings, load_settings
 from service.wiring import Services
@@ -126,13 +124,6 @@ class Program:
             }
 
 
-def encode_wordings(services: Services) -> None:
-    """What the first question in a home takes seconds for, so that copies of the home have it."""
-    PredicateMatcher(services.index.embedder, services.index.folder, STAND_IN).prepare(
-        Wordings.load().names()
-    )
-
-
 def write_chat(path: Path, said: tuple[tuple[str, str, str], ...] = SAID) -> Path:
     rows = [{"time": time, "speaker": speaker, "text": text} for time, speaker, text in said]
     path.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
@@ -146,7 +137,7 @@ def imported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with Services(Settings(home=folder)) as services:
         services.import_file(write_chat(folder / "chat.jsonl"))
         services.index.refresh()
-        encode_wordings(services)
+        warm(services.index)  # so that copies of the home have it
     return folder
 
 

@@ -119,7 +119,7 @@ def test_what_is_sent_is_looked_at_confirmed_once_and_read(reading: FastAPI, ser
     assert read["state"] == "done"
     assert read["result"]["read"] == 5
     assert n_messages(services) == 5
-    assert_nothing_is_kept(services)
+    assert kept(services) == []
     listed = call(app, "GET", "/v1/jobs", params={"state": "done"}).json()
     assert {item["kind"] for item in listed["jobs"]} == {"import", "reading"}
     assert not any(text in json.dumps(listed) for _, _, text in SAID)
@@ -154,7 +154,7 @@ def test_what_is_no_export_is_refused_in_one_line_and_not_kept(
     assert answer.headers["content-type"] == "application/problem+json"
     assert why in answer.json()["detail"]
     assert "\n" not in answer.json()["detail"]
-    assert_nothing_is_kept(services)
+    assert kept(services) == []
 
 
 def test_a_job_that_fails_says_why_without_the_names_of_files(app: FastAPI, services: Services) -> None:
@@ -212,7 +212,7 @@ def test_a_waiting_job_is_cancelled_and_its_upload_goes(app: FastAPI, space: App
     assert call(app, "DELETE", f"/v1/imports/{sent['upload']}").status_code == 409
     gone = call(app, "DELETE", f"/v1/jobs/{sent['job']}")
     assert (gone.status_code, gone.json()["state"]) == (200, "cancelled")
-    assert_nothing_is_kept(services)
+    assert kept(services) == []
     assert call(app, "DELETE", f"/v1/jobs/{sent['job']}").status_code == 409
     assert call(app, "GET", f"/v1/imports/{sent['upload']}").status_code == 404
 
@@ -228,7 +228,7 @@ def test_an_erasure_takes_what_waits_to_be_imported(app: FastAPI, space: App, se
     assert done.status_code == 200, done.text
     job = call(app, "GET", f"/v1/jobs/{sent['job']}").json()
     assert (job["state"], job["why"]) == ("cancelled", "an erasure removed what was uploaded")
-    assert_nothing_is_kept(services)
+    assert kept(services) == []
 
 
 def test_a_form_that_is_none_is_refused(app: FastAPI, services: Services) -> None:
@@ -242,7 +242,7 @@ def test_a_form_that_is_none_is_refused(app: FastAPI, services: Services) -> Non
     ):
         answer = call(app, "POST", "/v1/imports", **options)
         assert answer.status_code == 400, answer.text
-    assert_nothing_is_kept(services)
+    assert kept(services) == []
 
 
 def test_an_upload_or_job_of_another_space_is_unknown(app: FastAPI) -> None:
