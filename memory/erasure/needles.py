@@ -8,6 +8,7 @@ letters are looked for in each case. Forms: UTF-8 composed and decomposed, UTF-1
 
 from __future__ import annotations
 
+import codecs
 import html
 import json
 import re
@@ -16,6 +17,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 from urllib.parse import quote, quote_plus
 
 import numpy as np
@@ -26,11 +28,16 @@ from memory import names
 STRETCH = 32  # characters of a text that are looked for together
 SHORTEST = 20  # a text or remainder that is shorter says nothing by itself ("ok", "see you tomorrow")
 OVERLAP = 4096  # bytes of a block that the next one begins with; no needle is longer
+_CONTINUED = bytes(range(0x80, 0xC0))  # bytes within a letter of UTF-8
 _WORD = 8  # bytes; an anchor is two words
 _ANCHOR = 2 * _WORD
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio: spreads anchors over the table
 _TWIST = np.uint64(0xC2B2AE3D27D4EB4F)  # odd as well, and unlike it: tells the two words of an anchor apart
 _LOWER = bytes(range(65)) + bytes(range(97, 123)) + bytes(range(91, 256))
+
+# What a block is: words; a file of any kind, in which numbers may spell a short name by chance; or pages of a store,
+# where values also follow each other without anything between them, so that a name of several words counts anywhere.
+Held = Literal["text", "bytes", "packed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,23 +141,19 @@ class Scanner:
         return cells, keys, shift
 
     def find(
-        self, block: bytes, counts: Callable[[Needle], bool] = lambda _: True, *, is_packed: bool = False
+        self, block: bytes, counts: Callable[[Needle], bool] = lambda _: True, *, held: Held = "text"
     ) -> Iterator[Found]:
-        """Every place of the needles that count; overlapping places of one needle are all given.
-
-        `is_packed` says that values follow each other without anything between them, as in the pages of a store: there
-        a name of several words counts wherever it stands.
-        """
+        """Every place of the needles that count; overlapping places of one needle are all given."""
         folded = block.translate(_LOWER)
         for offset in self._anchored(folded):
             for form, number in self._by_anchor.get(folded[offset : offset + _ANCHOR], ()):
                 if folded.startswith(form, offset) and counts(self.needles[number]):
-                    yield from self._if_word(block, number, offset, form, is_packed)
+                    yield from self._if_word(block, number, offset, form, held)
         for form, number in self._short:
             if counts(self.needles[number]):
                 offset = folded.find(form)
                 while offset >= 0:
-                    yield from self._if_word(block, number, offset, form, is_packed)
+                    yield from self._if_word(block, number, offset, form, held)
                     offset = folded.find(form, offset + 1)
 
     def _anchored(self, folded: bytes) -> list[int]:
@@ -169,34 +172,47 @@ class Scanner:
                 places += (near[is_there] * _WORD + start).tolist()
         return sorted(places)
 
-    def _if_word(
-        self, block: bytes, number: int, offset: int, form: bytes, is_packed: bool
-    ) -> Iterator[Found]:
+    def _if_word(self, block: bytes, number: int, offset: int, form: bytes, held: Held) -> Iterator[Found]:
         needle, stop = self.needles[number], offset + len(form)
-        if needle.is_name and not (is_packed and not needle.is_single):
+        if needle.is_name and not (held == "packed" and not needle.is_single):
             wide = _width(form)
             if _is_inside_word(block, offset, stop, wide):
                 return
             if needle.is_cased and not _text(block[offset : offset + 2 * wide.size], wide)[:1].isupper():
                 return
-            if len(form) <= _SHORT and not _is_text_around(block, offset, stop):
+            if held != "text" and len(form) <= _SHORT and not _is_text_around(block, offset, stop, wide):
                 return
         yield Found(number, offset)
 
 
 _SHORT = 4  # bytes of a name that come up by chance in some megabytes of numbers
-_CONTROL = bytes(set(range(32)) - set(b"\t\n\r"))
+_RUN = 12  # characters of text around such a name; bytes at random give as many in 1 of 30,000 places
+_CONTROL = frozenset(map(chr, {*range(32), 127} - set(b"\t\n\r")))
 
 
-def _is_text_around(block: bytes, start: int, stop: int) -> bool:
-    """Whether the bytes next to the place are text, and not numbers that happen to spell a name."""
-    before, after = block[max(0, start - 4) : start], block[stop : stop + 4]
-    if any(byte in _CONTROL for byte in before[-2:] + after[:2]):
-        return False
-    around = before.decode("utf-8", "replace").lstrip("\ufffd") + after.decode("utf-8", "replace").rstrip(
-        "\ufffd"
-    )
-    return "\ufffd" not in around
+def _is_text_around(block: bytes, start: int, stop: int, width: _Width) -> bool:
+    """Whether the place stands in a run of text, and not between numbers that happen to spell a name."""
+    edge, size = max(0, start - _RUN * width.size), _RUN * width.size
+    before, is_open = _run(reversed(_characters(block[edge:start], width, is_cut=edge > 0)))
+    after, is_open_after = _run(_characters(block[stop : stop + size], width))
+    return before + after >= _RUN or (is_open and is_open_after)
+
+
+def _characters(raw: bytes, width: _Width, *, is_cut: bool = False) -> str:
+    """The bytes as text, with U+FFFD for what is none; a letter that the end cuts (or with `is_cut` the begin) is left out."""
+    if is_cut and width.size == 1:
+        raw = raw.lstrip(_CONTINUED)
+    return codecs.getincrementaldecoder(width.name)("replace").decode(raw)
+
+
+def _run(characters: Iterable[str]) -> tuple[int, bool]:
+    """How many of the first characters are text, and whether all are."""
+    number = 0
+    for character in characters:
+        if character in _CONTROL or character == "\ufffd":
+            return number, False
+        number += 1
+    return number, True
 
 
 def _key(first: npt.NDArray[np.uint64], second: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:

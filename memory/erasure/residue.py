@@ -26,12 +26,12 @@ from sqlalchemy.orm import Session
 from db import sealing, tables
 from db.engine import Database
 from memory.erasure import files
-from memory.erasure.needles import OVERLAP, Needle, Scanner
+from memory.erasure.needles import OVERLAP, Held, Needle, Scanner
 from memory.erasure.words import WORDS, of_space
 from memory.sealed.homes import OpenHome, opened_at
 
 BLOCK = 1 << 20  # bytes; what the arrays made of it take stays in the cache
-_NUMBERS = (".safetensors", ".gguf", ".bin", ".pt", ".npy", ".f32")
+_NUMBERS = (".safetensors", ".gguf", ".bin", ".pt", ".npy", ".npz", ".f32")
 _PACKED = (".zst", ".lz4", ".br", ".7z", ".rar")  # archives that Python cannot open
 
 
@@ -161,8 +161,7 @@ def _scan_file(path: Path, scanner: Scanner, kind: str, counts: Counter[int], se
     with path.open("rb") as file:
         head = file.read(8)
         file.seek(0)
-        is_packed = kind in ("database", "index")
-        _scan_stream(file, scanner, counts, relevant, seen.read, is_packed=is_packed)
+        _scan_stream(file, scanner, counts, relevant, seen.read, _held(kind))
     if path.suffix == ".safetensors" and kind != "base model":
         _scan_header(path, scanner, counts)
     for inner in _inside(path, head):
@@ -180,7 +179,7 @@ def _scan_sealed(database: Database, home: Path, scanner: Scanner, seen: _Bytes)
     for where, kind, stream in _unsealed(opened, home, store.name, pages):
         counts: Counter[int] = Counter()
         relevant = _not_by_chance if where.endswith(_NUMBERS) else _any
-        _scan_stream(stream, scanner, counts, relevant, seen.read, is_packed=kind in ("database", "index"))
+        _scan_stream(stream, scanner, counts, relevant, seen.read, _held(kind))
         n_files += 1
         if counts:
             found.append(_residue(scanner, _shown(scanner, where), kind, counts))
@@ -212,6 +211,10 @@ class _Joined:
         return b"".join(parts)
 
 
+def _held(kind: str) -> Held:
+    return "packed" if kind in ("database", "index") else "bytes"
+
+
 def _any(needle: Needle) -> bool:
     return True
 
@@ -235,8 +238,7 @@ def _scan_stream(
     counts: Counter[int],
     relevant: Callable[[Needle], bool],
     seen: Callable[[int], None],
-    *,
-    is_packed: bool = False,
+    held: Held = "bytes",
 ) -> None:
     tail, block = b"", stream.read(BLOCK)
     while block:
@@ -244,7 +246,7 @@ def _scan_stream(
         whole = tail + block
         # what begins in the last stretch is counted with the next block, which begins with it
         edge = len(whole) - OVERLAP if following else len(whole)
-        for found in scanner.find(whole, relevant, is_packed=is_packed):
+        for found in scanner.find(whole, relevant, held=held):
             if found.offset < edge and (not tail or found.offset >= _MARGIN):
                 counts[found.needle] += 1
         tail = whole[max(0, edge - _MARGIN) :]
@@ -252,7 +254,7 @@ def _scan_stream(
         block = following
 
 
-_MARGIN = 8  # bytes before a place that tell whether a name is a whole word
+_MARGIN = 16  # bytes before a place that tell whether a name is a whole word
 
 
 def _in_block(scanner: Scanner, block: bytes, counts: Counter[int]) -> None:

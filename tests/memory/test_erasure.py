@@ -485,3 +485,9 @@ def test_a_token_for_every_space_loses_the_name_and_is_looked_at(world: Any, era
     with world.database.reading() as session:
         kept = session.scalars(select(tables.Token.name)).one()
     assert kept.startswith("[erased]'s telephone")
+
+
+def test_a_name_of_two_letters_is_found_in_a_row_that_holds_nothing_else(world: Any) -> None:
+    world.say("Bo", 0)
+    found = residue._scan_rows(world.database, Scanner([Needle("bo", is_name=True)]), world.space_id)
+    assert {"node.name", "node.name_key"} <= {item.where for item in found}

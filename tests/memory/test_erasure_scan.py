@@ -248,6 +248,22 @@ def test_a_short_name_that_numbers_spell_by_chance_does_not_count(home: Path, lo
     assert [item.where for item in look().found] == ["index/s/words"]
 
 
+def test_a_name_of_two_letters_counts_in_a_run_of_text_and_not_among_numbers(home: Path, look: Any) -> None:
+    scanner = Scanner([Needle("cy", is_name=True)])
+    noise = np.random.default_rng(0).integers(0, 256, 1 << 22, dtype=np.uint8).tobytes()
+    assert len(list(scanner.find(noise))) > 50
+    assert not list(scanner.find(noise, held="packed"))
+    for said in (
+        b"\x00\x01it was Cy who came\x00",
+        "\x01Olá, então o Cy já cá está\x02".encode(),
+        b"\xa9\xa3 Cy told us so ",
+    ):
+        assert len(list(scanner.find(said, held="packed"))) == 1
+    for form in ("utf-16-le", "utf-16-be"):
+        assert list(scanner.find("it was Cy who came".encode(form), held="packed"))
+    assert len(list(scanner.find(b"[Cy]", held="bytes"))) == 1  # all of a small file
+
+
 def test_what_cannot_be_read_is_named(home: Path, look: Any) -> None:
     (home / "broken.gz").write_bytes(b"\x1f\x8b\x08\x00 no gzip")
     (home / "packed.zst").write_bytes(b"\x28\xb5\x2f\xfd")
