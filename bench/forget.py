@@ -31,9 +31,11 @@ from agents.runtime.spec import ModelSpec, resolve
 from bench.lessons import Lesson, invent_lessons, read_lessons
 from bench.report import now_and_then, print_result
 from bench.sleep import Life, ask_all, deal, load_base
+from consolidation import mending
 from consolidation import recipe as recipes
 from consolidation.erased_weights import Ground, settle, untaught, witness
 from consolidation.exam import Counter
+from consolidation.mending import Mended
 from consolidation.recipe import Recipe
 from consolidation.recipe_gate import QuickExam, questions_for
 from consolidation.recipe_serving import Place, alone, check, record, serve
@@ -86,8 +88,8 @@ class Space:
         return [fact for fact in self.facts() if (fact.subject, fact.predicate, fact.object) in told]
 
 
-def measure(space: Space, night: int) -> dict[str, Any]:
-    """Night `night`, from 0, is taken out."""
+def measure(space: Space, night: int, minutes: float) -> dict[str, Any]:
+    """Night `night`, from 0, is taken out, and what that cost the others is mended in so many minutes of training."""
     run_id = space.life.reports[night].run_id
     before = space.serving()
     if run_id not in [entry.run_id for entry in before.entries]:
@@ -103,6 +105,10 @@ def measure(space: Space, night: int) -> dict[str, Any]:
     after, revert_s = _reverted(space, before, run_id)
     examined_s = _examined(space, before, after)
     space.wear(after)
+    reverted = space.recalls()
+    mended, mend_s = _mended(space, after, minutes)
+    if mended.recipe is not None:
+        space.wear(mended.recipe)
     now = space.recalls()
     test = compare(base_scores, scores_then, score(space.model, probes))
     return {
@@ -112,10 +118,23 @@ def measure(space: Space, night: int) -> dict[str, Any]:
         "base_recall": base_recall,
         "other_nights_loss": _others(then, night) - _others(now, night),
         "other_nights_recall": _others(now, night),
+        "unmended": {
+            "reverted_recall": reverted[night],
+            "other_nights_loss": _others(then, night) - _others(reverted, night),
+        },
+        "mend": {
+            "asked": mended.n_asked,
+            "lost": len(mended.lost),
+            "steps": mended.steps,
+            "why": mended.why,
+            "exam": mended.judged and mended.judged.as_json(),
+        },
         "recall_before": then,
+        "recall_reverted": reverted,
         "recall_after": now,
         "revert_s": round(revert_s, 3),
         "examined_s": round(examined_s + revert_s, 3),
+        "mend_s": round(mend_s, 3),
         "rank_test_p": _least(test),
         "rank_test": test.as_json(),
         "erasure": _erased(space, before, night, then),
@@ -140,6 +159,18 @@ def _reverted(space: Space, before: Recipe, run_id: str) -> tuple[Recipe, float]
         check(space.place, after, space.spec)
         serve(space.place, record(space.place, after))
     return after, time.perf_counter() - started
+
+
+def _mended(space: Space, after: Recipe, minutes: float) -> tuple[Mended, float]:
+    """What `slowwave recipe mend` does, and how long it takes, the model's loading included."""
+    settings = space.life.settings
+    ground = mending.Ground(space.place, space.spec, space.life.registry, settings.train, settings.gate)
+    started = time.perf_counter()
+    with alone(space.place):
+        mended = mending.mend(ground, after, minutes, now_and_then("mend"), now_and_then("ask"))
+        if mended.recipe is not None:
+            serve(space.place, record(space.place, mended.recipe))
+    return mended, time.perf_counter() - started
 
 
 def _examined(space: Space, before: Recipe, after: Recipe) -> float:
@@ -203,7 +234,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             report = life.night(part)
             told = f"night {len(life.reports)}: {report.status} {report.reason or ''}"
             print(told, file=sys.stderr, flush=True)
-        result = measure(Space(life, parts, load_base(cache)), options.revert - 1)
+        result = measure(Space(life, parts, load_base(cache)), options.revert - 1, options.mend)
         result["night_s"] = round(sum(life.seconds) / len(life.seconds), 3)
         result["train_s"] = round(life.train_seconds() / len(life.seconds), 3)
         result["by_night"] = life.by_night()
@@ -221,6 +252,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--revert", type=int, default=4, help="which night is taken out, from 1")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=4.5, help="of one training at most")
+    parser.add_argument("--mend", type=float, default=1.0, help="minutes of training after the night is out")
     parser.add_argument("--steps", type=int, help="of one training; by the number of facts where left out")
     parser.add_argument("--replay", type=int, help="earlier nights' texts per step; 0 rehearses nothing")
     parser.add_argument("--cache", type=Path, help="folder that keeps the dequantised model between runs")

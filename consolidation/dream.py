@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete
 from sqlalchemy.orm import Session
 
 from consolidation.curriculum import (
@@ -32,7 +32,7 @@ from consolidation.curriculum import (
 from consolidation.negatives import negative_rows
 from consolidation.questions import Question, exam_questions
 from consolidation.recipe import current_recipe
-from consolidation.rehearsal import shares, traces
+from consolidation.rehearsal import shares, taught_facts, texts_taught, traces
 from consolidation.scoring import gives_any
 from consolidation.slots import Names, Slot, make_slots, now_and_before
 from consolidation.stage import NightContext, Progress, StageResult
@@ -124,7 +124,7 @@ def read_graph(context: NightContext) -> tuple[Graph, tuple[str, ...]]:
     )
     recipe = current_recipe(context.database, context.space_id, context.home)
     runs = tuple(entry.run_id for entry in recipe.entries if entry.run_id) if recipe else ()
-    trained = _trained_facts(context, runs)
+    trained = taught_facts(context.database, runs)
     taught = [fact for fact in facts if context.tools.leave_out.isdisjoint(kinds_of_fact(fact))]
     current, past = now_and_before(taught)
     told = tuple(sorted({(fact.subject_id, fact.predicate) for fact in facts}))
@@ -148,14 +148,6 @@ def _first_facts(slots: Sequence[Slot], limit: int) -> list[Slot]:
         if sum(len(other.facts) for other in chosen) + len(slot.facts) <= limit or (limit and not chosen):
             chosen.append(slot)
     return chosen
-
-
-def _trained_facts(context: NightContext, runs: Sequence[str]) -> set[str]:
-    query = select(Example.meta).where(
-        Example.run_id.in_(runs), Example.split == "train", Example.kind == "fact"
-    )
-    with context.database.reading() as session:
-        return {fact_id for meta in session.scalars(query) for fact_id in meta.get("facts", ())}
 
 
 def dream(graph: Graph, max_refusals: int = MAX_NEGATIVES) -> tuple[list[Row], int]:
@@ -277,27 +269,13 @@ def _replay(context: NightContext, graph: Graph, runs: Sequence[str]) -> list[Ro
     """Texts of earlier nights all of whose facts still hold, the more of a fact the likelier it is forgotten, chosen by
     dice that every night rolls anew. What was about a value that has changed is left out, and so are old refusals."""
     holding = {fact_id for slot in graph.earlier for fact_id in slot.fact_ids}
-    query = select(Example).where(Example.run_id.in_(runs), Example.split == "train", Example.kind == "fact")
-    by_fact: dict[str, list[Row]] = defaultdict(list)
-    with context.database.reading() as session:
-        for example in session.scalars(query.order_by(Example.id)):
-            if row := _still_true(example, holding):
-                by_fact[row.fact_ids[0]].append(row)
+    by_fact = texts_taught(context.database, runs, holding)
     keep = shares(by_fact, traces(context.database, runs), MAX_REPLAY, REPLAY_PER_FACT)
     rows: list[Row] = []
     for fact_id, of_fact in by_fact.items():
         dice = graph.course.dice("replay", len(runs), of_fact[0].messages[0]["content"])
         rows += dice.sample(of_fact, min(keep[fact_id], len(of_fact)))
     return rows
-
-
-def _still_true(example: Example, holding: set[str]) -> Row | None:
-    """A replay row, or None; a voice is not replayed, because the consent it was trained with may be withdrawn."""
-    facts = tuple(example.meta.get("facts", ()))
-    form = str(example.meta.get("form", "question"))
-    if form == "knowing" or not facts or not holding.issuperset(facts):
-        return None
-    return Row("replay", form, tuple(dict(message) for message in example.messages), facts)
 
 
 def _write(

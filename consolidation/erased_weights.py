@@ -252,8 +252,9 @@ def _weights_of(recipe: Recipe) -> tuple[Any, ...]:
 
 
 def untaught(recipe: Recipe) -> Recipe:
-    """Its base in the sense of the test: the model with those of its vectors that no night trained, such as a primer's."""
-    return replace(recipe, entries=tuple(entry for entry in recipe.entries if entry.run_id is None))
+    """Its base in the sense of the test: the model with those of its vectors that hold no night's facts, such as a primer's."""
+    kept = (entry for entry in recipe.entries if entry.run_id is None and entry.label != recipes.MEND)
+    return replace(recipe, entries=tuple(kept))
 
 
 def _reason(error: Exception) -> str:

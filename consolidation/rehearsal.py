@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import select
 
+from consolidation.curriculum import Row
 from db.engine import Database
 from db.tables import ExamAnswer, Example
 
@@ -84,3 +85,33 @@ def shares(facts: Iterable[str], known: Mapping[str, Trace], texts: int, most: i
     need = {fact_id: known.get(fact_id, Trace(WEAK)).forgetting for fact_id in facts}
     whole = sum(need.values())
     return {fact_id: max(1, min(most, round(texts * part / whole))) for fact_id, part in need.items()}
+
+
+def taught_facts(database: Database, runs: Sequence[str]) -> set[str]:
+    """Ids of the facts that these nights taught, each by itself or with another."""
+    query = select(Example.meta).where(
+        Example.run_id.in_(runs), Example.split == "train", Example.kind == "fact"
+    )
+    with database.reading() as session:
+        return {fact_id for meta in session.scalars(query) for fact_id in meta.get("facts", ())}
+
+
+def texts_taught(database: Database, runs: Sequence[str], holding: set[str]) -> dict[str, list[Row]]:
+    """The texts of these nights all of whose facts are among `holding`, as replay rows, by their first fact. Old refusals
+    are left out, and so are texts about a value that has changed."""
+    query = select(Example).where(Example.run_id.in_(runs), Example.split == "train", Example.kind == "fact")
+    by_fact: dict[str, list[Row]] = defaultdict(list)
+    with database.reading() as session:
+        for example in session.scalars(query.order_by(Example.id)):
+            if row := _still_true(example, holding):
+                by_fact[row.fact_ids[0]].append(row)
+    return by_fact
+
+
+def _still_true(example: Example, holding: set[str]) -> Row | None:
+    """A replay row, or None; a voice is not replayed, because the consent it was trained with may be withdrawn."""
+    facts = tuple(example.meta.get("facts", ()))
+    form = str(example.meta.get("form", "question"))
+    if form == "knowing" or not facts or not holding.issuperset(facts):
+        return None
+    return Row("replay", form, tuple(dict(message) for message in example.messages), facts)

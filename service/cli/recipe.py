@@ -374,6 +374,43 @@ def revert(state: State, entries: tuple[str, ...], erased: bool, **given: Any) -
 
 
 @recipe.command()
+@click.option(
+    "--minutes",
+    type=click.FloatRange(0, min_open=True),
+    default=1.0,
+    show_default=True,
+    help="Of training at most.",
+)
+@click.option("--seed", type=SEED, default=0, help="Of the training.")
+@click.option("--no-apply", is_flag=True, help="Only write the new recipe; what serves goes on serving.")
+@_json
+@click.pass_obj
+def mend(state: State, minutes: float, seed: int, no_apply: bool, as_json: bool) -> None:
+    """Train once more what is no longer answered of what the nights taught."""
+    from service.entrances.recipe import How
+    from service.entrances.recipe import mend as mend_it
+
+    with state.services() as services, Bars() as bars:
+        found = mend_it(
+            services,
+            How(is_applied=not no_apply),
+            minutes=minutes,
+            seed=seed,
+            train_step=bars.step("train"),
+            exam_step=bars.step("exam"),
+        )
+        bars.finish("exam")
+    if as_json:
+        print_json(found)
+        return
+    click.echo(f"{found['lost']} of {found['asked']} facts were no longer answered")
+    if found["why"]:
+        click.echo(f"nothing was added: {found['why']}")
+        return
+    _print_result(found, as_json=False)
+
+
+@recipe.command()
 @click.argument("name", metavar="RULE", type=click.Choice(["sum", "ties", "dare"]))
 @click.option("--density", type=float, help="The share of numbers that ties and dare keep of each vector.")
 @click.option("--seed", type=SEED, help="Of dare's lots.")

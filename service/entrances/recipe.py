@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents.errors import BaseChanged
+from consolidation import mending, recipe_history, recipe_serving, verification
 from consolidation import recipe as recipes
-from consolidation import recipe_history, recipe_serving, verification
 from consolidation import recipe_weights as weights
 from consolidation.errors import GateBroken, RecipeStays
 from consolidation.recipe import Entry, Recipe
@@ -199,11 +199,13 @@ def negate(
 def revert(
     services: Services, entries: Sequence[str], how: How, progress: Progress = no_progress
 ) -> dict[str, Any]:
-    """Take vectors out. Raises UnknownEntry."""
+    """Take vectors out; with a night what was mended on its rows. Raises UnknownEntry."""
     names = [_named(services, entry) for entry in entries]
 
     def build(recipe: Recipe, _: float | None) -> Recipe:
         wanted = {recipes.entry_of(recipe, name) for name in names}
+        nights = {entry.run_id for entry in wanted if entry.run_id}
+        wanted.update(mending.mends_of(services.place(), recipe, nights))
         return recipes.changed(recipe, [entry for entry in recipe.entries if entry not in wanted])
 
     return _edit(services, _Edit(build), how, progress)
@@ -221,6 +223,44 @@ def revert_erased(services: Services, how: How, progress: Progress = no_progress
         return recipes.without(before, recipe_serving.tainted_vectors(place))
 
     return _edit(services, _Edit(build), how, progress)
+
+
+def mend(
+    services: Services,
+    how: How,
+    *,
+    minutes: float = 1.0,
+    seed: int = 0,
+    train_step: Progress = no_progress,
+    exam_step: Progress = no_progress,
+) -> dict[str, Any]:
+    """Train once more what the weights no longer answer of what their nights taught, for `minutes` at most.
+
+    Beside what a change gives: `why` (no vector was added), `asked` and `lost` facts, `steps` and `seconds` of the training.
+    Raises LeaseHeld, TrainingError, and what `recipe_serving.check` does.
+    """
+    place, spec, night = services.place(), services.model_spec(), services.settings.night
+    leave_out = frozenset(services.settings.privacy.leave_out)
+    ground = mending.Ground(place, spec, services.registry, night.train, night.gate, leave_out, seed)
+    with recipe_serving.alone(place):
+        how.check()
+        history = place.history()
+        before = history.recipe(how.of, recipes.check_base(None, spec))
+        done = mending.mend(ground, before, minutes, train_step, exam_step)
+        version = history.find(how.of)
+        if done.recipe is not None:
+            version = recipe_serving.record(place, done.recipe)
+            if how.is_applied:
+                recipe_serving.serve(place, version)
+    return {
+        **shapes.result_json(place, version, history.serving, done.judged),
+        "vector": done.vector,
+        "why": done.why,
+        "asked": done.n_asked,
+        "lost": len(done.lost),
+        "steps": done.steps,
+        "seconds": done.seconds,
+    }
 
 
 def rule(

@@ -76,6 +76,15 @@ class Reversion(_Change):
         return self
 
 
+class Mending(BaseModel):
+    """`minutes`: of training at most. `apply` false only writes the new recipe."""
+
+    model_config = ConfigDict(extra="forbid")
+    minutes: Annotated[float, Field(gt=0, le=60, allow_inf_nan=False)] = 1.0
+    seed: Seed = 0
+    apply: bool = True
+
+
 class Rule(_Change):
     rule: Literal["sum", "ties", "dare"]
     density: Annotated[float | None, Field(allow_inf_nan=False)] = None
@@ -156,6 +165,24 @@ def revert(app: Given, wanted: Reversion, request: Request, unchanged: IfMatch) 
         return recipe_entrance.revert(app.services, wanted.entries, how, step("exam"))
 
     return events.followed(app, request, work)
+
+
+@router.post("/v1/recipes/mend")
+def mend(app: Given, request: Request, unchanged: IfMatch, wanted: Mending | None = None) -> Response:
+    """Train once more what is no longer answered of what the nights taught."""
+    asked = wanted or Mending()
+    return events.followed(
+        app,
+        request,
+        lambda step: recipe_entrance.mend(
+            app.services,
+            How(is_applied=asked.apply, check=_check(app, unchanged)),
+            minutes=asked.minutes,
+            seed=asked.seed,
+            train_step=step("train"),
+            exam_step=step("exam"),
+        ),
+    )
 
 
 @router.post("/v1/recipes/rule")

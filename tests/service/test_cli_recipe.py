@@ -123,6 +123,25 @@ def test_changes_serve_one_after_another_and_are_taken_back(recipe: Any) -> None
     assert recipe.program("verify").code == 0
 
 
+def test_a_mend_without_facts_to_ask_for_adds_nothing(recipe: Any) -> None:
+    before = recipe("show", "--json").json["recipe"]
+    told = recipe("mend", "--json").json
+    assert (told["recipe"], told["serves"], told["asked"], told["lost"]) == (before, True, 0, 0)
+    assert "nothing was added: no night was asked" in recipe("mend").out
+
+
+def test_a_night_that_is_taken_out_takes_what_was_mended_on_its_rows(
+    recipe: Any, talkative: Path, tmp_path: Path
+) -> None:
+    vector = make_vector(recipe("show", "--json").json["base"], 5, linear_shapes(talkative), scale=SMALL)
+    vector.save(tmp_path / "mend")
+    assert recipe("add", tmp_path / "mend", "--label", "mend", "--about", "aaaa2").code == 0
+    assert recipe("revert", "aaaa1").code == 0
+    assert [night for night, _ in entries(recipe)] == ["aaaa2", "aaaa3", "aaaa4", None]
+    assert recipe("revert", "aaaa2").code == 0
+    assert [night for night, _ in entries(recipe)] == ["aaaa3", "aaaa4"]
+
+
 def test_a_change_can_be_written_without_serving(recipe: Any) -> None:
     told = recipe("revert", "aaaa3", "--no-apply", "--json").json
     assert told["serves"] is False

@@ -65,6 +65,15 @@ def test_a_change_serves_and_is_taken_back(client: TestClient) -> None:
     assert client.delete("/v1/tags/good").status_code == 400
 
 
+def test_a_mend_says_why_it_added_nothing(client: TestClient) -> None:
+    before = client.get("/v1/recipes/serving").json()["recipe"]
+    told = client.post("/v1/recipes/mend").json()
+    assert (told["recipe"], told["why"], told["exam"]) == (before, "no night was asked", None)
+    assert client.post("/v1/recipes/mend", json={"minutes": 0}).status_code == 422
+    late = client.post("/v1/recipes/mend", headers={"If-Match": '"0"'})
+    assert late.status_code == 412
+
+
 @pytest.mark.parametrize("accept", ["application/json", "text/event-stream"])
 def test_a_change_that_came_first_is_seen_under_the_lease(
     client: TestClient, accept: str, monkeypatch: pytest.MonkeyPatch

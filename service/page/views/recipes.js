@@ -39,6 +39,7 @@ function card(one, every, changed) {
   h("div.actions", null, act("What it is made of", () => open(() => entries(one, changed))),
     serving && !one.serves ? act("Compare with what serves", () => open(() => difference(one))) : null,
     !one.serves && !one.tainted && has("POST /v1/recipes/apply") ? act("Let this one serve", () => serve(one.recipe, serving?.recipe, changed)) : null,
+    one.serves && has("POST /v1/recipes/mend") ? act("Train again what was lost", () => open(() => mend(one, changed))) : null,
     one.serves && has("POST /v1/recipes/apply") ? act("Serve the plain model", () => serve("base", one.recipe, changed)) : null), inside);
 }
 
@@ -78,4 +79,13 @@ async function takeOut(one, entry, changed) {
   await post("/v1/recipes/revert", { entries: [entry.night || entry.vector] });
   await changed();
   toast("It is out.", { undo: async () => { await post("/v1/recipes/apply", { recipe: one.recipe }); await changed(); } });
+}
+
+// Answers what stands below the card where nothing was added; else the whole list is drawn again.
+async function mend(one, changed) {
+  const done = await post("/v1/recipes/mend", {});
+  if (done.why) return h("p.soft", null, `Nothing was added: ${done.why}.`);
+  await changed();
+  toast(`${count(done.lost, "fact")} trained again.`, { undo: async () => { await post("/v1/recipes/apply", { recipe: one.recipe }); await changed(); } });
+  return "";
 }
