@@ -131,6 +131,7 @@ _ROUTES = {
         POST /v1/people/{name}/persona/train
         POST /v1/recipes/apply
         POST /v1/recipes/scale
+        POST /v1/recipes/mend
         POST /v1/recipes/negate
         POST /v1/recipes/revert
         POST /v1/recipes/rule

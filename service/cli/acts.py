@@ -28,7 +28,7 @@ _ALWAYS = """
     export, fact add, fact correct, fact end, fact retract, fact undo, forget resume, graph export, graph show, load, person alias,
     person rename, person unalias, person unmerge, persona report, persona train, pin, undo, unpin, behaviour measure,
     behaviour train, probe label, probe train, readout export, readout pairs, readout train, recipe about, recipe add,
-    recipe apply, recipe export, recipe negate, recipe rebuild, recipe revert, recipe rule, recipe scale, recipe verify, roll-back
+    recipe apply, recipe export, recipe mend, recipe negate, recipe rebuild, recipe revert, recipe rule, recipe scale, recipe verify, roll-back
 """
 _SOMETIMES: dict[str, Callable[[Given], bool]] = {
     "backup": lambda given: not given["list_them"],
