@@ -14,7 +14,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import bindparam, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from db import tables
@@ -51,6 +51,9 @@ class NewRelation:
 Observed = tuple[str, tuple[str, ...]]  # an entity's name, and texts about it
 
 
+_VERSION = select(tables.MemoryGraph.version).where(tables.MemoryGraph.space_id == bindparam("space"))
+
+
 class EntityStore:
     """The entities of one space. Safe for threads, and for other processes that write the same space."""
 
@@ -65,9 +68,10 @@ class EntityStore:
     def look(self, find: Callable[[Graph], Part]) -> Part:
         """What `find` takes from the present state."""
         with self._lock:
-            with self._database.reading() as session:
-                graph = self._current(session)
-            return find(graph)
+            if self._database.value(_VERSION, {"space": self._space_id}) != self._graph.version:
+                with self._database.reading() as session:
+                    self._current(session)
+            return find(self._graph)
 
     def create_entities(self, given: Sequence[NewEntity]) -> list[Entity]:
         """Those whose names no entity had before the call, in their order."""
@@ -126,8 +130,7 @@ class EntityStore:
             change.drop_relations([item for item in change.graph.relations if item.triple in wanted])
 
     def _current(self, session: Session) -> Graph:
-        table = tables.MemoryGraph
-        version = session.scalar(select(table.version).where(table.space_id == self._space_id))
+        version = session.scalar(_VERSION, {"space": self._space_id})
         if version != self._graph.version:
             self._graph = _load(session, self._space_id, version)
         return self._graph

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import bindparam, select, update
 
 from db.engine import Database, open_database, sqlite_url
 from db.errors import StoreUnusable
@@ -45,3 +46,18 @@ def test_every_change_of_a_name_is_in_the_feed(database: Database) -> None:
     with database.reading() as session:
         rows = session.execute(select(Change.kind, Change.owner_id).order_by(Change.seq)).all()
     assert [tuple(row) for row in rows] == [("node", node_id)] * 2
+
+
+def test_one_value_is_what_a_reading_finds_and_asking_for_it_cannot_write(database: Database) -> None:
+    space_id = ensure_space(database)
+    name = select(Space.name).where(Space.id == bindparam("space"))
+    with database.reading() as session:
+        found = session.get_one(Space, space_id).name
+    assert database.value(name, {"space": space_id}) == found
+    assert database.value(name, {"space": "b" * 16}) is None
+    changing: Any = update(Space).values(name="renamed").where(Space.id == space_id).returning(Space.name)
+    with pytest.raises(StoreUnusable):
+        database.value(changing, {})
+    with database.transaction() as session:  # the connection goes back as one that may write
+        session.get_one(Space, space_id).name = "renamed"
+    assert database.value(name, {"space": space_id}) == "renamed"
