@@ -15,7 +15,11 @@ from functools import cached_property
 from itertools import accumulate
 from typing import Any
 
+from memory.entities.trigrams import Trigrams
+
 _END = "\0"  # closes each text of an entity; the store holds none
+_SEARCHES = 4  # of one state, after which sorting its trigrams is worth while
+_OF_TEXTS = ("_haystack", "_starts", "_trigrams", "_noted")  # what is derived from what the entities say
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,20 +118,21 @@ class Graph:
     entities: list[Entity] = field(default_factory=list)
     relations: list[Relation] = field(default_factory=list)
     n_places: int = 0  # the place of whatever comes next
+    _n_searched: int = 0  # since the entities changed
 
     def add(self, entity: Entity) -> None:
         self.places.setdefault(entity.name, len(self.entities))
         self.entities.append(entity)
-        self._forget("_haystack", "_starts", "_noted")
+        self._forget(*_OF_TEXTS)
 
     def put(self, place: int, entity: Entity) -> None:
         """The entity in place of the one that stands there, under the same name."""
         self.entities[place] = entity
-        self._forget("_haystack", "_starts", "_noted")
+        self._forget(*_OF_TEXTS)
 
     def drop(self, entity_ids: Collection[str]) -> None:
         self.entities = [entity for entity in self.entities if entity.id not in entity_ids]
-        self._forget("places", "_haystack", "_starts", "_noted")
+        self._forget("places", *_OF_TEXTS)
 
     def relate(self, relation: Relation) -> None:
         self.relations.append(relation)
@@ -138,6 +143,8 @@ class Graph:
         self._forget("_ends", "_noted")
 
     def _forget(self, *derived: str) -> None:
+        if "_trigrams" in derived:
+            self._n_searched = 0
         for name in derived:
             self.__dict__.pop(name, None)
 
@@ -194,14 +201,27 @@ class Graph:
 
     def containing(self, words: str) -> Part:
         """The entities with these words in a name, a type or an observation, and every relation at one of them."""
-        wanted, haystack, starts = words.lower(), self._haystack, self._starts
-        found: list[Entity] = []
-        at = haystack.find(wanted) if _END not in wanted else -1
+        wanted = words.lower()
+        if _END in wanted:
+            return self.part([])
+        self._n_searched += 1
+        places = self._trigrams.find(wanted) if self._n_searched > _SEARCHES else None
+        return self.part(
+            [self.entities[place] for place in (self._looked_through(wanted) if places is None else places)]
+        )
+
+    def _looked_through(self, wanted: str) -> list[int]:
+        haystack, starts = self._haystack, self._starts
+        found: list[int] = []
+        at = haystack.find(wanted)
         while 0 <= at < len(haystack):
-            place = bisect_right(starts, at) - 1
-            found.append(self.entities[place])
-            at = haystack.find(wanted, starts[place + 1])
-        return self.part(found)
+            found.append(bisect_right(starts, at) - 1)
+            at = haystack.find(wanted, starts[found[-1] + 1])
+        return found
+
+    @cached_property
+    def _trigrams(self) -> Trigrams:
+        return Trigrams([entity.searched for entity in self.entities])
 
     def part(self, entities: Sequence[Entity]) -> Part:
         """These entities with every relation at one of them."""
