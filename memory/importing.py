@@ -10,14 +10,15 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from sqlalchemy import select
 
 from db.engine import Database
 from db.feed import inserting_episodes
-from db.tables import Source
+from db.tables import Episode, Source
 from memory.continuing import continued
 from memory.importers import detect
 from memory.importers.bots import NO_BOTS, Bots
@@ -30,6 +31,11 @@ from memory.registry import Registry
 from memory.spaces import zone
 from memory.storing import Writer
 from memory.types import ImportReport
+
+if TYPE_CHECKING:
+    from memory.search.ahead import Prepare
+
+_FEW = 64  # messages whose vectors are made before they are stored
 
 
 class ImportProgress(Protocol):
@@ -77,16 +83,19 @@ def import_export(
     *,
     registry: Registry | None = None,
     is_preview: bool = False,
+    prepare: Prepare | None = None,
     clock: Clock = utc_now,
     progress: ImportProgress | None = None,
 ) -> ImportReport:
     """Store the export's messages, its speakers as people, and who could hear what; follow edits and deletions.
+    `prepare` makes the vectors of a few.
 
     Raises StoreFull with nothing written. The very same bytes are not stored again. Under `registry` (the shipped one,
     where none is given) facts are stated again whose messages changed. A preview does it all and takes it back.
     """
     digest = export.sha256()
     writer: Writer | None = None
+    ahead = None if is_preview or prepare is None else prepare(_few_texts(export))
     with suppress(_TakenBack), database.transaction() as session:
         known = session.scalar(select(Source.id).where(Source.space_id == space_id, Source.sha256 == digest))
         if known is None:
@@ -102,6 +111,9 @@ def import_export(
             writer.rewriter.finish(registry or Registry.load())
             if is_preview:
                 raise _TakenBack
+            if ahead is not None:
+                new = select(Episode.id).where(Episode.source_id == writer.source_id)
+                ahead.keep(session, episodes=session.scalars(new).all())
     if writer is None:
         return _report(str(known), export, _tally(export), notes=("this very file was imported before",))
     return _report(writer.source_id, export, writer.tally, stored=writer)
@@ -119,6 +131,12 @@ def import_file(
     """Open and import. Raises what `open_export` and `import_export` raise, always with nothing written."""
     export = open_export(path, ImportOptions(timezone))
     return import_export(database, space_id, export, clock=clock, progress=progress)
+
+
+def _few_texts(export: Chats) -> list[str]:
+    """The messages as they would be encoded; none where there are many."""
+    said = list(islice(export.messages(), _FEW + 1))
+    return [f"{one.speaker}: {one.text}" for one in said if one.kind == "text"] if len(said) <= _FEW else []
 
 
 class _TakenBack(Exception):

@@ -28,6 +28,8 @@ from memory.perspective import visible_query
 from memory.ports import Embedder, FloatMatrix
 from memory.registry import Registry
 from memory.search import embeddings, feed, units
+from memory.search.ahead import MOST as MOST_AHEAD
+from memory.search.ahead import Ahead
 from memory.search.build import Build, MustRebuild, Progress, make
 from memory.search.checking import check
 from memory.search.columns import EPISODE, FACT, KIND_NAMES, SPEAKS, Ints, as_numbers
@@ -242,6 +244,12 @@ class Index:
         return check(self._current(), self.database, self.space_id, self.embedder, progress)
 
     # Keeping up
+
+    def ahead(self, texts: Sequence[str]) -> Ahead | None:
+        """Vectors of texts that are about to be written, few or none; None before anything was searched here."""
+        if self._build is None or not 0 < len(texts) <= MOST_AHEAD:
+            return None
+        return Ahead(self.space_id, self.embedder, texts)
 
     def _current(self) -> Build:
         """What is searched now; a search keeps the one that it began with."""

@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from db.engine import Database
 from memory import pending
@@ -23,6 +23,7 @@ from memory.descriptions import name_the_described
 from memory.emotions import add_tags, forget_tags
 from memory.episodes import list_episodes, mark_read, still_unread
 from memory.exchange.told import told
+from memory.facts import sentence_of
 from memory.people import roster
 from memory.ports import (
     Clock,
@@ -37,6 +38,9 @@ from memory.ports import (
 )
 from memory.registry import Registry
 from memory.types import EmotionTag, Episode
+
+if TYPE_CHECKING:
+    from memory.search.ahead import Prepare
 
 _log = logging.getLogger(__name__)
 
@@ -77,14 +81,16 @@ def read_episodes(
     registry: Registry,
     *,
     withhold: Withhold | None = None,
+    prepare: Prepare | None = None,
     clock: Clock = utc_now,
     progress: Progress | None = None,
 ) -> ReadReport:
-    """Read every observed text that this extractor has not read. Reading twice adds nothing.
+    """Read every observed text that this extractor has not read. Reading twice adds nothing. `prepare` makes the vectors
+    of what is found.
 
     What `withhold` names counts as read, is shown to nobody and keeps no tags of its author's.
     """
-    reader = _Reader(database, space_id, extractor, tagger, registry, withhold, clock)
+    reader = _Reader(database, space_id, extractor, tagger, registry, withhold, prepare, clock)
     unread = list_episodes(database, space_id, unread_by=extractor.name)
     new_ids: dict[str, set[str]] = defaultdict(set)
     for episode in unread:
@@ -129,6 +135,7 @@ class _Reader:
     tagger: EmotionTagger
     registry: Registry
     withhold: Withhold | None
+    prepare: Prepare | None
     clock: Clock
 
     def read(self, context: Sequence[Episode], stretch: Sequence[Episode]) -> ReadReport:
@@ -138,6 +145,8 @@ class _Reader:
         before = [episode for episode in context if episode.id not in withheld]
         found = self._extract(before, shown) if shown else Reading([])
         tags = list(_tags(self.tagger, before, shown))
+        said = [sentence_of(one.subject, one.predicate, one.object) for one in found.candidates]
+        ahead = self.prepare(said) if self.prepare else None
         with self.database.transaction() as session:
             unread = still_unread(session, [episode.id for episode in stretch], self.extractor.name)
             candidates = [item for item in found.candidates if not unread.isdisjoint(item.episode_ids)]
@@ -145,6 +154,8 @@ class _Reader:
             tags = [tag for tag in tags if tag.episode_id in unread]
             fact_ids = add_candidates(session, self.space_id, candidates, self.registry, clock=self.clock)
             name_the_described(session, self.space_id, fact_ids, self.registry, clock=self.clock)
+            if ahead is not None:
+                ahead.keep(session, facts=fact_ids)
             add_tags(session, self.space_id, tags)
             forget_tags(session, self.space_id, sorted(unread.intersection(withheld)))
             read = sorted(unread - waiting.keys())

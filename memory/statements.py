@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -28,6 +29,9 @@ from memory.facts import sentence_of
 from memory.ports import Clock, utc_now
 from memory.registry import MAX_NAME, Registry, as_name
 from memory.types import EmotionTag, Fact, FactCandidate, Person
+
+if TYPE_CHECKING:
+    from memory.search.ahead import Prepare
 
 NOTE = "note"  # kind of the source and of its messages
 KEEPER = "Keeper"  # who states a fact where nobody is named
@@ -78,10 +82,11 @@ def state(
     said: Statement,
     *,
     by: Person,
+    prepare: Prepare | None = None,
     clock: Clock = utc_now,
 ) -> Stated:
     """Store a fact that `by` states. Without a start it holds from today. Tags of feelings behind the object are taken
-    off it and kept with the note.
+    off it and kept with the note. `prepare` makes its vector, so that it is found at once.
 
     Raises BadStatement, BadInterval, UnreadableTime, UnknownPredicate under strictness, NearlyKnown where only
     people with similar names are known.
@@ -93,6 +98,7 @@ def state(
         registry.require(predicate)
     start, end = _interval(said.valid_from, said.valid_to)
     kind = said.object_kind or registry.get(predicate).object
+    ahead = prepare([sentence_of(subject, predicate, value)]) if prepare else None
     with database.transaction() as session:
         subject_id = people.get_or_create_node(session, space_id, subject, clock=clock)
         known = read(session, space_id, _now(registry, clock), (subject_id,), (predicate,)).facts
@@ -112,7 +118,10 @@ def state(
             valid_to=end,
             change="update" if end is None and _is_return(known, predicate, value) else "state",
         )
-        return _store(session, space_id, registry, candidate, f"stated by {by.name}", by, clock)
+        stated = _store(session, space_id, registry, candidate, f"stated by {by.name}", by, clock)
+        if ahead is not None:
+            ahead.keep(session, facts=[stated.fact_id])
+        return stated
 
 
 def correct(

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from agents.runtime.spec import ModelSpec
     from agents.spending import Budget
     from memory.index import Index
+    from memory.search.ahead import Prepare
 
 
 class Shared:
@@ -198,6 +199,11 @@ class Components:
         from memory.index import Index
 
         return Index.open(self.database, self.space_id, self.settings.home, self.embedder, self.registry)
+
+    @property
+    def prepare(self) -> Prepare | None:
+        """Makes vectors of what is about to be written, in a process that has searched; None elsewhere: no encoder is loaded."""
+        return self.index.ahead if "index" in self.__dict__ else None
 
     @property
     def cache_dir(self) -> Path:

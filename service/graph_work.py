@@ -91,6 +91,7 @@ class GraphWork(Components):
             return import_notebook(
                 self.database, self.space_id, opened, self.registry, raw=raw, name=name, **shared
             )
+        shared["prepare"] = self.prepare
         return import_export(self.database, self.space_id, opened, registry=self.registry, **shared), 0
 
     def _entities(self) -> EntityStore:
@@ -124,6 +125,7 @@ class GraphWork(Components):
                 self.tagger,
                 self.registry,
                 withhold=self.withhold,
+                prepare=self.prepare,
                 clock=self.clock,
                 progress=progress,
             )

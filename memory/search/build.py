@@ -154,7 +154,7 @@ class Build:
                 facts.update(units.facts_about(session, node_id))
             facts |= units.restated(session, facts)
             places = units.places(session, space_id, sorted(changes.of("episode")))
-        writer.encode_ahead(changes.of("episode"), facts)
+        writer.encode_ahead([place.id for place in places], facts)
         nodes, node_links = writer.put_nodes(changes.of("node"))
         touched = writer.add_episodes(places)
         episodes, heads, gone_heads = writer.mend(touched, force=was_cut)

@@ -80,12 +80,13 @@ def ensure_all(
         part = missing[start : start + _CHUNK]
         made = dict(zip(part, embedder.encode([texts[owner] for owner in part]), strict=True))
         with database.transaction(is_urgent=True) as session:  # searches wait for it
-            _store(session, space_id, embedder, made)
+            store(session, space_id, embedder, made)
         known |= made
     return known
 
 
-def _store(session: Session, space_id: str, embedder: Embedder, made: Mapping[Owner, FloatMatrix]) -> None:
+def store(session: Session, space_id: str, embedder: Embedder, made: Mapping[Owner, FloatMatrix]) -> None:
+    """Those that are not there yet."""
     raced = _load_all(session, embedder, made)  # another process may have been quicker
     rows = [
         {

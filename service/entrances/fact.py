@@ -91,7 +91,9 @@ def state(services: Services, said: Statement, by: str | None) -> dict[str, Any]
     from memory import statements
 
     where = services.database, services.space_id, services.registry
-    stated = statements.state(*where, said, by=author(services, by), clock=services.clock)
+    stated = statements.state(
+        *where, said, by=author(services, by), prepare=services.prepare, clock=services.clock
+    )
     return _answer(services, stated)
 
 
