@@ -27,8 +27,8 @@ class Ahead:
     def keep(self, session: Session, *, episodes: Collection[str] = (), facts: Collection[str] = ()) -> None:
         """Store the vectors of those of these rows whose texts were expected. Ask once they are flushed."""
         texts = {("episode", item): row.embedded_text for item, row in units.said(session, episodes).items()}
-        found = units.facts(session, self._space_id, sorted(facts))
-        texts |= {("fact", fact.id): fact.text for fact in found}
+        said = units.sentences(session, self._space_id, sorted(facts))
+        texts |= {("fact", item): sentence for item, sentence in said.items()}
         made = {owner: self._vectors[text] for owner, text in texts.items() if text in self._vectors}
         if made:
             embeddings.store(session, self._space_id, self._embedder, made)

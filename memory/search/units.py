@@ -212,16 +212,27 @@ def nodes(session: Session, space_id: str, ids: Iterable[str]) -> list[NodeUnit]
 
 def facts(session: Session, space_id: str, ids: Iterable[str]) -> list[FactUnit]:
     """Those of the ids that are units, with the messages that they rest on."""
-    wordings = Wordings.load()
     found = []
     for part in in_chunks(ids):
         heard = _heard(session, part)
-        for row in session.execute(_FACT, {"ids": part}):
-            if row.space_id == space_id and row.origin in HEARD:
-                template = wordings.statements(row.predicate)[0]
-                text = fill(template, subject=row.name, object=row.object, predicate=row.predicate)
-                found.append(_fact(row, text, tuple(heard.get(row.id, ()))))
+        rows = _fact_rows(session, space_id, part)
+        found += [_fact(row, _sentence(row), tuple(heard.get(row.id, ()))) for row in rows]
     return found
+
+
+def sentences(session: Session, space_id: str, ids: Iterable[str]) -> dict[str, str]:
+    """What is encoded of those of the ids that are units."""
+    return {row.id: _sentence(row) for part in in_chunks(ids) for row in _fact_rows(session, space_id, part)}
+
+
+def _fact_rows(session: Session, space_id: str, ids: Sequence[str]) -> list[Any]:
+    rows = session.execute(_FACT, {"ids": ids})
+    return [row for row in rows if row.space_id == space_id and row.origin in HEARD]
+
+
+def _sentence(row: Any) -> str:
+    template = Wordings.load().statements(row.predicate)[0]
+    return fill(template, subject=row.name, object=row.object, predicate=row.predicate)
 
 
 def _fact(row: Any, text: str, heard: tuple[Heard, ...]) -> FactUnit:

@@ -393,9 +393,9 @@ class Writer:
             return
         with self.database.reading() as session:
             said = units.said(session, episodes)
-            found = units.facts(session, self.space_id, sorted(facts))
+            found = units.sentences(session, self.space_id, sorted(facts))
         texts = {("episode", item): row.embedded_text for item, row in said.items()}
-        texts |= {("fact", fact.id): fact.text for fact in found}
+        texts |= {("fact", item): sentence for item, sentence in found.items()}
         embeddings.ensure_all(self.database, self.space_id, self.embedder, texts)
 
     def _vectors(self, kind: str, texts: dict[str, str]) -> FloatMatrix:
