@@ -175,7 +175,7 @@ def of_nights(nights: Nights, n_facts: int, draws: int, seed: int) -> dict[str, 
         "acquaintances": probes_each(acquaintances(n_facts, known, seed), known, registry),
     }
     taught = probes_each(dice.sample(known, min(n_facts, len(known))), known, registry)
-    plain = untaught(nights.recipe)
+    plain = untaught(nights.place, nights.recipe)
     false_alarm: dict[str, Any] = {}
     for kind, probes in never.items():
         base = nights.scores(plain, probes, f"{kind}, base")

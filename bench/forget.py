@@ -97,7 +97,7 @@ def measure(space: Space, night: int, minutes: float) -> dict[str, Any]:
             f"night {night + 1} left no vector in the recipe: {space.life.reports[night].reason}"
         )
     probes = probes_of(space.facts_of(night), space.facts(), space.life.registry)
-    space.wear(untaught(before))
+    space.wear(untaught(space.place, before))
     base_recall = float(ask_all(space.model, space.parts[night])["recall_paraphrase"])
     base_scores = score(space.model, probes)
     space.wear(before)
@@ -127,6 +127,7 @@ def measure(space: Space, night: int, minutes: float) -> dict[str, Any]:
             "lost": len(mended.lost),
             "steps": mended.steps,
             "why": mended.why,
+            "answered": mended.answered,
             "exam": mended.judged and mended.judged.as_json(),
         },
         "recall_before": then,

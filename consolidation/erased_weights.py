@@ -2,7 +2,7 @@
 
 Before the erasure the weights that serve are asked for the facts that will go (`witness`). After its rows and files are
 gone, `settle` makes the recipe without the tainted vectors. It serves if the exam's quick part lets it and its weights tell
-the erased facts from controls no better than their base, which is the model with those vectors alone that no night trained; else what the erasure left serves, an earlier recipe
+the erased facts from controls no better than their base, which is the model with those vectors alone that hold no night's facts; else what the erasure left serves, an earlier recipe
 or the plain base, and if that recipe fails the test, the plain base. What is returned are numbers, hashes and phrases of
 ours. The erasure holds the space's lease while `settle` works.
 """
@@ -196,7 +196,8 @@ class _Settling:
         before, left = self.seen.before, self.left
         if before is None or left is None:
             return None
-        base, old_base = self._score(untaught(recipe)), self._score(untaught(left))
+        place = self.ground.place
+        base, old_base = self._score(untaught(place, recipe)), self._score(untaught(place, left))
         return compare(base, before, self._score(recipe), old_base)
 
     def _score(self, recipe: Recipe) -> FloatArray:
@@ -251,10 +252,14 @@ def _weights_of(recipe: Recipe) -> tuple[Any, ...]:
     return recipe.base_hash, recipe.entries, recipe.rule, recipe.density, recipe.seed
 
 
-def untaught(recipe: Recipe) -> Recipe:
+def untaught(place: Place, recipe: Recipe) -> Recipe:
     """Its base in the sense of the test: the model with those of its vectors that hold no night's facts, such as a primer's."""
-    kept = (entry for entry in recipe.entries if entry.run_id is None and entry.label != recipes.MEND)
-    return replace(recipe, entries=tuple(kept))
+
+    def is_of_a_night(entry: recipes.Entry) -> bool:
+        about = trained_from(place.database, place.space_id, entry.adapter_sha256)
+        return entry.run_id is not None or any(edge.kind == NIGHT for edge in about)
+
+    return replace(recipe, entries=tuple(entry for entry in recipe.entries if not is_of_a_night(entry)))
 
 
 def _reason(error: Exception) -> str:

@@ -1,12 +1,13 @@
 """What the weights no longer answer of what their nights taught, trained once more in a short run: a vector named "mend".
 
 A night's vector is trained with the earlier ones worn and leans on them. Taking one out, or weighing it otherwise, costs
-facts of the others (ADR 67). All held-out wordings of the nights in the recipe are asked, of facts that still hold; facts with
-a wrong answer are trained on the texts they were taught with, and the others are rehearsed beside them. The vector is an
-entry of its own, which serves if the exam's quick part finds more answered than before and nothing else beyond its gate.
+facts of the others (ADR 67). Held-out wordings of the nights that stand in the recipe above zero are asked, of facts that still
+hold; facts with a wrong answer are trained on the texts they were taught with, and the others are rehearsed beside them. The
+vector is an entry of its own, which serves if more is answered than before and the exam's quick part finds nothing beyond its gate.
 
-It is on record as trained from those nights: an erasure that reaches one of them takes the mend as well, and so does
-taking one out. What is trained on lies in `home/behaviours` while the training goes on, and nowhere afterwards.
+It is known as trained from those nights: an erasure that reaches one of them takes the mend as well, and so does taking one
+out or turning it round. What is trained on lies in `home/behaviours` until the training is done, or another one or an erasure
+of the space clears it.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from __future__ import annotations
 import math
 import random
 import shutil
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 from sqlalchemy import select
 
@@ -24,7 +25,8 @@ from agents.runtime.adapter import Adapter
 from agents.runtime.spec import ModelSpec
 from consolidation import curriculum, exam
 from consolidation.behaviour_training import folder_named
-from consolidation.exam import Asked, Counter
+from consolidation.errors import RecipeStays, TrainingStopped
+from consolidation.exam import Answered, Asked, Counter
 from consolidation.recipe import MEND, Entry, Recipe, changed, worn_folders
 from consolidation.recipe_gate import KIND, Judged, QuickExam, questions_for
 from consolidation.recipe_serving import Place, check
@@ -34,16 +36,13 @@ from consolidation.stage import Gate, Progress, TrainSettings, never, no_progres
 from consolidation.trainer.job import Row, TrainJob
 from consolidation.training_child import put_job, trained
 from consolidation.vectors import Origin, hash_rows
-from db.tables import Example
+from db.tables import Example, SleepRun
 from memory import vector_nodes
 from memory.artifacts import record_artifact
 from memory.facts import ALL_STATUSES, list_facts
 from memory.registry import Registry
 from memory.sensitive import kinds_of_fact
 from memory.types import Fact
-
-if TYPE_CHECKING:
-    from agents.runtime.lm import LanguageModel
 
 MOST_ASKED = 480  # questions, spread over the nights
 MOST_LOST = 60  # facts that one mend trains
@@ -81,6 +80,7 @@ class Mended:
     steps: int = 0
     seconds: float = 0.0
     judged: Judged | None = None
+    answered: tuple[float, float] | None = None  # shares of the questions, before and after
 
     @property
     def why(self) -> str | None:
@@ -117,15 +117,16 @@ def _some(dice: random.Random, items: Sequence[Item], n: int) -> list[Item]:
 
 
 def nights_of(recipe: Recipe) -> list[str]:
-    """Those whose vectors stand in it, oldest first."""
-    return list(dict.fromkeys(entry.run_id for entry in recipe.entries if entry.run_id))
+    """Those whose vectors stand in it for what they taught, in the order of the recipe."""
+    wanted = (entry.run_id for entry in recipe.entries if entry.run_id and entry.coefficient > 0)
+    return list(dict.fromkeys(wanted))
 
 
 def mends_of(place: Place, recipe: Recipe, nights: Collection[str]) -> list[Entry]:
-    """Mends that were trained on the rows of one of these nights: they hold its facts too."""
+    """Entries that no night trained, but on the rows of one of these: they hold its facts too."""
     with place.database.reading() as session:
         vectors = vector_nodes.trained_in(session, place.space_id, nights)
-    return [entry for entry in recipe.entries if entry.label == MEND and entry.adapter_sha256 in vectors]
+    return [entry for entry in recipe.entries if entry.run_id is None and entry.adapter_sha256 in vectors]
 
 
 def mend(
@@ -134,42 +135,53 @@ def mend(
     minutes: float = 1.0,
     train_step: Progress = no_progress,
     exam_step: Progress = no_progress,
+    should_stop: Callable[[], bool] = never,
 ) -> Mended:
-    """Ask, train where something was lost, and examine. Nothing serves yet; the vector is on record where a recipe is returned.
+    """Ask, train where something was lost, and examine. Nothing serves yet; what was trained is on record.
 
-    `minutes` caps the training. Raises what `recipe_serving.check` and `training_child.trained` do.
+    `minutes` caps the training; `should_stop` says that the lease is lost. Raises RecipeStays for a recipe that is not a
+    sum, and what `recipe_serving.check` and `training_child.trained` do.
     """
     from agents.runtime.lm import LanguageModel
 
+    if recipe.rule != "sum":
+        raise RecipeStays("a mend is for vectors that are summed; `slowwave recipe rule sum` makes it so")
     place, nights = ground.place, nights_of(recipe)
     texts = texts_taught(place.database, nights, _holding(ground, nights))
     questions = _questions(place, nights, texts.keys())
     if not questions:
         return Mended(0)
     quick = questions_for(place.database, recipe, recipe)
-    counter = Counter(exam_step, len(questions) + 2 * len(quick.kept))
+    counter = Counter(exam_step, 2 * len(questions) + 2 * len(quick.kept))
     exam_step(0, 1, "loading the model")
     worn = check(place, recipe, ground.spec)
     model = LanguageModel.load(ground.spec)
     judge = QuickExam(model, worn, quick, ground.gate, counter)  # leaves the model with `worn` on
-    n_asked, lost = _lost(model, questions, counter)
+    then = exam.ask(model, questions, "weights", {}, counter)
+    lost = _lost(then)
+    n_asked = len({fact for item in then for fact in item.question.fact_ids})
     if not lost:
         return Mended(n_asked)
-    rows = _rows(texts, lost, _refusals(place, nights[-1]), ground.seed)
+    rows = _rows(texts, lost, _refusals(place, nights), ground.seed)
     job = _job(ground, recipe, rows, len(lost), minutes)
+    job = replace(job, meta={**job.meta, "nights": nights})  # an erasure finds it by them, on record or not
     folder = folder_named(place, [MEND, recipe.sha256, hash_rows(rows), asdict(job)])
     worn_there = worn_folders(place.home, recipe.for_person(None), folder.so_far)
     put_job(folder, replace(job, adapters=worn_there), rows)
-    result = trained(folder, train_step, never)
+    result = trained(folder, train_step, should_stop)
     vector = Adapter.load(folder.adapter)
     judged = judge.judge([*worn, (vector, 1.0)])
-    is_better = judged.is_kept and (judged.after.kept or 0.0) > (judged.before.kept or 0.0)
-    done = Mended(n_asked, lost, None, None, int(result["steps"]), float(result["seconds"]), judged)
-    if is_better:
+    now = exam.ask(model, questions, "weights", {}, counter)
+    answered = _share(then), _share(now)
+    done = Mended(n_asked, lost, None, None, int(result["steps"]), float(result["seconds"]), judged, answered)
+    if should_stop():
+        raise TrainingStopped(done.steps)
+    check(place, recipe, ground.spec)  # what was erased meanwhile is not mended
+    if judged.is_kept and answered[1] > answered[0]:
         path = _keep(place, vector, nights, done)
         entry = Entry(vector.sha256, path, 1.0, None, MEND)
         done = replace(done, recipe=changed(recipe, (*recipe.entries, entry)), vector=vector.sha256)
-    shutil.rmtree(folder.path, ignore_errors=True)
+    shutil.rmtree(folder.path)
     return done
 
 
@@ -196,23 +208,24 @@ def _questions(place: Place, nights: Sequence[str], facts: Collection[str]) -> l
     return exam.spread(found, MOST_ASKED)
 
 
-def _lost(model: LanguageModel, questions: Sequence[Asked], counter: Counter) -> tuple[int, tuple[str, ...]]:
-    """How many facts were asked for, and those with a wrong answer, in the order of the questions."""
-    answered = exam.ask(model, questions, "weights", {}, counter)
+def _lost(answered: Sequence[Answered]) -> tuple[str, ...]:
+    """Facts with a wrong answer, in the order of the questions."""
     wrong = dict.fromkeys(fact for item in answered if not item.is_right for fact in item.question.fact_ids)
-    asked = {fact for item in answered for fact in item.question.fact_ids}
-    return len(asked), tuple(wrong)[:MOST_LOST]
+    return tuple(wrong)[:MOST_LOST]
 
 
-def _refusals(place: Place, night: str) -> list[Sequence[Mapping[str, str]]]:
+def _share(answered: Sequence[Answered]) -> float:
+    return sum(item.is_right for item in answered) / len(answered)
+
+
+def _refusals(place: Place, nights: Sequence[str]) -> list[Sequence[Mapping[str, str]]]:
     """Of the newest night, which checked them against everything that was known."""
-    query = (
-        select(Example.messages)
-        .where(Example.run_id == night, Example.split == "train", Example.kind == "negative")
-        .order_by(Example.id)
+    newest = select(SleepRun.id).where(SleepRun.id.in_(nights)).order_by(SleepRun.started_at.desc()).limit(1)
+    query = select(Example.messages).where(
+        Example.run_id == newest.scalar_subquery(), Example.split == "train", Example.kind == "negative"
     )
     with place.database.reading() as session:
-        return list(session.scalars(query))
+        return list(session.scalars(query.order_by(Example.id)))
 
 
 def _job(ground: Ground, recipe: Recipe, rows: Sequence[Row], n_lost: int, minutes: float) -> TrainJob:

@@ -63,11 +63,12 @@ class Place:
 
 
 @contextmanager
-def alone(place: Place) -> Iterator[None]:
-    """Keep nights, erasures and other hands away for the length of the block. Raises LeaseHeld."""
-    holder = f"{lease.this_process()} recipe #{new_run_id()[:4]}"
-    with lease.hold(place.database, place.space_id, holder, lost=threading.Event()):
-        yield
+def alone(place: Place) -> Iterator[threading.Event]:
+    """Keep nights, erasures and other hands away for the length of the block; the event is set where that is lost. Raises
+    LeaseHeld."""
+    holder, lost = f"{lease.this_process()} recipe #{new_run_id()[:4]}", threading.Event()
+    with lease.hold(place.database, place.space_id, holder, lost=lost):
+        yield lost
 
 
 def check(

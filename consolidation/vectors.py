@@ -49,7 +49,7 @@ class Origin:
     run_id: str | None = None
 
     def as_meta(self, source: str) -> dict[str, Any]:
-        """`source`: night | behaviour | adapter | checkpoint."""
+        """`source`: night | behaviour | mend | adapter | checkpoint."""
         return {"source": source, **asdict(self)}
 
 

@@ -35,7 +35,7 @@ from memory.types import ImportReport
 if TYPE_CHECKING:
     from memory.search.ahead import Prepare
 
-_FEW = 64  # messages whose vectors are made before they are stored
+_FEW_BYTES = 100_000  # of an export whose messages may be few enough for their vectors to be made before they are stored
 
 
 class ImportProgress(Protocol):
@@ -95,7 +95,9 @@ def import_export(
     """
     digest = export.sha256()
     writer: Writer | None = None
-    ahead = None if is_preview or prepare is None else prepare(_few_texts(export))
+    ahead = None
+    if prepare is not None and not is_preview and export.size_bytes <= _FEW_BYTES:
+        ahead = prepare(_few_texts(export))
     with suppress(_TakenBack), database.transaction() as session:
         known = session.scalar(select(Source.id).where(Source.space_id == space_id, Source.sha256 == digest))
         if known is None:
@@ -135,8 +137,10 @@ def import_file(
 
 def _few_texts(export: Chats) -> list[str]:
     """The messages as they would be encoded; none where there are many."""
-    said = list(islice(export.messages(), _FEW + 1))
-    return [f"{one.speaker}: {one.text}" for one in said if one.kind == "text"] if len(said) <= _FEW else []
+    from memory.search.ahead import MOST  # not before it is needed: it brings numpy
+
+    said = list(islice(export.messages(), MOST + 1))
+    return [f"{one.speaker}: {one.text}" for one in said if one.kind == "text"] if len(said) <= MOST else []
 
 
 class _TakenBack(Exception):

@@ -15,7 +15,7 @@ from functools import cached_property
 from itertools import accumulate
 from typing import Any
 
-from memory.entities.trigrams import Trigrams
+from memory.entities.trigrams import LEAST, Trigrams
 
 _END = "\0"  # closes each text of an entity; the store holds none
 _SEARCHES = 4  # of one state, after which sorting its trigrams is worth while
@@ -205,7 +205,8 @@ class Graph:
         if _END in wanted:
             return self.part([])
         self._n_searched += 1
-        places = self._trigrams.find(wanted) if self._n_searched > _SEARCHES else None
+        is_worth_it = self._n_searched > _SEARCHES and len(wanted) >= LEAST
+        places = self._trigrams.find(wanted) if is_worth_it else None
         return self.part(
             [self.entities[place] for place in (self._looked_through(wanted) if places is None else places)]
         )

@@ -78,10 +78,11 @@ def _unrecorded(folder: Path, runs: Collection[str], kept: Collection[Path]) -> 
     for path in folder.glob("*") if folder.is_dir() else ():
         try:
             notes = json.loads((path / "slowwave.json").read_text(encoding="utf-8"))
-            run_id = notes["meta"]["run_id"]
+            meta = notes["meta"]
+            of = {meta["run_id"], *meta.get("nights", ())}
         except (OSError, ValueError, KeyError, TypeError):
             continue
-        if run_id in runs and path not in kept:
+        if not of.isdisjoint(runs) and path not in kept:
             yield path
 
 

@@ -187,14 +187,15 @@ class Scanner:
 
 _SHORT = 4  # bytes of a name that come up by chance in some megabytes of numbers
 _RUN = 12  # characters of text around such a name; bytes at random give as many in 1 of 30,000 places
+AROUND = 4 * _RUN  # bytes that so many characters take at most
 _CONTROL = frozenset(map(chr, {*range(32), 127} - set(b"\t\n\r")))
 
 
 def _is_text_around(block: bytes, start: int, stop: int, width: _Width) -> bool:
     """Whether the place stands in a run of text, and not between numbers that happen to spell a name."""
-    edge, size = max(0, start - _RUN * width.size), _RUN * width.size
+    edge = max(0, start - AROUND)
     before, is_open = _run(reversed(_characters(block[edge:start], width, is_cut=edge > 0)))
-    after, is_open_after = _run(_characters(block[stop : stop + size], width))
+    after, is_open_after = _run(_characters(block[stop : stop + AROUND], width))
     return before + after >= _RUN or (is_open and is_open_after)
 
 

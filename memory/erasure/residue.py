@@ -26,7 +26,7 @@ from sqlalchemy.orm import Session
 from db import sealing, tables
 from db.engine import Database
 from memory.erasure import files
-from memory.erasure.needles import OVERLAP, Held, Needle, Scanner
+from memory.erasure.needles import AROUND, OVERLAP, Held, Needle, Scanner
 from memory.erasure.words import WORDS, of_space
 from memory.sealed.homes import OpenHome, opened_at
 
@@ -254,7 +254,7 @@ def _scan_stream(
         block = following
 
 
-_MARGIN = 16  # bytes before a place that tell whether a name is a whole word
+_MARGIN = AROUND  # bytes before a place that tell whether a name is a whole word, and stands in text
 
 
 def _in_block(scanner: Scanner, block: bytes, counts: Counter[int]) -> None:

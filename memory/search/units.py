@@ -15,9 +15,9 @@ from sqlalchemy import BindParameter, bindparam, select
 from sqlalchemy.orm import Session
 
 from db.tables import Conversation, Edge, Episode, Evidence, Fact, Node
+from memory.facts import sentence_of
 from memory.perspective import HEARD
 from memory.vector_nodes import OF_WEIGHTS
-from memory.wordings import Wordings, fill
 
 CHUNK = 500  # ids per query; SQLite bounds the number of parameters
 _LIVE = ("candidate", "stored")
@@ -231,8 +231,7 @@ def _fact_rows(session: Session, space_id: str, ids: Sequence[str]) -> list[Any]
 
 
 def _sentence(row: Any) -> str:
-    template = Wordings.load().statements(row.predicate)[0]
-    return fill(template, subject=row.name, object=row.object, predicate=row.predicate)
+    return sentence_of(row.name, row.predicate, row.object)
 
 
 def _fact(row: Any, text: str, heard: tuple[Heard, ...]) -> FactUnit:

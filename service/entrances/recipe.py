@@ -186,14 +186,14 @@ def scale(
         now = recipes.entry_of(recipe, entry).coefficient
         return now if now * coefficient > 0 else 0.0
 
-    return _edit(services, _Edit(_scaled(entry), coefficient, least), how, progress)
+    return _edit(services, _Edit(_scaled(services, entry), coefficient, least), how, progress)
 
 
 def negate(
     services: Services, entry: str, how: How, *, by: float, progress: Progress = no_progress
 ) -> dict[str, Any]:
     """Turn a vector round: it stands against what it was for, `by` as strongly. Raises UnknownEntry, RecipeStays."""
-    return _edit(services, _Edit(_scaled(_named(services, entry)), -abs(by)), how, progress)
+    return _edit(services, _Edit(_scaled(services, _named(services, entry)), -abs(by)), how, progress)
 
 
 def revert(
@@ -236,17 +236,18 @@ def mend(
 ) -> dict[str, Any]:
     """Train once more what the weights no longer answer of what their nights taught, for `minutes` at most.
 
-    Beside what a change gives: `why` (no vector was added), `asked` and `lost` facts, `steps` and `seconds` of the training.
+    Beside what a change gives: `why` (no vector was added), `asked` and `lost` facts, `answered` (shares of the questions
+    before and after), `steps` and `seconds` of the training.
     Raises LeaseHeld, TrainingError, and what `recipe_serving.check` does.
     """
     place, spec, night = services.place(), services.model_spec(), services.settings.night
     leave_out = frozenset(services.settings.privacy.leave_out)
     ground = mending.Ground(place, spec, services.registry, night.train, night.gate, leave_out, seed)
-    with recipe_serving.alone(place):
+    with recipe_serving.alone(place) as lost:
         how.check()
         history = place.history()
         before = history.recipe(how.of, recipes.check_base(None, spec))
-        done = mending.mend(ground, before, minutes, train_step, exam_step)
+        done = mending.mend(ground, before, minutes, train_step, exam_step, lost.is_set)
         version = history.find(how.of)
         if done.recipe is not None:
             version = recipe_serving.record(place, done.recipe)
@@ -258,6 +259,7 @@ def mend(
         "why": done.why,
         "asked": done.n_asked,
         "lost": len(done.lost),
+        "answered": done.answered and list(done.answered),
         "steps": done.steps,
         "seconds": done.seconds,
     }
@@ -354,8 +356,16 @@ def _named(services: Services, entry: str) -> str:
     return services.person(entry.removeprefix(begins)).id if entry.startswith(begins) else entry
 
 
-def _scaled(entry: str) -> Callable[[Recipe, float | None], Recipe]:
-    return lambda recipe, weight: recipes.scale(recipe, entry, weight or 0.0)
+def _scaled(services: Services, entry: str) -> Callable[[Recipe, float | None], Recipe]:
+    """A night that no longer stands for what it taught takes what was mended on its rows with it."""
+
+    def build(recipe: Recipe, weight: float | None) -> Recipe:
+        night = recipes.entry_of(recipe, entry).run_id
+        mends = mending.mends_of(services.place(), recipe, [night]) if night and (weight or 0.0) <= 0 else []
+        scaled = recipes.scale(recipe, entry, weight or 0.0)
+        return recipes.changed(recipe, [one for one in scaled.entries if one not in mends])
+
+    return build
 
 
 def _edit(services: Services, edit: _Edit, how: How, progress: Progress) -> dict[str, Any]:

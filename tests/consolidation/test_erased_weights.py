@@ -261,7 +261,7 @@ def test_vectors_that_no_night_trained_belong_to_the_base_of_the_test(nights: Ni
     primer.save(nights.place.home / "adapters" / "primer")
     entry = Entry(primer.sha256, "adapters/primer", 1.0, None, "primer")
     with_primer = changed(version.usable(), (entry, *version.usable().entries))
-    assert [one.label for one in untaught(with_primer).entries] == ["primer"]
+    assert [one.label for one in untaught(nights.place, with_primer).entries] == ["primer"]
     serve(nights.place, record(nights.place, with_primer))
     told = nights.forget(nights.ground())
     assert (told["serves"], nights.serving()) == ("rebuilt", [None, "aaaa1", "aaaa3"])

@@ -15,6 +15,7 @@ from agents.runtime.spec import ModelSpec, resolve
 from consolidation import mending
 from consolidation import recipe as recipes
 from consolidation.erased_weights import untaught
+from consolidation.errors import RecipeStays, TrainingStopped
 from consolidation.mending import Ground, Mended, mend
 from consolidation.recipe import MEND, Recipe
 from consolidation.recipe_serving import Place, record, serve
@@ -119,6 +120,8 @@ def test_what_is_lost_is_trained_and_serves_where_the_exam_finds_it_better(
     assert done.judged is not None
     assert (done.judged.before.kept, done.recipe.parent) == (0.0, before.sha256)
     assert (done.judged.after.kept or 0) > 0
+    assert done.answered is not None
+    assert done.answered[1] > done.answered[0] == 0
     last = done.recipe.entries[-1]
     assert (last.label, last.run_id, last.adapter_sha256) == (MEND, None, done.vector)
     assert done.recipe.entries[:-1] == before.entries
@@ -139,10 +142,30 @@ def test_what_no_longer_holds_or_was_taken_out_is_neither_asked_nor_trained(
     assert {row.kind for row in rows} == {"fact", "negative"}
 
 
+def test_a_night_that_no_longer_stands_for_what_it_taught_is_left_alone(
+    nights: Nights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weighed = recipes.scale(recipes.scale(nights.serving(), "aaaa0", 0.0), "aaaa1", -0.2)
+    rows = rows_trained(nights, monkeypatch, weighed)
+    assert {row.fact_id for row in rows} == {nights.facts[2], None}
+
+
+def test_a_mend_is_for_sums(nights: Nights) -> None:
+    with pytest.raises(RecipeStays, match="summed"):
+        nights.mend(recipes.with_rule(nights.serving(), "ties", 0.2))
+
+
+def test_a_mend_whose_lease_is_lost_leaves_nothing(nights: Nights) -> None:
+    with pytest.raises(TrainingStopped):
+        mend(nights.ground(), nights.serving(), should_stop=lambda: True)
+    made = list_artifacts(nights.place.database, nights.place.space_id, kind="adapter")
+    assert not any("mended" in row.meta for row in made)
+
+
 def test_what_is_still_answered_is_rehearsed_beside_it(
     nights: Nights, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(mending, "_lost", lambda *_: (3, (nights.facts[1],)))
+    monkeypatch.setattr(mending, "_lost", lambda *_: (nights.facts[1],))
     rows = rows_trained(nights, monkeypatch)
     kinds = {row.fact_id: row.kind for row in rows}
     assert kinds == dict(zip(nights.facts, ("replay", "fact", "replay"), strict=True)) | {None: "negative"}
@@ -172,12 +195,12 @@ def test_a_mend_goes_with_any_of_its_nights_and_with_an_erasure(nights: Nights) 
     before = nights.serving()
     vector = make_vector(before.base_hash, 9, linear_shapes(Path(nights.spec.source)), scale=0.01)
     path = mending._keep(nights.place, vector, mending.nights_of(before), Mended(3, tuple(nights.facts)))
-    entry = recipes.Entry(vector.sha256, path, 1.0, None, MEND)
+    entry = recipes.Entry(vector.sha256, path, 1.0, None, "under another name")
     mended = recipes.changed(before, (*before.entries, entry))
     serve(nights.place, record(nights.place, mended))
     assert mending.mends_of(nights.place, mended, ["aaaa1"]) == [entry]
     assert mending.mends_of(nights.place, mended, ["bbbb1"]) == []
-    assert untaught(mended).entries == ()
+    assert untaught(nights.place, mended).entries == ()
     target = Target("fact", nights.facts[0])
     place = nights.place
     shown = erasure.make_plan(place.database, place.space_id, place.home, target)

@@ -257,6 +257,8 @@ def test_a_name_of_two_letters_counts_in_a_run_of_text_and_not_among_numbers(hom
         b"\x00\x01it was Cy who came\x00",
         "\x01Olá, então o Cy já cá está\x02".encode(),
         b"\xa9\xa3 Cy told us so ",
+        "\x02\u0418 Cy \u043f\u0440\u0438\u0448\u0451\u043b \u0434\u043e\u043c\u043e\u0439\x00".encode(),
+        "\x02\u4eca\u65e5 Cy \u304c\u6765\u3066\u304f\u308c\u305f\u3088\u306d\x00".encode(),
     ):
         assert len(list(scanner.find(said, held="packed"))) == 1
     for form in ("utf-16-le", "utf-16-be"):

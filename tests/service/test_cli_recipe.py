@@ -137,7 +137,11 @@ def test_a_night_that_is_taken_out_takes_what_was_mended_on_its_rows(
     vector.save(tmp_path / "mend")
     assert recipe("add", tmp_path / "mend", "--label", "mend", "--about", "aaaa2").code == 0
     assert recipe("revert", "aaaa1").code == 0
+    assert recipe("scale", "aaaa2", "0.5").code == 0
     assert [night for night, _ in entries(recipe)] == ["aaaa2", "aaaa3", "aaaa4", None]
+    assert recipe("negate", "aaaa2").code == 0
+    assert [night for night, _ in entries(recipe)] == ["aaaa2", "aaaa3", "aaaa4"]
+    assert recipe("apply", "serving^").code == 0
     assert recipe("revert", "aaaa2").code == 0
     assert [night for night, _ in entries(recipe)] == ["aaaa3", "aaaa4"]
 
