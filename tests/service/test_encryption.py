@@ -333,7 +333,7 @@ def test_a_backup_is_sealed_and_becomes_an_encrypted_home_again(
     )
     assert not moved.exists()
     monkeypatch.setenv("SLOWWAVE_KEY", KEY)
-    (tmp_path / "bad").write_bytes(content[:-400] + b"x" + content[-399:])
+    (tmp_path / "bad").write_bytes(content[:-400] + bytes([content[-400] ^ 1]) + content[-399:])
     assert "is damaged" in sealed("restore", tmp_path / "bad", "--into", moved).line
     assert sealed("restore", file, "--into", moved).code == 0
     assert leaks(every_file(moved)) == []
