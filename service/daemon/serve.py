@@ -61,21 +61,23 @@ def run_daemon(settings: Settings, *, host: str | None = None, port: int | None 
         _check_tokens(settings)
     log_to_stderr(serve.log_format)
     with (
-        _ended_by_signals(),
+        _ended_by_signals() as ending,
         alone(settings.home),
         closing(_listen(serve.host, serve.port)) as listener,
         closing(Spaces(settings)) as spaces,
         one_thread_of_blas(),
     ):
+        ending.heed()
         scheduler = Scheduler(spaces)
         app = create_app(spaces, token=token)
         app.state.scheduler = scheduler
         here = RunningDaemon(os.getpid(), _url(listener), utc_now().isoformat(timespec="seconds"))
         with on_record(settings.home, here), spaces.use() as own:  # the settings' own is open from the start
+            ending.heed()
             scheduler.start()
             threading.Thread(target=_warm, args=(spaces,), name="warm", daemon=True).start()
             try:
-                _serve(app, listener, spaces)
+                _serve(app, listener, spaces, ending)
             finally:
                 notify.tell(notify.STOPPING)
                 scheduler.shut_down()
@@ -120,16 +122,19 @@ def _url(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _serve(app: FastAPI, listener: socket.socket, spaces: Spaces) -> None:
+def _serve(app: FastAPI, listener: socket.socket, spaces: Spaces, ending: _Ending) -> None:
     import uvicorn
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
-            if self.started:
+            if ending.is_asked:
+                self.should_exit = True  # asked for before uvicorn listened to signals
+            elif self.started:
                 notify.tell(notify.READY)
 
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            ending.is_asked = True
             spaces.ask_to_stop()  # at once, not only when the last connection has ended
             super().handle_exit(sig, frame)
 
@@ -141,8 +146,7 @@ def _serve(app: FastAPI, listener: socket.socket, spaces: Spaces) -> None:
         timeout_graceful_shutdown=GRACE_S,
         timeout_keep_alive=KEEP_ALIVE_S,
     )
-    # uvicorn raises the signal again once it has ended; by then there is nothing left to interrupt
-    with _handled(_pass):
+    with _handled(ending.take_note):  # uvicorn raises a signal again once it has ended
         Server(config).run(sockets=[listener])
 
 
@@ -156,15 +160,36 @@ def one_thread_of_blas() -> Iterator[None]:
         yield
 
 
+class _Ending:
+    """Whether the end was asked for.
+
+    The first signal is only taken note of, and heeded between two steps of the start: an exception that breaks in
+    anywhere could leave a thread behind that keeps the process, or be swallowed by a callback from C.
+    """
+
+    is_asked = False
+
+    def take_note(self, _signal: int, _frame: FrameType | None) -> None:
+        self.is_asked = True
+
+    def at_once_if_again(self, signal_: int, frame: FrameType | None) -> None:
+        """Whoever asks twice does not want to wait for the step."""
+        if self.is_asked:
+            raise SystemExit(0)
+        self.take_note(signal_, frame)
+
+    def heed(self) -> None:
+        """Raises SystemExit where the end was asked for."""
+        if self.is_asked:
+            raise SystemExit(0)
+
+
 @contextmanager
-def _ended_by_signals() -> Iterator[None]:
+def _ended_by_signals() -> Iterator[_Ending]:
     """What comes before there is a server to stop, or while it stops, ends the daemon with all that it holds."""
-
-    def end(_signal: int, _frame: FrameType | None) -> None:
-        raise SystemExit(0)
-
-    with _handled(end):
-        yield
+    ending = _Ending()
+    with _handled(ending.at_once_if_again):
+        yield ending
 
 
 @contextmanager
@@ -175,7 +200,3 @@ def _handled(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]
     finally:
         for kind, former in before.items():
             signal.signal(kind, former)
-
-
-def _pass(_signal: int, _frame: FrameType | None) -> None:
-    """The signal has been heeded."""

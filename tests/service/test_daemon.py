@@ -92,6 +92,38 @@ def test_a_signal_that_comes_before_anything_is_served_ends_the_daemon_in_order(
         assert "Traceback" not in (tmp_path / "daemon.log").read_text()
 
 
+@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "moment",
+    [
+        pytest.param("uvicorn.Config.get_loop_factory", id="just before uvicorn listens to signals"),
+        pytest.param("uvicorn.Server.startup", id="while uvicorn starts"),
+        pytest.param("threadpoolctl.ThreadpoolController.__init__", id="among callbacks from C"),
+    ],
+)
+def test_a_signal_at_any_moment_of_the_start_is_heeded(
+    tmp_path: Path, moment: str, kind: signal.Signals
+) -> None:
+    script = f"""
+import signal, threadpoolctl, uvicorn
+from service.cli import main
+
+reached = {moment}
+
+def interrupted(*args, **options):
+    signal.raise_signal(signal.{kind.name})
+    return reached(*args, **options)
+
+{moment} = interrupted
+main()
+"""
+    command = [sys.executable, "-c", script, "--home", str(tmp_path), "serve", "--port", "0"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert ended.returncode == 0
+    assert "listening on" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 def test_encoding_in_a_daemon_starts_no_thread_of_blas_and_afterwards_all_are_there_again() -> None:
     encoder = MiniLM.load()
 
