@@ -15,23 +15,24 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy.orm import Session
+
 from agents.runtime.adapter import Adapter
 from agents.runtime.spec import ModelSpec
 from consolidation import exam
 from consolidation.behaviour import Behaviour, Effect, Yardstick, values_of
 from consolidation.exam import Drift
+from consolidation.recipe_serving import Place, file_vector
 from consolidation.stage import Progress, TrainSettings
 from consolidation.trainer.job import JobFolder, TrainJob
 from consolidation.training_child import put_job, trained
 from consolidation.vectors import Origin
 from memory import names, vector_nodes
-from memory.artifacts import record_artifact
 from memory.erasure.mentions import forms_of
 from memory.people import list_people
 
 if TYPE_CHECKING:
     from agents.runtime.lm import LanguageModel
-    from consolidation.recipe_serving import Place
 
 FOLDER = "behaviours"  # in the home, a folder per space: trainings that are not finished
 AT_ONCE = 8  # examples in a step
@@ -159,30 +160,17 @@ def keep(
     patterns: Collection[str] = (),
 ) -> str:
     """Put the vector into home/adapters and on record, with edges to whom and what it was trained from; its path."""
-    path = f"adapters/{done.vector.sha256[:12]}"
-    if not (place.home / path / "adapter_model.safetensors").is_file():
-        done.vector.save(place.home / path)
     meta = {
-        "base_hash": done.vector.base_hash,
-        "rank": done.vector.rank,
         "steps": done.steps,
         "behaviour": behaviour.name,
         "examples_sha256": behaviour.sha256,
         "n_examples": len(behaviour.examples),
         "effect": outcome.as_json(),
     }
-    with place.database.transaction() as session:
+
+    def connect(session: Session) -> None:
         vector_nodes.connect(
             session, place.space_id, done.vector.sha256, people=people, patterns=patterns, clock=place.clock
         )
-        record_artifact(
-            session,
-            place.space_id,
-            run_id=None,
-            kind="adapter",
-            path=path,
-            sha256=done.vector.sha256,
-            meta=meta,
-            clock=place.clock,
-        )
-    return path
+
+    return file_vector(place, done.vector, meta, connect)

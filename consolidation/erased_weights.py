@@ -22,7 +22,16 @@ from consolidation.exam import Counter
 from consolidation.recipe import Recipe, current_recipe
 from consolidation.recipe_gate import Judged, QuickExam, questions_for
 from consolidation.recipe_history import SERVING
-from consolidation.recipe_serving import Place, alone, check, erased_from, record, serve, tainted_vectors
+from consolidation.recipe_serving import (
+    Place,
+    alone,
+    check,
+    erased_from,
+    nights_behind,
+    record,
+    serve,
+    tainted_vectors,
+)
 from consolidation.rehearsal import traces
 from consolidation.stage import Gate, Progress, no_progress
 from consolidation.weights_certificate import FloatArray, Probe, WeightsTest, compare, probes_of, score
@@ -31,7 +40,6 @@ from memory.erasure import Plan
 from memory.errors import GraphError, ModelMissing
 from memory.facts import ALL_STATUSES, list_facts
 from memory.registry import Registry
-from memory.vector_nodes import NIGHT, trained_from
 
 if TYPE_CHECKING:
     from agents.runtime.lm import LanguageModel
@@ -117,14 +125,8 @@ def _probes(ground: Ground, recipe: Recipe, going: frozenset[str]) -> list[Probe
 
 
 def _nights(place: Place, recipe: Recipe) -> set[str]:
-    """Of the vectors: those that trained them, and those on whose rows they were trained elsewhere."""
-    said = (
-        edge.name
-        for entry in recipe.entries
-        for edge in trained_from(place.database, place.space_id, entry.adapter_sha256)
-        if edge.kind == NIGHT
-    )
-    return {entry.run_id for entry in recipe.entries if entry.run_id} | set(said)
+    """Whose facts the vectors hold."""
+    return {night for entry in recipe.entries for night in nights_behind(place, entry)}
 
 
 def settle(
@@ -254,12 +256,9 @@ def _weights_of(recipe: Recipe) -> tuple[Any, ...]:
 
 def untaught(place: Place, recipe: Recipe) -> Recipe:
     """Its base in the sense of the test: the model with those of its vectors that hold no night's facts, such as a primer's."""
-
-    def is_of_a_night(entry: recipes.Entry) -> bool:
-        about = trained_from(place.database, place.space_id, entry.adapter_sha256)
-        return entry.run_id is not None or any(edge.kind == NIGHT for edge in about)
-
-    return replace(recipe, entries=tuple(entry for entry in recipe.entries if not is_of_a_night(entry)))
+    return replace(
+        recipe, entries=tuple(entry for entry in recipe.entries if not nights_behind(place, entry))
+    )
 
 
 def _reason(error: Exception) -> str:

@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TypeVar
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from agents.runtime.adapter import Adapter
 from agents.runtime.spec import ModelSpec
@@ -27,9 +28,9 @@ from consolidation import curriculum, exam
 from consolidation.behaviour_training import folder_named
 from consolidation.errors import RecipeStays, TrainingStopped
 from consolidation.exam import Answered, Asked, Counter
-from consolidation.recipe import MEND, Entry, Recipe, changed, worn_folders
+from consolidation.recipe import Entry, Recipe, changed, worn_folders
 from consolidation.recipe_gate import KIND, Judged, QuickExam, questions_for
-from consolidation.recipe_serving import Place, check
+from consolidation.recipe_serving import Place, check, file_vector, nights_behind
 from consolidation.rehearsal import taught_facts, texts_taught
 from consolidation.slots import make_slots, now_and_before
 from consolidation.stage import Gate, Progress, TrainSettings, never, no_progress
@@ -38,12 +39,12 @@ from consolidation.training_child import put_job, trained
 from consolidation.vectors import Origin, hash_rows
 from db.tables import Example, SleepRun
 from memory import vector_nodes
-from memory.artifacts import record_artifact
 from memory.facts import ALL_STATUSES, list_facts
 from memory.registry import Registry
 from memory.sensitive import kinds_of_fact
 from memory.types import Fact
 
+MEND = "mend"  # the label of the entry
 MOST_ASKED = 480  # questions, spread over the nights
 MOST_LOST = 60  # facts that one mend trains
 PER_LOST, PER_KEPT = 16, 2  # texts
@@ -124,9 +125,12 @@ def nights_of(recipe: Recipe) -> list[str]:
 
 def mends_of(place: Place, recipe: Recipe, nights: Collection[str]) -> list[Entry]:
     """Entries that no night trained, but on the rows of one of these: they hold its facts too."""
-    with place.database.reading() as session:
-        vectors = vector_nodes.trained_in(session, place.space_id, nights)
-    return [entry for entry in recipe.entries if entry.run_id is None and entry.adapter_sha256 in vectors]
+    wanted = set(nights)
+    return [
+        entry
+        for entry in recipe.entries
+        if entry.run_id is None and not wanted.isdisjoint(nights_behind(place, entry))
+    ]
 
 
 def mend(
@@ -137,7 +141,7 @@ def mend(
     exam_step: Progress = no_progress,
     should_stop: Callable[[], bool] = never,
 ) -> Mended:
-    """Ask, train where something was lost, and examine. Nothing serves yet; what was trained is on record.
+    """Ask, train where something was lost, and examine. Nothing serves yet; the vector is on record where a recipe is returned.
 
     `minutes` caps the training; `should_stop` says that the lease is lost. Raises RecipeStays for a recipe that is not a
     sum, and what `recipe_serving.check` and `training_child.trained` do.
@@ -164,7 +168,6 @@ def mend(
         return Mended(n_asked)
     rows = _rows(texts, lost, _refusals(place, nights), ground.seed)
     job = _job(ground, recipe, rows, len(lost), minutes)
-    job = replace(job, meta={**job.meta, "nights": nights})  # an erasure finds it by them, on record or not
     folder = folder_named(place, [MEND, recipe.sha256, hash_rows(rows), asdict(job)])
     worn_there = worn_folders(place.home, recipe.for_person(None), folder.so_far)
     put_job(folder, replace(job, adapters=worn_there), rows)
@@ -243,17 +246,15 @@ def _job(ground: Ground, recipe: Recipe, rows: Sequence[Row], n_lost: int, minut
         settings=settings,
         seed=ground.seed,
         n_facts=n_lost,
-        meta=Origin(hash_rows(rows), recipe.sha256).as_meta(MEND),
+        # an erasure finds the vector by its nights, on record or not
+        meta=Origin(hash_rows(rows), recipe.sha256).as_meta(MEND) | {"nights": nights_of(recipe)},
     )
 
 
 def _keep(place: Place, vector: Adapter, nights: Iterable[str], done: Mended) -> str:
-    """Put the vector into home/adapters and on record, with edges to the nights and to whom they taught about; its path."""
-    path = f"adapters/{vector.sha256[:12]}"
-    if not (place.home / path / "adapter_model.safetensors").is_file():
-        vector.save(place.home / path)
-    meta = {"base_hash": vector.base_hash, "rank": vector.rank, "steps": done.steps, "mended": len(done.lost)}
-    with place.database.transaction() as session:
+    """File it, with edges to the nights and to whom they taught about; its path."""
+
+    def connect(session: Session) -> None:
         for night in nights:
             people, patterns = vector_nodes.taught_by(session, night)
             vector_nodes.connect(
@@ -265,14 +266,5 @@ def _keep(place: Place, vector: Adapter, nights: Iterable[str], done: Mended) ->
                 patterns=patterns,
                 clock=place.clock,
             )
-        record_artifact(
-            session,
-            place.space_id,
-            run_id=None,
-            kind="adapter",
-            path=path,
-            sha256=vector.sha256,
-            meta=meta,
-            clock=place.clock,
-        )
-    return path
+
+    return file_vector(place, vector, {"steps": done.steps, "mended": len(done.lost)}, connect)

@@ -33,7 +33,6 @@ FORMAT = "slowwave-recipe-2"
 FIRST_FORMAT = "slowwave-recipe-1"  # read and kept as it is: always the sum, and without a parent
 FOLDER = "recipes"
 STYLE = "style"  # the label of a person's style; whose it is, is in the entry
-MEND = "mend"  # the label of what `consolidation.mending` trained
 MIN_NAME = 4  # characters of a hash or an id that may stand for the whole
 
 FloatArray = npt.NDArray[np.float32]

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors import safe_open
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from agents.errors import BaseChanged, BrokenAdapter, UnknownModule
 from agents.runtime.adapter import Adapter
@@ -38,7 +40,7 @@ from consolidation.vectors import (
 )
 from db import tables
 from db.engine import Database
-from memory import artifacts
+from memory import artifacts, vector_nodes
 from memory.artifacts import PointerRow
 from memory.errors import TaintedArtifact
 from memory.ports import Clock, utc_now
@@ -203,6 +205,40 @@ def take_in(
         return _taken_in(place, folder, vector, found, label)
     finally:
         shutil.rmtree(made, ignore_errors=True)
+
+
+def file_vector(
+    place: Place,
+    vector: Adapter,
+    meta: Mapping[str, Any],
+    connect: Callable[[Session], object],
+) -> str:
+    """Put a vector that no night trained into home/adapters and on record; its path. `connect` says, in the same transaction,
+    what it was trained from."""
+    path = f"adapters/{vector.sha256[:12]}"
+    if not (place.home / path / "adapter_model.safetensors").is_file():
+        vector.save(place.home / path)
+    meta = {"base_hash": vector.base_hash, "rank": vector.rank, **meta}
+    with place.database.transaction() as session:
+        connect(session)
+        artifacts.record_artifact(
+            session,
+            place.space_id,
+            run_id=None,
+            kind="adapter",
+            path=path,
+            sha256=vector.sha256,
+            meta=meta,
+            clock=place.clock,
+        )
+    return path
+
+
+def nights_behind(place: Place, entry: Entry) -> set[str]:
+    """Whose facts an entry holds: the night that trained it, and those on whose rows it was trained elsewhere."""
+    about = vector_nodes.trained_from(place.database, place.space_id, entry.adapter_sha256)
+    nights = {edge.name for edge in about if edge.kind == vector_nodes.NIGHT}
+    return nights | {entry.run_id} if entry.run_id else nights
 
 
 def _taken_in(

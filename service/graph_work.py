@@ -91,8 +91,8 @@ class GraphWork(Components):
             return import_notebook(
                 self.database, self.space_id, opened, self.registry, raw=raw, name=name, **shared
             )
-        shared["prepare"] = self.prepare
-        return import_export(self.database, self.space_id, opened, registry=self.registry, **shared), 0
+        shared |= {"registry": self.registry, "prepare": self.prepare}
+        return import_export(self.database, self.space_id, opened, **shared), 0
 
     def _entities(self) -> EntityStore:
         from memory.entities.store import EntityStore

@@ -207,9 +207,9 @@ class Graph:
         self._n_searched += 1
         is_worth_it = self._n_searched > _SEARCHES and len(wanted) >= LEAST
         places = self._trigrams.find(wanted) if is_worth_it else None
-        return self.part(
-            [self.entities[place] for place in (self._looked_through(wanted) if places is None else places)]
-        )
+        if places is None:
+            places = self._looked_through(wanted)
+        return self.part([self.entities[place] for place in places])
 
     def _looked_through(self, wanted: str) -> list[int]:
         haystack, starts = self._haystack, self._starts

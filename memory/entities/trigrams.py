@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 LEAST = 3  # characters; what is shorter is looked through
 MOST = 2000  # places that are compared one by one; where there are more, looking through all of it is as fast
@@ -22,8 +23,7 @@ class Trigrams:
         pieces = [text.encode("utf-8", "surrogatepass") for text in texts]
         self._held = b"".join(pieces)
         self._starts = np.concatenate([[0], np.cumsum([len(piece) for piece in pieces], dtype=np.int64)])
-        raw = np.frombuffer(self._held, np.uint8).astype(np.uint32)
-        codes = (raw[:-2] << 16) | (raw[1:-1] << 8) | raw[2:] if len(raw) > 2 else np.zeros(0, np.uint32)
+        codes = _codes(self._held)
         self._places = np.argsort(codes, kind="stable").astype(np.uint32)
         self._codes = codes[self._places]
 
@@ -31,10 +31,9 @@ class Trigrams:
         """Numbers of the texts that hold the string, in order; it must not reach over the end of one. None where it is too
         short, or nowhere rare enough, for this to be the faster way."""
         needle = wanted.encode("utf-8", "surrogatepass")
-        if len(needle) < 3:
+        codes = _codes(needle)
+        if not len(codes):
             return None
-        raw = np.frombuffer(needle, np.uint8).astype(np.uint32)
-        codes = (raw[:-2] << 16) | (raw[1:-1] << 8) | raw[2:]
         first = np.searchsorted(self._codes, codes, side="left")
         count = np.searchsorted(self._codes, codes, side="right") - first
         rarest = int(count.argmin())
@@ -44,3 +43,9 @@ class Trigrams:
         held = self._held
         hits = [begin for begin in begins.tolist() if begin >= 0 and held.startswith(needle, begin)]
         return np.unique(np.searchsorted(self._starts, hits, side="right") - 1).tolist() if hits else []
+
+
+def _codes(held: bytes) -> npt.NDArray[np.uint32]:
+    """Each three bytes in a row as a number."""
+    raw = np.frombuffer(held, np.uint8).astype(np.uint32)
+    return (raw[:-2] << np.uint32(16)) | (raw[1:-1] << np.uint32(8)) | raw[2:]

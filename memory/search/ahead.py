@@ -26,9 +26,7 @@ class Ahead:
 
     def keep(self, session: Session, *, episodes: Collection[str] = (), facts: Collection[str] = ()) -> None:
         """Store the vectors of those of these rows whose texts were expected. Ask once they are flushed."""
-        texts = {("episode", item): row.embedded_text for item, row in units.said(session, episodes).items()}
-        said = units.sentences(session, self._space_id, sorted(facts))
-        texts |= {("fact", item): sentence for item, sentence in said.items()}
+        texts = units.encoded_texts(session, self._space_id, episodes, facts)
         made = {owner: self._vectors[text] for owner, text in texts.items() if text in self._vectors}
         if made:
             embeddings.store(session, self._space_id, self._embedder, made)

@@ -220,9 +220,14 @@ def facts(session: Session, space_id: str, ids: Iterable[str]) -> list[FactUnit]
     return found
 
 
-def sentences(session: Session, space_id: str, ids: Iterable[str]) -> dict[str, str]:
-    """What is encoded of those of the ids that are units."""
-    return {row.id: _sentence(row) for part in in_chunks(ids) for row in _fact_rows(session, space_id, part)}
+def encoded_texts(
+    session: Session, space_id: str, episodes: Iterable[str], facts: Iterable[str]
+) -> dict[tuple[str, str], str]:
+    """By kind and id, what is encoded of these messages, and of those of these facts that are units."""
+    texts = {("episode", item): row.embedded_text for item, row in said(session, episodes).items()}
+    for part in in_chunks(sorted(facts)):
+        texts |= {("fact", row.id): _sentence(row) for row in _fact_rows(session, space_id, part)}
+    return texts
 
 
 def _fact_rows(session: Session, space_id: str, ids: Sequence[str]) -> list[Any]:

@@ -392,10 +392,7 @@ class Writer:
         if len(episodes) + len(facts) > AT_ONCE:
             return
         with self.database.reading() as session:
-            said = units.said(session, episodes)
-            found = units.sentences(session, self.space_id, sorted(facts))
-        texts = {("episode", item): row.embedded_text for item, row in said.items()}
-        texts |= {("fact", item): sentence for item, sentence in found.items()}
+            texts = units.encoded_texts(session, self.space_id, episodes, facts)
         embeddings.ensure_all(self.database, self.space_id, self.embedder, texts)
 
     def _vectors(self, kind: str, texts: dict[str, str]) -> FloatMatrix:

@@ -16,8 +16,8 @@ from consolidation import mending
 from consolidation import recipe as recipes
 from consolidation.erased_weights import untaught
 from consolidation.errors import RecipeStays, TrainingStopped
-from consolidation.mending import Ground, Mended, mend
-from consolidation.recipe import MEND, Recipe
+from consolidation.mending import MEND, Ground, Mended, mend
+from consolidation.recipe import Recipe
 from consolidation.recipe_serving import Place, record, serve
 from consolidation.stage import Gate, TrainSettings
 from consolidation.trainer.job import Row
