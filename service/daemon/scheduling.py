@@ -63,7 +63,7 @@ class Scheduler:
         self._timer.start()
 
     def shut_down(self) -> None:
-        if self._timer is not None:
+        if self._timer is not None and self._timer.running:
             self._timer.shutdown(wait=False)
 
     def back_up_quietly(self) -> None:

@@ -74,9 +74,9 @@ def run_daemon(settings: Settings, *, host: str | None = None, port: int | None 
         here = RunningDaemon(os.getpid(), _url(listener), utc_now().isoformat(timespec="seconds"))
         with on_record(settings.home, here), spaces.use() as own:  # the settings' own is open from the start
             ending.heed()
-            scheduler.start()
-            threading.Thread(target=_warm, args=(spaces,), name="warm", daemon=True).start()
             try:
+                scheduler.start()
+                threading.Thread(target=_warm, args=(spaces,), name="warm", daemon=True).start()
                 _serve(app, listener, spaces, ending)
             finally:
                 notify.tell(notify.STOPPING)
@@ -127,14 +127,14 @@ def _serve(app: FastAPI, listener: socket.socket, spaces: Spaces, ending: _Endin
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            if ending.is_asked:  # before uvicorn listened to signals
+                self.should_exit = True
+                return
             await super().startup(sockets)
-            if ending.is_asked:
-                self.should_exit = True  # asked for before uvicorn listened to signals
-            elif self.started:
+            if self.started and not self.should_exit:
                 notify.tell(notify.READY)
 
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-            ending.is_asked = True
             spaces.ask_to_stop()  # at once, not only when the last connection has ended
             super().handle_exit(sig, frame)
 
@@ -186,7 +186,7 @@ class _Ending:
 
 @contextmanager
 def _ended_by_signals() -> Iterator[_Ending]:
-    """What comes before there is a server to stop, or while it stops, ends the daemon with all that it holds."""
+    """Before there is a server to stop, and while it stops: one signal is taken note of, a second one ends with all that is held."""
     ending = _Ending()
     with _handled(ending.at_once_if_again):
         yield ending

@@ -98,30 +98,45 @@ def test_a_signal_that_comes_before_anything_is_served_ends_the_daemon_in_order(
     [
         pytest.param("uvicorn.Config.get_loop_factory", id="just before uvicorn listens to signals"),
         pytest.param("uvicorn.Server.startup", id="while uvicorn starts"),
-        pytest.param("threadpoolctl.ThreadpoolController.__init__", id="among callbacks from C"),
+        pytest.param(
+            "threadpoolctl.ThreadpoolController.__init__", id="where an exception would be swallowed"
+        ),
     ],
 )
-def test_a_signal_at_any_moment_of_the_start_is_heeded(
-    tmp_path: Path, moment: str, kind: signal.Signals
-) -> None:
+def test_a_signal_once_the_port_is_bound_is_heeded(tmp_path: Path, moment: str, kind: signal.Signals) -> None:
+    ended = serve_interrupted(tmp_path, moment, f"signal.raise_signal(signal.{kind.name})")
+    assert "listening on" in ended.stderr
+
+
+def test_a_second_signal_waits_for_no_step(tmp_path: Path) -> None:
+    twice = "[signal.raise_signal(signal.SIGTERM) for _ in range(2)]; print('went on')"
+    ended = serve_interrupted(tmp_path, "threadpoolctl.ThreadpoolController.__init__", twice)
+    assert "went on" not in ended.stdout
+    assert not (tmp_path / "daemon.json").exists()
+
+
+def serve_interrupted(home: Path, moment: str, by: str) -> subprocess.CompletedProcess[str]:
+    """A daemon to which that happens once it calls the function; it has ended in order."""
+    swallowing = "__init__" in moment and "print" not in by  # as ctypes does with what a callback raises
     script = f"""
-import signal, threadpoolctl, uvicorn
+import contextlib, signal, threadpoolctl, uvicorn
 from service.cli import main
 
 reached = {moment}
 
 def interrupted(*args, **options):
-    signal.raise_signal(signal.{kind.name})
+    with contextlib.suppress(SystemExit) if {swallowing} else contextlib.nullcontext():
+        {by}
     return reached(*args, **options)
 
 {moment} = interrupted
 main()
 """
-    command = [sys.executable, "-c", script, "--home", str(tmp_path), "serve", "--port", "0"]
+    command = [sys.executable, "-c", script, "--home", str(home), "serve", "--port", "0"]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert ended.returncode == 0
-    assert "listening on" in ended.stderr
     assert "Traceback" not in ended.stderr
+    return ended
 
 
 def test_encoding_in_a_daemon_starts_no_thread_of_blas_and_afterwards_all_are_there_again() -> None:
