@@ -5,21 +5,27 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from agents.errors import BackendUnreachable
+from agents.runtime.spec import ModelSpec, resolve
 from agents.sampling import Sampling
+from consolidation.readouts import Activations, Contrast, Provenance, build, write_readout
 from memory import consent
 from memory.episodes import get_episodes, list_episodes
 from memory.facts import add_candidates
-from memory.sessions import list_turns, why
+from memory.sessions import list_turns, turn_json, why
 from memory.types import FactCandidate
 from service.settings import Settings
 from service.wiring import Services
+from simulator.company import Company
 from simulator.errors import EmptyTurn
 from simulator.inviting import Invitation, open_company
 from simulator.lengths import Lengths
+from simulator.mood import Mood
 from simulator.opening import notices_of
 from simulator.ports import Engine, Piece
 from simulator.scripted import ScriptedEngine
@@ -234,3 +240,45 @@ def test_a_thought_is_drawn_before_the_reply_and_kept_apart_from_it(talk: Open) 
     ]
     assert "Get some sleep, you." in said
     assert not any("tired today" in text for text in said)
+
+
+@pytest.fixture
+def readout(
+    tiny_folder: Path, model_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> ModelSpec:
+    """Two concepts of the tiny model serve; the model."""
+    spec = ModelSpec(cache_dir=model_cache, source=str(tiny_folder), dtype="float32", device="cpu")
+    acts = np.random.default_rng(0).normal(size=(60, 2, 32)).astype(np.float32)
+    acts[:20, :, 0] += 6
+    acts[20:40, :, 1] += 6
+    others = tuple(range(40, 60))
+    contrasts = {"joy": Contrast(tuple(range(20)), others), "envy": Contrast(tuple(range(20, 40)), others)}
+    seen = Activations(acts, np.array([20.0, 20.0], dtype=np.float32), (1, 2))
+    made = build(
+        seen, contrasts, (), Provenance(resolve(spec).base_hash, "template", None, {}, 0), n_layers=2
+    )
+    folder, _ = write_readout(made, tmp_path)
+    monkeypatch.setenv("SLOWWAVE_READOUT_VECTORS", str(folder / "vectors.safetensors"))
+    monkeypatch.setenv("SLOWWAVE_READOUT_MANIFEST", str(folder / "manifest.json"))
+    return spec
+
+
+def test_a_company_keeps_its_readings_and_takes_up_its_moods(services: Services, readout: ModelSpec) -> None:
+    tools = replace(services.simulator_tools(), model_spec=readout)
+    people = [services.person("Ada Lund"), services.person("Bo Rask")]
+
+    def moods(company: Company) -> list[Mood]:
+        return [member.mood for member in company.members]  # type: ignore[attr-defined]
+
+    company = open_company(tools, people, Invitation(use_weights=False))
+    for member, words in zip(company.members, ("Herring again.", "The rope snapped."), strict=True):
+        member.composer.engine = ScriptedEngine([words])  # type: ignore[attr-defined]
+    n_said = len(list(company.turns(2)))
+    turns = list_turns(tools.database, tools.space_id, company.record.session_id)
+    assert [set(turn_json(turn)["readings"]["reply"]) for turn in turns] == [{"joy", "envy"}] * n_said
+    assert n_said == 2
+    resumed = open_company(tools, people, Invitation(use_weights=False))
+    assert [set(mood.felt) for mood in moods(resumed)] == [{"joy", "envy"}] * 2
+    for mood, before in zip(moods(resumed), moods(company), strict=True):
+        assert mood.at == before.at
+        assert mood.felt == pytest.approx(before.felt)
