@@ -99,7 +99,8 @@ class ChatSession:
 
 @dataclass(frozen=True, slots=True)
 class ChatTurn:
-    """`facts`: fact id -> prompt | weights; `rests_on`: ids of the messages that it quoted."""
+    """`facts`: fact id -> prompt | weights; `rests_on`: ids of the messages that it quoted; `readings`: of its message and of the
+    one that it answers, by id, as the session's readout found them."""
 
     id: str
     session_id: str
@@ -116,6 +117,7 @@ class ChatTurn:
     deliberation: str
     rests_on: tuple[str, ...]
     facts: dict[str, str] = field(default_factory=dict)
+    readings: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +162,10 @@ def turn_json(turn: ChatTurn) -> dict[str, Any]:
         "seconds": round(turn.seconds, 3),
         "deliberation": turn.deliberation,
         "rests_on": list(turn.rests_on),
+        "readings": {
+            which: {concept: round(value, 3) for concept, value in turn.readings.get(said or "", {}).items()}
+            for which, said in (("heard", turn.answers_id), ("reply", turn.episode_id))
+        },
     }
 
 
@@ -284,10 +290,26 @@ def _turns(database: Database, space_id: str, which: Any) -> list[ChatTurn]:
         facts: dict[str, dict[str, str]] = {}
         for turn_id, fact_id, place in rested:
             facts.setdefault(turn_id, {})[fact_id] = place
-        return [_turn(one, facts.get(one.id, {})) for one in rows]
+        read = _readings(session, rows)
+        return [_turn(one, facts.get(one.id, {}), read.get(one.id, {})) for one in rows]
 
 
-def _turn(row: tables.ChatTurn, facts: dict[str, str]) -> ChatTurn:
+def _readings(session: Session, rows: Sequence[tables.ChatTurn]) -> dict[str, dict[str, dict[str, float]]]:
+    """By turn, what the readout of its session found in its message and in what that answers."""
+    turn, talk, row = tables.ChatTurn, tables.ChatSession, tables.Reading
+    query = (
+        select(turn.id, row.episode_id, row.concepts)
+        .join(talk, talk.id == turn.session_id)
+        .join(row, (row.readout == talk.readout) & row.episode_id.in_([turn.episode_id, turn.answers_id]))
+        .where(turn.session_id.in_({one.session_id for one in rows}))
+    )
+    found: dict[str, dict[str, dict[str, float]]] = {}
+    for turn_id, episode_id, concepts in session.execute(query):
+        found.setdefault(turn_id, {})[episode_id] = dict(concepts)
+    return found
+
+
+def _turn(row: tables.ChatTurn, facts: dict[str, str], readings: dict[str, dict[str, float]]) -> ChatTurn:
     return ChatTurn(
         row.id,
         row.session_id,
@@ -304,6 +326,7 @@ def _turn(row: tables.ChatTurn, facts: dict[str, str]) -> ChatTurn:
         row.deliberation,
         tuple(row.rests_on),
         facts,
+        readings,
     )
 
 

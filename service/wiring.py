@@ -53,6 +53,7 @@ class Services(GraphWork, NightWork):
             extractor=self.extractor,
             entailer=self.entailer,
             server=server_of(self.settings, self.clock),
+            style_needs=self.settings.night.style.min_messages,
         )
 
     def _probe(self, name: str) -> Probe:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from agents.turns import Turn, recent
 from memory.sessions import NewTurn
-from memory.types import Person
+from memory.types import Episode, Person
 from simulator.errors import SamePerson, TooManyPersonas
 from simulator.topics import Topic, main_words
 
@@ -53,6 +53,14 @@ class Member(Protocol):
 
     def heard(self, speaker: str, text: str) -> None:
         """A turn was said, also its own."""
+        ...
+
+    def feel(self, said: Episode) -> None:
+        """A turn was kept, also its own."""
+        ...
+
+    def resume(self, said: Sequence[Episode]) -> None:
+        """The conversation goes on after these turns of it, at least one, each of which it was told before."""
         ...
 
     def turn_to(self) -> Topic | None:
@@ -95,6 +103,7 @@ class Company:
     members: tuple[Member, ...]
     record: Record
     settings: CompanySettings
+    notices: tuple[str, ...] = ()  # what whoever reads it should know, a sentence each
     ended: Ended | None = None
     _turns: list[Turn] = field(default_factory=list)
     _latest: deque[Turn] = field(default_factory=lambda: deque(maxlen=DRIFT_TURNS))
@@ -113,8 +122,11 @@ class Company:
         """The conversation as it was left, or a new one that follows `before`. Raises SamePerson, TooManyPersonas."""
         check_people([member.person for member in members])
         company = cls(tuple(members), record, settings)
-        for turn in record.last_turns() or before:
+        said = record.last_said()
+        for turn in [Turn(one.speaker, one.text) for one in said] or before:
             company._hear(turn)
+        for member in members if said else ():
+            member.resume(said)
         company._number = record.n_turns
         company._plan_change()
         return company
@@ -152,7 +164,7 @@ class Company:
             made = speaker.speak(self._turns, notes, seed=dice.randrange(_SEED))
         except Interrupted as cut:
             if cut.turn.reply:
-                self.record.keep(cut.turn)
+                self._keep(cut.turn)
             raise cut.__cause__ or cut from None
         if topic is not None:
             self._plan_change()
@@ -162,7 +174,7 @@ class Company:
         self._n_silent = 0
         if topic is not None and topic.fact_id is not None:
             made = replace(made, facts={topic.fact_id: "prompt", **made.facts})
-        self.record.keep(made)
+        self._keep(made)
         about = topic.name if topic else None
         drawn = speaker.n_tokens - before
         said = SaidTurn(self._number, speaker.person.name, made.reply, made, about, drawn)
@@ -173,6 +185,11 @@ class Company:
     def _next(self, dice: Random) -> Member:
         name = next_speaker(list(self._latest), self._names, dice, self._n_silent)
         return self.members[self._names.index(name)]
+
+    def _keep(self, turn: NewTurn) -> None:
+        said = self.record.keep(turn)
+        for member in self.members:
+            member.feel(said)
 
     def _hear(self, turn: Turn) -> None:
         self._turns = recent([*self._turns, turn], self.settings.context_chars)

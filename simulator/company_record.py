@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from agents.turns import Turn
 from consolidation.digests import FULL, Read, lines_of, most_telling
 from db.engine import Database
 from memory import digests, sessions
@@ -59,20 +58,20 @@ class Record:
         del self._said[: -(REPLAYED + DIGESTED)]
         self.summary = self._summary()
 
-    def last_turns(self) -> list[Turn]:
+    def last_said(self) -> list[Episode]:
         """The turns that the conversation follows, the oldest first."""
-        return [Turn(turn.speaker, turn.text) for turn in self._said[-REPLAYED:]]
+        return self._said[-REPLAYED:]
 
-    def keep(self, turn: NewTurn) -> None:
-        """Write a turn, and where it is time a digest of what lies before."""
+    def keep(self, turn: NewTurn) -> Episode:
+        """Write a turn that is not empty, and where it is time a digest of what lies before; the message it became."""
         kept = sessions.keep_turn(self._database, self._space_id, self.session_id, turn, clock=self._clock)
-        if kept.reply is None:
-            return
+        assert kept.reply is not None
         self._said.append(kept.reply)
         self.n_turns += 1
         if self.n_turns % DIGESTED == 0:
             self._digest(self._said[-DIGESTED:])
             del self._said[:-REPLAYED]
+        return kept.reply
 
     def end(self) -> None:
         sessions.end(self._database, self._space_id, self.session_id, clock=self._clock)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from agents.turns import Persona, Turn, recent, turn_messages
 from consolidation.mastery import Mastered
+from memory.claims import NewClaim
 from memory.sessions import NewTurn, Place, Status
 from memory.types import Fact, Person
 from memory.wordings import Wordings
@@ -103,7 +104,7 @@ class Composer:
         check_consent(self.tools, self.person)
         self._face(by or self.partners[0])
         if self.claims is not None:
-            self.claims.begin()
+            self.claims.begin(heard)
         return Composed(self, self.bring(heard, moment, by=by), tuple(turns), moment, prefix)
 
     @property
@@ -235,7 +236,7 @@ class Composed:
             status=status,
             facts=self._facts(),
             rests_on=() if brought.stance.facts else tuple(one.id for one in brought.stance.evidence),
-            claims=composer.claims.claims_of(self.said) if composer.claims and spoken.text.strip() else (),
+            claims=self._claims(),
             recipe=composer.recipe,
             adapters=composer.adapters,
             seed=self._moment.seed,
@@ -244,6 +245,12 @@ class Composed:
             seconds=self.seconds,
             deliberation="\n".join(brought.deliberation.lines),
         )
+
+    def _claims(self) -> Sequence[NewClaim]:
+        """What was said whole claims something; half a sentence does not."""
+        guard, spoken = self._composer.claims, self.spoken
+        whole = spoken.text[: len(spoken.text) - spoken.n_cut]
+        return guard.claims_of(joined(self.prefix, whole).strip()) if guard and whole.strip() else ()
 
     def _facts(self) -> dict[str, Place]:
         """Every fact that the turn rests on, and where it was."""

@@ -38,6 +38,7 @@ FloatVector = npt.NDArray[np.float32]
 MAX_DRAWS = 2  # objections in one reply before the right thing is said instead
 LEAST_ALIKE = 0.72  # cosine of a question and a way to ask for a claim
 LEAST_AGAINST = 0.9  # probability that a sentence contradicts a limit
+MAX_HEARD = 600  # characters of what is answered, its end, by which an elliptical answer is understood
 MOST_CLAIMS = 1000  # that a question is compared with, the newest
 _FORMS = 4  # ways to ask for one claim
 _MADE_UP: tuple[Basis, ...] = ("constitution", "claim", "invented")
@@ -66,18 +67,19 @@ class ClaimGuard:
     lines: Sequence[Line] = ()
     entailer: Entailer | None = None
     name: str = "claims"
-    _heard: str = ""
+    _heard: str = ""  # the end of what the reply answers
     _said: str = ""  # of the reply that is looked at
     _n_objected: int = 0  # to it
     _asks: dict[str, FloatVector] = field(default_factory=dict)  # unit vectors of ways to ask, oldest first
 
-    def begin(self) -> None:
-        """A reply begins; the one before may not have been kept."""
-        self._n_objected, self._said = 0, ""
+    def begin(self, heard: str) -> None:
+        """A reply to what was heard begins; the one before may not have been kept."""
+        self._heard = heard[-MAX_HEARD:]
+        self._begin_again()
 
     def objection(self, said: str, part: str, pieces: Sequence[Piece]) -> Objection | None:
         if len(said) < len(self._said):
-            self.begin()  # what stands of a reply never grows shorter
+            self._begin_again()  # what stands of a reply never grows shorter
         self._said = said
         for told in self._told(part, said):
             found = self._held_against(told)
@@ -90,8 +92,7 @@ class ClaimGuard:
 
     def heard(self, speaker: str, text: str) -> None:
         """A turn is over."""
-        self.begin()
-        self._heard = "" if speaker == self.sight.person.name else text
+        self._begin_again()
 
     def claims_of(self, reply: str) -> list[NewClaim]:
         """What the reply claims, each with what it rests on; to be kept with the turn once it was said.
@@ -125,6 +126,9 @@ class ClaimGuard:
                     store.withdraw(self.sight.database, self.sight.space_id, claim.id, clock=self.sight.clock)
             elif self._lasts(claim):
                 yield claim
+
+    def _begin_again(self) -> None:
+        self._n_objected, self._said = 0, ""
 
     def _object(self, reason: str, instead: str) -> Objection:
         self._n_objected += 1

@@ -19,8 +19,9 @@ from memory.types import Person
 from simulator.company import Company, CompanySettings, check_people
 from simulator.company_record import Record, conversation_of
 from simulator.lengths import Lengths
-from simulator.member import PersonaMember, Reader
-from simulator.opening import engine_of, load_model, make_composer, sampling_of
+from simulator.member import PersonaMember
+from simulator.opening import engine_of, load_model, make_composer, notices_of, sampling_of
+from simulator.reader import Reader
 from simulator.session import SessionSettings
 from simulator.tools import SimulatorTools, check_consent
 
@@ -68,12 +69,15 @@ def open_company(tools: SimulatorTools, people: Sequence[Person], how: Invitatio
         {**asdict(first.sampling), "seed": how.seed, "is_guarded": how.is_guarded},
         first.engine.name,
         first.recipe,
+        members[0].reader.sha256 if members[0].reader else None,
     )
     record = Record(
         tools.database, tools.space_id, people, session, embedder=tools.index.embedder, clock=tools.clock
     )
     settings = CompanySettings(seed=how.seed, changes=how.is_guarded)
-    return Company.begin(members, record, settings, before=really_said(tools, people))
+    company = Company.begin(members, record, settings, before=really_said(tools, people))
+    company.notices = notices_of(tools, people, recipe)
+    return company
 
 
 def really_said(tools: SimulatorTools, people: Sequence[Person]) -> list[Turn]:

@@ -5,37 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from agents.errors import AgentError
 from agents.turns import Turn
 from memory.sessions import NewTurn
-from memory.types import Person
+from memory.types import Episode, Person
 from simulator.company import Interrupted
 from simulator.composing import Composer, Moment
 from simulator.mood import Mood
+from simulator.reader import Reader
 from simulator.topics import Topic
-
-if TYPE_CHECKING:
-    from agents.runtime.lm import LanguageModel
-    from consolidation.readouts import Readout
-
-
-@dataclass(slots=True)
-class Reader:
-    """Reads turns by one model and readout; members with the same weights share one, so that each turn is read once."""
-
-    model: LanguageModel
-    readout: Readout
-    _last: tuple[str, Mapping[str, float]] | None = None
-
-    def read(self, text: str) -> Mapping[str, float]:
-        if self._last is None or self._last[0] != text:
-            from consolidation.reading import read_texts
-
-            (found,) = read_texts(self.model, self.readout, [text])
-            self._last = text, found
-        return self._last[1]
 
 
 @dataclass(slots=True)
@@ -76,11 +55,21 @@ class PersonaMember:
         return composed.new_turn()
 
     def heard(self, speaker: str, text: str) -> None:
-        self._last_at = self.composer.tools.clock()
         self.composer.hear(speaker, text)
+
+    def feel(self, said: Episode) -> None:
+        """A turn is read by who feels it; what is kept of it is how its speaker reads it."""
+        self._last_at = said.time
+        if self.reader is None:
+            return
+        is_own = said.speaker_id == self.person.id
+        found = self.reader.keep(self.composer.tools, [said]) if is_own else self.reader.read([said])
+        self.mood = self.mood.after(found[said.id], said.time, is_own=is_own)
+
+    def resume(self, said: Sequence[Episode]) -> None:
+        self._last_at = said[-1].time
         if self.reader is not None:
-            reading = self.reader.read(text)
-            self.mood = self.mood.after(reading, self._last_at, is_own=speaker == self.person.name)
+            self.mood = self.reader.mood_after(self.composer.tools, said, self.person.id)
 
     def turn_to(self) -> Topic | None:
         return self.composer.topics.next() if self.composer.topics else None

@@ -15,7 +15,7 @@ from memory.registry import Registry
 from memory.sensitive import kinds_of_fact
 from memory.types import Fact, Person
 from memory.wordings import Wordings
-from simulator.knowing import UNDISPUTED
+from simulator.knowing import UNDISPUTED, gives_orders
 from simulator.persona import own_words
 
 MOST_PEOPLE = 2
@@ -63,12 +63,17 @@ def mention_notes(found: Sequence[Mentioned], persona: Persona, wordings: Wordin
 def _facts(
     database: Database, space_id: str, registry: Registry, person_id: str, known_to: str, clock: Clock
 ) -> tuple[Fact, ...]:
-    """What links them to the persona before what else is known of them, the most salient first; nothing sensitive."""
+    """What links them to the persona before what else is known of them, the most salient first; nothing sensitive,
+    and nothing that gives orders to machines."""
     about_them = list_facts(database, space_id, registry, person_id=person_id, known_to=known_to, clock=clock)
     own = list_facts(database, space_id, registry, person_id=known_to, known_to=known_to, clock=clock)
     links = [fact for fact in own if fact.object_id == person_id]
     links += [fact for fact in about_them if fact.object_id == known_to]
     others = [fact for fact in about_them if fact.object_id != known_to]
     others.sort(key=lambda fact: (-(fact.salience or 0.0), fact.predicate, fact.id))
-    usable = [fact for fact in (*links[:1], *others) if fact.status in UNDISPUTED and not kinds_of_fact(fact)]
+    usable = [
+        fact
+        for fact in (*links[:1], *others)
+        if fact.status in UNDISPUTED and not kinds_of_fact(fact) and not gives_orders(fact)
+    ]
     return tuple(usable[:MOST_FACTS])

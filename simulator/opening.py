@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING
 
 from agents.turns import Persona, Turn, recent
 from consolidation.mastery import Mastered, serving_mastery
-from consolidation.readouts import sha256_of
 from consolidation.truth_check import TruthCheck, usable_truth_probe
 from memory import constitutions, fact_rows
-from memory.episodes import conversation_id_of, list_episodes
+from memory.episodes import conversation_id_of, list_episodes, readable
 from memory.people import list_people
 from memory.persona_settings import get_sampling
 from memory.ports import Judge
-from memory.readings import list_readings
 from memory.revision import Line
 from memory.types import Episode, Person
 from simulator.circles import Written
@@ -28,8 +26,8 @@ from simulator.lengths import lengths_of
 from simulator.loops import LoopGuard
 from simulator.manner import manner_of
 from simulator.moments import MAX_GAP_S
-from simulator.mood import mood_of
 from simulator.ports import Engine
+from simulator.reader import Reader
 from simulator.session import Session, SessionSettings, conversation_name
 from simulator.stance import Sight
 from simulator.steering_sources import Sources, steering_for
@@ -61,7 +59,6 @@ def open_session(
     worn = recipe.for_person(person.id) if recipe else None
     model = None if tools.server is not None else load_model(tools, worn)
     readout = current_readout(tools.database, tools.space_id, tools.home, model.base_hash) if model else None
-    sha256 = sha256_of(readout) if readout else ""
     composer = make_composer(tools, person, (partner,), sampling_of(tools, person, settings), recipe)
     weights = composer.recipe
     composer.engine = engine_of(tools, model, weights, composer.persona)
@@ -71,10 +68,9 @@ def open_session(
         composer=composer,
         settings=settings,
         model=model,
-        readout=readout,
-        readout_sha256=sha256,
+        reader=Reader(model, readout) if model and readout else None,
         checks=_checks(tools, model, weights),
-        notices=notices_of(person, worn, is_local=model is not None),
+        notices=notices_of(tools, [person], recipe),
     )
     if model is not None:
         sources = Sources(tools, model, readout, person)
@@ -157,16 +153,21 @@ def make_composer(
     )
 
 
-def notices_of(person: Person, worn: Recipe | None, *, is_local: bool) -> tuple[str, ...]:
-    """What whoever talks should know about the weights."""
-    has_style = worn is not None and any(entry.person == person.id for entry in worn.entries)
-    if not is_local:
+def notices_of(tools: SimulatorTools, people: Sequence[Person], recipe: Recipe | None) -> tuple[str, ...]:
+    """What whoever talks with these personas should know about the weights, a sentence each."""
+    if tools.server is not None:
         return ("a server speaks: weights, steering and readings of this space are not used",)
-    if not has_style:
-        return (
-            f"{person.name} has no style of their own in the weights yet; the prompt alone makes them speak",
-        )
-    return ()
+    worn = {entry.person for entry in recipe.entries} if recipe else set()
+    return tuple(_without_style(tools, person) for person in people if person.id not in worn)
+
+
+def _without_style(tools: SimulatorTools, person: Person) -> str:
+    own = list_episodes(tools.database, tools.space_id, speaker_id=person.id, newest=MOST_READ)
+    n = len(readable(own, tools.withhold))
+    if n < tools.style_needs:
+        wrote = f"{n} message{'' if n == 1 else 's'}"
+        return f"{person.name} has written {wrote}; a style needs {tools.style_needs}; the prompt alone makes them speak"
+    return f"{person.name} has no style of their own in the weights yet; the prompt alone makes them speak"
 
 
 def _claim_guard(
@@ -227,15 +228,5 @@ def _go_on(session: Session, said: Sequence[Episode]) -> None:
         session.composer.hear(episode.speaker, episode.text)
     session.n_said = len(said) - start
     session.turns = recent([Turn(episode.speaker, episode.text) for episode in said[start:]])
-    if session.readout_sha256:
-        ids = [episode.id for episode in said]
-        found = list_readings(
-            session.tools.database, session.tools.space_id, readout=session.readout_sha256, episodes=ids
-        )
-        readings = {one.episode_id: one.concepts for one in found}
-        session.mood = mood_of(
-            [
-                (episode.time, episode.speaker_id == session.person.id, readings.get(episode.id, {}))
-                for episode in said
-            ]
-        )
+    if session.reader is not None:
+        session.mood = session.reader.mood_after(session.tools, said, session.person.id)

@@ -37,7 +37,7 @@ class Engine(Protocol):
     ) -> Iterator[Piece]:
         """What follows the messages and `said`, the part of the reply that stands already.
 
-        Closing the iterator ends the drawing. Raises agents.errors' ServerUnreachable and its kin mid-way.
+        Closing the iterator ends the drawing. Raises agents.errors' BackendUnreachable and its kin, also mid-way.
         """
         ...
 

@@ -14,23 +14,21 @@ from typing import TYPE_CHECKING
 
 from agents.errors import AgentError
 from agents.turns import Turn, recent
-from consolidation.reading import read_texts
 from memory import sessions
 from memory.ports import Judge
-from memory.readings import Reading, keep_readings
 from memory.sessions import KeptTurn, Kind, NewSession
 from memory.types import Fact, Person
 from simulator.claims import check_claims
 from simulator.composing import Composed, Composer, Moment
 from simulator.errors import EmptyTurn
 from simulator.mood import Mood
+from simulator.reader import Reader
 from simulator.spoken_turn import SpokenTurn
 from simulator.steering import Steering, Wish
 from simulator.tools import SimulatorTools
 
 if TYPE_CHECKING:
     from agents.runtime.lm import LanguageModel
-    from consolidation.readouts import Readout
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +62,8 @@ class Session:
 
     composer: Composer
     settings: SessionSettings
-    model: LanguageModel | None  # reads what is said; None where a server speaks
-    readout: Readout | None = None
-    readout_sha256: str = ""  # under which its readings are kept
+    model: LanguageModel | None  # what speaks; None where a server does
+    reader: Reader | None = None  # of what is said; None where a server speaks, or no readout serves
     checks: tuple[Judge, ...] = ()  # of what the persona claims
     steering: Steering | None = None
     notices: tuple[str, ...] = ()  # what whoever talks should know, a sentence each
@@ -220,7 +217,7 @@ class Session:
                 settings=self.settings.as_json(),
                 engine=self.composer.engine.name,
                 recipe=self.recipe,
-                readout=self.readout_sha256 or None,
+                readout=self.reader.sha256 if self.reader else None,
             )
             self.id = sessions.begin(self.tools.database, self.tools.space_id, new, clock=self.tools.clock)
         return self.id
@@ -228,17 +225,11 @@ class Session:
     def _read(self, kept: KeptTurn) -> tuple[dict[str, float], dict[str, float]]:
         """The readings of the partner's and the persona's new turn, kept with them; empty where there is none."""
         said = [turn for turn in (kept.heard, kept.reply) if turn is not None and turn.text]
-        if self.readout is None or self.model is None or not said:
+        if self.reader is None or not said:
             return {}, {}
-        found = read_texts(self.model, self.readout, [turn.text for turn in said])
-        rows = [
-            Reading(turn.id, self.readout_sha256, numbers) for turn, numbers in zip(said, found, strict=True)
-        ]
-        with self.tools.database.transaction() as session:
-            keep_readings(session, self.tools.space_id, rows, clock=self.tools.clock)
-        by_id = {turn.id: numbers for turn, numbers in zip(said, found, strict=True)}
-        heard = by_id.get(kept.heard.id, {}) if kept.heard else {}
-        return heard, by_id.get(kept.reply.id, {}) if kept.reply else {}
+        found = self.reader.keep(self.tools, said)
+        heard, reply = (dict(found.get(one.id, {})) if one else {} for one in (kept.heard, kept.reply))
+        return heard, reply
 
     def _last_heard(self) -> str:
         return next((turn.text for turn in reversed(self.turns) if turn.speaker == self.partner.name), "")

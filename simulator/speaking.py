@@ -11,8 +11,9 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from agents.errors import AgentError
 from simulator.lengths import Length
 from simulator.ports import Engine, Guard, Objection, Piece
 from simulator.tags import TagFilter
@@ -36,6 +37,15 @@ class Spoken:
     n_tokens: int = 0
     objections: list[Objection] = field(default_factory=list)
     is_corrected: bool = False  # a guard's words stand in it
+    n_cut: int = 0  # characters at its end, of a part that the engine broke off: nothing is claimed by them
+
+
+class _Part(NamedTuple):
+    """With the pieces it came in; `failure` is what ended the engine before the part was whole."""
+
+    text: str
+    pieces: Sequence[Piece]
+    failure: AgentError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +68,28 @@ class Speaker:
     def speak(
         self, messages: Sequence[dict[str, str]], sampling: Sampling, length: Length, spoken: Spoken
     ) -> Iterator[str]:
-        """The parts that stand, as they come; `spoken` grows with them, also where the engine fails on the way."""
+        """The parts that stand, as they come; `spoken` grows with them.
+
+        Where the engine fails on the way, what it had begun is a part like the others before the error goes on.
+        """
         n_objected = 0
         while True:
             objection = None
-            for part, pieces in self._parts(messages, sampling, length, spoken):
+            for part, pieces, failure in self._parts(messages, sampling, length, spoken):
                 if part.startswith("\n") and spoken.text.count("\n") + 1 >= length.messages:
                     return
                 objection = self._objection(spoken.text, part, pieces)
                 if objection is not None:
                     spoken.objections.append(objection)
+                    if failure is not None:
+                        raise failure
                     break
                 n_objected = 0
                 spoken.text += part
+                spoken.n_cut = len(part) if failure is not None else 0
                 yield part
+                if failure is not None:
+                    raise failure
                 if len(spoken.text) >= length.chars:
                     return
             if objection is None:
@@ -103,9 +121,8 @@ class Speaker:
 
     def _parts(
         self, messages: Sequence[dict[str, str]], sampling: Sampling, length: Length, spoken: Spoken
-    ) -> Iterator[tuple[str, list[Piece]]]:
-        """Parts of one draw with the pieces they came in; a piece that ends one part and begins another counts to
-        the second."""
+    ) -> Iterator[_Part]:
+        """Parts of one draw; a piece that ends one part and begins another counts to the second."""
         how = replace(
             sampling,
             seed=(sampling.seed + _PRIME * spoken.n_draws) % 2**31,
@@ -116,24 +133,30 @@ class Speaker:
         tags = TagFilter(self.tag, self.others, notes=notes, is_begun=bool(spoken.text or self.begun))
         part, pieces, n_tokens = "", [], 0
         is_first = bool(spoken.text)
+        failure = None
         with closing(self.engine.stream(messages, how, said=self._raw(spoken.text))) as stream:  # type: ignore[type-var]
-            for piece in stream:
-                n_tokens += 1
-                spoken.n_tokens += 1
-                shown = tags.feed(piece.text)
-                if is_first and shown:  # an engine that begins anew, or a tokenizer that drops the blank
-                    part, is_first = " " if shown[0].isalnum() else "", False
-                part += shown
-                pieces.append(piece)
-                while end := _part_end(part):
-                    yield part[:end], pieces[:-1] or pieces
-                    part, pieces = part[end:], pieces[-1:]
-                if tags.is_done:
-                    break
+            try:
+                for piece in stream:
+                    n_tokens += 1
+                    spoken.n_tokens += 1
+                    shown = tags.feed(piece.text)
+                    if is_first and shown:  # an engine that begins anew, or a tokenizer that drops the blank
+                        part, is_first = " " if shown[0].isalnum() else "", False
+                    part += shown
+                    pieces.append(piece)
+                    while end := _part_end(part):
+                        yield _Part(part[:end], pieces[:-1] or pieces)
+                        part, pieces = part[end:], pieces[-1:]
+                    if tags.is_done:
+                        break
+            except AgentError as error:
+                failure = error
         part += tags.finish()
         is_cut = n_tokens >= how.max_new_tokens and not _CLOSED.search(part)
-        if part.strip() and not (is_cut and spoken.text):
-            yield part.rstrip(), pieces
+        if part.strip() and (failure is not None or not (is_cut and spoken.text)):
+            yield _Part(part.rstrip(), pieces, failure)
+        elif failure is not None:
+            raise failure
 
     def _raw(self, text: str) -> str:
         """What stands as the model wrote it: each message but the first under the speaker's own tag."""

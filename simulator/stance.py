@@ -27,6 +27,7 @@ from memory.registry import Registry
 from memory.types import Answer, Episode, Fact, Person
 from memory.wordings import Wordings, spoken
 from simulator.confidences import is_secret
+from simulator.knowing import gives_orders
 from simulator.persona import in_second_person, in_third_person, own_words, worded
 
 Kind = Literal["answer", "claimed", "decline", "talk"]
@@ -171,9 +172,7 @@ def _towards(sight: Sight, question: str, claims: Callable[[str], Sequence[Claim
         as_of=sight.clock(),
         clock=sight.clock,
     )
-    if any(
-        is_pasted(text) for text in (*(f.object for f in answer.facts), *(e.text for e in answer.evidence))
-    ):
+    if any(map(gives_orders, answer.facts)) or any(is_pasted(one.text) for one in answer.evidence):
         return Stance("talk", asked)  # what gives orders to machines is no answer
     if not answer.abstained:
         if is_secret(sight.database, sight.space_id, sight.heard_by, answer):

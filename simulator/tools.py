@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from consolidation.stage import StyleSettings
 from db.engine import Database
 from memory import consent
 from memory.index import Index
@@ -33,8 +34,11 @@ class SimulatorTools:
     withhold: Withhold
     probe: Callable[[str], Probe]  # by its name
     extractor: Extractor  # reads what a persona claims
-    entailer: Entailer | None = None  # holds what it says against its limits
+    entailer: Entailer | None = None  # holds what it says against its constitution
     server: Callable[[], Engine] | None = None  # what speaks instead of the model in this process
+    style_needs: int = (
+        StyleSettings().min_messages
+    )  # messages by a person, below which the nights train no style of theirs
 
 
 class InSpace(Protocol):

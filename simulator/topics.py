@@ -1,8 +1,8 @@
 """What a persona may turn to when a conversation goes in circles: facts, patterns and digests of what they can know.
 
 A topic is chosen from areas that were turned to least, of what has not been spoken of for longest; what came up lately
-is left alone. Nothing sensitive, withheld or unknown to the persona is ever among them. Under one seed and one
-conversation the same topics come in the same order.
+is left alone. Nothing sensitive, withheld or unknown to the persona is ever among them, nor what gives orders to
+machines: an opening is said as it stands. Under one seed and one conversation the same topics come in the same order.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from memory.sensitive import kinds, kinds_of_fact
 from memory.types import Episode, Fact
 from memory.wordings import Wordings, content_words, fill
 from simulator.confidences import kept_facts, kept_messages
-from simulator.knowing import UNDISPUTED
+from simulator.knowing import UNDISPUTED, gives_orders
 
 if TYPE_CHECKING:
     from db.engine import Database
@@ -90,6 +90,7 @@ def topics_of(graph: Graph, person_id: str, persona: Persona) -> list[Topic]:
         for fact in facts
         if fact.id not in kept
         and not kinds_of_fact(fact)
+        and not gives_orders(fact)
         and (topic := _of_fact(fact, persona, graph.registry, wordings))
     ]
     found += [

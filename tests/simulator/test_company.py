@@ -138,6 +138,12 @@ class Reader:
         if self.loops:
             self.loops.heard(speaker, text)
 
+    def feel(self, said: Episode) -> None:
+        """Feels nothing."""
+
+    def resume(self, said: Sequence[Episode]) -> None:
+        """Was told all of it."""
+
     def turn_to(self) -> Topic | None:
         return self.topics.next()
 

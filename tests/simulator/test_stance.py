@@ -234,6 +234,25 @@ def test_a_claim_against_what_the_persona_knows_is_objected_to(made: Graph, said
 
 
 @pytest.mark.parametrize(
+    ("heard", "said"), [("where do you live?", "Porto."), ("Do you live in Porto?", "Yes.")]
+)
+def test_an_answer_in_a_word_is_held_against_what_the_persona_knows(
+    made: Graph, heard: str, said: str
+) -> None:
+    guard = made.guard()
+    assert guard.objection("", said, ()) is None
+    guard.begin("x" * 9000 + f". {heard}")
+    found = guard.objection("", said, ())
+    assert found is not None
+    assert found.reason == "a fact says otherwise: lives_in"
+    assert guard.objection("So. ", said, ()) is not None
+    assert guard.objection("", said, ()) is not None  # it begins again, as an answer to the same
+    guard.heard(BEN, "and?")
+    guard.begin("and?")
+    assert guard.objection("", said, ()) is None
+
+
+@pytest.mark.parametrize(
     "said",
     [
         "I live in Piran.",
@@ -346,7 +365,7 @@ def test_a_reply_that_was_not_kept_leaves_no_objection_behind(made: Graph) -> No
     guard = made.guard()
     assert [objected("So. "), objected("So. ")] == [None, None]
     assert [objected(), objected()] == [None, None]  # another reply, by what stands of it
-    guard.begin()
+    guard.begin("")
     assert [objected(), objected()] == [None, None]
     assert objected() is not None
 
