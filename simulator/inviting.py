@@ -18,10 +18,10 @@ from memory.sessions import NewSession
 from memory.types import Person
 from simulator.company import Company, CompanySettings, check_people
 from simulator.company_record import Record, conversation_of
+from simulator.drawing import AskedSampling
 from simulator.lengths import Lengths
 from simulator.member import PersonaMember, Reader
 from simulator.opening import engine_of, load_model, make_composer, sampling_of
-from simulator.session import SessionSettings
 from simulator.tools import SimulatorTools, check_consent
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Invitation:
+class Invitation(AskedSampling):
     """How personas come together. `about`: what they shall turn to first, where they know of it.
 
     `max_chars` bounds a reply, which else is as long as that person's are. `is_guarded` False leaves loops alone, and
@@ -41,8 +41,6 @@ class Invitation:
     """
 
     seed: int = 0
-    temperature: float | None = None  # None, also below: as set for each person
-    repetition_penalty: float | None = None
     max_chars: int | None = None
     use_weights: bool = True
     about: str = ""
@@ -100,12 +98,11 @@ def _member(
     recipe: Recipe | None,
     models: _Models,
 ) -> PersonaMember:
-    asked = SessionSettings(temperature=how.temperature, repetition_penalty=how.repetition_penalty)
     composer = make_composer(
         tools,
         person,
         tuple(one for one in people if one.id != person.id),
-        sampling_of(tools, person, asked),
+        sampling_of(tools, person, how),
         recipe,
         seed=how.seed,
         about=how.about,

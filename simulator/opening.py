@@ -21,7 +21,7 @@ from simulator.circles import Written
 from simulator.claims import Listener
 from simulator.composing import Composer
 from simulator.consistency import ClaimGuard
-from simulator.drawing import KNOBS, sampling_with
+from simulator.drawing import AskedSampling, sampling_with
 from simulator.engines import LocalEngine
 from simulator.errors import SamePerson, SteeringElsewhere
 from simulator.lengths import lengths_of
@@ -103,10 +103,10 @@ def engine_of(
     return LocalEngine(model, recipe=weights, tags=list(persona.tags.values()))
 
 
-def sampling_of(tools: SimulatorTools, person: Person, settings: SessionSettings) -> Sampling:
+def sampling_of(tools: SimulatorTools, person: Person, asked: AskedSampling) -> Sampling:
     """As asked, as set for the person, as by default. Raises BadSampling."""
     stored = get_sampling(tools.database, tools.space_id, person.id)
-    return sampling_with(stored, {name: getattr(settings, name) for name in KNOBS})
+    return sampling_with(stored, asked.knobs())
 
 
 def make_composer(

@@ -22,6 +22,7 @@ from memory.sessions import KeptTurn, Kind, NewSession
 from memory.types import Fact, Person
 from simulator.claims import check_claims
 from simulator.composing import Composed, Composer, Moment
+from simulator.drawing import AskedSampling
 from simulator.errors import EmptyTurn
 from simulator.mood import Mood
 from simulator.spoken_turn import SpokenTurn
@@ -34,17 +35,9 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class SessionSettings:
-    """`seed` None draws one from the clock. Of the sampling, what is None is as it was set for the person, else as by default
-    (`simulator.drawing`)."""
+class SessionSettings(AskedSampling):
+    """`seed` None draws one from the clock."""
 
-    temperature: float | None = None
-    top_k: int | None = None
-    top_p: float | None = None
-    min_p: float | None = None
-    repetition_penalty: float | None = None
-    dry_multiplier: float | None = None
-    max_new_tokens: int | None = None
     seed: int | None = None
     use_weights: bool = True
     trust_weights: bool = False  # leave out of the prompt what the weights have mastered

@@ -109,7 +109,7 @@ class Speaker:
         how = replace(
             sampling,
             seed=(sampling.seed + _PRIME * spoken.n_draws) % 2**31,
-            max_new_tokens=max(1, length.max_tokens - _tokens(spoken.text)),
+            max_new_tokens=max(1, min(sampling.max_new_tokens, length.max_tokens) - _tokens(spoken.text)),
         )
         spoken.n_draws += 1
         notes = (*PROMPT_NOTES, *(f"{name}:" for name in self.names))

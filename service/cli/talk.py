@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from memory.importers.bots import SIMULATED
-from service.cli.options import SEED
+from service.cli.options import SEED, sampling
 from service.cli.output import State, print_json
 
 if TYPE_CHECKING:
@@ -53,10 +53,7 @@ def consent(state: State, person: str, agreed_by: str, note: str, withdraw: bool
     help="Continue as PERSON would go on writing; TEXT is what they have begun.",
 )
 @click.option("--seed", type=SEED, help="Make the sampling repeatable.")
-@click.option("--temperature", type=float, help="Default: as set for PERSON, else 0.7.")
-@click.option("--top-p", type=float)
-@click.option("--top-k", type=int)
-@click.option("--min-p", type=float)
+@sampling
 @click.option("--think", is_flag=True, help="Let the model draw a thought before it speaks; -v shows it.")
 @click.option("--no-weights", is_flag=True, help="Leave tonight's weights out: base model with retrieval.")
 @click.option(
@@ -79,21 +76,19 @@ def consent(state: State, person: str, agreed_by: str, note: str, withdraw: bool
 @click.pass_obj
 def chat(
     state: State,
+    /,
     person: str,
     as_person: str,
     once: str | None,
     autocomplete: bool,
     seed: int | None,
-    temperature: float | None,
-    top_p: float | None,
-    top_k: int | None,
-    min_p: float | None,
     think: bool,
     no_weights: bool,
     steer: tuple[str, ...],
     force_dose: bool,
     verbose: bool,
     as_json: bool,
+    **knobs: Any,
 ) -> None:
     """Talk with a PERSON's persona. Needs their consent on record; every message of it is kept as simulated."""
     from simulator.steering import Wish
@@ -105,14 +100,11 @@ def chat(
             person,
             as_person=as_person,
             seed=seed,
-            temperature=temperature,
-            top_p=top_p,
-            top_k=top_k,
-            min_p=min_p,
             think=think,
             use_weights=not no_weights,
             steer=tuple(Wish.parse(wish) for wish in steer),
             force_dose=force_dose,
+            **knobs,
         )
         _tell_clamped(session)
         for notice in session.notices:

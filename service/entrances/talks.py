@@ -18,6 +18,7 @@ from agents.errors import AgentError
 from memory.artifacts import pointer
 from memory.errors import GraphError
 from service.streams import Line, streamed
+from simulator.drawing import AskedSampling
 from simulator.steering import Wish
 from simulator.tools import check_consent
 
@@ -32,7 +33,7 @@ IDLE_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Says:
+class Says(AskedSampling):
     """One turn as a caller asks for it: `as_person` says `text` to `person`'s persona."""
 
     person: str
@@ -40,10 +41,6 @@ class Says:
     text: str
     autocomplete: bool = False
     seed: int | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    top_k: int | None = None
-    min_p: float | None = None
     think: bool = False
     use_weights: bool = True
     steer: tuple[Wish, ...] = ()
@@ -51,22 +48,21 @@ class Says:
 
 
 @dataclass(frozen=True, slots=True)
-class Gathering:
+class Gathering(AskedSampling):
     """Two or three personas to talk with each other for at most `n_turns`; `about`: what they turn to first."""
 
     names: tuple[str, ...]
     n_turns: int = 20
     seed: int = 0
     about: str = ""
-    temperature: float | None = None
     use_weights: bool = True
 
     def options(self) -> dict[str, Any]:
         return {
             "seed": self.seed,
             "about": self.about,
-            "temperature": self.temperature,
             "use_weights": self.use_weights,
+            **self.knobs(),
         }
 
 
@@ -163,14 +159,11 @@ class Talks:
                     says.person,
                     as_person=says.as_person,
                     seed=says.seed,
-                    temperature=says.temperature,
-                    top_p=says.top_p,
-                    top_k=says.top_k,
-                    min_p=says.min_p,
                     think=says.think,
                     use_weights=says.use_weights,
                     steer=says.steer,
                     force_dose=says.force_dose,
+                    **says.knobs(),
                 )
                 self._key = key
             self._stop_waiting()

@@ -18,7 +18,7 @@ from service.entrances import why
 from service.entrances.company import company_json, turn_json
 from service.entrances.talks import Gathering, Says
 from service.http import events
-from service.http.given import App, Given, Seed
+from service.http.given import App, AskedSampling, Given, Seed
 from service.http.paging import Paged, page_of
 from service.http.route import Route
 from simulator.steering import Wish
@@ -29,31 +29,26 @@ Id = Annotated[str, Path(pattern=r"^[\w.:-]{1,64}$")]
 Person = Annotated[str | None, Query(max_length=255)]
 
 
-class NewTurn(BaseModel):
+class NewTurn(AskedSampling):
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
     person: str
     as_person: str = Field(alias="as")
     text: str = Field(max_length=8000)
     autocomplete: bool = False
     seed: Seed | None = None
-    temperature: float | None = None  # bounds are the simulator's, as for each that follows
-    top_p: float | None = None
-    top_k: int | None = None
-    min_p: float | None = None
     think: bool = False
     use_weights: bool = True
-    steer: dict[str, float] = {}  # direction -> dose
+    steer: dict[str, float] = Field(default={})  # direction -> dose
     force_dose: bool = False
     stream: bool = False
 
 
-class NewCompany(BaseModel):
+class NewCompany(AskedSampling):
     model_config = ConfigDict(extra="forbid")
     people: list[str] = Field(min_length=2, max_length=3)
     turns: int = Field(20, ge=1, le=1000)
     seed: Seed = 0
     about: str = Field("", max_length=400)
-    temperature: float | None = None
     use_weights: bool = True
     stream: bool = False
 
@@ -98,8 +93,8 @@ async def converse(app: Given, company: NewCompany, request: Request) -> Respons
         company.turns,
         company.seed,
         company.about,
-        company.temperature,
         company.use_weights,
+        **company.knobs(),
     )
     said = await app.room.run(partial(_in_company, app, gathering))
     if company.stream or events.wants_events(request):
