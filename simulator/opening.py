@@ -52,11 +52,7 @@ def open_session(
     from consolidation.current import current_readout
     from consolidation.recipe import current_recipe
 
-    if person.id == partner.id:
-        raise SamePerson(person.name)
-    check_consent(tools, person)
-    if tools.server is not None and settings.steer:
-        raise SteeringElsewhere
+    check_session(tools, person, partner, settings)
     recipe = current_recipe(tools.database, tools.space_id, tools.home) if settings.use_weights else None
     worn = recipe.for_person(person.id) if recipe else None
     model = None if tools.server is not None else load_model(tools, worn)
@@ -83,6 +79,16 @@ def open_session(
         )
     _go_on(session, _recent(tools, conversation_name(person, partner)))
     return session
+
+
+def check_session(tools: SimulatorTools, person: Person, partner: Person, settings: SessionSettings) -> None:
+    """What can be refused before a model is loaded. Raises SamePerson, NoConsent, SteeringElsewhere, BadSampling."""
+    if person.id == partner.id:
+        raise SamePerson(person.name)
+    check_consent(tools, person)
+    if tools.server is not None and settings.steer:
+        raise SteeringElsewhere
+    sampling_of(tools, person, settings)
 
 
 def load_model(tools: SimulatorTools, worn: Recipe | None) -> LanguageModel:

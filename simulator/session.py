@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agents.errors import AgentError
 from agents.turns import Turn, recent
 from consolidation.reading import read_texts
 from memory import sessions
+from memory.names import is_blank
 from memory.ports import Judge
 from memory.readings import Reading, keep_readings
 from memory.sessions import KeptTurn, Kind, NewSession
@@ -70,6 +71,7 @@ class Session:
     last: SpokenTurn | None = None
     id: str = ""  # on record from the first turn on
     kind: Kind = "reply"  # of what is on record under that id
+    knobs: dict[str, Any] = field(default_factory=dict)  # as that says
 
     @property
     def tools(self) -> SimulatorTools:
@@ -115,8 +117,7 @@ class Session:
         Raises EmptyTurn. Where the engine fails on the way, what was said until then is kept as interrupted, and the
         error is raised.
         """
-        if not text.strip() and not autocomplete:
-            raise EmptyTurn
+        check_said(text, autocomplete=autocomplete)
         said = "" if autocomplete else text
         heard = said or self._last_heard()
         now = self.tools.clock()
@@ -133,6 +134,13 @@ class Session:
         self._keep(composed, said, kind, is_interrupted=failure is not None)
         if failure is not None:
             raise failure
+
+    def draw_as(self, asked: AskedSampling, seed: int | None) -> None:
+        """How the turns from now on are drawn; weights, turns and what the engine keeps stay. Raises BadSampling."""
+        from simulator.opening import sampling_of
+
+        self.composer.sampling = sampling_of(self.tools, self.person, asked)
+        self.settings = replace(self.settings, **asked.knobs(), seed=seed)
 
     def known_facts(self, text: str) -> list[Fact]:
         """Facts that bear on what was said and that the person can know, the best first."""
@@ -199,12 +207,14 @@ class Session:
         )
 
     def _on_record(self, kind: Kind) -> str:
-        """The session's id; it is begun with its first turn, and another one where what it is used for changes."""
-        if self.id and self.kind != kind:
+        """The session's id; it is begun with its first turn, and another one where what it is used for, or how it is drawn,
+        changes. Each turn's seed is on record with the turn."""
+        knobs = self.settings.knobs()
+        if self.id and (self.kind, self.knobs) != (kind, knobs):
             sessions.end(self.tools.database, self.tools.space_id, self.id, clock=self.tools.clock)
             self.id = ""
         if not self.id:
-            self.kind = kind
+            self.kind, self.knobs = kind, knobs
             new = NewSession(
                 person_id=self.person.id,
                 conversation=conversation_name(self.person, self.partner),
@@ -235,6 +245,12 @@ class Session:
 
     def _last_heard(self) -> str:
         return next((turn.text for turn in reversed(self.turns) if turn.speaker == self.partner.name), "")
+
+
+def check_said(text: str, *, autocomplete: bool = False) -> None:
+    """Raises EmptyTurn where nothing can be seen of what is said, and nobody is to go on by themselves."""
+    if not autocomplete and is_blank(text):
+        raise EmptyTurn
 
 
 def conversation_name(person: Person, partner: Person) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -45,6 +45,18 @@ class Says(AskedSampling):
     use_weights: bool = True
     steer: tuple[Wish, ...] = ()
     force_dose: bool = False
+
+    def options(self) -> dict[str, Any]:
+        """Of the session in which it is said."""
+        return {
+            "as_person": self.as_person,
+            "seed": self.seed,
+            "think": self.think,
+            "use_weights": self.use_weights,
+            "steer": self.steer,
+            "force_dose": self.force_dose,
+            **self.knobs(),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,20 +163,18 @@ class Talks:
 
     @contextmanager
     def _open(self, says: Says) -> Iterator[Session]:
+        """The session for that turn. What is refused of it is refused before an open one is let go of."""
+        from simulator.session import check_said
+
+        check_said(says.text, autocomplete=says.autocomplete)
         with self._lock:
             key = self._key_of(says)
-            if self._session is None or key != self._key:
+            if self._session is not None and key == self._key:
+                self._session.draw_as(says, says.seed)
+            else:
+                self._services.check_session(says.person, **says.options())
                 self._drop()  # frees the old weights before new ones load
-                self._session = self._services.open_session(
-                    says.person,
-                    as_person=says.as_person,
-                    seed=says.seed,
-                    think=says.think,
-                    use_weights=says.use_weights,
-                    steer=says.steer,
-                    force_dose=says.force_dose,
-                    **says.knobs(),
-                )
+                self._session = self._services.open_session(says.person, **says.options())
                 self._key = key
             self._stop_waiting()
             try:
@@ -201,8 +211,8 @@ class Talks:
                 self._drop()
 
     def _key_of(self, says: Says) -> tuple[Any, ...]:
+        """What takes a session of its own: who, weights and what is worn with them. How words are drawn is each turn's."""
         services = self._services
         current = pointer(services.database, services.space_id)
         people = (services.person(says.person).id, services.person(says.as_person).id)
-        how = astuple(replace(says, person="", as_person="", text="", autocomplete=False))
-        return (*people, *how, current)
+        return (*people, says.think, says.use_weights, says.steer, says.force_dose, current)
