@@ -11,7 +11,7 @@ from service.persona_engine import server_of, speaking_spec
 
 if TYPE_CHECKING:
     from consolidation.probes import Probe
-    from simulator.company import Company
+    from simulator.inviting import InvitedCompany
     from simulator.session import Session, SessionSettings
     from simulator.tools import SimulatorTools
 
@@ -39,7 +39,7 @@ class Services(GraphWork, NightWork):
 
         return SessionSettings(trust_weights=self.settings.memory.trust_weights, **options)
 
-    def open_company(self, names: Sequence[str], **options: Any) -> Company:
+    def open_company(self, names: Sequence[str], **options: Any) -> InvitedCompany:
         """A conversation of these people's personas with each other; `options` as in Invitation."""
         from simulator.inviting import Invitation, open_company
 

@@ -8,12 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from agents.turns import Turn
-from memory.episodes import audience, list_episodes, readable
-from memory.sensitive import kinds
 from memory.sessions import NewSession
 from memory.types import Person
 from simulator.company import Company, CompanySettings, check_people
@@ -21,15 +17,12 @@ from simulator.company_record import Record, conversation_of
 from simulator.drawing import AskedSampling
 from simulator.lengths import Lengths
 from simulator.member import PersonaMember, Reader
-from simulator.opening import engine_of, load_model, make_composer, sampling_of
+from simulator.opening import engine_of, load_model, make_composer, notices_of, really_said, sampling_of
 from simulator.tools import SimulatorTools, check_consent
 
 if TYPE_CHECKING:
     from agents.runtime.lm import LanguageModel
     from consolidation.recipe import Recipe
-
-REAL_TURNS = 8  # that a new conversation follows
-_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +40,14 @@ class Invitation(AskedSampling):
     is_guarded: bool = True
 
 
-def open_company(tools: SimulatorTools, people: Sequence[Person], how: Invitation) -> Company:
+@dataclass(slots=True)
+class InvitedCompany(Company):
+    """A company, and what whoever listens should know, a sentence each."""
+
+    notices: tuple[str, ...] = ()
+
+
+def open_company(tools: SimulatorTools, people: Sequence[Person], how: Invitation) -> InvitedCompany:
     """The conversation of these people as they left it. Raises NoConsent, SamePerson, TooManyPersonas, and what loading does."""
     from consolidation.recipe import current_recipe
 
@@ -71,23 +71,21 @@ def open_company(tools: SimulatorTools, people: Sequence[Person], how: Invitatio
         tools.database, tools.space_id, people, session, embedder=tools.index.embedder, clock=tools.clock
     )
     settings = CompanySettings(seed=how.seed, changes=how.is_guarded)
-    return Company.begin(members, record, settings, before=really_said(tools, people))
+    company = InvitedCompany.begin(members, record, settings, before=really_said(tools, people))
+    assert isinstance(company, InvitedCompany)
+    company.notices = _notices(tools, people, recipe)
+    return company
 
 
-def really_said(tools: SimulatorTools, people: Sequence[Person]) -> list[Turn]:
-    """The last that these people really wrote where all of them could hear it, oldest first: a new conversation follows it.
-
-    Nothing of others, nothing sensitive and nothing that is withheld.
-    """
-    ids = {person.id for person in people}
-    shared = [one for one, heard in audience(tools.database, tools.space_id).items() if ids <= heard]
-    talks = [
-        list_episodes(tools.database, tools.space_id, conversation_id=one, newest=8 * REAL_TURNS)
-        for one in shared
+def _notices(tools: SimulatorTools, people: Sequence[Person], recipe: Recipe | None) -> tuple[str, ...]:
+    """What is to be known of each; once where it is the same of all."""
+    is_local = tools.server is None
+    found = [
+        notice
+        for person in people
+        for notice in notices_of(person, recipe.for_person(person.id) if recipe else None, is_local=is_local)
     ]
-    newest = max(talks, key=lambda talk: talk[-1].time if talk else _NEVER, default=[])
-    said = [episode for episode in newest if episode.speaker_id in ids and not kinds(episode.text)]
-    return [Turn(one.speaker, one.text) for one in readable(said[-REAL_TURNS:], tools.withhold)]
+    return tuple(dict.fromkeys(found))
 
 
 def _member(

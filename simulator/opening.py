@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from agents.turns import Persona, Turn, recent
@@ -10,12 +11,13 @@ from consolidation.mastery import Mastered, serving_mastery
 from consolidation.readouts import sha256_of
 from consolidation.truth_check import TruthCheck, usable_truth_probe
 from memory import constitutions, fact_rows
-from memory.episodes import conversation_id_of, list_episodes
+from memory.episodes import audience, conversation_id_of, list_episodes, readable
 from memory.people import list_people
 from memory.persona_settings import get_sampling
 from memory.ports import Judge
 from memory.readings import list_readings
 from memory.revision import Line
+from memory.sensitive import kinds
 from memory.types import Episode, Person
 from simulator.circles import Written
 from simulator.claims import Listener
@@ -43,6 +45,8 @@ if TYPE_CHECKING:
 
 MOST_READ = 20_000  # messages of the person and of their conversations each, the newest, from which their ways are known
 MAX_TURNS = 64  # of an earlier sitting that this one follows
+REAL_TURNS = 8  # that a new conversation follows
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 def open_session(
@@ -219,6 +223,29 @@ def _recent(tools: SimulatorTools, conversation: str) -> list[Episode]:
         origins=("simulated",),
         newest=MAX_TURNS,
     )
+
+
+def really_said(tools: SimulatorTools, people: Sequence[Person]) -> list[Turn]:
+    """The last that these people really wrote where all of them could hear it, oldest first: a new conversation follows it.
+
+    Nothing of others, nothing sensitive and nothing that is withheld.
+    """
+    ids = {person.id for person in people}
+    shared = [one for one, heard in audience(tools.database, tools.space_id).items() if ids <= heard]
+    talks = [
+        list_episodes(tools.database, tools.space_id, conversation_id=one, newest=8 * REAL_TURNS)
+        for one in shared
+    ]
+    newest = max(talks, key=lambda talk: talk[-1].time if talk else _NEVER, default=[])
+    said = [episode for episode in newest if episode.speaker_id in ids and not kinds(episode.text)]
+    return [Turn(one.speaker, one.text) for one in readable(said[-REAL_TURNS:], tools.withhold)]
+
+
+def begin_from_reality(session: Session) -> None:
+    """Let a session without turns follow what the two really wrote."""
+    for turn in really_said(session.tools, (session.person, session.partner)):
+        session.composer.hear(turn.speaker, turn.text)
+        session.turns.append(turn)
 
 
 def _go_on(session: Session, said: Sequence[Episode]) -> None:

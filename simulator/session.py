@@ -113,11 +113,15 @@ class Session:
     def stream(self, text: str, *, autocomplete: bool = False) -> Iterator[str]:
         """The reply part by part, each as the guards let it pass; `last` holds the turn when the stream has ended.
 
-        With `autocomplete`, `text` is what the person has begun to write themselves, and the stream continues it.
-        Raises EmptyTurn. Where the engine fails on the way, what was said until then is kept as interrupted, and the
+        With `autocomplete`, `text` is what the person has begun to write themselves, and the stream continues it; before
+        the first turn that is what follows the last real messages of the two. Raises EmptyTurn. Where the engine fails on the way, what was said until then is kept as interrupted, and the
         error is raised.
         """
         check_said(text, autocomplete=autocomplete)
+        if autocomplete and not self.turns:
+            from simulator.opening import begin_from_reality
+
+            begin_from_reality(self)
         said = "" if autocomplete else text
         heard = said or self._last_heard()
         now = self.tools.clock()
@@ -204,6 +208,8 @@ class Session:
             heard=heard,
             steering=self.steering,
             claims=tuple(check_claims(spoken.text, self.checks)),
+            notices=self.notices,
+            entropies=tuple(None if one is None else round(one, 4) for one in spoken.entropies),
         )
 
     def _on_record(self, kind: Kind) -> str:

@@ -36,6 +36,9 @@ class Spoken:
     n_tokens: int = 0
     objections: list[Objection] = field(default_factory=list)
     is_corrected: bool = False  # a guard's words stand in it
+    entropies: list[float | None] = field(
+        default_factory=list
+    )  # of the tokens that stand; a guard's have none
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +64,8 @@ class Speaker:
         """The parts that stand, as they come; `spoken` grows with them, also where the engine fails on the way."""
         n_objected = 0
         while True:
-            objection = None
-            for part, pieces in self._parts(messages, sampling, length, spoken):
+            objection, counted = None, None
+            for part, pieces, n_shown in self._parts(messages, sampling, length, spoken):
                 if part.startswith("\n") and spoken.text.count("\n") + 1 >= length.messages:
                     return
                 objection = self._objection(spoken.text, part, pieces)
@@ -71,6 +74,9 @@ class Speaker:
                     break
                 n_objected = 0
                 spoken.text += part
+                standing = [piece for piece in pieces[:n_shown] if piece is not counted]
+                spoken.entropies += [piece.entropy for piece in standing]
+                counted = pieces[-1] if pieces else None
                 yield part
                 if len(spoken.text) >= length.chars:
                     return
@@ -103,9 +109,9 @@ class Speaker:
 
     def _parts(
         self, messages: Sequence[dict[str, str]], sampling: Sampling, length: Length, spoken: Spoken
-    ) -> Iterator[tuple[str, list[Piece]]]:
-        """Parts of one draw with the pieces they came in; a piece that ends one part and begins another counts to
-        the second."""
+    ) -> Iterator[tuple[str, list[Piece], int]]:
+        """Parts of one draw with the pieces they came in, and how many of these until nothing more was shown (a tag that
+        ends the reply); a piece that ends one part and begins another counts to the second."""
         how = replace(
             sampling,
             seed=(sampling.seed + _PRIME * spoken.n_draws) % 2**31,
@@ -114,7 +120,7 @@ class Speaker:
         spoken.n_draws += 1
         notes = (*PROMPT_NOTES, *(f"{name}:" for name in self.names))
         tags = TagFilter(self.tag, self.others, notes=notes, is_begun=bool(spoken.text or self.begun))
-        part, pieces, n_tokens = "", [], 0
+        part, pieces, n_shown, n_tokens = "", [], 0, 0
         is_first = bool(spoken.text)
         with closing(self.engine.stream(messages, how, said=self._raw(spoken.text))) as stream:  # type: ignore[type-var]
             for piece in stream:
@@ -125,15 +131,18 @@ class Speaker:
                     part, is_first = " " if shown[0].isalnum() else "", False
                 part += shown
                 pieces.append(piece)
+                n_shown = len(pieces) if shown else n_shown
                 while end := _part_end(part):
-                    yield part[:end], pieces[:-1] or pieces
-                    part, pieces = part[end:], pieces[-1:]
+                    own = pieces[:-1] or pieces
+                    yield part[:end], own, len(own)
+                    part, pieces, n_shown = part[end:], pieces[-1:], 1
                 if tags.is_done:
                     break
-        part += tags.finish()
+        if rest := tags.finish():
+            part, n_shown = part + rest, len(pieces)
         is_cut = n_tokens >= how.max_new_tokens and not _CLOSED.search(part)
         if part.strip() and not (is_cut and spoken.text):
-            yield part.rstrip(), pieces
+            yield part.rstrip(), pieces, n_shown
 
     def _raw(self, text: str) -> str:
         """What stands as the model wrote it: each message but the first under the speaker's own tag."""

@@ -12,7 +12,8 @@ from service.cli.options import SEED, sampling
 from service.cli.output import State, print_json
 
 if TYPE_CHECKING:
-    from simulator.company import Company, SaidTurn
+    from simulator.company import SaidTurn
+    from simulator.inviting import InvitedCompany
 
 
 @click.command()
@@ -45,6 +46,8 @@ def converse(
         raise click.UsageError("name two or three people")
     with state.services() as services:
         company = services.open_company(names, seed=seed, about=about, use_weights=not no_weights, **knobs)
+        for notice in company.notices:
+            click.echo(notice, err=True)
         said = _talk(company, n_turns, is_shown=not as_json)
         if as_json:
             print_json(company_json(company, said))
@@ -52,7 +55,7 @@ def converse(
             _tell(company)
 
 
-def _talk(company: Company, n_turns: int, *, is_shown: bool) -> list[SaidTurn]:
+def _talk(company: InvitedCompany, n_turns: int, *, is_shown: bool) -> list[SaidTurn]:
     said: list[SaidTurn] = []
     try:
         for turn in company.turns(n_turns):
@@ -67,7 +70,7 @@ def _talk(company: Company, n_turns: int, *, is_shown: bool) -> list[SaidTurn]:
     return said
 
 
-def _tell(company: Company) -> None:
+def _tell(company: InvitedCompany) -> None:
     """What became of it, on stderr."""
     found = ", ".join(f"{n} by {detector}" for detector, n in sorted(company.found.items()))
     topics = list(dict.fromkeys(topic.name for member in company.members for topic in member.turned_to))

@@ -45,7 +45,13 @@ def consent(state: State, person: str, agreed_by: str, note: str, withdraw: bool
 
 @click.command()
 @click.argument("person")
-@click.option("--as", "as_person", required=True, metavar="NAME", help="Who you are in this conversation.")
+@click.option(
+    "--as",
+    "as_person",
+    required=True,
+    metavar="NAME",
+    help="Who you are in this conversation; with --autocomplete whom PERSON writes to.",
+)
 @click.option("--once", metavar="TEXT", help="Say one thing, print the reply, end.")
 @click.option(
     "--autocomplete",
@@ -73,6 +79,9 @@ def consent(state: State, person: str, agreed_by: str, note: str, withdraw: bool
     help="After each turn, what was considered, the facts used and the readouts.",
 )
 @click.option("--json", "as_json", is_flag=True, help="With --once: print JSON.")
+@click.option(
+    "--entropies", is_flag=True, help="With --json: how unsure the model was at each token, in nats."
+)
 @click.pass_obj
 def chat(
     state: State,
@@ -88,6 +97,7 @@ def chat(
     force_dose: bool,
     verbose: bool,
     as_json: bool,
+    entropies: bool,
     **knobs: Any,
 ) -> None:
     """Talk with a PERSON's persona. Needs their consent on record; every message of it is kept as simulated."""
@@ -95,6 +105,8 @@ def chat(
 
     if as_json and once is None:
         raise click.UsageError("--json goes with --once")
+    if entropies and not as_json:
+        raise click.UsageError("--entropies goes with --json")
     with state.services() as services:
         session = services.open_session(
             person,
@@ -117,7 +129,7 @@ def chat(
         finally:
             session.close()
         if as_json:
-            print_json(turn.as_json())
+            print_json(turn.as_json(entropies=entropies))
         else:
             _show(turn.reply, session.person.name, verbose, turn)
 

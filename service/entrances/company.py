@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from simulator.company import Company, SaidTurn
+    from simulator.company import SaidTurn
+    from simulator.inviting import InvitedCompany
 
 
 def turn_json(turn: SaidTurn) -> dict[str, Any]:
@@ -23,7 +24,7 @@ def turn_json(turn: SaidTurn) -> dict[str, Any]:
     }
 
 
-def company_json(company: Company, said: Sequence[SaidTurn]) -> dict[str, Any]:
+def company_json(company: InvitedCompany, said: Sequence[SaidTurn]) -> dict[str, Any]:
     """What was said, and what became of it."""
     return {
         "conversation": company.record.conversation,
@@ -37,4 +38,5 @@ def company_json(company: Company, said: Sequence[SaidTurn]) -> dict[str, Any]:
             member.person.name: [topic.name for topic in member.turned_to] for member in company.members
         },
         "digests": company.record.n_digests,
+        "notices": list(company.notices),
     }

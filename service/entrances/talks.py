@@ -25,7 +25,8 @@ from simulator.tools import check_consent
 if TYPE_CHECKING:
     from service.users import Users
     from service.wiring import Services
-    from simulator.company import Company, SaidTurn
+    from simulator.company import SaidTurn
+    from simulator.inviting import InvitedCompany
     from simulator.session import Session
     from simulator.spoken_turn import SpokenTurn
 
@@ -113,14 +114,14 @@ class Talks:
 
         return streamed(speak, "talk", self._users)
 
-    def converse(self, gathering: Gathering) -> Iterator[SaidTurn | Company | Exception]:
+    def converse(self, gathering: Gathering) -> Iterator[SaidTurn | InvitedCompany | Exception]:
         """Turns of personas among themselves as they are said, each kept by then; at last the company, or the error.
 
         They are brought together, with the errors of that, before this returns. A caller that closes the iterator ends
         the talk with the turn that is being said. Between two turns others may use the lock.
         """
 
-        def talk(line: Line[SaidTurn | Company]) -> None:
+        def talk(line: Line[SaidTurn | InvitedCompany]) -> None:
             with self._lock:
                 self._drop()  # frees the weights of who spoke before others load
                 company = self._services.open_company(gathering.names, **gathering.options())
@@ -133,7 +134,7 @@ class Talks:
 
         return streamed(talk, "company", self._users)
 
-    def _talk(self, company: Company, n_turns: int, line: Line[SaidTurn | Company]) -> None:
+    def _talk(self, company: InvitedCompany, n_turns: int, line: Line[SaidTurn | InvitedCompany]) -> None:
         turns, generation = company.turns(n_turns), self._generation
         while True:
             with self._lock:

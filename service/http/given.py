@@ -24,6 +24,7 @@ __all__ = ["App", "AskedSampling", "Given", "GivenCaller", "GivenSpaces", "Seed"
 SPACE_HEADER = "Slowwave-Space"
 
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+MAX_TURN = 60_000  # characters that are said to a persona at once
 
 
 class AskedSampling(BaseModel):

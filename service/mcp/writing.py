@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from memory.erasure import Mentions, TargetKind
-from service.http.given import AskedSampling, as_moment
+from service.http.given import MAX_TURN, AskedSampling, as_moment
 from service.mcp.tool import NOTICE, Arguments, Tool
 from service.spaces import App
 
@@ -87,7 +87,7 @@ def remember(app: App, given: Remember) -> dict[str, Any]:
 class Chat(Arguments, AskedSampling):
     person: str = Field(min_length=1, max_length=255, description="Whose persona speaks.")
     as_person: str = Field(alias="as", min_length=1, max_length=255, description="Who talks with it.")
-    text: str = Field(min_length=1, max_length=8000, description="What is said to it.")
+    text: str = Field(min_length=1, max_length=MAX_TURN, description="What is said to it.")
     think: bool = Field(False, description="Let it draw a thought of its own first; slower.")
     seed: int | None = Field(None, description="For the same reply again.")
 
