@@ -71,6 +71,11 @@ def _is_invisible(char: str) -> bool:
     return char in _BLANKS or (unicodedata.category(char) in ("Cc", "Cf", "Cs") and not char.isspace())
 
 
+def is_blank(text: str) -> bool:
+    """Whether nothing of a text can be seen: white space, joiners, marks of direction and their kin."""
+    return all(char.isspace() or _is_ignored(char) for char in text)
+
+
 @lru_cache(maxsize=8192)
 def clean(name: str) -> str:
     """A name as it is shown: whole characters, single spaces, nothing invisible that shapes no letter.

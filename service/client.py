@@ -11,7 +11,7 @@ import http.client
 import json
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -106,13 +106,17 @@ class Client:
         return self.post(f"/v1/people/{quote(person, safe='')}/consent", {"by": by, "note": note})
 
     def chat(self, person: str, text: str, *, as_person: str, **options: Any) -> Json:
-        """One turn of somebody's persona, as a whole."""
+        """One turn of somebody's persona, as a whole; `seed`, `temperature`, `max_new_tokens` and the other fields of the route."""
         return self.post("/v1/chat", {"person": person, "as": as_person, "text": text, **options})
 
     def stream_chat(self, person: str, text: str, *, as_person: str, **options: Any) -> Iterator[Event]:
         """Events `piece` `{text}` as the reply is drawn, then `turn`. Closing the iterator ends the turn."""
         body = {"person": person, "as": as_person, "text": text, **options}
         return self.stream("POST", "/v1/chat", body)
+
+    def converse(self, people: Sequence[str], **options: Any) -> Json:
+        """Two or three personas among themselves; `turns`, `about`, `seed` and, as for `chat`, how their words are drawn."""
+        return self.post("/v1/converse", {"people": list(people), **options})
 
     # Nights
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from service.graph_work import GraphWork
@@ -12,7 +12,7 @@ from service.persona_engine import server_of, speaking_spec
 if TYPE_CHECKING:
     from consolidation.probes import Probe
     from simulator.company import Company
-    from simulator.session import Session
+    from simulator.session import Session, SessionSettings
     from simulator.tools import SimulatorTools
 
 
@@ -21,11 +21,23 @@ class Services(GraphWork, NightWork):
 
     def open_session(self, person: str, *, as_person: str, **options: Any) -> Session:
         """A conversation with `person`'s persona, held by `as_person`; `options` as in SessionSettings."""
-        from simulator.session import Session, SessionSettings
+        from simulator.session import Session
 
         self.index.refresh()
-        settings = SessionSettings(trust_weights=self.settings.memory.trust_weights, **options)
+        settings = self._session_settings(options)
         return Session.open(self.simulator_tools(), self.person(person), self.person(as_person), settings)
+
+    def check_session(self, person: str, *, as_person: str, **options: Any) -> None:
+        """Raises what `open_session` would refuse before it loads a model."""
+        from simulator.opening import check_session
+
+        settings = self._session_settings(options)
+        check_session(self.simulator_tools(), self.person(person), self.person(as_person), settings)
+
+    def _session_settings(self, options: Mapping[str, Any]) -> SessionSettings:
+        from simulator.session import SessionSettings
+
+        return SessionSettings(trust_weights=self.settings.memory.trust_weights, **options)
 
     def open_company(self, names: Sequence[str], **options: Any) -> Company:
         """A conversation of these people's personas with each other; `options` as in Invitation."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from simulator.errors import BadSampling
 
@@ -30,8 +30,25 @@ KNOBS = {
     "min_p": Knob(0.05, 0, 1),
     "repetition_penalty": Knob(1.1, 0.5, 2),
     "dry_multiplier": Knob(0.8, 0, 5),
-    "max_new_tokens": Knob(120, 1, 4000, is_whole=True),
+    "max_new_tokens": Knob(4000, 1, 4000, is_whole=True),  # replies are as long as the person's anyway
 }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedSampling:
+    """The KNOBS as one conversation asks for them; what is None is as it was set for the person, else as by default."""
+
+    temperature: float | None = None
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    repetition_penalty: float | None = None
+    dry_multiplier: float | None = None
+    max_new_tokens: int | None = None
+
+    def knobs(self) -> dict[str, Any]:
+        """Each by its name; whoever also asks for other things asks for these of them."""
+        return {name: getattr(self, name) for name in KNOBS}
 
 
 def parse_sampling(text: str) -> tuple[str, float]:

@@ -5,7 +5,7 @@ SimulatorError
 ├── EmptyTurn         nothing was said (also a ValueError)
 ├── BadSampling       what is no setting of how words are drawn, or beyond its bounds (also a ValueError)
 ├── SteeringElsewhere a persona that a server speaks was to be steered
-├── SamePerson        somebody was to talk with their own persona (autocomplete is meant for that)
+├── SamePerson        somebody was to talk with their own persona
 ├── TooManyPersonas   more personas were to talk with each other than can (also a ValueError)
 ├── UnknownTurn       no turn of a persona, or more than one, goes by that id (also a LookupError)
 ├── UnknownDirection  nothing to steer by goes by that name (also a LookupError)
@@ -61,7 +61,9 @@ class UnknownTurn(SimulatorError, LookupError):
 
 class SamePerson(SimulatorError):
     def __init__(self, name: str) -> None:
-        super().__init__(f"{name} cannot talk with themselves; use --autocomplete to continue as oneself")
+        super().__init__(
+            f"{name} cannot talk with themselves; name somebody else (with --autocomplete, --as is whom {name} writes to)"
+        )
 
 
 class TooManyPersonas(SimulatorError, ValueError):

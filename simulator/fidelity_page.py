@@ -164,16 +164,21 @@ def _last_heard(exchange: Exchange) -> str:
 
 
 def summary(found: Fidelity) -> list[tuple[Any, ...]]:
-    """A row for each condition, as a table for people: name, bits per character, said by them, constitution, style."""
+    """A row for each condition, as a table for people: name, bits per character, said by them, constitution, style,
+    facts (the share that agrees, of those of which something is known)."""
     rows: list[tuple[Any, ...]] = []
     for name, judged in [("", found.real), *found.made.items()]:
         bits = found.likelihoods[name].per_character if name else None
         style = _mean_relative(judged) if name else 0.0
         share = judged.adherence.share
+        facts = judged.agreement.consistent if judged.agreement else None
         rows.append(
             (
                 TITLES.get(name, "really said"),
-                *("" if one is None else f"{one:.3f}" for one in (bits, judged.recognised, share, style)),
+                *(
+                    "" if one is None else f"{one:.3f}"
+                    for one in (bits, judged.recognised, share, style, facts)
+                ),
             )
         )
     return rows

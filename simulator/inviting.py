@@ -8,33 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from agents.turns import Turn
-from memory.episodes import audience, list_episodes, readable
-from memory.sensitive import kinds
 from memory.sessions import NewSession
 from memory.types import Person
 from simulator.company import Company, CompanySettings, check_people
 from simulator.company_record import Record, conversation_of
+from simulator.drawing import AskedSampling
 from simulator.lengths import Lengths
 from simulator.member import PersonaMember
-from simulator.opening import engine_of, load_model, make_composer, notices_of, sampling_of
+from simulator.opening import engine_of, load_model, make_composer, notices_of, really_said, sampling_of
 from simulator.reader import Reader
-from simulator.session import SessionSettings
 from simulator.tools import SimulatorTools, check_consent
 
 if TYPE_CHECKING:
     from agents.runtime.lm import LanguageModel
     from consolidation.recipe import Recipe
 
-REAL_TURNS = 8  # that a new conversation follows
-_NEVER = datetime.min.replace(tzinfo=UTC)
-
 
 @dataclass(frozen=True, slots=True)
-class Invitation:
+class Invitation(AskedSampling):
     """How personas come together. `about`: what they shall turn to first, where they know of it.
 
     `max_chars` bounds a reply, which else is as long as that person's are. `is_guarded` False leaves loops alone, and
@@ -42,8 +35,6 @@ class Invitation:
     """
 
     seed: int = 0
-    temperature: float | None = None  # None, also below: as set for each person
-    repetition_penalty: float | None = None
     max_chars: int | None = None
     use_weights: bool = True
     about: str = ""
@@ -80,22 +71,6 @@ def open_company(tools: SimulatorTools, people: Sequence[Person], how: Invitatio
     return company
 
 
-def really_said(tools: SimulatorTools, people: Sequence[Person]) -> list[Turn]:
-    """The last that these people really wrote where all of them could hear it, oldest first: a new conversation follows it.
-
-    Nothing of others, nothing sensitive and nothing that is withheld.
-    """
-    ids = {person.id for person in people}
-    shared = [one for one, heard in audience(tools.database, tools.space_id).items() if ids <= heard]
-    talks = [
-        list_episodes(tools.database, tools.space_id, conversation_id=one, newest=8 * REAL_TURNS)
-        for one in shared
-    ]
-    newest = max(talks, key=lambda talk: talk[-1].time if talk else _NEVER, default=[])
-    said = [episode for episode in newest if episode.speaker_id in ids and not kinds(episode.text)]
-    return [Turn(one.speaker, one.text) for one in readable(said[-REAL_TURNS:], tools.withhold)]
-
-
 def _member(
     tools: SimulatorTools,
     person: Person,
@@ -104,12 +79,11 @@ def _member(
     recipe: Recipe | None,
     models: _Models,
 ) -> PersonaMember:
-    asked = SessionSettings(temperature=how.temperature, repetition_penalty=how.repetition_penalty)
     composer = make_composer(
         tools,
         person,
         tuple(one for one in people if one.id != person.id),
-        sampling_of(tools, person, asked),
+        sampling_of(tools, person, how),
         recipe,
         seed=how.seed,
         about=how.about,

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from agents.turns import Persona, Turn, recent
 from consolidation.mastery import Mastered, serving_mastery
 from consolidation.truth_check import TruthCheck, usable_truth_probe
 from memory import constitutions, fact_rows
-from memory.episodes import conversation_id_of, list_episodes, readable
+from memory.episodes import audience, conversation_id_of, list_episodes, readable
 from memory.people import list_people
 from memory.persona_settings import get_sampling
 from memory.ports import Judge
 from memory.revision import Line
+from memory.sensitive import kinds
 from memory.types import Episode, Person
 from simulator.circles import Written
 from simulator.claims import Listener
 from simulator.composing import Composer
 from simulator.consistency import ClaimGuard
-from simulator.drawing import KNOBS, sampling_with
+from simulator.drawing import AskedSampling, sampling_with
 from simulator.engines import LocalEngine
 from simulator.errors import SamePerson, SteeringElsewhere
 from simulator.lengths import lengths_of
@@ -41,6 +43,8 @@ if TYPE_CHECKING:
 
 MOST_READ = 20_000  # messages of the person and of their conversations each, the newest, from which their ways are known
 MAX_TURNS = 64  # of an earlier sitting that this one follows
+REAL_TURNS = 8  # that a new conversation follows
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 def open_session(
@@ -50,11 +54,7 @@ def open_session(
     from consolidation.current import current_readout
     from consolidation.recipe import current_recipe
 
-    if person.id == partner.id:
-        raise SamePerson(person.name)
-    check_consent(tools, person)
-    if tools.server is not None and settings.steer:
-        raise SteeringElsewhere
+    check_session(tools, person, partner, settings)
     recipe = current_recipe(tools.database, tools.space_id, tools.home) if settings.use_weights else None
     worn = recipe.for_person(person.id) if recipe else None
     model = None if tools.server is not None else load_model(tools, worn)
@@ -81,6 +81,16 @@ def open_session(
     return session
 
 
+def check_session(tools: SimulatorTools, person: Person, partner: Person, settings: SessionSettings) -> None:
+    """What can be refused before a model is loaded. Raises SamePerson, NoConsent, SteeringElsewhere, BadSampling."""
+    if person.id == partner.id:
+        raise SamePerson(person.name)
+    check_consent(tools, person)
+    if tools.server is not None and settings.steer:
+        raise SteeringElsewhere
+    sampling_of(tools, person, settings)
+
+
 def load_model(tools: SimulatorTools, worn: Recipe | None) -> LanguageModel:
     from agents.runtime.lm import LanguageModel
     from consolidation.recipe import recipe_adapters
@@ -99,10 +109,10 @@ def engine_of(
     return LocalEngine(model, recipe=weights, tags=list(persona.tags.values()))
 
 
-def sampling_of(tools: SimulatorTools, person: Person, settings: SessionSettings) -> Sampling:
+def sampling_of(tools: SimulatorTools, person: Person, asked: AskedSampling) -> Sampling:
     """As asked, as set for the person, as by default. Raises BadSampling."""
     stored = get_sampling(tools.database, tools.space_id, person.id)
-    return sampling_with(stored, {name: getattr(settings, name) for name in KNOBS})
+    return sampling_with(stored, asked.knobs())
 
 
 def make_composer(
@@ -214,6 +224,29 @@ def _recent(tools: SimulatorTools, conversation: str) -> list[Episode]:
         origins=("simulated",),
         newest=MAX_TURNS,
     )
+
+
+def really_said(tools: SimulatorTools, people: Sequence[Person]) -> list[Turn]:
+    """The last that these people really wrote where all of them could hear it, oldest first: a new conversation follows it.
+
+    Nothing of others, nothing sensitive and nothing that is withheld.
+    """
+    ids = {person.id for person in people}
+    shared = [one for one, heard in audience(tools.database, tools.space_id).items() if ids <= heard]
+    talks = [
+        list_episodes(tools.database, tools.space_id, conversation_id=one, newest=8 * REAL_TURNS)
+        for one in shared
+    ]
+    newest = max(talks, key=lambda talk: talk[-1].time if talk else _NEVER, default=[])
+    said = [episode for episode in newest if episode.speaker_id in ids and not kinds(episode.text)]
+    return [Turn(one.speaker, one.text) for one in readable(said[-REAL_TURNS:], tools.withhold)]
+
+
+def begin_from_reality(session: Session) -> None:
+    """Let a session without turns follow what the two really wrote."""
+    for turn in really_said(session.tools, (session.person, session.partner)):
+        session.composer.hear(turn.speaker, turn.text)
+        session.turns.append(turn)
 
 
 def _go_on(session: Session, said: Sequence[Episode]) -> None:

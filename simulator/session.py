@@ -10,16 +10,18 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agents.errors import AgentError
 from agents.turns import Turn, recent
 from memory import sessions
+from memory.names import is_blank
 from memory.ports import Judge
 from memory.sessions import KeptTurn, Kind, NewSession
 from memory.types import Fact, Person
 from simulator.claims import check_claims
 from simulator.composing import Composed, Composer, Moment
+from simulator.drawing import AskedSampling
 from simulator.errors import EmptyTurn
 from simulator.mood import Mood
 from simulator.reader import Reader
@@ -32,17 +34,9 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class SessionSettings:
-    """`seed` None draws one from the clock. Of the sampling, what is None is as it was set for the person, else as by default
-    (`simulator.drawing`)."""
+class SessionSettings(AskedSampling):
+    """`seed` None draws one from the clock."""
 
-    temperature: float | None = None
-    top_k: int | None = None
-    top_p: float | None = None
-    min_p: float | None = None
-    repetition_penalty: float | None = None
-    dry_multiplier: float | None = None
-    max_new_tokens: int | None = None
     seed: int | None = None
     use_weights: bool = True
     trust_weights: bool = False  # leave out of the prompt what the weights have mastered
@@ -74,6 +68,7 @@ class Session:
     last: SpokenTurn | None = None
     id: str = ""  # on record from the first turn on
     kind: Kind = "reply"  # of what is on record under that id
+    knobs: dict[str, Any] = field(default_factory=dict)  # as that says
 
     @property
     def tools(self) -> SimulatorTools:
@@ -115,12 +110,15 @@ class Session:
     def stream(self, text: str, *, autocomplete: bool = False) -> Iterator[str]:
         """The reply part by part, each as the guards let it pass; `last` holds the turn when the stream has ended.
 
-        With `autocomplete`, `text` is what the person has begun to write themselves, and the stream continues it.
-        Raises EmptyTurn. Where the engine fails on the way, what was said until then is kept as interrupted, and the
+        With `autocomplete`, `text` is what the person has begun to write themselves, and the stream continues it; before
+        the first turn that is what follows the last real messages of the two. Raises EmptyTurn. Where the engine fails on the way, what was said until then is kept as interrupted, and the
         error is raised.
         """
-        if not text.strip() and not autocomplete:
-            raise EmptyTurn
+        check_said(text, autocomplete=autocomplete)
+        if autocomplete and not self.turns:
+            from simulator.opening import begin_from_reality
+
+            begin_from_reality(self)
         said = "" if autocomplete else text
         heard = said or self._last_heard()
         now = self.tools.clock()
@@ -137,6 +135,13 @@ class Session:
         self._keep(composed, said, kind, is_interrupted=failure is not None)
         if failure is not None:
             raise failure
+
+    def draw_as(self, asked: AskedSampling, seed: int | None) -> None:
+        """How the turns from now on are drawn; weights, turns and what the engine keeps stay. Raises BadSampling."""
+        from simulator.opening import sampling_of
+
+        self.composer.sampling = sampling_of(self.tools, self.person, asked)
+        self.settings = replace(self.settings, **asked.knobs(), seed=seed)
 
     def known_facts(self, text: str) -> list[Fact]:
         """Facts that bear on what was said and that the person can know, the best first."""
@@ -200,15 +205,19 @@ class Session:
             heard=heard,
             steering=self.steering,
             claims=tuple(check_claims(spoken.text, self.checks)),
+            notices=self.notices,
+            entropies=tuple(None if one is None else round(one, 4) for one in spoken.entropies),
         )
 
     def _on_record(self, kind: Kind) -> str:
-        """The session's id; it is begun with its first turn, and another one where what it is used for changes."""
-        if self.id and self.kind != kind:
+        """The session's id; it is begun with its first turn, and another one where what it is used for, or how it is drawn,
+        changes. Each turn's seed is on record with the turn."""
+        knobs = self.settings.knobs()
+        if self.id and (self.kind, self.knobs) != (kind, knobs):
             sessions.end(self.tools.database, self.tools.space_id, self.id, clock=self.tools.clock)
             self.id = ""
         if not self.id:
-            self.kind = kind
+            self.kind, self.knobs = kind, knobs
             new = NewSession(
                 person_id=self.person.id,
                 conversation=conversation_name(self.person, self.partner),
@@ -233,6 +242,12 @@ class Session:
 
     def _last_heard(self) -> str:
         return next((turn.text for turn in reversed(self.turns) if turn.speaker == self.partner.name), "")
+
+
+def check_said(text: str, *, autocomplete: bool = False) -> None:
+    """Raises EmptyTurn where nothing can be seen of what is said, and nobody is to go on by themselves."""
+    if not autocomplete and is_blank(text):
+        raise EmptyTurn
 
 
 def conversation_name(person: Person, partner: Person) -> str:

@@ -38,13 +38,18 @@ class Spoken:
     objections: list[Objection] = field(default_factory=list)
     is_corrected: bool = False  # a guard's words stand in it
     n_cut: int = 0  # characters at its end, of a part that the engine broke off: nothing is claimed by them
+    entropies: list[float | None] = field(
+        default_factory=list
+    )  # of the tokens that stand; a guard's have none
 
 
 class _Part(NamedTuple):
-    """With the pieces it came in; `failure` is what ended the engine before the part was whole."""
+    """With the pieces it came in, and how many of these until nothing more was shown (a tag that ends the reply); `failure` is
+    what ended the engine before the part was whole."""
 
     text: str
     pieces: Sequence[Piece]
+    n_shown: int
     failure: AgentError | None = None
 
 
@@ -74,8 +79,8 @@ class Speaker:
         """
         n_objected = 0
         while True:
-            objection = None
-            for part, pieces, failure in self._parts(messages, sampling, length, spoken):
+            objection, counted = None, None
+            for part, pieces, n_shown, failure in self._parts(messages, sampling, length, spoken):
                 if part.startswith("\n") and spoken.text.count("\n") + 1 >= length.messages:
                     return
                 objection = self._objection(spoken.text, part, pieces)
@@ -87,6 +92,9 @@ class Speaker:
                 n_objected = 0
                 spoken.text += part
                 spoken.n_cut = len(part) if failure is not None else 0
+                standing = [piece for piece in pieces[:n_shown] if piece is not counted]
+                spoken.entropies += [piece.entropy for piece in standing]
+                counted = pieces[-1] if pieces else None
                 yield part
                 if failure is not None:
                     raise failure
@@ -126,12 +134,12 @@ class Speaker:
         how = replace(
             sampling,
             seed=(sampling.seed + _PRIME * spoken.n_draws) % 2**31,
-            max_new_tokens=max(1, length.max_tokens - _tokens(spoken.text)),
+            max_new_tokens=max(1, min(sampling.max_new_tokens, length.max_tokens) - _tokens(spoken.text)),
         )
         spoken.n_draws += 1
         notes = (*PROMPT_NOTES, *(f"{name}:" for name in self.names))
         tags = TagFilter(self.tag, self.others, notes=notes, is_begun=bool(spoken.text or self.begun))
-        part, pieces, n_tokens = "", [], 0
+        part, pieces, n_shown, n_tokens = "", [], 0, 0
         is_first = bool(spoken.text)
         failure = None
         with closing(self.engine.stream(messages, how, said=self._raw(spoken.text))) as stream:  # type: ignore[type-var]
@@ -144,17 +152,20 @@ class Speaker:
                         part, is_first = " " if shown[0].isalnum() else "", False
                     part += shown
                     pieces.append(piece)
+                    n_shown = len(pieces) if shown else n_shown
                     while end := _part_end(part):
-                        yield _Part(part[:end], pieces[:-1] or pieces)
-                        part, pieces = part[end:], pieces[-1:]
+                        own = pieces[:-1] or pieces
+                        yield _Part(part[:end], own, len(own))
+                        part, pieces, n_shown = part[end:], pieces[-1:], 1
                     if tags.is_done:
                         break
             except AgentError as error:
                 failure = error
-        part += tags.finish()
+        if rest := tags.finish():
+            part, n_shown = part + rest, len(pieces)
         is_cut = n_tokens >= how.max_new_tokens and not _CLOSED.search(part)
         if part.strip() and (failure is not None or not (is_cut and spoken.text)):
-            yield _Part(part.rstrip(), pieces, failure)
+            yield _Part(part.rstrip(), pieces, n_shown, failure)
         elif failure is not None:
             raise failure
 

@@ -40,9 +40,13 @@ class SpokenTurn:
     heard: dict[str, float] = field(default_factory=dict)
     steering: Steering | None = None  # that it was spoken with
     claims: tuple[CheckedClaim, ...] = ()  # its sentences with what each check says; none without one
+    notices: tuple[str, ...] = ()  # the session's: what whoever talks should know
+    entropies: tuple[
+        float | None, ...
+    ] = ()  # of the tokens that stand, in nats; None where a server gives none
 
-    def as_json(self) -> dict[str, Any]:
-        return {
+    def as_json(self, *, entropies: bool = False) -> dict[str, Any]:
+        told = {
             "reply": self.reply,
             "simulated": True,
             "status": self.status,
@@ -59,7 +63,9 @@ class SpokenTurn:
             "left_to_weights": list(self.left_to_weights),
             "claims": [claim.as_json() for claim in self.claims],
             "steering": self.steering.as_json() if self.steering else [],
+            "notices": list(self.notices),
         }
+        return {**told, "entropies": list(self.entropies)} if entropies else told
 
 
 def _rounded(readings: dict[str, float]) -> dict[str, float]:

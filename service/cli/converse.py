@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from memory.importers.bots import SIMULATED
-from service.cli.options import SEED
+from service.cli.options import SEED, sampling
 from service.cli.output import State, print_json
 
 if TYPE_CHECKING:
@@ -20,19 +20,20 @@ if TYPE_CHECKING:
 @click.option("--turns", "n_turns", type=click.IntRange(1), default=20, show_default=True)
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Makes the sampling repeatable.")
 @click.option("--about", default="", metavar="TOPIC", help="What they turn to first, where they know of it.")
-@click.option("--temperature", type=float, help="Default: as set for each person.")
+@sampling
 @click.option("--no-weights", is_flag=True, help="Leave tonight's weights out: base model with retrieval.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON at the end instead of turns as they come.")
 @click.pass_obj
 def converse(
     state: State,
+    /,
     names: tuple[str, ...],
     n_turns: int,
     seed: int,
     about: str,
-    temperature: float | None,
     no_weights: bool,
     as_json: bool,
+    **knobs: Any,
 ) -> None:
     """Let two or three personas talk with each other. All need consent on record; Ctrl-C stops, and keeps what was said.
 
@@ -43,9 +44,9 @@ def converse(
     if not 2 <= len(names) <= 3:
         raise click.UsageError("name two or three people")
     with state.services() as services:
-        company = services.open_company(
-            names, seed=seed, about=about, temperature=temperature, use_weights=not no_weights
-        )
+        company = services.open_company(names, seed=seed, about=about, use_weights=not no_weights, **knobs)
+        for notice in company.notices:
+            click.echo(notice, err=True)
         said = _talk(company, n_turns, is_shown=not as_json)
         if as_json:
             print_json(company_json(company, said))

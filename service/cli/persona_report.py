@@ -53,7 +53,7 @@ def report(
         return
     replies = found.document["replies"]
     print_table(
-        ("", "bits/char", "said by them", "constitution", "style"),
+        ("", "bits/char", "said by them", "constitution", "style", "facts"),
         found.rows,
         title=f"{found.document['person']}: {replies['measured']} of {replies['held_out']} held-out replies",
     )

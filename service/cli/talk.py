@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from memory.importers.bots import SIMULATED
-from service.cli.options import SEED
+from service.cli.options import SEED, sampling
 from service.cli.output import State, print_json
 
 if TYPE_CHECKING:
@@ -45,7 +45,13 @@ def consent(state: State, person: str, agreed_by: str, note: str, withdraw: bool
 
 @click.command()
 @click.argument("person")
-@click.option("--as", "as_person", required=True, metavar="NAME", help="Who you are in this conversation.")
+@click.option(
+    "--as",
+    "as_person",
+    required=True,
+    metavar="NAME",
+    help="Who you are in this conversation; with --autocomplete whom PERSON writes to.",
+)
 @click.option("--once", metavar="TEXT", help="Say one thing, print the reply, end.")
 @click.option(
     "--autocomplete",
@@ -53,10 +59,7 @@ def consent(state: State, person: str, agreed_by: str, note: str, withdraw: bool
     help="Continue as PERSON would go on writing; TEXT is what they have begun.",
 )
 @click.option("--seed", type=SEED, help="Make the sampling repeatable.")
-@click.option("--temperature", type=float, help="Default: as set for PERSON, else 0.7.")
-@click.option("--top-p", type=float)
-@click.option("--top-k", type=int)
-@click.option("--min-p", type=float)
+@sampling
 @click.option("--think", is_flag=True, help="Let the model draw a thought before it speaks; -v shows it.")
 @click.option("--no-weights", is_flag=True, help="Leave tonight's weights out: base model with retrieval.")
 @click.option(
@@ -76,43 +79,44 @@ def consent(state: State, person: str, agreed_by: str, note: str, withdraw: bool
     help="After each turn, what was considered, the facts used and the readouts.",
 )
 @click.option("--json", "as_json", is_flag=True, help="With --once: print JSON.")
+@click.option(
+    "--entropies", is_flag=True, help="With --json: how unsure the model was at each token, in nats."
+)
 @click.pass_obj
 def chat(
     state: State,
+    /,
     person: str,
     as_person: str,
     once: str | None,
     autocomplete: bool,
     seed: int | None,
-    temperature: float | None,
-    top_p: float | None,
-    top_k: int | None,
-    min_p: float | None,
     think: bool,
     no_weights: bool,
     steer: tuple[str, ...],
     force_dose: bool,
     verbose: bool,
     as_json: bool,
+    entropies: bool,
+    **knobs: Any,
 ) -> None:
     """Talk with a PERSON's persona. Needs their consent on record; every message of it is kept as simulated."""
     from simulator.steering import Wish
 
     if as_json and once is None:
         raise click.UsageError("--json goes with --once")
+    if entropies and not as_json:
+        raise click.UsageError("--entropies goes with --json")
     with state.services() as services:
         session = services.open_session(
             person,
             as_person=as_person,
             seed=seed,
-            temperature=temperature,
-            top_p=top_p,
-            top_k=top_k,
-            min_p=min_p,
             think=think,
             use_weights=not no_weights,
             steer=tuple(Wish.parse(wish) for wish in steer),
             force_dose=force_dose,
+            **knobs,
         )
         _tell_clamped(session)
         for notice in session.notices:
@@ -125,7 +129,7 @@ def chat(
         finally:
             session.close()
         if as_json:
-            print_json(turn.as_json())
+            print_json(turn.as_json(entropies=entropies))
         else:
             _show(turn.reply, session.person.name, verbose, turn)
 

@@ -37,4 +37,5 @@ def company_json(company: Company, said: Sequence[SaidTurn]) -> dict[str, Any]:
             member.person.name: [topic.name for topic in member.turned_to] for member in company.members
         },
         "digests": company.record.n_digests,
+        "notices": list(company.notices),
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -18,6 +18,7 @@ from agents.errors import AgentError
 from memory.artifacts import pointer
 from memory.errors import GraphError
 from service.streams import Line, streamed
+from simulator.drawing import AskedSampling
 from simulator.steering import Wish
 from simulator.tools import check_consent
 
@@ -32,7 +33,7 @@ IDLE_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Says:
+class Says(AskedSampling):
     """One turn as a caller asks for it: `as_person` says `text` to `person`'s persona."""
 
     person: str
@@ -40,33 +41,40 @@ class Says:
     text: str
     autocomplete: bool = False
     seed: int | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    top_k: int | None = None
-    min_p: float | None = None
     think: bool = False
     use_weights: bool = True
     steer: tuple[Wish, ...] = ()
     force_dose: bool = False
 
+    def options(self) -> dict[str, Any]:
+        """Of the session in which it is said."""
+        return {
+            "as_person": self.as_person,
+            "seed": self.seed,
+            "think": self.think,
+            "use_weights": self.use_weights,
+            "steer": self.steer,
+            "force_dose": self.force_dose,
+            **self.knobs(),
+        }
+
 
 @dataclass(frozen=True, slots=True)
-class Gathering:
+class Gathering(AskedSampling):
     """Two or three personas to talk with each other for at most `n_turns`; `about`: what they turn to first."""
 
     names: tuple[str, ...]
     n_turns: int = 20
     seed: int = 0
     about: str = ""
-    temperature: float | None = None
     use_weights: bool = True
 
     def options(self) -> dict[str, Any]:
         return {
             "seed": self.seed,
             "about": self.about,
-            "temperature": self.temperature,
             "use_weights": self.use_weights,
+            **self.knobs(),
         }
 
 
@@ -155,23 +163,18 @@ class Talks:
 
     @contextmanager
     def _open(self, says: Says) -> Iterator[Session]:
+        """The session for that turn. What is refused of it is refused before an open one is let go of."""
+        from simulator.session import check_said
+
+        check_said(says.text, autocomplete=says.autocomplete)
         with self._lock:
             key = self._key_of(says)
-            if self._session is None or key != self._key:
+            if self._session is not None and key == self._key:
+                self._session.draw_as(says, says.seed)
+            else:
+                self._services.check_session(says.person, **says.options())
                 self._drop()  # frees the old weights before new ones load
-                self._session = self._services.open_session(
-                    says.person,
-                    as_person=says.as_person,
-                    seed=says.seed,
-                    temperature=says.temperature,
-                    top_p=says.top_p,
-                    top_k=says.top_k,
-                    min_p=says.min_p,
-                    think=says.think,
-                    use_weights=says.use_weights,
-                    steer=says.steer,
-                    force_dose=says.force_dose,
-                )
+                self._session = self._services.open_session(says.person, **says.options())
                 self._key = key
             self._stop_waiting()
             try:
@@ -208,8 +211,8 @@ class Talks:
                 self._drop()
 
     def _key_of(self, says: Says) -> tuple[Any, ...]:
+        """What takes a session of its own: who, weights and what is worn with them. How words are drawn is each turn's."""
         services = self._services
         current = pointer(services.database, services.space_id)
         people = (services.person(says.person).id, services.person(says.as_person).id)
-        how = astuple(replace(says, person="", as_person="", text="", autocomplete=False))
-        return (*people, *how, current)
+        return (*people, says.think, says.use_weights, says.steer, says.force_dose, current)

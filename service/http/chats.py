@@ -18,7 +18,7 @@ from service.entrances import why
 from service.entrances.company import company_json, turn_json
 from service.entrances.talks import Gathering, Says
 from service.http import events
-from service.http.given import App, Given, Seed
+from service.http.given import MAX_TURN, App, AskedSampling, Given, Seed
 from service.http.paging import Paged, page_of
 from service.http.route import Route
 from simulator.steering import Wish
@@ -29,31 +29,27 @@ Id = Annotated[str, Path(pattern=r"^[\w.:-]{1,64}$")]
 Person = Annotated[str | None, Query(max_length=255)]
 
 
-class NewTurn(BaseModel):
+class NewTurn(AskedSampling):
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
     person: str
     as_person: str = Field(alias="as")
-    text: str = Field(max_length=8000)
+    text: str = Field(max_length=MAX_TURN)
     autocomplete: bool = False
     seed: Seed | None = None
-    temperature: float | None = None  # bounds are the simulator's, as for each that follows
-    top_p: float | None = None
-    top_k: int | None = None
-    min_p: float | None = None
     think: bool = False
     use_weights: bool = True
-    steer: dict[str, float] = {}  # direction -> dose
+    steer: dict[str, float] = Field(default={})  # direction -> dose
     force_dose: bool = False
+    entropies: bool = False  # of the tokens that the reply is made of, in nats
     stream: bool = False
 
 
-class NewCompany(BaseModel):
+class NewCompany(AskedSampling):
     model_config = ConfigDict(extra="forbid")
     people: list[str] = Field(min_length=2, max_length=3)
     turns: int = Field(20, ge=1, le=1000)
     seed: Seed = 0
     about: str = Field("", max_length=400)
-    temperature: float | None = None
     use_weights: bool = True
     stream: bool = False
 
@@ -82,12 +78,12 @@ class Why(BaseModel):
 async def chat(app: Given, turn: NewTurn, request: Request) -> Response:
     """Say something to a persona: JSON, or server-sent events with `stream` or `Accept: text/event-stream`."""
     wishes = tuple(Wish.parse(f"{name}={dose}") for name, dose in turn.steer.items())
-    says = Says(**turn.model_dump(exclude={"stream", "steer"}), steer=wishes)
+    says = Says(**turn.model_dump(exclude={"entropies", "stream", "steer"}), steer=wishes)
     if turn.stream or events.wants_events(request):
-        return events.response(await app.room.run(partial(_spoken, app, says)))
+        return events.response(await app.room.run(partial(_spoken, app, says, entropies=turn.entropies)))
     spoken = await app.room.run(partial(app.talks.reply, says))
     app.metrics.turn(spoken.n_tokens, spoken.seconds)
-    return JSONResponse(spoken.as_json())
+    return JSONResponse(spoken.as_json(entropies=turn.entropies))
 
 
 @router.post("/v1/converse", response_model=None)
@@ -98,8 +94,8 @@ async def converse(app: Given, company: NewCompany, request: Request) -> Respons
         company.turns,
         company.seed,
         company.about,
-        company.temperature,
         company.use_weights,
+        **company.knobs(),
     )
     said = await app.room.run(partial(_in_company, app, gathering))
     if company.stream or events.wants_events(request):
@@ -165,7 +161,7 @@ def why_said(app: Given, asked: Why, request: Request) -> Response:
     return events.followed(app, request, work)
 
 
-def _spoken(app: App, says: Says) -> Iterator[str]:
+def _spoken(app: App, says: Says, *, entropies: bool) -> Iterator[str]:
     """`piece` events as the reply is drawn, then `turn` with the whole of it, or `problem`."""
     spoken = app.talks.stream(says)  # raises before the response begins
 
@@ -177,7 +173,7 @@ def _spoken(app: App, says: Says) -> Iterator[str]:
                 yield part
             else:
                 app.metrics.turn(part.n_tokens, part.seconds)
-                yield "turn", part.as_json()
+                yield "turn", part.as_json(entropies=entropies)
 
     return events.written(told())
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, time
-from typing import Annotated
+from typing import Annotated, Any
 from urllib.parse import unquote
 
 from fastapi import Depends, Request
-from pydantic import Field
+from pydantic import BaseModel, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
@@ -19,11 +19,33 @@ from service.access.callers import NOBODY, Caller
 from service.settings import MAX_SEED
 from service.spaces import App, Spaces
 
-__all__ = ["App", "Given", "GivenCaller", "GivenSpaces", "Seed", "as_moment"]
+__all__ = ["App", "AskedSampling", "Given", "GivenCaller", "GivenSpaces", "Seed", "as_moment"]
 
 SPACE_HEADER = "Slowwave-Space"
 
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+MAX_TURN = 60_000  # characters that are said to a persona at once
+
+
+class AskedSampling(BaseModel):
+    """The fields of `simulator.drawing.AskedSampling`; their bounds are the simulator's."""
+
+    temperature: float | None = Field(None, description="0 always takes the likeliest token.")
+    top_k: int | None = Field(None, description="How many of the likeliest tokens are left; 0: all.")
+    top_p: float | None = Field(None, description="Share of probability that is left of the tokens.")
+    min_p: float | None = Field(
+        None, description="Share of the likeliest token's probability that one must have."
+    )
+    repetition_penalty: float | None = Field(None, description="Above 1 recent tokens are less likely.")
+    dry_multiplier: float | None = Field(
+        None, description="How much going on with a repetition costs; 0: nothing."
+    )
+    max_new_tokens: int | None = Field(
+        None, description="The most that a reply has; it is as long as theirs are anyway."
+    )
+
+    def knobs(self) -> dict[str, Any]:
+        return self.model_dump(include=set(AskedSampling.model_fields))
 
 
 async def _spaces(request: Request) -> Spaces:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from memory.erasure import Mentions, TargetKind
-from service.http.given import as_moment
+from service.http.given import MAX_TURN, AskedSampling, as_moment
 from service.mcp.tool import NOTICE, Arguments, Tool
 from service.spaces import App
 
@@ -84,10 +84,10 @@ def remember(app: App, given: Remember) -> dict[str, Any]:
     return fact_entrance.state(app.services, statement, fact.by)
 
 
-class Chat(Arguments):
+class Chat(Arguments, AskedSampling):
     person: str = Field(min_length=1, max_length=255, description="Whose persona speaks.")
     as_person: str = Field(alias="as", min_length=1, max_length=255, description="Who talks with it.")
-    text: str = Field(min_length=1, max_length=8000, description="What is said to it.")
+    text: str = Field(min_length=1, max_length=MAX_TURN, description="What is said to it.")
     think: bool = Field(False, description="Let it draw a thought of its own first; slower.")
     seed: int | None = Field(None, description="For the same reply again.")
 
@@ -96,7 +96,14 @@ def chat(app: App, given: Chat) -> dict[str, Any]:
     from service.entrances.talks import Says
 
     spoken = app.talks.reply(
-        Says(given.person, given.as_person, given.text, seed=given.seed, think=given.think)
+        Says(
+            given.person,
+            given.as_person,
+            given.text,
+            seed=given.seed,
+            think=given.think,
+            **given.knobs(),
+        )
     )
     app.metrics.turn(spoken.n_tokens, spoken.seconds)
     return {"simulated": True, **spoken.as_json()}

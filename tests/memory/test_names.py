@@ -111,6 +111,11 @@ def test_a_clean_name_has_one_key_in_every_normal_form(name: str) -> None:
 )
 def test_of_a_blank_name_nothing_is_left(blank: str) -> None:
     assert names.clean(blank) == ""
+    assert names.is_blank(blank)
+
+
+def test_a_text_with_one_letter_or_emoji_in_it_is_not_blank() -> None:
+    assert not any(map(names.is_blank, ("\u200bx", "é", "e\u0301", "\U0001f3f4", "0", "?")))
 
 
 def test_long_names_stay_two() -> None:

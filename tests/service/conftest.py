@@ -46,6 +46,7 @@ TURN = {  # what every entrance tells of a turn
     "left_to_weights",
     "steering",
     "claims",
+    "notices",
     "simulated",
 }
 

@@ -18,13 +18,13 @@ from fastapi import FastAPI
 from memory import consent
 from memory.episodes import list_episodes
 from memory.ports import utc_now
-from memory.sessions import list_sessions
+from memory.sessions import list_sessions, list_turns
 from service.entrances.talks import Says, Talks
 from service.http.application import create_app
 from service.settings import PersonaSettings, Settings
 from service.users import Users
 from service.wiring import Services
-from simulator.errors import NoConsent
+from simulator.errors import BadSampling, EmptyTurn, NoConsent, SamePerson
 from simulator.lengths import Lengths
 from simulator.spoken_turn import SpokenTurn
 from tests.service.conftest import TURN
@@ -151,10 +151,59 @@ def test_a_session_ends_on_record_when_another_takes_its_place_and_at_the_end(
     first = talks.reply(HELLO)
     assert talks.reply(HELLO).session_id == first.session_id
     assert not is_ended(services, first)
-    second = talks.reply(replace(HELLO, seed=2))
+    second = talks.reply(replace(HELLO, think=True))
     assert (is_ended(services, first), is_ended(services, second)) == (True, False)
     talks.end()
     assert is_ended(services, second)
+
+
+def test_a_turn_that_is_drawn_otherwise_is_said_in_the_same_session(talks: Talks, services: Services) -> None:
+    first = talks.reply(HELLO)
+    session = talks._session
+    assert session is not None
+    reseeded = talks.reply(replace(HELLO, seed=77))
+    assert reseeded.session_id == first.session_id
+    assert list_turns(services.database, services.space_id, first.session_id)[-1].seed > 76
+    n_turns = len(session.turns)
+    warmer = talks.reply(replace(HELLO, temperature=1.5))
+    assert talks._session is session
+    assert len(session.turns) == n_turns + 2
+    assert session.composer.sampling.temperature == 1.5
+    assert (is_ended(services, first), warmer.session_id != first.session_id) == (True, True)
+    found = {
+        one.id: one.settings["temperature"] for one in list_sessions(services.database, services.space_id)
+    }
+    assert (found[first.session_id], found[warmer.session_id]) == (None, 1.5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "refusal"),
+    [
+        ({"text": ""}, EmptyTurn),
+        ({"text": " \u200b\u200d\ufeff\n"}, EmptyTurn),
+        ({"temperature": 9.0}, BadSampling),
+        ({"think": True, "temperature": 9.0}, BadSampling),
+        ({"as_person": "Ada"}, SamePerson),
+        ({"person": "Bo", "as_person": "Ada"}, NoConsent),
+    ],
+)
+def test_what_is_refused_leaves_the_session_that_is_open(
+    talks: Talks, changes: dict[str, Any], refusal: type[Exception]
+) -> None:
+    talks.reply(HELLO)
+    session = talks._session
+    with pytest.raises(refusal):
+        talks.reply(replace(HELLO, **changes))
+    assert session is not None
+    assert talks._session is session
+
+
+def test_an_empty_turn_opens_nothing(talks: Talks) -> None:
+    with pytest.raises(EmptyTurn):
+        talks.reply(replace(HELLO, person="Nobody of that name", text="\u2060"))
+    session = talks._services.open_session("Ada", as_person="Bo")
+    with pytest.raises(EmptyTurn):
+        session.reply("\u200b")
 
 
 def test_a_session_that_nobody_speaks_in_ends_by_itself(

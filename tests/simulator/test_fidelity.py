@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from agents.runtime.adapter import Adapter
 from agents.runtime.lm import LanguageModel
 from agents.runtime.spec import ModelSpec
 from simulator.adherence import adherence, as_episodes, countable
+from simulator.agreement import Agreement
 from simulator.fidelity import (
     BASE,
     BOTH,
@@ -130,6 +132,12 @@ def test_the_page_holds_every_condition_and_asks_no_network(found: Fidelity) -> 
         "weights only",
         "both",
     ]
+
+
+def test_the_table_has_the_share_of_facts_that_agree(found: Fidelity) -> None:
+    real = replace(found.real, agreement=Agreement(agrees=3, contradicts=1, new=5, replies=9))
+    rows = summary(replace(found, real=real))
+    assert [row[-1] for row in rows] == ["0.750", "", "", "", ""]
 
 
 def test_the_json_holds_the_numbers_and_nobodys_words(found: Fidelity) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -189,3 +189,34 @@ def test_a_sentence_cut_off_by_the_limit_of_tokens_is_left_out() -> None:
 def test_a_reply_that_is_one_cut_sentence_stays() -> None:
     _, spoken = spoken_of(["word " * 500], length=Length(40, 1))
     assert spoken.text.startswith("word word")
+
+
+class Measured(ScriptedEngine):
+    """Gives each token its number, over all draws, as its entropy."""
+
+    n_tokens = 0
+
+    def stream(
+        self, messages: Sequence[dict[str, str]], sampling: Sampling, *, said: str = ""
+    ) -> Iterator[Piece]:
+        for piece in super().stream(messages, sampling, said=said):
+            yield Piece(piece.text, self.n_tokens, float(self.n_tokens))
+            self.n_tokens += 1
+
+
+def test_entropies_are_of_the_tokens_that_stand_alone() -> None:
+    spoken = Spoken()
+    engine = Measured(["Hi there. blue.", " Fine. So\n[BO] bye"])
+    speaker = Speaker(engine, (Forbidding("blue"),), "[ANA]", ["[BO]"])
+    list(speaker.speak([{"role": "user", "content": "hi"}], HOW, LONG, spoken))
+    assert spoken.text == "Hi there. Fine. So"
+    assert spoken.entropies == [0, 1, 3, 4]
+    assert spoken_of(["Hi there."])[1].entropies == [None, None]
+    assert spoken_of(["blue."], Forbidding("blue", "Well."))[1].entropies == []
+
+
+def test_a_reply_has_no_more_tokens_than_are_asked_for() -> None:
+    spoken = Spoken()
+    speaker = Speaker(ScriptedEngine(["one two three four"]), (), "[ANA]")
+    how = Sampling(max_new_tokens=2)
+    assert "".join(speaker.speak([{"role": "user", "content": "hi"}], how, LONG, spoken)) == "one two"

@@ -15,7 +15,7 @@ from memory.facts import list_facts
 from memory.statements import retract
 from service.settings import Settings
 from service.wiring import Services
-from simulator.inviting import really_said
+from simulator.opening import really_said
 from simulator.topics import RESTING, Graph, Topic, Topics, main_words, topics_of
 
 SAID = {

@@ -86,7 +86,7 @@ function withdrawal(person) {
 function conversation(inside, name, others, given) {
   const me = others.length ? choice(others.map((one) => [one, one]), others.includes(given) ? given : others[0]) : h("input", { required: true });
   const said = h("div.said", { role: "log", "aria-label": "The conversation", "aria-live": "polite" });
-  const text = h("textarea", { rows: 1, required: true, maxlength: 8000, "aria-label": `Write to the simulation of ${name}`, placeholder: "Write something" });
+  const text = h("textarea", { rows: 1, required: true, maxlength: 60000, "aria-label": `Write to the simulation of ${name}`, placeholder: "Write something" });
   const send = h("button.main", { type: "submit" }, "Send");
   const stop = h("button", { type: "button", hidden: true }, "Stop");
   let running = null;
