@@ -139,9 +139,9 @@ class Life:
         self.withheld.append(withheld_since(ticks))
         self.reports.append(report)
         self.taught += tonight
-        if self.budget is not None and report.status in ("done", "refused"):
+        if self.budget is not None and report.exam:  # one that trained and was examined to its end
             done = self._train_output(report)
-            self.budget.learn(self.seconds[-1], done.get("prepared_s", 0.0) + done.get("seconds", 0.0))
+            self.budget.learn(self.seconds[-1], done["prepared_s"] + done["seconds"])
         return report
 
     def _limited(self, context: NightContext, spent_s: float) -> NightContext:
