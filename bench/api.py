@@ -92,7 +92,7 @@ def planted(folder: Path, *, with_night: bool) -> Iterator[tuple[Settings, dict[
     script.write_text("The gulls are loud.\nWe had soup.\n", encoding="utf-8")
     model = write_talkative_model(write_tiny_model(folder / "tiny"), folder / "talkative")
     train = TrainSettings(steps=2, rank=2, alpha=4, kl_per_step=0, dtype="float32")
-    gate = Gate(0.0, 1e9, 1e9, 1.0)
+    gate = Gate(0.0, 1e9, 1e9, 1.0, 0.0, 0.0, 1.0)
     made = Settings(
         home=folder / "home",
         night=NightSettings(base_model=str(model), train=train, gate=gate),

@@ -8,8 +8,8 @@ with its own cache, on one thread and on all cores, and the faster of the two co
 
 tokens_per_s counts the tokens of a turn over its whole time, writing_tokens_per_s those after the first token.
 retrieval_share: `Session.known_facts` over the turn, of medians over the turns after the first.
-int8: writing with weights in int8, and what that costs on the chat's own messages: kl (mean over tokens, in nats) and
-ppl_ratio to the full weights. load: the machine's, over the last minute, before and after.
+Ours writes with weights in int8, as a persona does that nobody has set otherwise; full: the same with full weights. int8: what
+int8 costs on the chat's own messages: kl (mean over tokens, in nats) and ppl_ratio to the full weights. load: the machine's, over the last minute, before and after.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from bench.chats import export_of, open_chat
 from bench.report import ROOT, now_and_then, print_result, processor_ticks, withheld_since
 from memory import consent
 from memory.episodes import list_episodes
-from service.settings import Settings
+from service.settings import PersonaSettings, Settings
 from service.wiring import Services
 from simulator.engines import LocalEngine
 from simulator.ports import Engine, Piece
@@ -120,7 +120,7 @@ def main(argv: Sequence[str]) -> int:
         "tokens": args.tokens,
         **measured,
         **{name: value for name, value in turns.items() if name != "asked"},
-        "int8": {**measured["int8"], **quality},
+        "int8": quality,
         "load": [round(load, 2), round(os.getloadavg()[0], 2)],
         "withheld": round(withheld_since(ticks), 3),
     }
@@ -176,10 +176,11 @@ def compared(
     sampling = replace(sampling, max_new_tokens=args.tokens)
     stop_ids, model.template.stop_ids = model.template.stop_ids, frozenset()
     engine = LocalEngine(model)
-    sides: dict[str, list[tuple[float, float]]] = {"ours": [], "int8": [], "plain_1": [], "plain_all": []}
+    sides: dict[str, list[tuple[float, float]]] = {"ours": [], "full": [], "plain_1": [], "plain_all": []}
+    default, was = PersonaSettings().writes_in, model.writes_in
     show = now_and_then("repeats")
     for repeat in range(args.repeats + 1):
-        for name, writes_in in (("ours", "full"), ("int8", "int8")):
+        for name, writes_in in (("ours", default), ("full", "full")):
             model.writes_in = writes_in
             list(engine.stream(before, replace(sampling, max_new_tokens=4)))  # as after the turn before
             sides[name].append(ours(engine, messages, sampling))
@@ -188,7 +189,7 @@ def compared(
         with every_core() if n_cores() > 1 else nullcontext():
             sides["plain_all"].append(plain(model, messages, sampling))
         show(repeat + 1, args.repeats + 1)
-    model.template.stop_ids = stop_ids
+    model.template.stop_ids, model.writes_in = stop_ids, was
     medians = {
         name: (median(first for first, _ in runs[1:]), median(whole for _, whole in runs[1:]))
         for name, runs in sides.items()
@@ -200,9 +201,10 @@ def compared(
         "plain_threads": 1 if best == "plain_1" else n_cores(),
         "prompt_tokens": len(model.chat_ids(messages)),
         "read_tokens": engine.cache.n_read,
-        "int8": {
-            name.removesuffix("_int8"): value
-            for name, value in _keys("int8", medians["int8"], args.tokens).items()
+        "writes_in": default,
+        "full": {
+            name.removesuffix("_full"): value
+            for name, value in _keys("full", medians["full"], args.tokens).items()
         },
     }
 

@@ -49,7 +49,15 @@ from memory.registry import Registry
 from memory.types import Fact
 from memory.wordings import Wordings
 
-OPEN_GATE = Gate(min_recall_paraphrase=0.0, max_ppl_change=10.0, max_kl_to_base=10.0, max_earlier_loss=1.0)
+OPEN_GATE = Gate(
+    min_recall_paraphrase=0.0,
+    max_ppl_change=10.0,
+    max_kl_to_base=10.0,
+    max_earlier_loss=1.0,
+    min_neighbour_intact=0.0,
+    min_unknown_refused=0.0,
+    max_stale_answered=1.0,
+)
 
 
 @dataclass
@@ -229,7 +237,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         cache = options.cache or Path(temporary) / "cache"
         cache.mkdir(parents=True, exist_ok=True)
         resolve(ModelSpec(cache_dir=cache))  # what is dequantised once is no part of a night
-        life = Life((options.home or Path(temporary)) / "forget", cache.resolve(), embedder, settings)
+        home = options.home or Path(temporary)
+        life = Life(home / "forget", cache.resolve(), embedder, settings, lessons)
         parts = deal(lessons, options.nights)
         for part in parts:
             report = life.night(part)

@@ -7,7 +7,8 @@ after the messages just before it, in the conditions of `simulator.fidelity`. Bi
 characters. `who_said_it` is the accuracy of a judge of letters, learnt from the replies of before, on the real replies of later
 and on those that each persona (weights and memory) writes in their place; each person counts alike. Controls: the replies
 under another person's weights, and after a conversation that is not theirs. `--develop` leaves the last fifth
-unread and does all this with the first four.
+unread and does all this with the first four. A training ends by itself; `--minutes` only stops one that would go on for much longer,
+and what it cuts short says little about personas.
 """
 
 from __future__ import annotations
@@ -85,9 +86,18 @@ class Speaker:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    args = options(argv)
+    started = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        numbers = run(args, args.home or Path(folder))
+    print_result(numbers, seed=args.seed, started=started)
+    return 0
+
+
+def options(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.persona", description=__doc__)
     parser.add_argument("--chat", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=2.5, help="of training, for each speaker")
+    parser.add_argument("--minutes", type=float, default=45.0, help="that each training has at most")
     parser.add_argument("--facts", type=int, default=0, help="that a night trains into the weights")
     parser.add_argument("--develop", action="store_true", help="leave the last fifth unread")
     parser.add_argument("--model", default="embedded")
@@ -96,12 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--home", type=Path, help="a folder that keeps what is made, or has it")
     parser.add_argument("--show", action="store_true", help="print replies on standard error")
     parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args(argv)
-    started = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
-        numbers = run(args, args.home or Path(folder))
-    print_result(numbers, seed=args.seed, started=started)
-    return 0
+    return parser.parse_args(argv)
 
 
 def run(args: argparse.Namespace, home: Path) -> dict[str, Any]:

@@ -3,8 +3,10 @@
     python -m bench.sleep --exam FILE|generated --facts 50 --nights 1 --seed 0 --minutes 5
 
 The facts are dealt over the nights in order and told by one person to another; each night is the product's own (dream,
-train, exam, merge, publish), with a store in a temporary folder, and `--minutes` bounds the whole of it. Held-out wordings
-(the file's, or those that the product holds out) are never trained on. After the last night all facts are asked again.
+train, exam, merge, publish), with a store in a temporary folder. `--minutes` bounds the whole of it: the training gets what the
+rest is estimated to leave (`bench.minutes`; `planned` by night). Held-out wordings (the file's, or those that the product holds out) are
+never trained on: what the night would train that asks one of them again is dropped first (`dropped`). After the last night all facts
+are asked again.
 Beside it stand, on the same questions: the base and retrieval alone; one night on the same facts with their values dealt
 to other people (`shuffled`); and transformers' Trainer with peft on the same rows for the same time (`plain_trainer`).
 """
@@ -32,10 +34,12 @@ from agents.judges import RuleJudge
 from agents.runtime.lm import LanguageModel
 from agents.runtime.spec import ModelSpec, resolve
 from bench.lessons import Lesson, invent_lessons, read_lessons
+from bench.minutes import Budget, measure_pace
 from bench.nights import Silent
 from bench.plain_trainer import train_plainly
 from bench.report import now_and_then, print_result, processor_ticks, withheld_since
-from consolidation import dream, exam
+from bench.unseen import Unseen, drop_rows
+from consolidation import dream, exam, train
 from consolidation.exam import Answered, Asked
 from consolidation.night import NightReport, run_night
 from consolidation.recipe import current_recipe, recipe_adapters
@@ -62,7 +66,6 @@ from memory.types import FactCandidate
 from memory.wordings import Wordings
 
 CONTROLS = ("shuffled", "plain_trainer")
-EXAM_SHARE = 0.14  # of a night's minutes, left to everything but training
 _TELLER, _HEARER = "Quillan Ferrier", "Odalys Brandt"
 _BEGIN = datetime(2026, 1, 5, 18, tzinfo=UTC)
 _OURS = ("recall_paraphrase", "recall_earlier_nights")  # kinds of question that the lessons bring
@@ -77,12 +80,18 @@ class Life:
     cache: Path
     embedder: MiniLM
     settings: NightSettings
+    lessons: Sequence[Lesson]  # of all nights: none of their held-out questions is ever trained
+    budget: Budget | None = (
+        None  # without it a training has its settings' minutes, and the night what it takes
+    )
     taught: list[Lesson] = field(default_factory=list)
     reports: list[NightReport] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     withheld: list[float] = field(
         default_factory=list
     )  # share of the processors' time, by the machine's host
+    dropped: list[int] = field(default_factory=list)  # training rows that asked a held-out question
+    planned: list[float | None] = field(default_factory=list)  # minutes of each training
 
     def __post_init__(self) -> None:
         self.home.mkdir(parents=True)
@@ -91,6 +100,8 @@ class Life:
         self.space_id, self.registry = ensure_space(self.database), Registry.load()
         self._ticks = count()
         self._facts: dict[str, str] = {}  # lesson -> fact
+        held_out = [text for lesson in self.lessons for text in lesson.paraphrases]
+        self._unseen = Unseen(held_out, [_TELLER, _HEARER, *(lesson.subject for lesson in self.lessons)])
 
     def clock(self) -> datetime:
         """An evening, a day later with every night."""
@@ -100,12 +111,19 @@ class Life:
         """Tell the lessons and sleep over them."""
         self._tell(lessons)
         tonight = list(lessons)
+        self.dropped.append(0)
+        self.planned.append(None)
         started, ticks = time.perf_counter(), processor_ticks()
 
         def dreamt(context: NightContext, progress: Progress) -> StageResult:
             result = dream.run(context, progress)
             self._ask_instead(context, tonight)
-            return result
+            self.dropped[-1], left = drop_rows(context.database, context.run_id, self._unseen)
+            counts = {**result.counts, "train": float(left)}
+            return StageResult(counts, {**result.output, "n_train": left})
+
+        def trained(context: NightContext, progress: Progress) -> StageResult:
+            return train.run(self._limited(context, time.perf_counter() - started), progress)
 
         report = run_night(
             self.database,
@@ -115,13 +133,27 @@ class Life:
             self._tools(),
             clock=self.clock,
             progress=lambda stage: now_and_then(f"night {len(self.reports) + 1} {stage}"),
-            stages={"dream": dreamt} | dict.fromkeys(_IDLE, _nothing),
+            stages={"dream": dreamt, "train": trained} | dict.fromkeys(_IDLE, _nothing),
         )
         self.seconds.append(time.perf_counter() - started)
         self.withheld.append(withheld_since(ticks))
         self.reports.append(report)
         self.taught += tonight
+        if self.budget is not None and report.exam:  # one that trained and was examined to its end
+            done = self._train_output(report)
+            self.budget.learn(self.seconds[-1], done["prepared_s"] + done["seconds"])
         return report
+
+    def _limited(self, context: NightContext, spent_s: float) -> NightContext:
+        """The night whose training has the minutes that are left to it."""
+        if self.budget is None:
+            return context
+        questions = exam.questions_of(context.database, context.run_id)
+        self.planned[-1] = minutes = self.budget.for_training(spent_s, questions)
+        settings = context.settings
+        return replace(
+            context, settings=replace(settings, train=replace(settings.train, max_minutes=minutes))
+        )
 
     def _tell(self, lessons: Sequence[Lesson]) -> None:
         """One message for each fact, and the fact stored as what it says."""
@@ -205,12 +237,16 @@ class Life:
 
     def by_night(self) -> list[dict[str, Any]]:
         rows = []
-        for report, seconds, withheld in zip(self.reports, self.seconds, self.withheld, strict=True):
+        for place, (report, seconds, withheld) in enumerate(
+            zip(self.reports, self.seconds, self.withheld, strict=True)
+        ):
             weights = report.exam.get("weights", {})
             rows.append(
                 {
                     "minutes": round(seconds / 60, 3),
                     "withheld": round(withheld, 3),
+                    "planned": _rounded(self.planned[place]),
+                    "dropped": self.dropped[place],
                     "stages": {
                         stage.name: round(stage.seconds, 1) for stage in report.stages if stage.seconds >= 1
                     },
@@ -335,18 +371,21 @@ def main() -> None:
     else:
         lessons = read_lessons(Path(options.exam), Wordings.load(), embedder)[: options.facts]
     plain = NightSettings()
-    minutes = options.minutes * (1 - EXAM_SHARE)
     settings = replace(
         plain,
         seed=options.seed,
         max_facts=len(lessons),
-        train=replace(plain.train, max_minutes=minutes, **dict(options.set)),
+        train=replace(plain.train, **dict(options.set)),
     )
     with tempfile.TemporaryDirectory() as temporary:
         cache = options.cache or Path(temporary) / "cache"
         cache.mkdir(parents=True, exist_ok=True)
         resolve(ModelSpec(cache_dir=cache))  # what is dequantised once is no part of a night
-        life = Life((options.home or Path(temporary)) / "ours", cache.resolve(), embedder, settings)
+        pace = measure_pace(lambda: load_base(cache), lessons)
+        home = options.home or Path(temporary)
+        life = Life(
+            home / "ours", cache.resolve(), embedder, settings, lessons, Budget(options.minutes, pace)
+        )
         for part in deal(lessons, options.nights):
             report = life.night(part)
             print(
@@ -371,8 +410,11 @@ def main() -> None:
             "tokens_per_s": round(life.tokens_per_s(), 1),
         }
         if "shuffled" not in options.without:
-            other = Life((options.home or Path(temporary)) / "shuffled", cache.resolve(), embedder, settings)
-            other.night(shuffled(lessons, options.seed))
+            dealt = shuffled(lessons, options.seed)
+            other = Life(
+                home / "shuffled", cache.resolve(), embedder, settings, dealt, Budget(options.minutes, pace)
+            )
+            other.night(dealt)
             result["shuffled"] = ask_all(other.worn_model(), lessons)
         if "plain_trainer" not in options.without:
             seconds = life.train_seconds()

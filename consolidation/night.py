@@ -65,6 +65,8 @@ class NightReport:
     is_published: bool
     report_path: Path | None
     reason: str | None = None
+    backend: str | None = None  # that trained, and why it did; None where nothing was trained
+    backend_reason: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -77,6 +79,8 @@ class NightReport:
             "exam": self.exam,
             "published": self.is_published,
             "reason": self.reason,
+            "backend": self.backend,
+            "backend_reason": self.backend_reason,
             "report": None if self.report_path is None else str(self.report_path),
         }
 
@@ -252,6 +256,7 @@ def recorded(database: Database, space_id: str, home: Path, run_id: str) -> Nigh
     run, records = runs.get_run(database, space_id, run_id), runs.stage_records(database, run_id)
     report = records["report"].output.get("report") if "report" in records else None
     exam = records["exam"].output.get("exam") if "exam" in records else None
+    trained = records["train"].output if "train" in records else {}
     return NightReport(
         run_id=run_id,
         status=run.status,
@@ -264,6 +269,8 @@ def recorded(database: Database, space_id: str, home: Path, run_id: str) -> Nigh
         is_published=run.is_published,
         report_path=home / report if report else None,
         reason=run.error,
+        backend=trained.get("backend"),
+        backend_reason=trained.get("backend_reason"),
     )
 
 

@@ -60,6 +60,8 @@ class NightPage:
     loss: Mapping[str, Points] = field(default_factory=dict)  # kind of text -> loss by step
     rate: Points = ()  # the learning rate by step
     learnt: Points = ()  # the share of the texts that count as learnt, by step
+    backend: str | None = None  # that trained, and why it did
+    backend_reason: str | None = None
     styles: Sequence[StyleLine] = ()  # of everybody who agreed to be simulated
     nights: Mapping[str, Points] = field(
         default_factory=dict
@@ -206,6 +208,9 @@ def _training(page: NightPage) -> str:
         line_chart({"rate": page.rate}, "learning rate"),
     )
     shown = "".join(f"<p>{drawing}</p>" for drawing in drawings if drawing)
+    if page.backend is not None:
+        why = f" ({escape(page.backend_reason)})" if page.backend_reason else ""
+        shown = f"<p class='soft'>Trained by the back-end {escape(page.backend)}{why}.</p>{shown}"
     return f"<h2>Training</h2>{shown}" if shown else ""
 
 

@@ -1,7 +1,8 @@
 """Stage `publish`: hold the exam against the gate, then move the pointer, or leave it and say which number failed.
 
 Nothing fails open: a number that was not measured fails like one that is too low, except what a first night
-cannot have (earlier nights). The pointer and its ledger entry are one transaction.
+cannot have (earlier nights), and what few questions ask (neighbours, strangers, what is over): too few tell nothing
+from chance. The pointer and its ledger entry are one transaction.
 """
 
 from __future__ import annotations
@@ -24,13 +25,25 @@ from memory.artifacts import PointerRow
 from memory.ports import Clock, utc_now
 
 CONDITION = "weights"  # the gate judges what the weights alone know
+ENOUGH_QUESTIONS = 12  # of a kind, from which on its share is held against a limit
 ENOUGH_STEPS = 0.75  # share of the steps wanted from which on a training was no shorter than it should be
 
 
 def hold_against(gate: Gate, numbers: Mapping[str, Any], earlier_recall: float | None) -> list[Check]:
     """Every number of the gate. `earlier_recall` is what the published night before remembered, if there is one."""
     taught = _at_least("recall_paraphrase", numbers, gate.min_recall_paraphrase)
-    return [taught, *side_effects(gate, numbers, earlier_recall)]
+    return [taught, *side_effects(gate, numbers, earlier_recall), *_not_taught(gate, numbers)]
+
+
+def _not_taught(gate: Gate, numbers: Mapping[str, Any]) -> list[Check]:
+    """The numbers about questions that the night's facts do not answer, of those kinds that were asked often enough."""
+    counts = numbers.get("n") or {}
+    checks = [
+        _at_least("neighbour_intact", numbers, gate.min_neighbour_intact),
+        _at_least("unknown_refused", numbers, gate.min_unknown_refused),
+        _at_most("stale_answered", numbers, gate.max_stale_answered),
+    ]
+    return [check for check in checks if (counts.get(check.number) or 0) >= ENOUGH_QUESTIONS]
 
 
 def side_effects(gate: Gate, numbers: Mapping[str, Any], earlier_recall: float | None) -> list[Check]:

@@ -131,6 +131,7 @@ def gather(night: Night) -> NightPage:
     records = stage_records(night.database, night.run_id)
     published = records["publish"].output if "publish" in records else {}
     exam = records["exam"].output.get("exam") if "exam" in records else None
+    trained = records["train"].output if "train" in records else {}
     curves = curves_of(night.folder / "train")
     return NightPage(
         run_id=night.run_id,
@@ -149,8 +150,10 @@ def gather(night: Night) -> NightPage:
         loss=_losses(curves),
         rate=curves.get("lr", ()),
         learnt=curves.get("learned", ()),
+        backend=trained.get("backend"),
+        backend_reason=trained.get("backend_reason"),
         nights=published_exams(night),
-        styles=_styles(night, (records["train"].output.get("styles") or ()) if "train" in records else ()),
+        styles=_styles(night, trained.get("styles") or ()),
         vectors=_vectors(night, records["merge"].output.get("recipe") if "merge" in records else None),
         readout=_readout(night, records["readout"].output if "readout" in records else {}),
         constitutions=_constitutions(night),

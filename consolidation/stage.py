@@ -83,6 +83,10 @@ class Gate:
     max_ppl_change: float = 0.05
     max_kl_to_base: float = 0.25
     max_earlier_loss: float = 0.1  # how far recall_earlier_nights may fall against the night before
+    # of questions that were asked often enough to tell, see consolidation.publish
+    min_neighbour_intact: float = 0.5
+    min_unknown_refused: float = 0.5
+    max_stale_answered: float = 0.25
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ Nights in the background are in `nights`; what a night does is in `consolidation
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from consolidation.recipe_serving import Place
     from consolidation.runs import Run
     from consolidation.sweep_results import SweepReport
+    from memory.ports import ChatModel
 
 
 class NightWork(Components):
@@ -161,6 +163,49 @@ class NightWork(Components):
             clock=self.clock,
             progress=progress,
         )
+
+    def exam_judged(
+        self,
+        night: str | None = None,
+        *,
+        backend: str = "",
+        conditions: tuple[str, ...] = ("weights",),
+        progress: Progress = no_progress,
+    ) -> dict[str, Any]:
+        """What a night's exam recorded, graded by a language model as well; nothing is written.
+
+        `night` as in `exam_again`; the shape is that of `consolidation.exam_judged.judge_exam`. Raises BadSettings where
+        the settings name no such back-end.
+        """
+        from agents.grading import ModelGrader
+        from consolidation.exam_judged import judge_exam
+        from consolidation.runs import examined
+
+        run, _ = examined(self.database, self.space_id, night)
+        grader = ModelGrader(self._judging(backend))
+        with self.budget.run(lambda: f"exam {new_id()}"):
+            return judge_exam(self.database, run.id, grader, conditions, progress)
+
+    def _judging(self, backend: str) -> ChatModel:
+        """The back-end of the settings, or the local one: words go to a server only where the settings name it."""
+        from service.backend import open_chat_model
+        from service.errors import BadSettings
+
+        named = self.settings.backend
+        if backend not in ("", "local", named.kind):
+            raise BadSettings(
+                f"backend.kind is {named.kind}; words go to {backend} only where the settings name it"
+            )
+        if backend == "local" and named.kind != "local":
+            local = replace(named, kind="local", model="")
+            model = open_chat_model(local, self.settings.home, self.cache_dir, lambda: self.budget)
+        else:
+            model = self.chat_model
+        if model is None:
+            raise BadSettings(
+                "a judge is a language model, and none is set; set backend.kind, or ask `local`"
+            )
+        return model
 
     def _model_spec_of(self, run: Run) -> ModelSpec:
         """The model that the night was trained on."""

@@ -47,13 +47,20 @@ class Conditions(click.ParamType[tuple[str, ...]]):
 @click.option(
     "--conditions",
     type=Conditions(),
-    help="With --again: which of base, retrieval, weights, both to ask, with commas (default: weights).",
+    help="With --again or --judge: which of base, retrieval, weights, both, with commas (default: weights).",
 )
 @click.option("--failed", is_flag=True, help="With --again: list the questions whose mark has changed.")
 @click.option(
     "--conversations",
     is_flag=True,
     help="Ask what it taught in four kinds of conversation, of the night's own weights.",
+)
+@click.option(
+    "--judge",
+    is_flag=False,
+    flag_value="",
+    metavar="[BACKEND]",
+    help="Grade its recorded answers also by the settings' language model, or by `local`; nothing is stored.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
@@ -65,13 +72,19 @@ def exam(
     conditions: tuple[str, ...] | None,
     failed: bool,
     conversations: bool,
+    judge: str | None,
     as_json: bool,
 ) -> None:
     """Show the exam of a RUN (default: the newest that has one); a beginning of its id will do."""
-    if (as_published or failed or conditions) and not again:
-        raise click.UsageError("--as-published, --conditions and --failed need --again")
-    if again and conversations:
-        raise click.UsageError("--again and --conversations are two exams; ask for one of them")
+    if (as_published or failed) and not again:
+        raise click.UsageError("--as-published and --failed need --again")
+    if conditions and not again and judge is None:
+        raise click.UsageError("--conditions needs --again or --judge")
+    if again + conversations + (judge is not None) > 1:
+        raise click.UsageError("--again, --conversations and --judge are three things; ask for one of them")
+    if judge is not None:
+        _judge(state, run, judge, conditions or ("weights",), as_json=as_json)
+        return
     if conversations:
         _converse(state, run, as_json=as_json)
         return
@@ -146,6 +159,30 @@ def _print_changed(found: SecondExam) -> None:
         for item in changed
     ]
     print_table(["", "condition", "number", "question", "then", "now"], rows)
+
+
+def _judge(
+    state: State, run: str | None, backend: str, conditions: tuple[str, ...], *, as_json: bool
+) -> None:
+    with state.services() as services, Bars() as bars:
+        found = services.exam_judged(run, backend=backend, conditions=conditions, progress=bars.step("judge"))
+        bars.finish("judge")
+    if as_json:
+        print_json(found)
+        return
+    click.echo(f"night {found['run']}, graded by {found['grader']}")
+    for condition, by_kind in found["conditions"].items():
+        rows = [
+            [
+                kind.replace("_", " "),
+                f"{numbers['n']}"
+                + (f" ({numbers['not_graded']} not graded)" if numbers["not_graded"] else ""),
+                *(_share(numbers[name]) for name in ("matching", "judge", "agreement")),
+                f"{numbers['only_matching']} / {numbers['only_judge']}",
+            ]
+            for kind, numbers in by_kind.items()
+        ]
+        print_table([condition, "answers", "matching", "judge", "agree", "only matching / only judge"], rows)
 
 
 def _converse(state: State, run: str | None, *, as_json: bool) -> None:

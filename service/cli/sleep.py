@@ -121,6 +121,9 @@ def _print_night(report: NightReport) -> None:
     ]
     print_table(["stage", "seconds", "counts"], rows, title=f"night {report.run_id}")
     print_exam(report.exam)
+    if report.backend is not None:
+        why = f" ({report.backend_reason})" if report.backend_reason else ""
+        click.echo(f"trained by: {report.backend}{why}")
     outcome = "published" if report.is_published else "nothing published"
     click.echo(f"{report.status}, {outcome}" + (f": {report.reason}" if report.reason else ""))
     if report.report_path:

@@ -9,6 +9,7 @@ from agents.runtime.lm import LanguageModel
 from agents.runtime.spec import ModelSpec
 from agents.sampling import Sampling
 from bench.chat import Listening, compared, int8_quality
+from service.settings import PersonaSettings
 from simulator.engines import LocalEngine
 
 BEFORE = [{"role": "user", "content": "[TOMAS] hello there, are you well today?\n[INES]"}]
@@ -29,7 +30,9 @@ def test_both_sides_write_as_many_tokens_and_only_ours_reads_less(tiny: Language
     found = compared(tiny, [(BEFORE, SAMPLING), (TURN, SAMPLING)], args)
     assert found["prompt_tokens"] == len(tiny.chat_ids(TURN))
     assert 0 < found["read_tokens"] < found["prompt_tokens"]
-    assert min(found["first_token_ms_ours"], found["tokens_per_s_plain"], found["int8"]["tokens_per_s"]) > 0
+    assert min(found["first_token_ms_ours"], found["tokens_per_s_plain"], found["full"]["tokens_per_s"]) > 0
+    assert found["writes_in"] == PersonaSettings().writes_in == "int8"  # as ours is measured
+    assert set(found["full"]) == {"first_token_ms", "tokens_per_s", "writing_tokens_per_s"}
     assert (tiny.template.stop_ids, tiny.writes_in) == (stop_ids, "full")
 
 

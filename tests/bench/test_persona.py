@@ -5,7 +5,7 @@ from pathlib import Path
 from agents.runtime.lm import LanguageModel
 from agents.runtime.spec import ModelSpec
 from bench.chats import open_chat
-from bench.persona import Speaker, before, controls, everything, numbers_of, part_of, speak
+from bench.persona import Speaker, before, controls, everything, numbers_of, options, part_of, speak
 from memory.types import Person
 from simulator.fidelity import CONDITIONS, Drawing
 from tests.conftest import HARBOR
@@ -23,6 +23,12 @@ def test_the_parts_share_no_message_and_development_leaves_the_last_fifth_unread
     later = everything(HARBOR, tmp_path, inner).episodes
     assert max(episode.time for episode in later) < whole.cut
     assert any(episode.time >= inner.cut for episode in later)
+
+
+def test_no_training_is_cut_short_that_nobody_asked_to_cut() -> None:
+    """Trainings of the example came to their end after 37 minutes for both, on cores that others used too."""
+    assert options(["--chat", str(HARBOR)]).minutes >= 45
+    assert options(["--chat", str(HARBOR), "--minutes", "2"]).minutes == 2
 
 
 def test_two_people_are_measured_with_controls_and_bars(tiny_folder: Path, model_cache: Path) -> None:

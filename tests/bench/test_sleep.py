@@ -1,4 +1,4 @@
-"""Claims about the lessons of bench.sleep: how they are read, invented, dealt and shuffled."""
+"""Claims about bench.sleep: how lessons are read, invented, dealt and shuffled, and what a night does with them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ import pytest
 
 import bench.lessons
 from bench.lessons import Lesson, invent_lessons, read_lessons
-from bench.sleep import deal, shuffled
+from bench.minutes import Budget, Pace
+from bench.sleep import Life, deal, shuffled
 from consolidation.negatives import invented
+from consolidation.stage import NightSettings, TrainSettings
 from memory.embedders.hashing import HashingEmbedder
+from memory.embedders.minilm import MiniLM
 from memory.registry import Registry
 from memory.wordings import Wordings, fill
 
@@ -33,9 +36,13 @@ def entry(**changed: Any) -> dict[str, Any]:
 
 
 def read(tmp_path: Path, *entries: dict[str, Any]) -> list[Lesson]:
+    return read_lessons(_written(tmp_path, *entries), WORDINGS, EMBEDDER)
+
+
+def _written(tmp_path: Path, *entries: dict[str, Any]) -> Path:
     file = tmp_path / "exam.json"
     file.write_text(json.dumps(entries), encoding="utf-8")
-    return read_lessons(file, WORDINGS, EMBEDDER)
+    return file
 
 
 def test_subject_value_and_predicate_are_found_in_the_words(tmp_path: Path) -> None:
@@ -103,3 +110,41 @@ def test_shuffled_lessons_keep_their_questions_and_lose_their_values() -> None:
     ]
     kept = sum(a.object == b.object for a, b in zip(dealt, told, strict=True))
     assert kept <= len(told) // 5  # by chance two people share a value
+
+
+def test_a_night_trains_no_paraphrase_of_its_file_and_as_long_as_its_exam_leaves(
+    tmp_path: Path, tiny_folder: Path, model_cache: Path
+) -> None:
+    """One night of a random model; two of the paraphrases are wordings that the product trains."""
+    first = entry(paraphrases=["Where does Mona Lund live now?", "Which town has Mona Lund's front door?"])
+    second = entry(
+        fact_id="x2",
+        statement="Mona Lund works as a baker.",
+        train_question="What does Mona Lund do for a living?",
+        paraphrases=["What is Mona Lund's profession?"],
+        answer_aliases=["baker"],
+        neighbour=None,
+    )
+    told = read_lessons(_written(tmp_path, first, second), WORDINGS, MiniLM.load())
+    assert [lesson.predicate for lesson in told] == ["lives_in", "job"]
+    train = TrainSettings(
+        rank=2, steps=3, facts_per_step=4, negatives_per_step=2, kl_per_step=0, dtype="float32"
+    )
+    settings = NightSettings(base_model=str(tiny_folder), train=train)
+    budget = Budget(10, Pace(fixed_s=60, answer_s=0.0, answer_with_facts_s=0.0))
+    life = Life(tmp_path / "life", model_cache, MiniLM.load(), settings, told, budget)
+    life.night(told)
+    (folder,) = life.job_folders()
+    trained = [
+        message["content"].casefold().replace("mona lund", "mona").replace("mona's", "mona").strip(" ?.")
+        for row in folder.read_rows()
+        for message in row.messages
+        if message["role"] == "user"
+    ]
+    assert len(trained) > 100
+    asked = {"where does mona live now", "where does mona live", "what is mona profession"}
+    assert asked.isdisjoint(trained)
+    (night,) = life.by_night()
+    assert night["dropped"] > 0
+    assert night["planned"] == round(folder.read_job().settings.max_minutes, 4)
+    assert 8 < night["planned"] < 8.5  # ten minutes, less margin, the exam's minute and what was spent

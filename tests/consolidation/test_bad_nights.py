@@ -33,7 +33,15 @@ from memory.facts import decide
 from memory.registry import Registry
 
 REGISTRY = Registry.load()
-OPEN = Gate(min_recall_paraphrase=0.0, max_ppl_change=1e9, max_kl_to_base=1e9, max_earlier_loss=1.0)
+OPEN = Gate(
+    min_recall_paraphrase=0.0,
+    max_ppl_change=1e9,
+    max_kl_to_base=1e9,
+    max_earlier_loss=1.0,
+    min_neighbour_intact=0.0,
+    min_unknown_refused=0.0,
+    max_stale_answered=1.0,
+)
 FEW = TrainSettings(
     rank=2,
     alpha=4,

@@ -262,7 +262,10 @@ settings = NightSettings(
     train=TrainSettings(
         steps=6, facts_per_step=4, negatives_per_step=2, replay_per_step=1, kl_per_step=1, kl_texts=8
     ),
-    gate=Gate(min_recall_paraphrase=0.0, max_ppl_change=0.5, max_kl_to_base=5.0),
+    gate=Gate(
+        min_recall_paraphrase=0.0, max_ppl_change=0.5, max_kl_to_base=5.0,
+        min_neighbour_intact=0.0, min_unknown_refused=0.0, max_stale_answered=1.0,
+    ),
     readout_min_examples=2,
 )
 embedder = HashingEmbedder()

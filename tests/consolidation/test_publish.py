@@ -42,6 +42,26 @@ def test_forgetting_the_nights_before_fails(now: float | None, fails: bool) -> N
     assert failed(GOOD | {"recall_earlier_nights": now}, 0.7) == (["recall_earlier_nights"] if fails else [])
 
 
+@pytest.mark.parametrize(
+    ("number", "kept", "broken"),
+    [("neighbour_intact", 0.5, 0.49), ("unknown_refused", 0.5, 0.0), ("stale_answered", 0.25, 0.3)],
+)
+def test_what_the_night_did_not_teach_is_held_where_enough_was_asked(
+    number: str, kept: float, broken: float
+) -> None:
+    assert failed(GOOD | {number: kept, "n": {number: 12}}) == []
+    assert failed(GOOD | {number: broken, "n": {number: 12}}) == [number]
+    assert failed(GOOD | {number: None, "n": {number: 12}}) == [number]
+    assert failed(GOOD | {number: broken, "n": {number: 11}}) == []
+
+
+def test_a_night_that_answers_for_strangers_is_not_published(chat: Any) -> None:
+    run_id = night(chat, GOOD | {"unknown_refused": 0.1, "n": {"unknown_refused": 36}})
+    assert pointer(chat.database, chat.space_id) is None
+    result = runs.stage_records(chat.database, run_id)["publish"].output
+    assert "unknown_refused 0.100 is under 0.500" in result["reason"]
+
+
 def test_what_a_night_remembered_is_weighted_by_count() -> None:
     numbers = {
         "recall_paraphrase": 1.0,

@@ -42,6 +42,8 @@ PAGE = NightPage(
             {"base": ("Paris", False), "weights": ("Bergen", True)},
         )
     ],
+    backend="peft",
+    backend_reason="unsloth: there is <none>",
     loss={"answers": [(1, 3.0), (2, 1.5), (3, 0.4)], "refusals": [(2, 1.0), (3, 0.5)]},
     readout={
         "layers": (14,),
@@ -84,6 +86,7 @@ def test_the_page_shows_every_part_and_is_well_formed() -> None:
         "/ 40",
         "passed",
         "<polyline",
+        "Trained by the back-end peft (unsloth: there is &lt;none&gt;).",
         "joy",
         "awe (3)",
         "not gone on with: a message in them is gone",

@@ -55,6 +55,9 @@ OPEN_GATE = {
     "MAX_PPL_CHANGE": "1e9",
     "MAX_KL_TO_BASE": "1e9",
     "MAX_EARLIER_LOSS": "1",
+    "MIN_NEIGHBOUR_INTACT": "0",
+    "MIN_UNKNOWN_REFUSED": "0",
+    "MAX_STALE_ANSWERED": "1",
 }
 FEW_STEPS = {"STEPS": "2", "RANK": "2", "ALPHA": "4", "KL_PER_STEP": "0", "DTYPE": "float32"}
 

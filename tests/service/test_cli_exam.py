@@ -117,6 +117,38 @@ def test_what_only_a_second_exam_has_needs_it(slept: Any) -> None:
     assert "'bothe' is no condition of the exam" in slept("exam", "--again", "--conditions", "bothe").err
 
 
+def test_a_language_model_grades_what_was_answered_and_nothing_is_written(
+    slept: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = [
+        json.dumps({"reasoning": "so it is", "label": label, "confidence": 0.9})
+        for label in ("right", "wrong") * 500
+    ]
+    (tmp_path / "script.json").write_text(json.dumps(["no grade", "none", *said]))
+    monkeypatch.setenv("SLOWWAVE_BACKEND__KIND", "scripted")
+    monkeypatch.setenv("SLOWWAVE_BACKEND__MODEL", str(tmp_path / "script.json"))
+    rows = slept.rows()
+    found = slept("exam", newest(slept)[:6], "--judge", "scripted", "--conditions", "weights", "--json").json
+    assert (found["run"], found["grader"]) == (newest(slept), "model/scripted")
+    numbers = found["conditions"]["weights"]
+    exam = slept("exam", "--json").json["weights"]
+    asked = sum(exam["n"][name] for name in numbers if name != "all")
+    assert set(numbers) == {"all", "recall_trained", "recall_paraphrase"}
+    assert (numbers["all"]["n"], numbers["all"]["not_graded"]) == (asked - 1, 1)
+    assert numbers["all"]["judge"] == pytest.approx(0.5, abs=0.5 / (asked - 1) + 1e-4)
+    assert slept.rows() == rows
+    told = slept("exam", "--judge").out
+    for words in ("graded by model/scripted", "matching", "agree", "recall paraphrase", "(1 not graded)"):
+        assert words in told
+
+
+def test_no_server_is_asked_to_judge_that_the_settings_do_not_name(slept: Any) -> None:
+    assert "a judge is a language model, and none is set" in slept("exam", "--judge").refusal
+    refusal = slept("exam", "--judge", "gemini").refusal
+    assert "words go to gemini only where the settings name it" in refusal
+    assert slept("exam", "--judge", "local", "--again").code == 2
+
+
 def test_what_a_night_taught_is_asked_in_conversation_and_nothing_is_written(slept: Any) -> None:
     rows = slept.rows()
     found = slept("exam", newest(slept)[:6], "--conversations", "--json").json

@@ -44,7 +44,9 @@ def serving(slowwave: Any) -> Any:
 
 def test_sleep_as_json_holds_the_stages_and_the_exam(slept: Any, kept: Path) -> None:
     night = json.loads((kept / "night.json").read_text())
-    assert set(night) == {"run", "status", "stages", "exam", "published", "reason", "report"}
+    named = {"run", "status", "stages", "exam", "published", "reason", "report"}
+    assert set(night) == named | {"backend", "backend_reason"}
+    assert (night["backend"], night["backend_reason"][:9]) == ("peft", "unsloth: ")
     assert (night["status"], night["published"]) == ("done", True)
     assert [stage["name"] for stage in night["stages"]] == list(STAGES)
     assert all(set(stage) == {"name", "seconds", "counts"} for stage in night["stages"])

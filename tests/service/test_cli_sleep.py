@@ -23,6 +23,7 @@ def test_a_night_on_record_is_told_as_it_was_when_it_ended(slept: Any, kept: Pat
     shown = slept("sleep", "report").out
     for words in (f"night {night['run']}", "recall paraphrase", "done, published", "report.html"):
         assert words in shown
+    assert f"trained by: peft ({night['backend_reason']})" in " ".join(shown.split())
 
 
 def test_a_page_that_is_gone_is_made_again_and_is_on_record(slept: Any) -> None:
@@ -31,7 +32,12 @@ def test_a_page_that_is_gone_is_made_again_and_is_on_record(slept: Any) -> None:
     page.unlink()
     assert slept("sleep", "report", "--path").out.strip() == str(page)
     again = page.read_text()
-    for part in ("<h2>Training</h2>", "<h2>Exams so far</h2>", "seconds by stage"):
+    for part in (
+        "<h2>Training</h2>",
+        "Trained by the back-end peft (unsloth: ",
+        "<h2>Exams so far</h2>",
+        "seconds by stage",
+    ):
         assert part in was
         assert part in again
     assert slept("verify").code == 0
