@@ -139,10 +139,51 @@ def test_an_answer_is_no_refusal(answer: str) -> None:
         ("Not in Porto but in Lisbon.", True),  # a rival that is denied is none
         ("Porto.", False),
         ("", False),
+        ("moved two or three years ago to Lisbon", True),
+        ("Lisbon or Porto", False),
+        ("Lisbon or so", True),
+        ("Either Lisbon or Faro", False),
+        ("Lisbon, Porto or Faro", False),
+        ("Lisbon, Braga or Faro", False),
+        ("Lisbon, or Lisbon city", True),
+        ("She lives in Lisbon with one or two cats", True),
+        ("Two or three cats live with her in Lisbon", True),
+        ("Lisbon or nearby", True),
+        ("Sooner or later she moved to Lisbon", True),
+        ("She lives in Lisbon, works as a nurse or carer.", True),
+        ("Porto and Lisbon", False),
+        ("Lisbon, Porto, Faro", False),
+        ("She moved from Porto to Lisbon", True),
+        ("She used to live in Porto, now Lisbon", True),
+        ("Lisbon, no longer Porto", True),
+        ("Lisbon or Porto. It's Porto.", False),
+        ("Porto or maybe in Lisbon", False),
+        ("Porto, or possibly Lisbon", False),
+        ("Is it Porto? No, Lisbon.", True),
+        ("She lived in Porto before; she lives in Lisbon now.", True),
+        ("Lisbon rather than Porto", True),
+        ("She left Porto for Lisbon", True),
+        ("In Porto or in Lisbon", False),
+        ("She lives in Lisbon (or Porto)", False),
+        ("She lives in Lisbon; Porto or Faro is where he lives.", True),
+        ("Whether she lives in Lisbon or Porto I can't say", False),
+        ("moved to Lisbon for better or worse", True),
+        ("One or the other: Lisbon", True),
     ],
 )
 def test_a_value_beside_its_rivals_is_not_settled(answer: str, is_settled: bool) -> None:
     assert settles(answer, ["Lisbon"], ["Porto", "Faro"]) is is_settled
+
+
+@pytest.mark.parametrize(
+    "answer", ["Lisbon or Porto", "Either Porto or Lisbon", "Lisbon, Porto or Faro", "Porto, Lisbon, or Faro"]
+)
+def test_an_or_is_seen_without_knowing_the_rival(answer: str) -> None:
+    assert not settles(answer, ["Lisbon"])
+
+
+def test_an_or_between_two_names_of_one_thing_is_none() -> None:
+    assert settles("Lisbon or Lisboa", ["Lisbon", "Lisboa"])
 
 
 def test_a_value_that_holds_an_or_is_settled_all_the_same() -> None:
