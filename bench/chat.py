@@ -76,6 +76,9 @@ class Listening:
             self.asked.append((list(messages), sampling))
         return self.engine.stream(messages, sampling, said=said)
 
+    def fits(self, messages: Sequence[dict[str, str]]) -> bool:
+        return self.engine.fits(messages)
+
     def close(self) -> None:
         self.engine.close()
 

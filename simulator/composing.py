@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING
 
-from agents.turns import Persona, Turn, recent, turn_messages
+from agents.turns import MAX_RECENT_CHARS, Persona, Turn, recent, turn_messages
 from consolidation.mastery import Mastered
 from memory.claims import NewClaim
 from memory.sessions import NewTurn, Place, Status
@@ -38,6 +38,7 @@ from simulator.topics import Topics
 if TYPE_CHECKING:
     from agents.sampling import Sampling
 
+LEAST_RECENT_CHARS = 200  # of the conversation, below which a prompt is too long for other reasons
 MAX_CHARS = 24_000  # of what was said, that is looked at; the prompt holds less
 
 
@@ -189,14 +190,21 @@ class Composer:
     def prompt(
         self, deliberation: Deliberation, turns: Sequence[Turn], now: datetime, prefix: str
     ) -> list[dict[str, str]]:
-        return turn_messages(
-            self.persona,
-            recent(turns),
-            deliberation.known,
-            now=now,
-            prefix=prefix,
-            notes=deliberation.notes,
-        )
+        """Of the conversation as much as leaves room for a reply: characters are counted, and where they are more tokens than
+        usual, half as many, and again."""
+        limit = MAX_RECENT_CHARS
+        while True:
+            messages = turn_messages(
+                self.persona,
+                recent(turns, limit),
+                deliberation.known,
+                now=now,
+                prefix=prefix,
+                notes=deliberation.notes,
+            )
+            if limit <= LEAST_RECENT_CHARS or self.engine.fits(messages):
+                return messages
+            limit //= 2
 
 
 class Composed:

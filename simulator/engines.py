@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from agents.runtime.lm import LanguageModel
     from agents.sampling import Sampling
 
+LEAST_ROOM = 64  # tokens for a reply
 _LINE = re.compile(r"^\[[^\[\]\n]{1,40}\] ?(.*)$", re.MULTILINE)
 
 
@@ -68,6 +69,9 @@ class LocalEngine:
         made = self._model.branch([ids] * len(fitting), fitting, self.cache)
         self.cache.release()
         return [self._model.decode(tokens) for tokens in made]
+
+    def fits(self, messages: Sequence[dict[str, str]]) -> bool:
+        return len(self._model.chat_ids(list(messages))) + LEAST_ROOM <= self._model.window
 
     def close(self) -> None:
         self.cache.clear()
@@ -130,6 +134,10 @@ class ServerEngine:
         )
         with closing(pieces):
             yield from map(Piece, going_on(pieces, shown[-1]["content"] if said else ""))
+
+    def fits(self, messages: Sequence[dict[str, str]]) -> bool:
+        """The server knows, and says so."""
+        return True
 
     def close(self) -> None:
         self._chat.close()

@@ -41,6 +41,10 @@ class Engine(Protocol):
         """
         ...
 
+    def fits(self, messages: Sequence[dict[str, str]]) -> bool:
+        """Whether the prompt leaves room for a reply, as far as that is known before it is drawn."""
+        ...
+
     def close(self) -> None:
         """Let go of caches and connections."""
         ...

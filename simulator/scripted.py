@@ -36,5 +36,8 @@ class ScriptedEngine:
         for match in list(_PIECE.finditer(reply))[: sampling.max_new_tokens]:
             yield Piece(match.group())
 
+    def fits(self, messages: Sequence[dict[str, str]]) -> bool:
+        return True
+
     def close(self) -> None:
         self.n_drawn = 0

@@ -56,6 +56,9 @@ class Watched:
         self.shown.append([dict(message) for message in messages])
         yield from self._script.stream(messages, sampling, said=said)
 
+    def fits(self, messages: Sequence[dict[str, str]]) -> bool:
+        return self._script.fits(messages)
+
     def close(self) -> None:
         self._script.close()
 
