@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 import logging
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -292,7 +293,10 @@ def _keep_traceback(run_dir: Path) -> None:
 
 @contextmanager
 def _sigterm_stops(stop: threading.Event) -> Iterator[None]:
-    """In the main thread SIGTERM acts like Ctrl-C for as long as the block runs; elsewhere the caller has `stop`."""
+    """In the main thread SIGTERM acts like Ctrl-C for as long as the block runs; elsewhere the caller has `stop`.
+
+    Where it comes among callbacks, which swallow what is raised and say so on stderr, `stop` alone ends the night.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -302,8 +306,14 @@ def _sigterm_stops(stop: threading.Event) -> Iterator[None]:
             stop.set()
             raise KeyboardInterrupt
 
+    def on_swallowed(swallowed: sys.UnraisableHookArgs) -> None:
+        if not issubclass(swallowed.exc_type, KeyboardInterrupt):
+            hook(swallowed)
+
+    hook, sys.unraisablehook = sys.unraisablehook, on_swallowed
     before = signal.signal(signal.SIGTERM, on_sigterm)
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+        sys.unraisablehook = hook

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +18,7 @@ import pytest
 
 from consolidation import lease, runs
 from consolidation.lease import hold, lease_name, this_process
-from consolidation.night import NightReport, run_night
+from consolidation.night import NightReport, StageOutcome, run_night
 from consolidation.stage import (
     STAGES,
     NightContext,
@@ -182,6 +183,22 @@ def test_an_event_stops_the_night_at_the_next_progress(chat: Any) -> None:
     report = sleep(chat, Steps(), stop=stop, on_stage=lambda outcome: outcome.name == "check" and stop.set())
     assert report.status == "interrupted"
     assert [stage.name for stage in report.stages][-1] == "check"
+
+
+def test_a_signal_that_comes_among_callbacks_stops_the_night_and_leaves_no_traceback(
+    chat: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def end_of_a_stage(outcome: StageOutcome) -> None:
+        if outcome.name == "check":
+            kept = Steps()
+            gone = weakref.ref(kept, lambda _: signal.raise_signal(signal.SIGTERM))
+            del kept
+            assert gone() is None
+
+    report = sleep(chat, Steps(), on_stage=end_of_a_stage)
+    assert report.status == "interrupted"
+    assert [stage.name for stage in report.stages][-1] == "check"
+    assert "Traceback" not in capfd.readouterr().err
 
 
 NIGHT_IN_A_PROCESS = """
