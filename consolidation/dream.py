@@ -29,12 +29,12 @@ from consolidation.curriculum import (
     ungrounded_rows,
     wider_rows,
 )
-from consolidation.negatives import negative_rows
+from consolidation.negatives import emptied_rows, negative_rows
 from consolidation.questions import Question, exam_questions
 from consolidation.recipe import current_recipe
 from consolidation.rehearsal import shares, taught_facts, texts_taught, traces
 from consolidation.scoring import gives_any
-from consolidation.slots import Names, Slot, make_slots, now_and_before
+from consolidation.slots import Names, Slot, emptied_slots, is_teachable, make_slots, now_and_before
 from consolidation.stage import NightContext, Progress, StageResult
 from consolidation.voices import Voice, knowing_rows
 from consolidation.waiting_rows import imported_rows, prompt_of
@@ -51,6 +51,7 @@ from memory.wordings import Wordings, content_words
 
 NEGATIVES_PER_SLOT = 24
 MAX_NEGATIVES = 1200
+MAX_EMPTIED = 20  # slots that were taken back, each night anew
 REPLAY_PER_FACT = 16
 MAX_REPLAY = 480
 TEACHER_WORDINGS = 4
@@ -67,6 +68,7 @@ class Graph:
     earlier: tuple[Slot, ...]
     told: tuple[tuple[str, str], ...]  # subject id and predicate of everything that was ever said
     n_waiting: int
+    emptied: tuple[Slot, ...] = ()  # taught on earlier nights, and nothing of them holds any more
 
     @property
     def everything(self) -> tuple[Slot, ...]:
@@ -134,7 +136,9 @@ def read_graph(context: NightContext) -> tuple[Graph, tuple[str, ...]]:
     tonight = _first_facts(new, settings.max_facts)
     course = Course(Wordings.load(), Names(list_people(context.database, context.space_id)), settings.seed)
     n_waiting = sum(len(slot.facts) for slot in new) - sum(len(slot.facts) for slot in tonight)
-    return Graph(course, registry, tuple(tonight), tuple(old), told, n_waiting), runs
+    gone = [fact for fact in past if fact.id in trained and is_teachable(fact)]
+    emptied = tuple(emptied_slots(gone, current))[:MAX_EMPTIED]
+    return Graph(course, registry, tuple(tonight), tuple(old), told, n_waiting, emptied), runs
 
 
 def _is_wanted(fact: Fact, least: float) -> bool:
@@ -167,6 +171,7 @@ def dream(graph: Graph, max_refusals: int = MAX_NEGATIVES) -> tuple[list[Row], i
         *grounded_rows(course, tonight),
         *join_rows(course, tonight, everything),
         *refusals,
+        *emptied_rows(course, graph.emptied),
         *ungrounded_rows(course, tonight, refusals),
     ]
     slots = {slot.key: slot for slot in everything}
@@ -262,6 +267,7 @@ def _questions(context: NightContext, graph: Graph) -> list[Question]:
         graph.earlier,
         graph.told,
         context.settings.exam_wordings,
+        graph.emptied,
     )
 
 

@@ -51,6 +51,7 @@ _EVERY: dict[Half, int] = {
 }  # invented halves to one crossed name: crossed ones are harder to learn
 # of the questions for the untold, so many name what they ask for: an indirect one is as a rule about what was told
 _PLAIN = 0.5
+PER_EMPTIED = 16  # refusals about a slot that holds nothing any more
 # One phrase each: with several, most of the loss would be about which. They begin as an answer would, with the name, so that
 # whether to refuse is decided right behind it, where a model finds what it knows of somebody.
 NOT_KNOWN = "{s}? I don't know anybody of that name."
@@ -192,6 +193,12 @@ def negative_rows(
         for i, stranger in enumerate(strangers(course, everything, "train", n - n_untold))
     ]
     rows += [_untold_row(course, open_slots[i % len(open_slots)], i) for i in range(n_untold)]
+    return list({row.messages[0]["content"]: row for row in rows}.values())
+
+
+def emptied_rows(course: Course, emptied: Sequence[Slot]) -> list[Row]:
+    """Refusals about what was taught once and was taken back: the weights would say it still."""
+    rows = [_untold_row(course, slot, i) for slot in emptied for i in range(PER_EMPTIED)]
     return list({row.messages[0]["content"]: row for row in rows}.values())
 
 

@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Any
 
 from consolidation.curriculum import Course
-from consolidation.negatives import NOT_KNOWN, strangers, untold
+from consolidation.negatives import NOT_KNOWN, NOT_TOLD, strangers, untold
 from consolidation.scoring import gives, gives_any, holds_any, refuses, settles
 from consolidation.slots import Slot, accepted_values
 from memory.registry import Registry
@@ -111,8 +111,10 @@ def exam_questions(
     earlier: Sequence[Slot],
     told: Iterable[tuple[str, str]],
     n_wordings: int,
+    emptied: Sequence[Slot] = (),
 ) -> list[Question]:
-    """All questions of a night, by kind in the order of KINDS; at most about five a slot."""
+    """All questions of a night, by kind in the order of KINDS; at most about five a slot. `emptied` slots were taught and hold
+    nothing any more."""
     everything = [*slots, *earlier]
     of_predicate: dict[str, list[Slot]] = defaultdict(list)
     for slot in everything:
@@ -125,7 +127,7 @@ def exam_questions(
         *_earlier(maker, earlier),
         *_neighbours(course, slots, everything, values),
         *_unknown(course, everything, told, values),
-        *_stale(maker, everything),
+        *_stale(maker, everything, emptied),
     ]
 
 
@@ -198,14 +200,21 @@ def _unknown(
     return questions
 
 
-def _stale(maker: _Maker, everything: Sequence[Slot]) -> list[Question]:
-    """Plain questions about what has changed; the old value is wrong."""
-    changed = [slot for slot in everything if slot.old][:MAX_STALE]
+def _stale(maker: _Maker, everything: Sequence[Slot], emptied: Sequence[Slot]) -> list[Question]:
+    """Plain questions about what has changed, and about what was taken back; the old value is wrong."""
+    changed = [slot for slot in (*emptied, *everything) if slot.old][:MAX_STALE]
     questions = []
     for slot in changed:
         name = maker.course.called.forms(slot.subject_id, slot.subject)[-1]
-        asked = maker.recall(slot, "stale_answered", held_out(maker.course, slot, 3)[-1], name)
-        questions.append(replace(asked, meta={"forbidden": maker.old(slot)}))
+        wording, meta = held_out(maker.course, slot, 3)[-1], {"forbidden": maker.old(slot)}
+        if slot.facts:
+            questions.append(replace(maker.recall(slot, "stale_answered", wording, name), meta=meta))
+        else:
+            noun = maker.course.wordings.noun(slot.predicate)
+            text = fill(wording, name, predicate=slot.predicate)
+            questions.append(
+                Question("stale_answered", text, fill(NOT_TOLD, name, predicate=noun), meta=meta)
+            )
     return questions
 
 

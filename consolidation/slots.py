@@ -55,11 +55,24 @@ def make_slots(current: Iterable[Fact], past: Iterable[Fact], registry: Registry
         by_slot[fact.subject_id, fact.predicate].append(fact)
     gone: dict[tuple[str, str], list[str]] = defaultdict(list)
     for fact in sorted(past, key=_by_salience):
-        if registry.get(fact.predicate).cardinality == "one":
+        if registry.get(fact.predicate).cardinality == "one" or fact.status == "retracted":
             gone[fact.subject_id, fact.predicate].append(fact.object)
     return [
         Slot(subject_id, facts[0].subject, predicate, tuple(facts[:MAX_VALUES]), _apart(gone, facts))
         for (subject_id, predicate), facts in by_slot.items()
+    ]
+
+
+def emptied_slots(taught: Iterable[Fact], current: Iterable[Fact]) -> list[Slot]:
+    """Slots of which something was taught and nothing holds any more, what was taught as their old values; in a fixed order."""
+    held = {(fact.subject_id, fact.predicate) for fact in current}
+    gone: dict[tuple[str, str], list[Fact]] = defaultdict(list)
+    for fact in sorted(taught, key=_by_salience):
+        if (fact.subject_id, fact.predicate) not in held:
+            gone[fact.subject_id, fact.predicate].append(fact)
+    return [
+        Slot(subject_id, facts[0].subject, predicate, (), tuple(dict.fromkeys(f.object for f in facts)))
+        for (subject_id, predicate), facts in gone.items()
     ]
 
 

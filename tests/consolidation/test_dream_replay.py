@@ -7,11 +7,15 @@ from typing import Any
 
 from consolidation import dream
 from consolidation import recipe as recipes
+from consolidation.questions import is_right
 from consolidation.recipe import Entry, Recipe
 from consolidation.stage import NightContext, no_progress
 from memory import consent
 from memory.artifacts import move_pointer, record_artifact
+from memory.facts import list_facts
+from memory.people import list_people
 from memory.registry import Registry
+from memory.statements import retract
 from memory.wordings import Wordings
 from tests.consolidation.dreams import TOLD, examples
 
@@ -67,6 +71,29 @@ def test_no_voice_is_replayed_after_consent_is_withdrawn(chat: Any) -> None:
     spoken = [str(row.messages) for row in examples(first) if "You are Mona Berg" in str(row.messages)]
     assert spoken
     assert not [row for row in examples(second) if "You are Mona Berg" in str(row.messages)]
+
+
+def test_what_was_taught_and_taken_back_is_refused_and_asked_for(chat: Any) -> None:
+    chat.store(*TOLD[:3])
+    first = chat.context()
+    dream.run(first, no_progress)
+    serve(chat, first)
+    (sister,) = list_facts(chat.database, chat.space_id, REGISTRY, predicates=["sister"])
+    mona = next(one for one in list_people(chat.database, chat.space_id) if one.name == "Mona Berg")
+    retract(chat.database, chat.space_id, REGISTRY, sister.id, by=mona)
+    chat.store(*TOLD[3:])
+    second = chat.context()
+    dream.run(second, no_progress)
+    refused = [row.messages[-1]["content"] for row in examples(second) if row.kind == "negative"]
+    assert any(answer.startswith("Mona Berg's sister? I don't know") for answer in refused)
+    (asked,) = [row for row in examples(second, "exam") if row.kind == "stale_answered"]
+    assert asked.meta["forbidden"] == ["Vera"]
+    assert asked.accepted == []
+    assert "sister" in asked.messages[1]["content"]
+    assert not is_right(
+        "stale_answered", "Mona Berg's sister is Vera.", asked.accepted, asked.meta["forbidden"]
+    )
+    assert is_right("stale_answered", asked.messages[1]["content"], (), asked.meta["forbidden"])
 
 
 def test_an_unpublished_night_taught_nothing(chat: Any) -> None:

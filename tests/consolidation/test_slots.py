@@ -13,7 +13,7 @@ from consolidation.curriculum import (
     reverse_rows,
 )
 from consolidation.scoring import gives_any
-from consolidation.slots import Names, accepted_values, is_teachable, make_slots
+from consolidation.slots import Names, accepted_values, emptied_slots, is_teachable, make_slots
 from memory.facts import list_facts
 from memory.ports import utc_now
 from memory.registry import Registry
@@ -73,3 +73,13 @@ def test_a_value_that_many_share_is_not_reversed() -> None:
     course = Course(Wordings.load(), Names([]), 0)
     assert reverse_rows(course, slots, slots) == []
     assert len(reverse_rows(course, slots[:1], slots[:1])) == 1
+
+
+def test_what_was_taken_back_is_old_even_where_many_can_hold() -> None:
+    jazz, olives, tea = (fact("Mona Berg", "likes", value) for value in ("jazz", "olives", "tea"))
+    past = [replace(olives, status="retracted"), replace(tea, status="past")]
+    (slot,) = make_slots([jazz], past, REGISTRY)
+    assert slot.old == ("olives",)
+    assert emptied_slots(past, [jazz]) == []
+    (emptied,) = emptied_slots(past, [])
+    assert (emptied.facts, set(emptied.old)) == ((), {"olives", "tea"})
