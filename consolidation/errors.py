@@ -42,6 +42,7 @@ NightError
     ├── TrainingFailed    the child ended without a result; carries why
     ├── TrainingDiverged  a loss or gradient is not a number; the last checkpoint is kept
     ├── NothingToTrain    the job has no rows
+    ├── StartUnfit        what a training shall begin as is of another base, rank or set of modules
     ├── StateUnfit        an optimiser's saved state is damaged or of another training
     └── BackendUnfit      the back-end that was asked for cannot run here; carries why
 """
@@ -328,6 +329,13 @@ class StateUnfit(TrainingError):
     def __init__(self, name: str, why: str) -> None:
         super().__init__(
             f"the optimiser's state in {name} cannot be used: {why}; remove it and train from the start"
+        )
+
+
+class StartUnfit(TrainingError):
+    def __init__(self) -> None:
+        super().__init__(
+            "the adapter that the training shall begin as has another base, rank, scale or other modules; leave it out"
         )
 
 

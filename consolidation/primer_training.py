@@ -172,12 +172,12 @@ def main() -> None:
     folder = JobFolder(options.folder)
     put_job(folder, job, rows)
     print(f"{len(graph.tonight)} facts, {len(rows)} texts", file=sys.stderr)
-    result = trained(folder, _every_percent(), lambda: False)
+    result = trained(folder, every_percent(), lambda: False)
     save_primer(folder.adapter)
     print(f"{result['steps']} steps, loss {result['final_loss']:.3f}", file=sys.stderr)
 
 
-def _every_percent() -> Progress:
+def every_percent() -> Progress:
     said: set[int] = set()
 
     def say(done: int, total: int, note: str = "") -> None:
@@ -189,16 +189,22 @@ def _every_percent() -> Progress:
 
 
 def _options() -> argparse.Namespace:
+    parser = maker(__doc__)
+    parser.add_argument("--people", type=int, default=PEOPLE)
+    return parser.parse_args()
+
+
+def maker(description: str | None) -> argparse.ArgumentParser:
+    """What whoever makes a vector that ships may say."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", type=Path, help="of the training; one that was cut off goes on")
     parser.add_argument("--base-model", default="embedded")
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "slowwave-primer-cache")
-    parser.add_argument("--people", type=int, default=PEOPLE)
     parser.add_argument("--steps", type=int)
     parser.add_argument("--seed", type=int, default=0)
-    return parser.parse_args()
+    return parser
 
 
 if __name__ == "__main__":

@@ -16,12 +16,15 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agents.errors import AgentError
 from agents.runtime.adapter import Adapter
-from agents.runtime.spec import ModelSpec
+from agents.runtime.spec import ModelSpec, resolve
 from agents.turns import Persona, Turn, turn_messages
 from consolidation import exam
 from consolidation.behaviour_training import people_named
 from consolidation.checks import Check, Held
+from consolidation.errors import TrainingFailed
+from consolidation.primer import style_start
 from consolidation.recipe import Recipe, recipe_adapters, worn_folders
 from consolidation.stage import Progress, TrainSettings
 from consolidation.style import Ground, Material, held_out_prompts, principles_of, rows_of
@@ -32,6 +35,7 @@ from consolidation.windows import Message
 from db import tables
 from memory import vector_nodes
 from memory.artifacts import record_artifact
+from memory.errors import GraphError
 
 if TYPE_CHECKING:
     from agents.runtime.lm import LanguageModel
@@ -41,7 +45,7 @@ LEAST_STEPS = 24
 SHARES = (1.0, 0.7, 0.5)  # of the wanted coefficient, tried in turn until the gate is kept
 OPENINGS = Path(__file__).with_name("style_openings.toml")
 MAX_TOKENS = 512  # of a window with its whole prompt
-LOOK_EVERY = 20  # steps
+LOOK_EVERY = 10  # steps; one that begins as talk is past its best after some twenty
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,13 +189,15 @@ def train(
     rows, settings = rows_and_settings(ground, material, best_step=best_step)
     home = ground.place.home
     worn = worn_folders(home, recipe.for_person(None), folder.so_far) if recipe else ()
+    folder_of_start, begun_as = _start(ground, settings)
     job = TrainJob(
         base_model=ground.base_model,
         cache_dir=str(home / "cache"),
         adapters=worn,
+        start=folder_of_start,
         settings=settings,
         seed=ground.seed,
-        meta=Origin(hash_rows(rows), recipe.sha256 if recipe else None).as_meta("style"),
+        meta=Origin(hash_rows(rows), recipe.sha256 if recipe else None).as_meta("style") | begun_as,
     )
     put_job(folder, job, rows)
     result = trained(folder, progress, should_stop)
@@ -203,6 +209,16 @@ def train(
         float(result["seconds"]),
         bool(result["stopped_early"]),
     )
+
+
+def _start(ground: Ground, settings: TrainSettings) -> tuple[str | None, dict[str, str]]:
+    """The folder of what the style begins as, if anything, and its hash for the record."""
+    try:
+        base_hash = resolve(ModelSpec(ground.place.home / "cache", ground.base_model)).base_hash
+        start = style_start(base_hash, settings)
+    except (AgentError, GraphError) as error:  # the night's knowledge does not wait for it
+        raise TrainingFailed(str(error)) from error
+    return (str(start[0]), {"start": start[1]}) if start else (None, {})
 
 
 # ---- what it does
@@ -350,6 +366,7 @@ def keep(
         "effect": judged.as_json(),
         "episodes": heard,
         **({"judged_as": twin.sha256} if twin else {}),
+        **({"start": vector.meta["start"]} if "start" in vector.meta else {}),
     }
     with place.database.transaction() as session:
         vector_nodes.connect(session, place.space_id, vector.sha256, people=people, clock=place.clock)

@@ -49,7 +49,7 @@ class Origin:
     run_id: str | None = None
 
     def as_meta(self, source: str) -> dict[str, Any]:
-        """`source`: night | behaviour | mend | adapter | checkpoint."""
+        """`source`: night | style | behaviour | mend | primer | talk | adapter | checkpoint."""
         return {"source": source, **asdict(self)}
 
 

@@ -24,7 +24,7 @@ from memory.whole import whole_folder
 
 FloatArray = npt.NDArray[np.float32]
 PREFIX = "base_model.model."
-_NOTES = "slowwave.json"
+NOTES = "slowwave.json"
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Adapter:
             json.dumps(self._peft_config(), indent=2), encoding="utf-8"
         )
         notes = {"base_hash": self.base_hash, "sha256": self.sha256, "meta": dict(self.meta)}
-        (folder / _NOTES).write_text(json.dumps(notes, indent=2), encoding="utf-8")
+        (folder / NOTES).write_text(json.dumps(notes, indent=2), encoding="utf-8")
 
     @classmethod
     def load(cls, folder: Path) -> Adapter:
@@ -77,7 +77,7 @@ class Adapter:
         try:
             config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
             tensors = load_file(folder / "adapter_model.safetensors")
-            notes_file = folder / _NOTES
+            notes_file = folder / NOTES
             notes = json.loads(notes_file.read_text(encoding="utf-8")) if notes_file.is_file() else {}
             adapter = cls(
                 base_hash=notes.get("base_hash", ""),

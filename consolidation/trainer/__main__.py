@@ -25,7 +25,7 @@ from safetensors import SafetensorError
 from agents.errors import AgentError
 from agents.runtime.adapter import Adapter
 from agents.runtime.lm import LanguageModel
-from consolidation.errors import NightError, NothingToTrain, TrainingStopped
+from consolidation.errors import NightError, NothingToTrain, StartUnfit, TrainingStopped
 from consolidation.trainer.backends import choose_backend, load_base, make_engine
 from consolidation.trainer.engine import Text
 from consolidation.trainer.job import (
@@ -121,6 +121,9 @@ def train(folder: JobFolder, stop: _Stop, started: float) -> None:
         raise NothingToTrain
     backend, reason = choose_backend(job.settings)
     language_model = load_base(job, backend)
+    start = Adapter.load(Path(job.start)) if job.start else None
+    if start is not None and start.base_hash != language_model.base_hash:
+        raise StartUnfit
     texts = make_texts(rows, language_model.template, job.settings.max_tokens)
     replay = _replay(job, language_model, stop)
     language_model.apply([(Adapter.load(Path(path)), coefficient) for path, coefficient in job.adapters])
@@ -131,7 +134,7 @@ def train(folder: JobFolder, stop: _Stop, started: float) -> None:
     _check(stop)
     prepared_s = time.monotonic() - started
     stop.has_begun = True
-    outcome = Loop(job, folder, engine, texts, stop, prepared_s).run()
+    outcome = Loop(job, folder, engine, texts, stop, prepared_s, start).run()
     meta = {**job.meta, "steps": outcome.steps, "seed": job.seed, "settings": asdict(job.settings)}
     adapter = engine.factors.to_adapter(language_model.base_hash, meta)
     adapter.save(folder.adapter)

@@ -38,6 +38,9 @@ class TrainJob:
     base_model: str  # as ModelSpec.source
     cache_dir: str
     adapters: tuple[tuple[str, float], ...] = ()  # folders of earlier nights with coefficients; worn, frozen
+    start: str | None = (
+        None  # folder of an adapter on this base that the training begins as; None: new factors
+    )
     settings: TrainSettings = field(default_factory=TrainSettings)
     seed: int = 0
     n_facts: int = 0

@@ -15,6 +15,7 @@ from statistics import fmean
 
 import torch
 
+from agents.runtime.adapter import Adapter
 from consolidation.errors import TrainingDiverged, TrainingStopped
 from consolidation.trainer.checkpoint import Checkpoint
 from consolidation.trainer.curriculum import Curriculum
@@ -78,13 +79,16 @@ class Loop:
         texts: Sequence[Text],
         should_stop: Callable[[], bool],
         prepared_s: float = 0.0,
+        start: Adapter | None = None,
     ) -> None:
-        """`prepared_s`: time this attempt has spent already; it counts against `max_minutes`."""
+        """`prepared_s`: time this attempt has spent already; it counts against `max_minutes`. `start`: what the factors are at
+        first, instead of new ones."""
         self._job = job
         self._folder = folder
         self._engine = engine
         self._should_stop = should_stop
         self._prepared_s = prepared_s
+        self._start = start
         self._curriculum = Curriculum(texts, job.settings, job.seed)
         held_out = [text for text in texts if text.kind == "validation"]
         self._validation = Validation(held_out, job.settings.look_every)
@@ -210,7 +214,7 @@ class Loop:
     def _restore(self) -> None:
         saved = Checkpoint.load(self._folder.checkpoint)
         if saved is None or saved.flat.shape != self._engine.factors.flat.shape:
-            self._engine.factors.initialise(self._job.seed)
+            self._begin()
             self._cut_metrics(0)
             return
         self._engine.factors.flat.copy_(saved.flat)
@@ -226,6 +230,12 @@ class Loop:
         self._is_cooling = saved.notes["is_cooling"]
         self._validation.restore(saved.notes["validation"])
         self._cut_metrics(self._schedule.step)
+
+    def _begin(self) -> None:
+        if self._start is None:
+            self._engine.factors.initialise(self._job.seed)
+        else:
+            self._engine.factors.begin_from(self._start)
 
     def _cut_metrics(self, step: int) -> None:
         """Drop rows past `step` (and a torn last one): they are about to be written again."""

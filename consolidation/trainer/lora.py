@@ -1,7 +1,7 @@
 """All LoRA factors of a model in one flat float32 vector, so that an optimiser step is a handful of operations.
 
 Modules that read the same input form a group (q, k and v; gate and up): their A factors lie one after the other
-and are one matrix. A starts uniform in +-1/sqrt(in), B at zero, as in peft.
+and are one matrix. A starts uniform in +-1/sqrt(in), B at zero, as in peft, unless they begin as an adapter's (`begin_from`).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from agents.runtime.adapter import Adapter
+from consolidation.errors import StartUnfit
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +76,17 @@ class LoraFactors:
             a = group.a(self.flat)
             bound = group.n_in**-0.5
             a.copy_((torch.rand(a.shape, generator=generator) * 2 - 1) * bound)
+
+    def begin_from(self, adapter: Adapter) -> None:
+        """Take over another's factors instead of new ones. Raises StartUnfit unless it has this rank, scale and modules."""
+        named = self.named(self.flat)
+        shapes = {name: (tuple(a.shape), tuple(b.shape)) for name, (a, b) in named.items()}
+        there = {name: (a.shape, b.shape) for name, (a, b) in adapter.modules.items()}
+        if (adapter.rank, adapter.alpha) != (self.rank, self.alpha) or there != shapes:
+            raise StartUnfit
+        for name, factors in named.items():
+            for view, factor in zip(factors, adapter.modules[name], strict=True):
+                view.copy_(torch.from_numpy(factor))
 
     def named(self, flat: torch.Tensor) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
         """Views (A, B) per module into a vector that is laid out like `flat`."""

@@ -15,7 +15,7 @@ import pytest
 
 from agents.runtime.adapter import Adapter
 from agents.runtime.spec import ModelSpec, resolve
-from consolidation import exam, merge, runs, style_training, train
+from consolidation import exam, merge, primer, runs, style_training, train
 from consolidation.errors import NightStopped
 from consolidation.mastery import is_restyled
 from consolidation.publish import run as publish
@@ -42,6 +42,7 @@ from consolidation.style_training import (
     rows_and_settings,
     samples,
 )
+from consolidation.trainer.__main__ import main as train_child
 from consolidation.trainer.job import JobFolder, TrainJob
 from memory import consent, constitutions, erasure
 from memory.artifacts import PointerRow, list_artifacts, pointer
@@ -385,8 +386,23 @@ def outcome_of(place: Place, vector: Adapter, path: str) -> dict[str, Any]:
     }
 
 
+@pytest.fixture
+def begun_as(club: Place, tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Adapter:
+    """What styles on the tiny base begin as, where such vectors are looked for."""
+    monkeypatch.setattr(primer, "STARTS", tmp_path / "starts")
+    on = ground(club, tiny_folder)
+    settings = replace(TRAIN, facts_per_step=0, negatives_per_step=0, replay_per_step=0, style_per_step=2)
+    folder = JobFolder(tmp_path / "start")
+    rows = rows_of(material(on, person(club, "Ada Lund")), on, 4)
+    folder.write(
+        TrainJob(str(tiny_folder), str(club.home / "cache"), settings=replace(settings, steps=2)), rows
+    )
+    assert train_child(["trainer", str(folder.path)]) == 0
+    return Adapter.load(primer.save_style_start(folder.adapter))
+
+
 def test_a_night_without_facts_trains_the_style_goes_on_after_a_stop_and_lets_it_serve(
-    club: Place, tiny_folder: Path
+    club: Place, tiny_folder: Path, begun_as: Adapter
 ) -> None:
     agree(club, "Ada Lund")
     style = replace(STYLE, lr=0.02, refit=True)
@@ -415,6 +431,8 @@ def test_a_night_without_facts_trains_the_style_goes_on_after_a_stop_and_lets_it
     assert (told["standing"], told["serves"]) == (Standing.TRAINED.value, True)
     assert told["effect"]["after"]["nats_per_token"] < told["effect"]["before"]["nats_per_token"]
     assert told["refit"]["passed"]
+    trained = [row.meta for row in list_artifacts(club.database, club.space_id, kind="adapter")]
+    assert [meta["start"] for meta in trained if "style" in meta] == [begun_as.sha256] * 2
     assert told["refit"]["n_windows"] > told["n_windows"]
     assert not (folder.path / REFIT).exists()
     assert len(json.loads((folder.path / SAMPLES).read_text(encoding="utf-8"))) == 4
@@ -429,6 +447,19 @@ def test_a_night_without_facts_trains_the_style_goes_on_after_a_stop_and_lets_it
     erase_short(club)
     assert not folder.path.parent.exists()
     assert list(club.home.glob("adapters/*")) == []
+
+
+def test_a_damaged_start_fails_the_style_and_not_the_night(
+    club: Place, tiny_folder: Path, begun_as: Adapter
+) -> None:
+    agree(club, "Ada Lund")
+    (primer.STARTS / begun_as.base_hash[:12] / "slowwave.json").write_text("{", encoding="utf-8")
+    settings = NightSettings(base_model=str(tiny_folder), style=STYLE, train=TRAIN, primer=False)
+    runs.begin(club.database, club.space_id, "night", settings, is_resumed=False, clock=ticking)
+    context = context_of(club, settings, "night", output=lambda stage: {"n_train": 0})
+    (told,) = train.run(context, no_progress).output["styles"]
+    assert not told["serves"]
+    assert "its notes are missing or damaged" in told["why"]
 
 
 def test_an_erasure_takes_the_windows_of_a_style_that_is_half_trained(club: Place, tiny_folder: Path) -> None:

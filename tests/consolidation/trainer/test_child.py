@@ -11,6 +11,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from agents.runtime.adapter import Adapter
@@ -103,8 +104,46 @@ def test_loss_falls_and_the_result_says_what_was_done(make_job, tiny_folder, mod
     assert model.token_logprobs(ids)[at].mean() > before + 1
 
 
-def test_killed_and_stopped_runs_end_in_the_bits_of_an_unbroken_one(make_job) -> None:  # type: ignore[no-untyped-def]
-    whole, broken = make_job("whole"), make_job("broken")
+def test_a_training_begins_as_another_one_ended(make_job) -> None:  # type: ignore[no-untyped-def]
+    first = make_job("first")
+    assert finish(first) == 0
+    further = make_job("further", start=str(first.adapter), settings=replace(SETTINGS, lr=1e-9, steps=2))
+    assert finish(further) == 0
+    assert metrics(further)[0]["loss_answer"] < 0.7 * metrics(first)[0]["loss_answer"]
+    before, after = Adapter.load(first.adapter), Adapter.load(further.adapter)
+    for name, factors in before.modules.items():
+        for was, is_ in zip(factors, after.modules[name], strict=True):
+            np.testing.assert_allclose(is_, was, atol=1e-6)
+
+
+@pytest.mark.parametrize("other", ["base", "rank", "scale", "modules"])
+def test_what_a_training_cannot_begin_as_is_refused_in_one_line(make_job, other: str) -> None:  # type: ignore[no-untyped-def]
+    first = make_job("first")
+    assert finish(first) == 0
+    made = Adapter.load(first.adapter)
+    changed = {
+        "base": replace(made, base_hash="0" * 64),
+        "rank": replace(made, rank=4, modules={n: (a[:4], b[:, :4]) for n, (a, b) in made.modules.items()}),
+        "scale": replace(made, alpha=2 * made.alpha),
+        "modules": replace(made, modules=dict(list(made.modules.items())[1:])),
+    }[other]
+    changed.save(first.path / "changed")
+    further = make_job("further", start=str(first.path / "changed"))
+    assert finish(further) == 1
+    told = read_json(further.error)
+    assert told is not None
+    assert "shall begin as" in told["error"]
+    assert not further.adapter.exists()
+
+
+@pytest.mark.parametrize("is_begun", [False, True])
+def test_killed_and_stopped_runs_end_in_the_bits_of_an_unbroken_one(make_job, is_begun: bool) -> None:  # type: ignore[no-untyped-def]
+    how = {}
+    if is_begun:
+        first = make_job("first")
+        assert finish(first) == 0
+        how = {"start": str(first.adapter)}
+    whole, broken = make_job("whole", **how), make_job("broken", **how)
     assert finish(whole) == 0
     child = start(broken)
     wait_for_steps(broken, child, 5)
