@@ -29,9 +29,9 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from bench.report import print_result
-from bench.tiny_model import write_talkative_model, write_tiny_model
+from bench.tiny_model import OPEN_GATE, write_talkative_model, write_tiny_model
 from consolidation.lease import lease_name, this_process
-from consolidation.stage import Gate, NightSettings, TrainSettings
+from consolidation.stage import NightSettings, TrainSettings
 from db import leases
 from memory.emotions import list_tags
 from memory.episodes import list_episodes
@@ -92,10 +92,9 @@ def planted(folder: Path, *, with_night: bool) -> Iterator[tuple[Settings, dict[
     script.write_text("The gulls are loud.\nWe had soup.\n", encoding="utf-8")
     model = write_talkative_model(write_tiny_model(folder / "tiny"), folder / "talkative")
     train = TrainSettings(steps=2, rank=2, alpha=4, kl_per_step=0, dtype="float32")
-    gate = Gate(0.0, 1e9, 1e9, 1.0, 0.0, 0.0, 1.0)
     made = Settings(
         home=folder / "home",
-        night=NightSettings(base_model=str(model), train=train, gate=gate),
+        night=NightSettings(base_model=str(model), train=train, gate=OPEN_GATE),
         persona=PersonaSettings(engine="scripted", script=str(script)),
         serve=ServeSettings(limits=LimitSettings(requests_per_s=0.0)),
     )

@@ -17,8 +17,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from bench.tiny_model import OPEN_GATE
 from consolidation import publish
-from consolidation.stage import Gate, NightSettings, Progress, StyleSettings, TrainSettings
+from consolidation.stage import NightSettings, Progress, StyleSettings, TrainSettings
 from memory.embedders.hashing import HashingEmbedder
 from memory.episodes import append_turn
 from memory.people import get_or_create_node
@@ -88,15 +89,7 @@ def settings_of(home: Path, model: Path) -> Settings:
         exam_wordings=1,
         train=train,
         style=StyleSettings(is_on=False),
-        gate=Gate(
-            min_recall_paraphrase=0.0,
-            max_ppl_change=1e9,
-            max_kl_to_base=1e9,
-            max_earlier_loss=1.0,
-            min_neighbour_intact=0.0,
-            min_unknown_refused=0.0,
-            max_stale_answered=1.0,
-        ),
+        gate=OPEN_GATE,
         readout_min_examples=1,
     )
     return Settings(home=home, backend=BackendSettings(extractor="rules"), count_asked=False, night=night)

@@ -7,6 +7,19 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from consolidation.stage import Gate
+
+# a random model passes no other
+OPEN_GATE = Gate(
+    min_recall_paraphrase=0.0,
+    max_ppl_change=1e9,
+    max_kl_to_base=1e9,
+    max_earlier_loss=1.0,
+    min_neighbour_intact=0.0,
+    min_unknown_refused=0.0,
+    max_stale_answered=1.0,
+)
+
 
 @dataclass(frozen=True)
 class Shape:

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
+from bench.tiny_model import OPEN_GATE
 from consolidation import dream, report, runs, train, training_child
 from consolidation.errors import StageFailed
 from consolidation.night import NightReport, run_night
 from consolidation.recipe import current_recipe, recipe_adapters
 from consolidation.stage import (
     STAGES,
-    Gate,
     NightContext,
     NightSettings,
     Progress,
@@ -33,15 +33,6 @@ from memory.facts import decide
 from memory.registry import Registry
 
 REGISTRY = Registry.load()
-OPEN = Gate(
-    min_recall_paraphrase=0.0,
-    max_ppl_change=1e9,
-    max_kl_to_base=1e9,
-    max_earlier_loss=1.0,
-    min_neighbour_intact=0.0,
-    min_unknown_refused=0.0,
-    max_stale_answered=1.0,
-)
 FEW = TrainSettings(
     rank=2,
     alpha=4,
@@ -186,7 +177,7 @@ def is_whole(chat: Any) -> bool:
 def test_a_night_killed_behind_every_stage_ends_as_an_unbroken_one(chat: Any, talkative: Path) -> None:
     """Each stage has done its work, and is killed before that is on record: the worst moment."""
     store(chat, ("Mona Berg", "lives_in", "Bergen", 0), ("Karl Aas", "lives_in", "Oslo", 1))
-    settings = NightSettings(base_model=str(talkative), exam_wordings=1, train=FEW, gate=OPEN)
+    settings = NightSettings(base_model=str(talkative), exam_wordings=1, train=FEW, gate=OPEN_GATE)
 
     def sleep(stages: dict[str, Stage]) -> NightReport:
         return run_night(chat.database, chat.space_id, chat.home, settings, chat.tools(), stages=stages)

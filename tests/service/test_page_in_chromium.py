@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from consolidation.stage import Gate
+from bench.tiny_model import OPEN_GATE
 from memory import consent
 from service.settings import Settings
 from service.wiring import Services
@@ -44,15 +44,6 @@ VIEWS = (
     "erase",
     "status",
     "more",
-)
-OPEN_GATE = Gate(
-    min_recall_paraphrase=0.0,
-    max_ppl_change=1e9,
-    max_kl_to_base=1e9,
-    max_earlier_loss=1,
-    min_neighbour_intact=0.0,
-    min_unknown_refused=0.0,
-    max_stale_answered=1.0,
 )
 PHONE_DARK, DESK_LIGHT = (390, 844, True), (1280, 860, False)
 PHONE_LIGHT, DESK_DARK = (390, 844, False), (1280, 860, True)
