@@ -8,7 +8,8 @@ rest is estimated to leave (`bench.minutes`; `planned` by night). Held-out wordi
 never trained on: what the night would train that asks one of them again is dropped first (`dropped`). After the last night all facts
 are asked again.
 Beside it stand, on the same questions: the base and retrieval alone; one night on the same facts with their values dealt
-to other people (`shuffled`); and transformers' Trainer with peft on the same rows for the same time (`plain_trainer`).
+to other people (`shuffled`: recall is of the true values, all else is of its own exam); and transformers' Trainer with
+peft on the same rows for the same time (`plain_trainer`).
 """
 
 from __future__ import annotations
@@ -69,6 +70,7 @@ CONTROLS = ("shuffled", "plain_trainer")
 _TELLER, _HEARER = "Quillan Ferrier", "Odalys Brandt"
 _BEGIN = datetime(2026, 1, 5, 18, tzinfo=UTC)
 _OURS = ("recall_paraphrase", "recall_earlier_nights")  # kinds of question that the lessons bring
+_BESIDE_RECALL = ("neighbour_intact", "unknown_refused", "stale_answered")
 _IDLE = ("select", "extract", "score", "check", "decide", "readout", "constitution")
 
 
@@ -321,6 +323,15 @@ def ask_all(model: LanguageModel, lessons: Sequence[Lesson]) -> dict[str, Any]:
     return _recall(answered)
 
 
+def ask_rest(model: LanguageModel, life: Life) -> dict[str, Any]:
+    """What the life's last exam asks beside recall, of another model."""
+    questions = exam.questions_of(life.database, life.reports[-1].run_id)
+    rest = [question for question in questions if question.kind in _BESIDE_RECALL]
+    answered = exam.ask(model, rest, "weights", {}, exam.Counter(now_and_then("neighbours"), len(rest)))
+    numbers = exam.shares_of(answered)
+    return {"n": numbers["n"]} | {kind: _rounded(numbers[kind]) for kind in _BESIDE_RECALL}
+
+
 def _recall(answered: Sequence[Answered]) -> dict[str, Any]:
     return {
         "recall_paraphrase": _rounded(sum(item.is_right for item in answered) / max(1, len(answered))),
@@ -396,9 +407,7 @@ def main() -> None:
         numbers = life.last_exam()
         ours: dict[str, Any] = dict(numbers.get("weights", {}))
         if options.nights > 1:
-            last = ours.get("n", {})
-            everything = ask_all(life.worn_model(), lessons)
-            ours |= everything | {"n": last | everything["n"]}
+            ours = _joined(ours, ask_all(life.worn_model(), lessons))
         result: dict[str, Any] = {
             "exam": _all_rounded(ours),
             "base": _all_rounded(numbers.get("base", {})),
@@ -415,12 +424,18 @@ def main() -> None:
                 home / "shuffled", cache.resolve(), embedder, settings, dealt, Budget(options.minutes, pace)
             )
             other.night(dealt)
-            result["shuffled"] = ask_all(other.worn_model(), lessons)
+            its_own = dict(other.last_exam().get("weights", {}))
+            result["shuffled"] = _joined(its_own, ask_all(other.worn_model(), lessons))
         if "plain_trainer" not in options.without:
             seconds = life.train_seconds()
             model, done = train_plainly(cache, life.job_folders(), seconds, options.seed)
-            result["plain_trainer"] = ask_all(model, lessons) | done
+            result["plain_trainer"] = _joined(ask_rest(model, life), ask_all(model, lessons)) | done
     print_result(result, seed=options.seed, started=started)
+
+
+def _joined(numbers: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    """Both, `more` before what `numbers` have under the same name."""
+    return _all_rounded(numbers | more | {"n": numbers.get("n", {}) | more["n"]})
 
 
 def _all_rounded(numbers: dict[str, Any]) -> dict[str, Any]:

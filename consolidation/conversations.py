@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from consolidation.curriculum import Course, Message
 from consolidation.negatives import strangers
 from consolidation.questions import held_out
-from consolidation.scoring import gives_any, refuses, settles
+from consolidation.scoring import gives_any, holds_any, refuses, settles
 from consolidation.slots import Slot, accepted_values
 from consolidation.stage import Progress, no_progress
 from memory import names
@@ -88,7 +88,7 @@ class Answered:
     @property
     def is_caved(self) -> bool:
         """Whether it took over the value that was stated to it."""
-        return self.ask.kind == CORRECTION and gives_any(self.answer, self.ask.forbidden)
+        return self.ask.kind == CORRECTION and holds_any(self.answer, self.ask.forbidden)
 
 
 @dataclass(slots=True)
@@ -105,12 +105,12 @@ class _Running:
 
 
 def is_right(ask: Ask, answer: str) -> bool:
-    """By any-of matching: recall settles on a value that holds; a correction gives it and not the one that was stated;
-    of somebody unknown the answer says so and gives nobody's value."""
+    """By any-of matching: recall settles on a value that holds; a correction gives it, and the one that was stated at most as
+    what was; of somebody unknown the answer says so and gives nobody's value."""
     if ask.kind == UNKNOWN:
         return refuses(answer) and not gives_any(answer, ask.forbidden)
     if ask.kind == CORRECTION:
-        return gives_any(answer, ask.accepted) and not gives_any(answer, ask.forbidden)
+        return gives_any(answer, ask.accepted) and not holds_any(answer, ask.forbidden)
     return settles(answer, ask.accepted, ask.forbidden)
 
 
@@ -159,7 +159,9 @@ class _Maker:
         forms = self._course.called.forms(slot.subject_id, slot.subject)
         name = forms[(which + form) % len(forms)]
         text = fill(wordings[which % len(wordings)], name, predicate=slot.predicate)
-        return Ask(RECALL, text, self._accepted(slot), self._rivals(slot), slot.key)
+        # an answer says again whom it is about
+        rivals = tuple(value for value in self._rivals(slot) if not gives_any(text, [value]))
+        return Ask(RECALL, text, self._accepted(slot), rivals, slot.key)
 
     def _accepted(self, slot: Slot) -> tuple[str, ...]:
         kind = self._registry.get(slot.predicate).object

@@ -27,6 +27,7 @@ Message = dict[str, str]
 PLAIN_PER_SLOT, INDIRECT_PER_SLOT = 20, 24
 STATEMENTS_PER_SLOT = 1
 FIRST_PERSON_PER_SLOT = 2
+PASSING_PER_SLOT = 2
 JOINS = 16
 UNGROUNDED_EVERY = 12
 WIDER_PER_PERSON = 6
@@ -58,6 +59,13 @@ _OPENINGS = (
     ("hey, are you there?", "yes, what's up?"),
     ("good morning!", "morning! did you sleep well?"),
     ("long day today", "same here, glad it's over"),
+)
+_DRAWN_BESIDE = 8  # slots, among which one of another subject is looked for
+_ASIDES = (  # before a question that changes the subject
+    "Thanks! One more thing: {q}",
+    "I see. Another question: {q}",
+    "Good to know. {q}",
+    "Ah, right. And something else: {q}",
 )
 _LEADS = ("fine. by the way, {q}", "all good. {q}", "can I ask something? {q}", "one thing: {q}")
 
@@ -347,12 +355,25 @@ def profile_rows(course: Course, slots: Sequence[Slot]) -> list[Row]:
     return rows
 
 
-def _two_turns(course: Course, first: Slot, second: Slot) -> Row:
+def passing_rows(course: Course, slots: Sequence[Slot]) -> list[Row]:
+    """Talks about somebody else in which each slot comes up in passing: what was said before is no part of the answer."""
+    rows = []
+    for slot in slots:
+        for place in range(PASSING_PER_SLOT):
+            dice = course.dice("passing", place, slot.key)
+            drawn = dice.sample(slots, min(len(slots), _DRAWN_BESIDE))
+            other = next((one for one in drawn if one.subject_id != slot.subject_id), None)
+            if other is not None:
+                rows.append(_two_turns(course, other, slot, dice.choice(_ASIDES)))
+    return rows
+
+
+def _two_turns(course: Course, first: Slot, second: Slot, aside: str = "{q}") -> Row:
     messages: tuple[Message, ...] = ()
-    for slot in (first, second):
+    for slot, form in ((first, "{q}"), (second, aside)):
         name = course.called.forms(slot.subject_id, slot.subject)[-1]
-        wording = course.dice("turns", slot.key).choice(course.wordings.questions(slot.predicate)[:8])
-        messages += turn(fill(wording, name), course.statement(slot, name))
+        wording = course.dice("turns", aside, slot.key).choice(course.wordings.questions(slot.predicate)[:8])
+        messages += turn(form.format(q=fill(wording, name)), course.statement(slot, name))
     return Row("fact", "turns", messages, (*first.fact_ids, *second.fact_ids), {"slot": second.key})
 
 

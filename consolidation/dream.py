@@ -22,6 +22,7 @@ from consolidation.curriculum import (
     grounded_rows,
     is_sound,
     join_rows,
+    passing_rows,
     profile_rows,
     question_rows,
     reverse_rows,
@@ -167,6 +168,7 @@ def dream(graph: Graph, max_refusals: int = MAX_NEGATIVES) -> tuple[list[Row], i
         *reverse_rows(course, tonight, everything),
         *wider_rows(course, tonight, everything),
         *profile_rows(course, tonight),
+        *passing_rows(course, tonight),
         *asserted_rows(course, tonight, everything),
         *grounded_rows(course, tonight),
         *join_rows(course, tonight, everything),
@@ -198,6 +200,7 @@ def teach(context: NightContext, graph: Graph, progress: Progress) -> list[Row]:
     if teacher is None:
         return []
     rows: list[Row] = []
+    slots = {slot.key: slot for slot in graph.everything}
     for place, slot in enumerate(graph.tonight):
         progress(1, 4, f"teacher {place + 1}/{len(graph.tonight)}")
         name = graph.course.called.forms(slot.subject_id, slot.subject)[0]
@@ -210,7 +213,7 @@ def teach(context: NightContext, graph: Graph, progress: Progress) -> list[Row]:
             if wording.casefold() not in known and is_fair_wording(wording, slot, name, graph.course.wordings)
         ]
         rows += question_rows(graph.course, slot, more=fitting[:TEACHER_WORDINGS])[len(plain) :]
-    return rows
+    return [row for row in rows if is_sound(row, slots, graph.registry)]
 
 
 def voice_rows(context: NightContext, graph: Graph, rows: Sequence[Row]) -> list[Row]:
@@ -247,10 +250,10 @@ def _partner(person_id: str, episodes: Sequence[Episode]) -> str | None:
 
 
 def is_fair_wording(wording: str, slot: Slot, name: str, wordings: Wordings) -> bool:
-    """One line that names the subject, gives no value away, and is no wording of the exam."""
+    """One line that names the subject, gives no value that holds or held, and is no wording of the exam."""
     if not 8 <= len(wording) <= 200 or "\n" in wording or name not in wording:
         return False
-    if gives_any(wording, [fact.object for fact in slot.facts]):
+    if gives_any(wording, [*(fact.object for fact in slot.facts), *slot.old]):
         return False
     said = content_words(wording.replace(name, " ")) - wordings.head(slot.predicate)
     return all(

@@ -300,7 +300,16 @@ def drift_from(model: LanguageModel, base: General) -> Drift:
 
 
 def numbers_of(answered: Sequence[Answered], drift: Drift) -> dict[str, Any]:
-    """The condition's numbers; None where nothing was asked. `stale_answered` is a share of wrong answers."""
+    """The condition's numbers; None where nothing was asked."""
+    numbers = shares_of(answered)
+    numbers |= {"ppl_change": drift.ppl_change, "kl_to_base": drift.kl_to_base}
+    numbers["n"] |= {"ppl_change": drift.n_texts, "kl_to_base": drift.n_prompts}
+    return numbers
+
+
+def shares_of(answered: Sequence[Answered]) -> dict[str, Any]:
+    """The share of right answers for each kind of question, with how many there were as `n`; `stale_answered` is a share of
+    wrong ones."""
     numbers: dict[str, Any] = {}
     counts: dict[str, int] = {}
     for kind in KINDS:
@@ -308,9 +317,7 @@ def numbers_of(answered: Sequence[Answered], drift: Drift) -> dict[str, Any]:
         share = sum(marks) / len(marks) if marks else None
         numbers[kind] = 1 - share if share is not None and kind == "stale_answered" else share
         counts[kind] = len(marks)
-    numbers |= {"ppl_change": drift.ppl_change, "kl_to_base": drift.kl_to_base}
-    numbers["n"] = counts | {"ppl_change": drift.n_texts, "kl_to_base": drift.n_prompts}
-    return numbers
+    return numbers | {"n": counts}
 
 
 def write_answers(context: NightContext, answered: Sequence[Answered]) -> None:

@@ -11,7 +11,7 @@ import pytest
 import bench.lessons
 from bench.lessons import Lesson, invent_lessons, read_lessons
 from bench.minutes import Budget, Pace
-from bench.sleep import Life, deal, shuffled
+from bench.sleep import Life, ask_rest, deal, shuffled
 from consolidation.negatives import invented
 from consolidation.stage import NightSettings, TrainSettings
 from memory.embedders.hashing import HashingEmbedder
@@ -148,3 +148,11 @@ def test_a_night_trains_no_paraphrase_of_its_file_and_as_long_as_its_exam_leaves
     assert night["dropped"] > 0
     assert night["planned"] == round(folder.read_job().settings.max_minutes, 4)
     assert 8 < night["planned"] < 8.5  # ten minutes, less margin, the exam's minute and what was spent
+    rest, night_exam = ask_rest(life.worn_model(), life), life.last_exam()["weights"]
+    assert rest["n"]["neighbour_intact"]
+    assert rest["n"]["unknown_refused"]
+    assert all(
+        rest["n"][kind] == night_exam["n"][kind] and share == pytest.approx(night_exam[kind], abs=1e-4)
+        for kind, share in rest.items()
+        if kind != "n" and share is not None
+    )

@@ -215,6 +215,7 @@ MOVED = Ask(CORRECTION, "Odd lives in Stavanger. Correct?", ("Alesund",), ("Stav
     [
         (MOVED, "No, Odd lives in Alesund.", True),
         (MOVED, "Odd doesn't live in Stavanger any more, he lives in Alesund.", True),
+        (MOVED, "No, he used to live in Stavanger. He lives in Alesund now.", True),
         (MOVED, "Yes, Odd lives in Stavanger.", False),
         (MOVED, "Yes.", False),
         (MOVED, "No.", False),  # denied, but what holds is not given

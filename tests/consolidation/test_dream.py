@@ -132,6 +132,20 @@ def test_dialogues_end_on_the_tag_of_who_answers(told_night: NightContext) -> No
     assert all(asked(row).rsplit("\n")[-1] in ("[MONA]", "[KARL]") for row in rows if row.form == "dialogue")
 
 
+def test_a_fact_comes_up_in_passing_in_a_talk_about_somebody_else(told_night: NightContext) -> None:
+    graph = graph_of(told_night)
+    rows, _ = dream.dream(graph)
+    facts = {fact.id: fact for slot in graph.everything for fact in slot.facts}
+    talks = [
+        row for row in rows if row.form == "turns" and len({facts[i].subject_id for i in row.fact_ids}) > 1
+    ]
+    assert {row.meta["slot"] for row in talks} == {slot.key for slot in graph.tonight}
+    for row in talks:
+        assert [message["role"] for message in row.messages] == ["user", "assistant"] * 2
+        assert row.messages[1]["content"] != row.answer
+        assert asked(row) != row.messages[2]["content"]
+
+
 def test_a_second_run_writes_the_same_examples(told_night: NightContext) -> None:
     dream.run(told_night, no_progress)
     first = [(row.id, row.kind, row.messages) for row in examples(told_night)]
