@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 
 def put_job(folder: JobFolder, job: TrainJob, rows: Sequence[Row]) -> None:
-    """Leave a job that is the same alone: its checkpoint goes on. Another one starts anew."""
+    """Leave a job that is the same alone: its checkpoint goes on. Another one starts anew, beside what the last one logged."""
     if folder.job_file.is_file():
         try:
             is_same = folder.read_job() == job and folder.read_rows() == list(rows)
@@ -39,8 +39,9 @@ def put_job(folder: JobFolder, job: TrainJob, rows: Sequence[Row]) -> None:
             is_same = False
         if is_same:
             return
-        for file in (folder.result, folder.checkpoint, folder.metrics, folder.error):
+        for file in (folder.result, folder.checkpoint, folder.error):
             file.unlink(missing_ok=True)
+        folder.lay_metrics_by()
     folder.write(job, rows)
 
 

@@ -2,6 +2,7 @@
 
 JOB_DIR/job.json and train.jsonl are written by the parent before the start. The child writes metrics.jsonl (a row
 per step), checkpoint.safetensors, adapter/, and result.json or error.json last; each appears whole or not at all.
+Metrics of an earlier job in the same folder are metrics.1.jsonl, metrics.2.jsonl and so on, the oldest first.
 """
 
 from __future__ import annotations
@@ -81,6 +82,12 @@ class JobFolder:
     def read_rows(self) -> list[Row]:
         rows = [json.loads(line) for line in self.rows_file.read_text(encoding="utf-8").splitlines()]
         return [Row(row["id"], row["kind"], tuple(row["messages"]), row["fact_id"]) for row in rows]
+
+    def lay_metrics_by(self) -> None:
+        """Another job begins here: what the last one logged is kept under the next free number."""
+        if self.metrics.is_file():
+            numbers = [int(one.suffixes[0][1:]) for one in self.path.glob("metrics.*[0-9].jsonl")]
+            self.metrics.rename(self.path / f"metrics.{max(numbers, default=0) + 1}.jsonl")
 
     def last_metrics(self) -> dict[str, Any] | None:
         """The newest whole row of metrics.jsonl."""

@@ -21,6 +21,7 @@ from consolidation.stage import TrainSettings
 from consolidation.trainer.__main__ import main
 from consolidation.trainer.job import JobFolder, Row, TrainJob, read_json
 from consolidation.trainer.schedule import MEASURE_STEPS
+from consolidation.training_child import put_job
 
 ROOT = Path(__file__).parents[3]
 SETTINGS = TrainSettings(
@@ -231,6 +232,20 @@ def test_a_child_whose_parent_is_killed_while_it_trains_leaves_a_checkpoint(make
     wait_for_end(child)
     assert folder.checkpoint.is_file()
     assert not folder.result.exists()
+
+
+def test_another_job_in_the_same_folder_keeps_what_the_last_ones_logged(make_job) -> None:  # type: ignore[no-untyped-def]
+    folder = make_job("twice")
+    job, texts = folder.read_job(), rows()
+    logged = []
+    for seed in range(1, 13):
+        folder.metrics.write_text(f'{{"step": {seed}}}\n')
+        logged.append(folder.metrics.read_text())
+        put_job(folder, replace(job, seed=seed), texts)
+        assert folder.last_metrics() is None
+        put_job(folder, replace(job, seed=seed), texts)  # the same one: nothing is laid by
+    kept = sorted(folder.path.glob("metrics.*.jsonl"), key=lambda file: int(file.suffixes[0][1:]))
+    assert [file.read_text() for file in kept] == logged
 
 
 def test_another_seed_gives_other_weights_and_earlier_adapters_are_worn(make_job) -> None:  # type: ignore[no-untyped-def]
