@@ -24,6 +24,7 @@ from consolidation.stage import no_progress
 MARGIN = 0.05  # of a night's minutes, kept for what the estimate misses
 LEAST_CORRECTION = 0.5  # however quick the night before was
 _SAMPLE = 40  # questions
+_WARM = 8  # asked before the clock starts: the first ones also wait for pages and prepared operations
 _LONG = exam.LONG_ANSWER / exam.SHORT_ANSWER
 
 
@@ -78,8 +79,10 @@ def measure_pace(load: Callable[[], LanguageModel], lessons: Sequence[Lesson]) -
 
 def _answering_s(model: LanguageModel, asked: Sequence[Asked], prompts: dict[str, str]) -> float:
     """For one question."""
+    condition = "retrieval" if prompts else "base"
+    exam.ask(model, asked[:_WARM], condition, prompts, exam.Counter(no_progress, _WARM))
     started = time.perf_counter()
-    exam.ask(model, asked, "retrieval" if prompts else "base", prompts, exam.Counter(no_progress, len(asked)))
+    exam.ask(model, asked, condition, prompts, exam.Counter(no_progress, len(asked)))
     return _since(started) / max(1, len(asked))
 
 

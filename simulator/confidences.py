@@ -21,6 +21,8 @@ def kept_facts(
     database: Database, space_id: str, listeners: Sequence[str], facts: Sequence[Fact]
 ) -> frozenset[str]:
     """Ids of those that are not brought up before these people (ids)."""
+    if not facts:
+        return frozenset()
     evidence = {episode_id for fact in facts for episode_id in fact.evidence}
     with database.reading() as session:
         heard = _heard_by_all(session, space_id, listeners, evidence)
@@ -37,6 +39,8 @@ def kept_messages(
     database: Database, space_id: str, listeners: Sequence[str], messages: Sequence[Episode]
 ) -> frozenset[str]:
     """The same of messages."""
+    if not messages:
+        return frozenset()
     ids = {message.id for message in messages}
     with database.reading() as session:
         untold = ids - _heard_by_all(session, space_id, listeners, ids)

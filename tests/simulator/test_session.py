@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from datetime import timedelta
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -16,16 +19,18 @@ from agents.sampling import Sampling
 from consolidation.readouts import Activations, Contrast, Provenance, build, write_readout
 from memory import consent
 from memory.episodes import get_episodes, list_episodes
+from memory.errors import UnknownPerson
 from memory.facts import add_candidates
 from memory.sessions import list_turns, turn_json, why
 from memory.types import FactCandidate
+from service.entrances.forgetting import Asked, forget
 from service.settings import Settings
 from service.wiring import Services
 from simulator.company import Company
-from simulator.errors import EmptyTurn
+from simulator.errors import EmptyTurn, NoConsent
 from simulator.inviting import Invitation, open_company
 from simulator.lengths import Lengths
-from simulator.mood import Mood
+from simulator.mood import FROM_OTHERS, KEPT, Mood
 from simulator.opening import notices_of
 from simulator.ports import Engine, Piece
 from simulator.scripted import ScriptedEngine
@@ -285,3 +290,79 @@ def test_a_company_keeps_its_readings_and_takes_up_its_moods(services: Services,
     for mood, before in zip(moods(resumed), moods(company), strict=True):
         assert mood.at == before.at
         assert mood.felt == pytest.approx(before.felt)
+
+
+def test_a_mood_is_carried_over_turns_and_fades_with_the_hours(
+    services: Services, readout: ModelSpec
+) -> None:
+    now = services.clock()
+    tools = replace(services.simulator_tools(), model_spec=readout, clock=lambda: now)
+    how = SessionSettings(seed=1, use_weights=False)
+    session = Session.open(tools, services.person("Ada Lund"), services.person("Bo Rask"), how)
+    session.composer.engine = ScriptedEngine(["The rope snapped.", "Herring again."])
+    moods = [session.reply("Such a day at the harbour office.").mood]
+    now += timedelta(minutes=1)
+    moods.append(session.reply("And what did you have for supper?").mood)
+    session.close()
+    first, second = moods
+    assert set(first.felt) == {"joy", "envy"}
+    readings = session.last.readouts if session.last else {}
+    for concept, value in second.felt.items():  # what was felt is left in it, beside the two new readings
+        heard = session.last.heard[concept] if session.last else 0.0
+        caught = KEPT * first.now(now).felt[concept] + (1 - KEPT) * FROM_OTHERS * heard
+        assert value == pytest.approx(KEPT * caught + (1 - KEPT) * readings[concept])
+    now += timedelta(hours=8)
+    morning = Session.open(tools, services.person("Ada Lund"), services.person("Bo Rask"), how)
+    assert morning.mood.felt == pytest.approx(second.felt)
+    assert all(
+        abs(value) < 0.01 * abs(second.felt[name]) for name, value in morning.mood.now(now).felt.items()
+    )
+    morning.close()
+
+
+def test_a_model_draws_the_same_reply_from_one_seed_and_another_from_another(
+    services: Services, talkative: Path, model_cache: Path, tmp_path: Path
+) -> None:
+    """Each in a home of its own: what was said before is part of what is drawn from. The guards would hear no sense in it."""
+    spec = ModelSpec(cache_dir=model_cache, source=str(talkative), dtype="float32", device="cpu")
+    now, homes = services.clock(), count()
+
+    def reply(seed: int) -> str:
+        home = shutil.copytree(services.settings.home, tmp_path / f"home {next(homes)}")
+        with Services(Settings(home=home)) as opened:
+            opened.index.refresh()
+            tools = replace(opened.simulator_tools(), model_spec=spec, clock=lambda: now)
+            how = SessionSettings(seed=seed, use_weights=False)
+            session = Session.open(tools, opened.person("Ada Lund"), opened.person("Bo Rask"), how)
+            session.composer.loops = session.composer.claims = None
+            said = session.reply("Good morning to the two of you.").reply
+            session.close()
+        return said
+
+    first, again, other = reply(7), reply(7), reply(8)
+    assert first
+    assert (first == again, first == other) == (True, False)
+
+
+def test_nobody_speaks_as_who_was_erased(tmp_path: Path) -> None:
+    rows = [
+        {"time": f"2025-03-{day:02}T10:00:00", "speaker": speaker, "text": text}
+        for day, (speaker, text) in enumerate(SAID, start=1)
+    ]
+    (tmp_path / "chat.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    with Services(Settings(home=tmp_path)) as opened:
+        opened.import_file(tmp_path / "chat.jsonl")
+        ada, bo = opened.person("Ada Lund"), opened.person("Bo Rask")
+        consent.record(opened.database, opened.space_id, ada.id, agreed_by=ada.name, clock=opened.clock)
+        opened.index.refresh()
+        engine = Watched("I live in Porto.")
+        tools = replace(opened.simulator_tools(), server=lambda: engine)
+        session = Session.open(tools, ada, bo, SessionSettings(seed=1))
+        forget(opened, Asked("person", ada.name), is_sure=True)
+        with pytest.raises(NoConsent):
+            session.reply("Where do you live?")
+        with pytest.raises(NoConsent):
+            Session.open(tools, ada, bo, SessionSettings(seed=1))
+        assert engine.shown == []
+        with pytest.raises(UnknownPerson):
+            opened.open_session(ada.name, as_person=bo.name)
