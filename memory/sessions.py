@@ -224,6 +224,17 @@ def keep_turn(
         return KeptTurn(row.id, heard, reply, tuple(ids))
 
 
+def keep_said(
+    database: Database, space_id: str, session_id: str, said: tuple[str, str], *, clock: Clock = utc_now
+) -> Episode:
+    """Write what somebody (node id, words; not empty) says to several personas before one answers it: a turn then names it in
+    `answers_id`. Raises UnknownSession."""
+    with database.transaction() as session:
+        kept = _say(session, _session(session, space_id, session_id), said, clock)
+        assert kept is not None
+        return kept
+
+
 def end(database: Database, space_id: str, session_id: str, *, clock: Clock = utc_now) -> None:
     """The session is over; one that ended before keeps its time. Raises UnknownSession."""
     with database.transaction() as session:

@@ -114,9 +114,10 @@ class Client:
         body = {"person": person, "as": as_person, "text": text, **options}
         return self.stream("POST", "/v1/chat", body)
 
-    def converse(self, people: Sequence[str], **options: Any) -> Json:
-        """Two or three personas among themselves; `turns`, `about`, `seed` and, as for `chat`, how their words are drawn."""
-        return self.post("/v1/converse", {"people": list(people), **options})
+    def converse(self, people: Sequence[str], *, as_person: str | None = None, **options: Any) -> Json:
+        """Two or three personas among themselves, or two who answer the `text` of `as_person`; `turns`, `about`, `seed` and, as for
+        `chat`, how their words are drawn."""
+        return self.post("/v1/converse", {"people": list(people), "as": as_person, **options})
 
     # Nights
 

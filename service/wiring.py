@@ -39,14 +39,15 @@ class Services(GraphWork, NightWork):
 
         return SessionSettings(trust_weights=self.settings.memory.trust_weights, **options)
 
-    def open_company(self, names: Sequence[str], **options: Any) -> Company:
-        """A conversation of these people's personas with each other; `options` as in Invitation."""
+    def open_company(self, names: Sequence[str], *, as_person: str | None = None, **options: Any) -> Company:
+        """A conversation of these people's personas with each other, led by `as_person` where that is given; `options` as in
+        Invitation."""
         from simulator.inviting import Invitation, open_company
 
         self.index.refresh()
-        return open_company(
-            self.simulator_tools(), [self.person(name) for name in names], Invitation(**options)
-        )
+        people = [self.person(name) for name in names]
+        human = self.person(as_person) if as_person is not None else None
+        return open_company(self.simulator_tools(), people, Invitation(**options), human)
 
     def simulator_tools(self) -> SimulatorTools:
         """What personas are made and steered with."""

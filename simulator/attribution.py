@@ -102,9 +102,11 @@ def persona_turns(database: Database, space_id: str) -> list[Episode]:
 
 
 def _is_personas(conversation: str, speaker: str) -> bool:
-    """Whether a persona said it: of two the one that the conversation is named after, in company everybody."""
-    is_company = conversation.startswith("simulated: ") and " with " not in conversation
-    return is_company or conversation.startswith(f"simulated: {speaker} with ")
+    """Whether a persona said it: whoever the conversation is named after, not whom they are "with"."""
+    names = conversation.removeprefix("simulated: ")
+    personas, is_with, _ = names.rpartition(" with ")
+    is_one = names.startswith(f"{speaker} with ") or f" and {speaker} and " in f" and {personas} and "
+    return names != conversation and (is_one or not is_with)
 
 
 def why(tools: Tools, said: Said, method: Method, k: int, progress: Progress = no_progress) -> list[Cause]:

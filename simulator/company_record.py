@@ -27,9 +27,10 @@ MOST_NAMED = 5  # words of the sentence about what came before
 _LEAST_CHARS = 4  # of a word that tells what something was about
 
 
-def conversation_of(people: Sequence[Person]) -> str:
-    """The conversation's name: the same whoever is named first."""
-    return "simulated: " + " and ".join(sorted(person.name for person in people))
+def conversation_of(personas: Sequence[Person], human: Person | None = None) -> str:
+    """The conversation's name: the same whichever persona is named first."""
+    name = "simulated: " + " and ".join(sorted(person.name for person in personas))
+    return f"{name} with {human.name}" if human else name
 
 
 class Record:
@@ -62,19 +63,30 @@ class Record:
         """The turns that the conversation follows, the oldest first."""
         return self._said[-REPLAYED:]
 
-    def keep(self, turn: NewTurn) -> Episode:
-        """Write a turn that is not empty, and where it is time a digest of what lies before; the message it became."""
+    def keep(self, turn: NewTurn) -> Episode | None:
+        """Write a persona's turn, and where it is time a digest of what lies before; the message it became, None of an empty one."""
         kept = sessions.keep_turn(self._database, self._space_id, self.session_id, turn, clock=self._clock)
-        assert kept.reply is not None
-        self._said.append(kept.reply)
+        if kept.reply is not None:
+            self._add(kept.reply)
+        return kept.reply
+
+    def hear(self, human: Person, text: str) -> Episode:
+        """Write what a human says to the personas, with a digest as `keep` does; the message it became."""
+        said = sessions.keep_said(
+            self._database, self._space_id, self.session_id, (human.id, text), clock=self._clock
+        )
+        self._add(said)
+        return said
+
+    def end(self) -> None:
+        sessions.end(self._database, self._space_id, self.session_id, clock=self._clock)
+
+    def _add(self, said: Episode) -> None:
+        self._said.append(said)
         self.n_turns += 1
         if self.n_turns % DIGESTED == 0:
             self._digest(self._said[-DIGESTED:])
             del self._said[:-REPLAYED]
-        return kept.reply
-
-    def end(self) -> None:
-        sessions.end(self._database, self._space_id, self.session_id, clock=self._clock)
 
     def _before(self) -> list[Episode]:
         conversation_id = conversation_id_of(self._database, self._space_id, self.conversation)

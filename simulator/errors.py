@@ -6,7 +6,7 @@ SimulatorError
 ├── BadSampling       what is no setting of how words are drawn, or beyond its bounds (also a ValueError)
 ├── SteeringElsewhere a persona that a server speaks was to be steered
 ├── SamePerson        somebody was to talk with their own persona
-├── TooManyPersonas   more personas were to talk with each other than can (also a ValueError)
+├── TooManyPersonas   more were to talk with each other than can, a human among them counted (also a ValueError)
 ├── UnknownTurn       no turn of a persona, or more than one, goes by that id (also a LookupError)
 ├── UnknownDirection  nothing to steer by goes by that name (also a LookupError)
 ├── TooFewExamples    too few messages to make a direction of
@@ -68,7 +68,9 @@ class SamePerson(SimulatorError):
 
 class TooManyPersonas(SimulatorError, ValueError):
     def __init__(self, n: int, most: int) -> None:
-        super().__init__(f"{n} personas are more than can talk with each other; name two or {most}")
+        super().__init__(
+            f"{n} are more than can talk with each other; name {most} at most, a human among them counted"
+        )
 
 
 class UnknownDirection(SimulatorError, LookupError):

@@ -1,4 +1,4 @@
-"""Bring two or three personas together: their consent, weights, perspective, topics and guards.
+"""Bring two or three personas together, or two and a human: their consent, weights, perspective, topics and guards.
 
 Personas that wear the same weights share one model in memory. The conversation itself knows `simulator.company.Member`
 only; a persona's turns are composed as in a session (`simulator.composing`).
@@ -7,12 +7,13 @@ only; a persona's turns are composed as in a session (`simulator.composing`).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from agents.turns import MAX_RECENT_CHARS
 from memory.sessions import NewSession
 from memory.types import Person
-from simulator.company import Company, CompanySettings, check_people
+from simulator.company import Company, CompanySettings, check_people, seats
 from simulator.company_record import Record, conversation_of
 from simulator.drawing import AskedSampling
 from simulator.lengths import Lengths
@@ -41,21 +42,27 @@ class Invitation(AskedSampling):
     is_guarded: bool = True
 
 
-def open_company(tools: SimulatorTools, people: Sequence[Person], how: Invitation) -> Company:
-    """The conversation of these people as they left it. Raises NoConsent, SamePerson, TooManyPersonas, and what loading does."""
+def open_company(
+    tools: SimulatorTools, people: Sequence[Person], how: Invitation, human: Person | None = None
+) -> Company:
+    """The conversation of these people's personas as they left it, with a human who speaks for themselves where there is one.
+
+    Raises NoConsent (a human needs none), SamePerson, TooManyPersonas, and what loading does.
+    """
     from consolidation.recipe import current_recipe
 
-    check_people(people)
+    check_people(people, human)
     for person in people:
         check_consent(tools, person)
+    present = seats(people, human)
     recipe = current_recipe(tools.database, tools.space_id, tools.home) if how.use_weights else None
     models = _Models(tools)
-    members = [_member(tools, person, people, how, recipe, models) for person in people]
+    members = [_member(tools, person, present, how, recipe, models, human) for person in people]
     first = members[0].composer
     session = NewSession(
         people[0].id,
-        conversation_of(people),
-        tuple(person.id for person in people),
+        conversation_of(people, human),
+        tuple(person.id for person in present),
         "company",
         {**asdict(first.sampling), "seed": how.seed, "is_guarded": how.is_guarded},
         first.engine.name,
@@ -63,10 +70,12 @@ def open_company(tools: SimulatorTools, people: Sequence[Person], how: Invitatio
         members[0].reader.sha256 if members[0].reader else None,
     )
     record = Record(
-        tools.database, tools.space_id, people, session, embedder=tools.index.embedder, clock=tools.clock
+        tools.database, tools.space_id, present, session, embedder=tools.index.embedder, clock=tools.clock
     )
     settings = CompanySettings(seed=how.seed, changes=how.is_guarded)
-    company = Company.begin(members, record, settings, before=really_said(tools, people))
+    if human is not None:  # who may write more at once than personas do
+        settings = replace(settings, context_chars=MAX_RECENT_CHARS)
+    company = Company.begin(members, record, settings, before=really_said(tools, present), human=human)
     company.notices = notices_of(tools, people, recipe)
     return company
 
@@ -78,6 +87,7 @@ def _member(
     how: Invitation,
     recipe: Recipe | None,
     models: _Models,
+    human: Person | None,
 ) -> PersonaMember:
     composer = make_composer(
         tools,
@@ -89,12 +99,11 @@ def _member(
         about=how.about,
         is_guarded=how.is_guarded,
     )
-    composer.is_among_personas = True
     if how.max_chars is not None:
         composer.lengths = _shortened(composer.lengths, how.max_chars)
     model = models.wearing(recipe.for_person(person.id) if recipe else None)
     composer.engine = engine_of(tools, model, composer.recipe, composer.persona)
-    return PersonaMember(composer, models.reader(model) if model else None)
+    return PersonaMember(composer, models.reader(model) if model else None, human)
 
 
 def _shortened(lengths: Lengths, max_chars: int) -> Lengths:

@@ -10,7 +10,7 @@ from agents.errors import AgentError
 from agents.turns import Turn
 from memory.sessions import NewTurn
 from memory.types import Episode, Person
-from simulator.company import Interrupted
+from simulator.company import Interrupted, uncalled
 from simulator.composing import Composer, Moment
 from simulator.mood import Mood
 from simulator.reader import Reader
@@ -19,10 +19,14 @@ from simulator.topics import Topic
 
 @dataclass(slots=True)
 class PersonaMember:
-    """Implements `simulator.company.Member`. Without a reader (a server speaks, no night yet) it feels nothing."""
+    """Implements `simulator.company.Member`. Without a reader (a server speaks, no night yet) it feels nothing.
+
+    A `human` among those who are there is owed what a persona owes in a talk of two, and gets an answer.
+    """
 
     composer: Composer
     reader: Reader | None = None
+    human: Person | None = None
     mood: Mood = field(default_factory=Mood)
     n_tokens: int = 0  # drawn so far, those that were thrown away among them
     _last_at: datetime | None = None
@@ -45,7 +49,9 @@ class PersonaMember:
         heard = next((turn for turn in reversed(turns) if turn.speaker != self.person.name), None)
         by = next((one for one in self.composer.partners if heard and one.name == heard.speaker), None)
         moment = Moment(now, seed, self.mood.now(now), self._last_at, tuple(notes))
-        composed = self.composer.compose(heard.text if heard else "", turns, moment, by=by)
+        self.composer.is_among_personas = by is None or by != self.human
+        to_it = uncalled(heard.text, self.person.name) if heard else ""
+        composed = self.composer.compose(to_it, turns, moment, by=by)
         try:
             for _ in composed:
                 pass
@@ -58,12 +64,18 @@ class PersonaMember:
         self.composer.hear(speaker, text)
 
     def feel(self, said: Episode) -> None:
-        """A turn is read by who feels it; what is kept of it is how its speaker reads it."""
-        self._last_at = said.time
+        """A turn is read by who feels it; what is kept of it is how its speaker reads it, of a human's how the last member does.
+
+        A pause is counted up to what a human says, which the next turn answers.
+        """
+        is_own = said.speaker_id == self.person.id
+        is_humans = self.human is not None and said.speaker_id == self.human.id
+        if not is_humans:
+            self._last_at = said.time
         if self.reader is None:
             return
-        is_own = said.speaker_id == self.person.id
-        found = self.reader.keep(self.composer.tools, [said]) if is_own else self.reader.read([said])
+        read = self.reader.read([said])
+        found = self.reader.keep(self.composer.tools, [said]) if is_own or is_humans else read
         self.mood = self.mood.after(found[said.id], said.time, is_own=is_own)
 
     def resume(self, said: Sequence[Episode]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,6 +13,8 @@ from service.cli.options import SEED, sampling
 from service.cli.output import State, print_json
 
 if TYPE_CHECKING:
+    from memory.sessions import NewTurn
+    from simulator.company import Company, SaidTurn
     from simulator.session import Session
     from simulator.spoken_turn import SpokenTurn
 
@@ -44,7 +47,7 @@ def consent(state: State, person: str, agreed_by: str, note: str, withdraw: bool
 
 
 @click.command()
-@click.argument("person")
+@click.argument("people", nargs=-1, required=True, metavar="PERSON [PERSON]")
 @click.option(
     "--as",
     "as_person",
@@ -52,7 +55,7 @@ def consent(state: State, person: str, agreed_by: str, note: str, withdraw: bool
     metavar="NAME",
     help="Who you are in this conversation; with --autocomplete whom PERSON writes to.",
 )
-@click.option("--once", metavar="TEXT", help="Say one thing, print the reply, end.")
+@click.option("--once", metavar="TEXT", help="Say one thing, print the reply or replies, end.")
 @click.option(
     "--autocomplete",
     is_flag=True,
@@ -78,7 +81,12 @@ def consent(state: State, person: str, agreed_by: str, note: str, withdraw: bool
     is_flag=True,
     help="After each turn, what was considered, the facts used and the readouts.",
 )
-@click.option("--json", "as_json", is_flag=True, help="With --once: print JSON.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="With --once, or with two people: print JSON, at the end.",
+)
 @click.option(
     "--entropies", is_flag=True, help="With --json: how unsure the model was at each token, in nats."
 )
@@ -86,7 +94,7 @@ def consent(state: State, person: str, agreed_by: str, note: str, withdraw: bool
 def chat(
     state: State,
     /,
-    person: str,
+    people: tuple[str, ...],
     as_person: str,
     once: str | None,
     autocomplete: bool,
@@ -100,23 +108,34 @@ def chat(
     entropies: bool,
     **knobs: Any,
 ) -> None:
-    """Talk with a PERSON's persona. Needs their consent on record; every message of it is kept as simulated."""
+    """Talk with a PERSON's persona, or with those of two people at once. Needs their consent on record; every message of it
+    is kept as simulated.
+
+    Of two, who is called by name answers, and a talk of the same three goes on where it was left. Autocompletion, thoughts,
+    steering and entropies go with one.
+    """
+    from simulator.session import check_said
     from simulator.steering import Wish
 
-    if as_json and once is None:
+    if len(people) > 2:
+        raise click.UsageError("name one person or two; with --as that makes three at most")
+    if as_json and once is None and len(people) == 1:
         raise click.UsageError("--json goes with --once")
     if entropies and not as_json:
         raise click.UsageError("--entropies goes with --json")
+    if len(people) == 2 and (autocomplete or think or steer or force_dose or entropies):
+        raise click.UsageError("--autocomplete, --think, --steer, --force and --entropies go with one person")
+    if once is not None:
+        check_said(once, autocomplete=autocomplete)
+    options = {"as_person": as_person, "use_weights": not no_weights, **knobs}
     with state.services() as services:
+        if len(people) == 2:
+            company = services.open_company(people, seed=seed or 0, **options)
+            _in_company(company, once, as_json=as_json, verbose=verbose)
+            return
+        wishes = tuple(Wish.parse(wish) for wish in steer)
         session = services.open_session(
-            person,
-            as_person=as_person,
-            seed=seed,
-            think=think,
-            use_weights=not no_weights,
-            steer=tuple(Wish.parse(wish) for wish in steer),
-            force_dose=force_dose,
-            **knobs,
+            people[0], seed=seed, think=think, steer=wishes, force_dose=force_dose, **options
         )
         _tell_clamped(session)
         for notice in session.notices:
@@ -132,6 +151,50 @@ def chat(
             print_json(turn.as_json(entropies=entropies))
         else:
             _show(turn.reply, session.person.name, verbose, turn)
+
+
+def _in_company(company: Company, once: str | None, *, as_json: bool, verbose: bool) -> None:
+    """What is said once or line by line, and all that is answered."""
+    from service.entrances.company import company_json
+
+    for notice in company.notices:
+        click.echo(notice, err=True)
+    said: list[SaidTurn] = []
+    try:
+        for line in [once] if once is not None else _lines(company, is_shown=not as_json):
+            for turn in company.answer(line):
+                said.append(turn)
+                if not as_json:
+                    _show_turn(turn, verbose=verbose)
+    except KeyboardInterrupt:
+        company.ended = "interrupted"
+    finally:
+        company.record.end()
+    if as_json:
+        print_json(company_json(company, said))
+
+
+def _lines(company: Company, *, is_shown: bool) -> Iterator[str]:
+    assert company.human is not None
+    if sys.stdin.isatty():
+        names = " and ".join(member.person.name for member in company.members)
+        click.echo(f"{names} are simulated. Say something; an empty line or Ctrl-D ends it.", err=True)
+    name = company.human.name
+    return iter(lambda: _read(name, is_shown=is_shown), "")
+
+
+def _show_turn(said: SaidTurn, *, verbose: bool) -> None:
+    click.echo(f"{said.speaker}{SIMULATED}: {said.text}")
+    if verbose:
+        _considered(said.turn)
+    sys.stdout.flush()
+
+
+def _considered(turn: NewTurn) -> None:
+    for line in turn.deliberation.splitlines():
+        click.echo(f"    before   {line}")
+    for _, reason in turn.objections:
+        click.echo(f"    drawn again: {reason}")
 
 
 def _tell_clamped(session: Session) -> None:
@@ -161,11 +224,12 @@ def _converse(session: Session, *, autocomplete: bool, verbose: bool) -> None:
             _details(session.last)
 
 
-def _read(name: str) -> str:
+def _read(name: str, *, is_shown: bool = True) -> str:
+    """The next line of standard input, "" at its end; prompted for at a terminal, else shown."""
     if sys.stdin.isatty():
-        click.echo(f"{name}: ", nl=False)
+        click.echo(f"{name}: ", nl=False, err=not is_shown)
     line = sys.stdin.readline().strip()
-    if line and not sys.stdin.isatty():
+    if line and is_shown and not sys.stdin.isatty():
         click.echo(f"{name}: {line}")
     return line
 

@@ -28,6 +28,7 @@ def company_json(company: Company, said: Sequence[SaidTurn]) -> dict[str, Any]:
     return {
         "conversation": company.record.conversation,
         "session": company.record.session_id,
+        "as": company.human.name if company.human else None,
         "simulated": True,
         "ended": company.ended,
         "kept": company.record.n_turns,

@@ -61,16 +61,22 @@ class Says(AskedSampling):
 
 @dataclass(frozen=True, slots=True)
 class Gathering(AskedSampling):
-    """Two or three personas to talk with each other for at most `n_turns`; `about`: what they turn to first."""
+    """Two or three personas to talk with each other for at most `n_turns`; `about`: what they turn to first.
+
+    Where `as_person` leads them, they answer `text` instead.
+    """
 
     names: tuple[str, ...]
     n_turns: int = 20
     seed: int = 0
     about: str = ""
     use_weights: bool = True
+    as_person: str | None = None
+    text: str = ""
 
     def options(self) -> dict[str, Any]:
         return {
+            "as_person": self.as_person,
             "seed": self.seed,
             "about": self.about,
             "use_weights": self.use_weights,
@@ -114,11 +120,16 @@ class Talks:
         return streamed(speak, "talk", self._users)
 
     def converse(self, gathering: Gathering) -> Iterator[SaidTurn | Company | Exception]:
-        """Turns of personas among themselves as they are said, each kept by then; at last the company, or the error.
+        """Turns of personas among themselves, or in answer to whoever leads them, as they are said, each kept by then; at last the company, or the error.
 
         They are brought together, with the errors of that, before this returns. A caller that closes the iterator ends
         the talk with the turn that is being said. Between two turns others may use the lock.
         """
+
+        from simulator.session import check_said
+
+        if gathering.as_person is not None:
+            check_said(gathering.text)
 
         def talk(line: Line[SaidTurn | Company]) -> None:
             with self._lock:
@@ -126,15 +137,17 @@ class Talks:
                 company = self._services.open_company(gathering.names, **gathering.options())
             line.ready()
             try:
-                self._talk(company, gathering.n_turns, line)
+                self._talk(company, gathering, line)
             finally:
                 with self._lock, suppress(GraphError, AgentError, SQLAlchemyError):  # it may be erased
                     company.record.end()
 
         return streamed(talk, "company", self._users)
 
-    def _talk(self, company: Company, n_turns: int, line: Line[SaidTurn | Company]) -> None:
-        turns, generation = company.turns(n_turns), self._generation
+    def _talk(self, company: Company, gathering: Gathering, line: Line[SaidTurn | Company]) -> None:
+        is_led = gathering.as_person is not None
+        turns = company.answer(gathering.text) if is_led else company.turns(gathering.n_turns)
+        generation = self._generation
         while True:
             with self._lock:
                 if self._generation != generation:  # what its members remember may be erased by now

@@ -45,13 +45,23 @@ class NewTurn(AskedSampling):
 
 
 class NewCompany(AskedSampling):
-    model_config = ConfigDict(extra="forbid")
+    """With `as`, that person says `text` to two personas, who answer; `turns` and `about` are of personas among themselves."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
     people: list[str] = Field(min_length=2, max_length=3)
+    as_person: str | None = Field(None, alias="as")
+    text: str = Field("", max_length=MAX_TURN)
     turns: int = Field(20, ge=1, le=1000)
     seed: Seed = 0
     about: str = Field("", max_length=400)
     use_weights: bool = True
     stream: bool = False
+
+    @model_validator(mode="after")
+    def _is_said_by_somebody(self) -> NewCompany:
+        if self.text and self.as_person is None:
+            raise ValueError("`text` goes with `as`")
+        return self
 
 
 class Why(BaseModel):
@@ -88,13 +98,15 @@ async def chat(app: Given, turn: NewTurn, request: Request) -> Response:
 
 @router.post("/v1/converse", response_model=None)
 async def converse(app: Given, company: NewCompany, request: Request) -> Response:
-    """Let two or three personas talk with each other: JSON at the end, or an event for each turn as it is said."""
+    """Let two or three personas talk with each other, or answer you: JSON at the end, or an event for each turn as it is said."""
     gathering = Gathering(
         tuple(company.people),
         company.turns,
         company.seed,
         company.about,
         company.use_weights,
+        company.as_person,
+        company.text,
         **company.knobs(),
     )
     said = await app.room.run(partial(_in_company, app, gathering))

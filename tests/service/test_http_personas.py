@@ -9,6 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from memory.importing import import_file
+from memory.people import get_or_create_node
 from memory.sessions import NewSession, NewTurn, begin, keep_turn
 from service.http.application import create_app
 from service.settings import PersonaSettings, Settings
@@ -98,3 +99,18 @@ def test_a_company_needs_the_consent_of_everybody(client: TestClient) -> None:
         "event: turn",
         "event: end",
     ]
+
+
+def test_two_personas_answer_who_leads_them(client: TestClient, services: Services) -> None:
+    with services.database.transaction() as session:
+        get_or_create_node(session, services.space_id, "Cy", clock=services.clock)
+    for name in ("Ada", "Bo"):
+        client.post(f"/v1/people/{name}/consent", json={"by": name})
+    wanted = {"people": ["Ada", "Bo"], "as": "Cy", "text": "Bo, good day!"}
+    said = client.post("/v1/converse", json=wanted).json()
+    assert (said["as"], said["ended"], said["turns"][0]["speaker"]) == ("Cy", "answered", "Bo")
+    again = client.post("/v1/converse", json={**wanted, "text": "Ada, and you?"}).json()
+    assert again["turns"][0] | {"number": said["kept"] + 1, "speaker": "Ada"} == again["turns"][0]
+    assert client.post("/v1/converse", json={**wanted, "text": " "}).status_code == 400
+    assert client.post("/v1/converse", json={"people": ["Ada", "Bo"], "text": "Hi!"}).status_code == 422
+    assert client.post("/v1/converse", json={**wanted, "people": ["Ada", "Bo", "Cy"]}).status_code == 400

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -25,13 +25,23 @@ from memory.episodes import append_turn, list_episodes
 from memory.facts import add_candidates, list_facts
 from memory.people import get_or_create_node, get_person
 from memory.registry import Registry
-from memory.sessions import NewSession, NewTurn, list_sessions, list_turns
+from memory.sessions import ChatTurn, NewSession, NewTurn, list_sessions, list_turns
 from memory.spaces import ensure_space
 from memory.types import Episode, FactCandidate, Person
 from simulator.attribution import persona_turns
-from simulator.company import Company, CompanySettings, Interrupted, addressed, check_people, next_speaker
+from simulator.company import (
+    Company,
+    CompanySettings,
+    Interrupted,
+    SaidTurn,
+    addressed,
+    check_people,
+    next_speaker,
+    seats,
+    uncalled,
+)
 from simulator.company_record import DIGESTED, Record, conversation_of
-from simulator.errors import SamePerson, TooManyPersonas
+from simulator.errors import EmptyTurn, SamePerson, TooManyPersonas
 from simulator.lengths import Length
 from simulator.loops import LoopGuard
 from simulator.scripted import ScriptedEngine
@@ -64,6 +74,22 @@ def test_who_is_called_by_name_is_found(text: str, called: str | None) -> None:
 
 def test_a_first_name_that_two_share_calls_nobody() -> None:
     assert addressed("Bo, come here", ("Bo Rask", "Bo Lind")) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("And you, Bo?", "And you?"),
+        ("Bo, did you lock the boat?", "did you lock the boat?"),
+        ("I am off.\nbo: keys are in the drawer", "I am off.\nkeys are in the drawer"),
+        ("@bo look at this", "look at this"),
+        ("It was Bo who saw Ada, Bo and Cy", "It was Bo who saw Ada, Bo and Cy"),
+        ("Bolts, Bonn.", "Bolts, Bonn."),
+        ("Bo?", "Bo?"),
+    ],
+)
+def test_who_is_called_is_not_asked_about_by_that(text: str, left: str) -> None:
+    assert uncalled(text, "Bo Rask") == left
 
 
 def test_two_take_turns() -> None:
@@ -124,6 +150,8 @@ class Reader:
     topics: Topics
     loops: LoopGuard | None
     n_tokens: int = 0
+    told: list[str] = field(default_factory=list)
+    felt: list[str] = field(default_factory=list)
 
     def speak(self, turns: Sequence[Turn], notes: Sequence[str], *, seed: int) -> NewTurn:
         guards = [self.loops] if self.loops else []
@@ -134,12 +162,13 @@ class Reader:
         return NewTurn(self.person.id, spoken.text.strip(), n_draws=spoken.n_draws)
 
     def heard(self, speaker: str, text: str) -> None:
+        self.told.append(text)
         self.topics.heard(text)
         if self.loops:
             self.loops.heard(speaker, text)
 
     def feel(self, said: Episode) -> None:
-        """Feels nothing."""
+        self.felt.append(said.text)
 
     def resume(self, said: Sequence[Episode]) -> None:
         """Was told all of it."""
@@ -182,6 +211,7 @@ class Table:
         *,
         guarded: bool = True,
         before: Sequence[Turn] = (),
+        human: str | None = None,
         **settings: Any,
     ) -> Company:
         people = [person for person in self.people if person.name in script]
@@ -190,11 +220,18 @@ class Table:
             topics = Topics(BOATS, seed=1)
             loops = LoopGuard(person.name, None, topics.opening) if guarded else None
             members.append(Reader(person, ScriptedEngine(script[person.name]), topics, loops))
-        ids = tuple(person.id for person in people)
-        session = NewSession(people[0].id, conversation_of(people), ids, "company")
+        leads = next((person for person in self.people if person.name == human), None)
+        present = seats(people, leads)
+        ids = tuple(person.id for person in present)
+        session = NewSession(people[0].id, conversation_of(people, leads), ids, "company")
         where = {"embedder": HashingEmbedder(), "clock": self.clock}
-        record = Record(self.database, self.space_id, people, session, **where)
-        return Company.begin(members, record, CompanySettings(**settings), before)
+        record = Record(self.database, self.space_id, present, session, **where)
+        return Company.begin(members, record, CompanySettings(**settings), before, leads)
+
+    def kept(self) -> list[ChatTurn]:
+        """The turns of the newest session."""
+        (newest, *_) = list_sessions(self.database, self.space_id)
+        return list_turns(self.database, self.space_id, newest.id)
 
     def fact(self, predicate: str, value: str) -> str:
         """A fact of the first person, which rests on a message of theirs; its id."""
@@ -344,18 +381,27 @@ def test_nobody_talks_with_themselves_and_four_are_too_many(table: Table) -> Non
         check_people([table.people[0], table.people[1], table.people[0]])
     with pytest.raises(TooManyPersonas):
         check_people([*table.people, table.people[0]])
+    with pytest.raises(SamePerson):
+        check_people(table.people[:2], table.people[1])
+    with pytest.raises(TooManyPersonas, match="name 3 at most"):
+        check_people(table.people, table.people[0])
+
+
+def break_off(company: Company, reply: str) -> None:
+    """From now on the engine ends whoever speaks after these words."""
+
+    def broken(turns: Sequence[Turn], notes: Sequence[str], *, seed: int) -> NewTurn:
+        turn = NewTurn(company.members[1].person.id, reply, status="interrupted")
+        raise Interrupted(turn) from BackendUnreachable("server", "gone")
+
+    for member in company.members:
+        member.speak = broken  # type: ignore[method-assign]
 
 
 def test_a_turn_that_the_engine_broke_off_is_kept_as_interrupted(table: Table) -> None:
     company = table.company({"Ada Lund": different(9), "Bo Rask": different(8)})
     (first,) = company.turns(1)
-
-    def broken(turns: Sequence[Turn], notes: Sequence[str], *, seed: int) -> NewTurn:
-        turn = NewTurn(company.members[1].person.id, "Half a sent", status="interrupted")
-        raise Interrupted(turn) from BackendUnreachable("server", "gone")
-
-    for member in company.members:
-        member.speak = broken  # type: ignore[method-assign]
+    break_off(company, "Half a sent")
     with pytest.raises(BackendUnreachable):
         list(company.turns(1))
     assert [turn.text for turn in table.said()] == [first.text, "Half a sent"]
@@ -364,3 +410,94 @@ def test_a_turn_that_the_engine_broke_off_is_kept_as_interrupted(table: Table) -
         "whole",
         "interrupted",
     ]
+
+
+# With a human among them
+
+TALKING = {"Ada Lund": different(60), "Bo Rask": different(61)}
+
+
+def test_who_the_human_calls_by_name_answers_and_all_hear_it(table: Table) -> None:
+    company = table.company(TALKING, human="Cy Holm")
+    first = list(company.answer("Bo, where were you?"))
+    second = list(company.answer("And you, Ada?"))
+    assert [first[0].speaker, second[0].speaker] == ["Bo Rask", "Ada Lund"]
+    said = ["Bo, where were you?", *texts(first), "And you, Ada?", *texts(second)]
+    assert [turn.text for turn in table.said()] == said
+    for member in company.members:
+        assert (member.told, member.felt) == (said, said)  # type: ignore[attr-defined]
+    assert company.ended == "answered"
+
+
+def texts(said: Sequence[SaidTurn]) -> list[str]:
+    return [turn.text for turn in said]
+
+
+def test_personas_go_on_until_it_is_the_humans_turn(table: Table) -> None:
+    company = table.company(TALKING, human="Cy Holm")
+    rounds = [list(company.answer(text)) for text in different(12)]
+    assert {turn.speaker for said in rounds for turn in said} == {"Ada Lund", "Bo Rask"}
+    assert {len(said) > 1 for said in rounds} == {True, False}
+    assert all(1 <= len(said) <= 4 for said in rounds)
+    assert all(one.speaker != other.speaker for said in rounds for one, other in pairwise(said))
+    numbers = [turn.number for said in rounds for turn in said]
+    assert numbers == [n for n, one in enumerate(table.said()) if one.speaker != "Cy Holm"]
+    assert not any(turn.topic for said in rounds for turn in said)
+    asking = table.company(
+        {"Ada Lund": ["Cy, did you see it?"], "Bo Rask": ["Cy, did you?"]}, human="Cy Holm"
+    )
+    assert len(list(asking.answer("There is a boat."))) == 1
+
+
+def test_what_a_human_says_to_personas_is_kept_as_simulated_and_no_fact_rests_on_it(table: Table) -> None:
+    company = table.company(TALKING, human="Cy Holm")
+    said = list(company.answer("I live in Porto."))
+    assert {one.origin for one in table.said()} == {"simulated"}
+    asked = table.said()[0]
+    assert [turn.answers_id for turn in table.kept()] == [asked.id, *[None] * (len(said) - 1)]
+    assert persona_turns(table.database, table.space_id) == table.said()[1:]
+    assert company.record.conversation == "simulated: Ada Lund and Bo Rask with Cy Holm"
+    assert list_sessions(table.database, table.space_id, person_id=table.people[2].id) == []
+    made = FactCandidate("Cy Holm", "lives_in", "Porto", (asked.id,), "Cy Holm", 0.9, "test")
+    with table.database.transaction() as session:
+        assert add_candidates(session, table.space_id, [made], Registry.load(), clock=table.clock) == []
+
+
+def test_a_talk_with_a_human_goes_on_where_it_was_left(table: Table) -> None:
+    first = list(table.company(TALKING, human="Cy Holm").answer("Did it rain?"))
+    again = table.company(TALKING, human="Cy Holm")
+    assert again.record.n_turns == 1 + len(first)
+    assert again.members[0].told == ["Did it rain?", *texts(first)]  # type: ignore[attr-defined]
+    (answer, *_) = again.answer("Ada, and then?")
+    assert (answer.number, answer.speaker) == (2 + len(first), "Ada Lund")
+    assert answer.text not in texts(first)
+    alone = table.company(TALKING)
+    assert alone.record.n_turns == 0
+
+
+def test_who_says_nothing_gets_no_answer(table: Table) -> None:
+    with pytest.raises(EmptyTurn):
+        list(table.company(TALKING, human="Cy Holm").answer(" \n\u200b"))
+    assert table.said() == []
+    with pytest.raises(ValueError, match="no human"):
+        list(table.company(TALKING).answer("Hello."))
+
+
+def test_what_nobody_has_an_answer_to_stays_on_record(table: Table) -> None:
+    company = table.company({"Ada Lund": [" "], "Bo Rask": ["Cy Holm:"]}, human="Cy Holm")
+    assert list(company.answer("Is anybody there?")) == []
+    assert company.ended == "nothing left to say"
+    (asked,) = table.said()
+    (turn,) = table.kept()
+    assert (turn.answers_id, turn.episode_id) == (asked.id, None)
+
+
+@pytest.mark.parametrize("begun", ["Half a sent", ""])
+def test_an_answer_that_the_engine_broke_off_is_kept_with_what_it_answers(table: Table, begun: str) -> None:
+    company = table.company(TALKING, human="Cy Holm")
+    break_off(company, begun)
+    with pytest.raises(BackendUnreachable):
+        list(company.answer("Where were you?"))
+    assert [one.text for one in table.said()] == ["Where were you?", *([begun] if begun else [])]
+    (turn,) = table.kept()
+    assert (turn.status, turn.answers_id) == ("interrupted", table.said()[0].id)
