@@ -74,8 +74,10 @@ class PersonaMember:
             self._last_at = said.time
         if self.reader is None:
             return
-        read = self.reader.read([said])
-        found = self.reader.keep(self.composer.tools, [said]) if is_own or is_humans else read
+        if is_own or is_humans:
+            found = self.reader.keep(self.composer.tools, [said])
+        else:
+            found = self.reader.read([said])
         self.mood = self.mood.after(found[said.id], said.time, is_own=is_own)
 
     def resume(self, said: Sequence[Episode]) -> None:
