@@ -158,7 +158,8 @@ class Company:
         dice = Random(f"{self.settings.seed}/{self._number}/{self._n_silent}")
         speaker = self._next(dice)
         topic = speaker.turn_to() if self._is_time_to_change() else None
-        notes = [note for note in (self.record.summary, topic.note if topic else "") if note]
+        summary = self.record.digests.summary_before(len(self._turns))
+        notes = [note for note in (summary, topic.note if topic else "") if note]
         before = speaker.n_tokens
         try:
             made = speaker.speak(self._turns, notes, seed=dice.randrange(_SEED))
