@@ -189,7 +189,7 @@ def numbers(rows: Sequence[Row], company: Company) -> dict[str, Any]:
         "objections": dict(company.found),
         "topics": sum(len(member.turned_to) for member in company.members),
         "topics_different": len({topic for member in company.members for topic in member.turned_to}),
-        "digests": company.record.n_digests,
+        "digests": company.record.digests.n_written,
         "chars_per_turn": round(sum(map(len, texts)) / len(texts), 1),
     }
 

@@ -231,6 +231,22 @@ def get_digest(
     return _read(database, space_id, rows)[0]
 
 
+def newest_of_personas(
+    database: Database, space_id: str, conversation_id: str, *, before: datetime | None = None
+) -> Digest | None:
+    """The newest digest of what personas said in that conversation, of those that ended before that moment; None if none did."""
+    digest, line, episode = tables.Digest, tables.DigestLine, tables.Episode
+    said = select(line.episode_id).join(episode, episode.id == line.episode_id)
+    is_of_personas = said.where(line.digest_id == digest.id, episode.origin == "simulated").exists()
+    query = _query(space_id, None, None).where(digest.conversation_id == conversation_id, is_of_personas)
+    if before is not None:
+        query = query.where(digest.ended_at < before)
+    newest = query.order_by(None).order_by(digest.ended_at.desc(), digest.id).limit(1)
+    with database.reading() as session:
+        rows = list(session.execute(newest))
+    return _read(database, space_id, rows)[0] if rows else None
+
+
 def read_digests(database: Database, space_id: str, ids: Collection[str]) -> list[Digest]:
     """Those of the ids that are digests of the space."""
     with database.reading() as session:

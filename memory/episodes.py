@@ -137,6 +137,14 @@ def list_episodes(
         return sorted(_fetch(session, query), key=_order)
 
 
+def count_episodes(database: Database, space_id: str, conversation_id: str, *, origin: str) -> int:
+    """How many texts of that origin the conversation has."""
+    row = tables.Episode
+    query = select(func.count()).where(row.space_id == space_id, row.conversation_id == conversation_id)
+    with database.reading() as session:
+        return session.scalar(query.where(row.origin == origin, row.kind == "text")) or 0
+
+
 def episodes_near(database: Database, space_id: str, ids: Collection[str], span: timedelta) -> list[Episode]:
     """Observed texts sent within `span` of one of these in its conversation, these among them, in time order.
 

@@ -210,7 +210,8 @@ class Company:
         """None where the persona of that name has nothing to say."""
         speaker = self.members[self._personas.index(name)]
         topic = speaker.turn_to() if self._is_time_to_change() else None
-        notes = [note for note in (self.record.summary, topic.note if topic else "") if note]
+        summary = self.record.digests.summary_before(len(self._turns))
+        notes = [note for note in (summary, topic.note if topic else "") if note]
         before = speaker.n_tokens
         try:
             made = speaker.speak(self._turns, notes, seed=seed)

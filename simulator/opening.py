@@ -31,6 +31,7 @@ from simulator.moments import MAX_GAP_S
 from simulator.ports import Engine
 from simulator.reader import Reader
 from simulator.session import Session, SessionSettings, conversation_name
+from simulator.spoken_digests import SpokenDigests
 from simulator.stance import Sight
 from simulator.steering_sources import Sources, steering_for
 from simulator.tools import SimulatorTools, check_consent
@@ -68,6 +69,14 @@ def open_session(
         composer=composer,
         settings=settings,
         model=model,
+        digests=SpokenDigests(
+            tools.database,
+            tools.space_id,
+            conversation_name(person, partner),
+            (person, partner),
+            embedder=tools.index.embedder,
+            clock=tools.clock,
+        ),
         reader=Reader(model, readout) if model and readout else None,
         checks=_checks(tools, model, weights),
         notices=notices_of(tools, [person], recipe),

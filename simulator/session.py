@@ -1,7 +1,8 @@
 """One conversation with a persona: hear, consider what it can know, speak part by part, read its state, write back.
 
 Everything said in it, by either side, is kept as `simulated`: it never supports a fact. What the person cannot know is
-never put into the prompt. The weights are the current recipe's as that person wears them, loaded once per session.
+never put into the prompt, which holds the last turns and one sentence about what came before them. The weights are the
+current recipe's as that person wears them, loaded once per session.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from simulator.tools import SimulatorTools
 
 if TYPE_CHECKING:
     from agents.runtime.lm import LanguageModel
+    from simulator.spoken_digests import SpokenDigests
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class Session:
     composer: Composer
     settings: SessionSettings
     model: LanguageModel | None  # what speaks; None where a server does
+    digests: SpokenDigests  # of what was said
     reader: Reader | None = None  # of what is said; None where a server speaks, or no readout serves
     checks: tuple[Judge, ...] = ()  # of what the persona claims
     steering: Steering | None = None
@@ -122,8 +125,10 @@ class Session:
         said = "" if autocomplete else text
         heard = said or self._last_heard()
         now = self.tools.clock()
-        turns = [*self.turns, Turn(self.partner.name, said)] if said else self.turns
-        moment = Moment(now, self._seed(now), self.mood.now(now), self.last_at)
+        turns = recent([*self.turns, Turn(self.partner.name, said)]) if said else self.turns
+        summary = self.digests.summary_before(min(len(turns) - bool(said), self.n_said))
+        notes = (summary,) if summary else ()
+        moment = Moment(now, self._seed(now), self.mood.now(now), self.last_at, notes)
         composed = self.composer.compose(heard, turns, moment, prefix=text if autocomplete else "")
         failure = None
         try:
@@ -208,6 +213,9 @@ class Session:
             notices=self.notices,
             entropies=tuple(None if one is None else round(one, 4) for one in spoken.entropies),
         )
+        for turn in (kept.heard, kept.reply):
+            if turn is not None:
+                self.digests.heard(turn)
 
     def _on_record(self, kind: Kind) -> str:
         """The session's id; it is begun with its first turn, and another one where what it is used for, or how it is drawn,

@@ -2,7 +2,7 @@
 
 A reply restates a fact when it was claimed on it, or when its turn rested on the fact and the reply holds the fact's
 value, as it is kept or as it is spoken. It rests on the messages that it quoted. Of a turn that stays, the deliberation
-goes where the turn rested on an erased fact or message.
+goes where the turn rested on an erased fact or message, or may have been told of one by a digest of what came before.
 """
 
 from __future__ import annotations
@@ -65,14 +65,14 @@ def turns_to_blank(
     episodes: Collection[str],
     gone: Collection[str],
 ) -> set[str]:
-    """Turns that stay and were thought about with one of these facts or messages."""
+    """Turns that stay and were thought about with one of these facts or messages, or after a digest that quotes one."""
     held, turn = tables.TurnFact, tables.ChatTurn
     query = select(turn.id).join(held, held.turn_id == turn.id).where(turn.deliberation != "")
     found = {
         turn_id for part in chunked(held.fact_id, fact_ids) for turn_id in session.scalars(query.where(part))
     }
     found |= {turn.id for turn in _quoting(session, space_id, episodes) if turn.deliberation}
-    return found - set(gone)
+    return (found | _after_digests(session, episodes)) - set(gone)
 
 
 def loosen(
@@ -93,6 +93,24 @@ def loosen(
     for part in chunked(claim.earlier_id, claims):
         session.execute(update(claim).where(part).values(earlier_id=None, basis="invented"))
     session.flush()
+
+
+def _after_digests(session: Session, episodes: Collection[str]) -> set[str]:
+    """Turns with a deliberation that may have been told what came before by a digest with one of these lines."""
+    line, digest, turn, said = tables.DigestLine, tables.Digest, tables.ChatTurn, tables.Episode
+    query = (
+        select(turn.id)
+        .join(tables.ChatSession, tables.ChatSession.id == turn.session_id)
+        .join(digest, digest.conversation_id == tables.ChatSession.conversation_id)
+        .join(line, line.digest_id == digest.id)
+        .outerjoin(said, said.id == turn.episode_id)
+        .where(turn.deliberation != "", said.id.is_(None) | (said.time >= digest.ended_at))
+    )
+    return {
+        turn_id
+        for part in chunked(line.episode_id, episodes)
+        for turn_id in session.scalars(query.where(part))
+    }
 
 
 def _quoting(session: Session, space_id: str, episodes: Collection[str]) -> list[tables.ChatTurn]:

@@ -37,6 +37,6 @@ def company_json(company: Company, said: Sequence[SaidTurn]) -> dict[str, Any]:
         "topics": {
             member.person.name: [topic.name for topic in member.turned_to] for member in company.members
         },
-        "digests": company.record.n_digests,
+        "digests": company.record.digests.n_written,
         "notices": list(company.notices),
     }

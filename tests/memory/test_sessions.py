@@ -10,9 +10,10 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
 from db import tables
-from memory import claims, erasure, sessions
+from memory import claims, digests, erasure, sessions
 from memory.ask import ask
 from memory.claims import NewClaim, list_claims
+from memory.digests import Stretch
 from memory.embedders.hashing import HashingEmbedder
 from memory.episodes import list_episodes
 from memory.erasure import Target
@@ -155,6 +156,27 @@ def test_an_erased_fact_takes_what_a_persona_made_of_it(world: Any, talk: Any, t
     said = list_episodes(world.database, world.space_id, origins=("simulated",))
     assert [one.text for one in said if one.speaker == ANA] == ["tea for me"]
     assert outcome.scan.is_clean
+
+
+def test_an_erased_message_takes_what_later_turns_were_told_of_it(
+    world: Any, talk: Any, tmp_path: Path
+) -> None:
+    kept = []
+    for day, told in enumerate(("", "", "Before this you talked about lanterns.")):
+        world.now = world.day(day)
+        kept.append(talk(f"turn {day}", to="lanterns" if day == 0 else "well", deliberation=told or "talk"))
+    heard = kept[0].heard
+    stretch = Stretch(heard.conversation_id, "turns 0-1", heard.time, kept[0].reply.time, (heard.id,))
+    with world.database.transaction() as session:
+        digests.write(session, world.space_id, stretch, [heard.id], run_id=None, clock=world.clock)
+    world.now = world.day(3)
+    erase(world, tmp_path, "episode", kept[1].heard.id)
+    told = [turn.deliberation for turn in sessions.list_turns(world.database, world.space_id, talk.id)]
+    assert told == ["talk", "talk", "Before this you talked about lanterns."]
+    erase(world, tmp_path, "episode", heard.id)
+    told = [turn.deliberation for turn in sessions.list_turns(world.database, world.space_id, talk.id)]
+    assert told[-1] == ""
+    assert count(world, tables.Digest) == 0
 
 
 SECRET = "the red boat leaks again and nobody\nmay tell the owner of the harbour"

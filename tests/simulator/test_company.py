@@ -40,12 +40,13 @@ from simulator.company import (
     seats,
     uncalled,
 )
-from simulator.company_record import DIGESTED, Record, conversation_of
+from simulator.company_record import Record, conversation_of
 from simulator.errors import EmptyTurn, SamePerson, TooManyPersonas
 from simulator.lengths import Length
 from simulator.loops import LoopGuard
 from simulator.scripted import ScriptedEngine
 from simulator.speaking import Speaker, Spoken
+from simulator.spoken_digests import DIGESTED
 from simulator.topics import Topic, Topics
 
 TRIO = ("Ada Lund", "Bo Rask", "Cy Holm")
@@ -150,10 +151,12 @@ class Reader:
     topics: Topics
     loops: LoopGuard | None
     n_tokens: int = 0
-    told: list[str] = field(default_factory=list)
+    told: list[tuple[list[Turn], list[str]]] = field(default_factory=list)  # turns and notes of its prompts
+    heard_of: list[str] = field(default_factory=list)
     felt: list[str] = field(default_factory=list)
 
     def speak(self, turns: Sequence[Turn], notes: Sequence[str], *, seed: int) -> NewTurn:
+        self.told.append((list(turns), list(notes)))
         guards = [self.loops] if self.loops else []
         tag = f"[{self.person.name.split()[0].upper()}]"
         spoken = Spoken()
@@ -162,7 +165,7 @@ class Reader:
         return NewTurn(self.person.id, spoken.text.strip(), n_draws=spoken.n_draws)
 
     def heard(self, speaker: str, text: str) -> None:
-        self.told.append(text)
+        self.heard_of.append(text)
         self.topics.heard(text)
         if self.loops:
             self.loops.heard(speaker, text)
@@ -330,13 +333,26 @@ def test_the_fact_of_a_topic_that_was_turned_to_is_on_the_turns_record(table: Ta
 
 def test_a_digest_of_each_32_turns_stays_in_the_graph_and_its_words_in_the_prompt(table: Table) -> None:
     company = table.company({"Ada Lund": different(70), "Bo Rask": different(71), "Cy Holm": different(72)})
-    assert company.record.summary == ""
+    assert company.record.digests.summary_before(0) == ""
     list(company.turns(70))
     found = list_digests(table.database, table.space_id, origin="simulated")
     assert [digest.n_messages for digest in found] == [DIGESTED, DIGESTED]
     assert list_digests(table.database, table.space_id) == []
-    assert company.record.summary.startswith("Before this you talked about ")
-    assert len(company.record.summary) < 120
+    summary = company.record.digests.summary_before(len(company._turns))
+    assert summary.startswith("Before this you talked about ")
+    assert len(summary) < 120
+
+
+def test_no_turn_that_a_prompt_holds_is_told_in_its_summary_too(table: Table) -> None:
+    script = {"Ada Lund": different(70), "Bo Rask": different(71)}
+    company = table.company(script, context_chars=800, changes=False)
+    for said in company.turns(70):
+        speaker = next(member for member in company.members if member.person.name == said.speaker)
+        held, notes = speaker.told[-1]  # type: ignore[attr-defined]
+        assert bool(notes) == (said.number - len(held) >= DIGESTED)
+        named = {word.strip(",.") for note in notes for word in note.split()[5:]}
+        assert not named & {word for turn in held for word in turn.text.split()}
+    assert notes
 
 
 def test_a_digest_that_was_due_when_it_was_killed_is_made_when_it_goes_on(table: Table) -> None:
@@ -346,15 +362,14 @@ def test_a_digest_that_was_due_when_it_was_killed_is_made_when_it_goes_on(table:
     with table.database.transaction() as session:
         digests.drop(session, [made.id])
     again = table.company(script)
-    assert again.record.n_digests == 1
-    assert again.record.summary
+    assert again.record.digests.n_written == 1
+    assert again.record.digests.summary_before(0)
 
 
 def test_a_prompt_does_not_grow_with_the_conversation(table: Table) -> None:
     company = table.company({"Ada Lund": different(60), "Bo Rask": different(61)}, context_chars=400)
     for _ in company.turns(50):
         assert sum(len(turn.text) for turn in company._turns) <= 400
-    assert len(company.record._said) <= 96
 
 
 def test_a_new_conversation_follows_what_was_said_before_and_does_not_say_it_again(table: Table) -> None:
@@ -425,7 +440,7 @@ def test_who_the_human_calls_by_name_answers_and_all_hear_it(table: Table) -> No
     said = ["Bo, where were you?", *texts(first), "And you, Ada?", *texts(second)]
     assert [turn.text for turn in table.said()] == said
     for member in company.members:
-        assert (member.told, member.felt) == (said, said)  # type: ignore[attr-defined]
+        assert (member.heard_of, member.felt) == (said, said)  # type: ignore[attr-defined]
     assert company.ended == "answered"
 
 
@@ -467,7 +482,7 @@ def test_a_talk_with_a_human_goes_on_where_it_was_left(table: Table) -> None:
     first = list(table.company(TALKING, human="Cy Holm").answer("Did it rain?"))
     again = table.company(TALKING, human="Cy Holm")
     assert again.record.n_turns == 1 + len(first)
-    assert again.members[0].told == ["Did it rain?", *texts(first)]  # type: ignore[attr-defined]
+    assert again.members[0].heard_of == ["Did it rain?", *texts(first)]  # type: ignore[attr-defined]
     (answer, *_) = again.answer("Ada, and then?")
     assert (answer.number, answer.speaker) == (2 + len(first), "Ada Lund")
     assert answer.text not in texts(first)
