@@ -141,7 +141,7 @@ class StyleSettings:
     max_minutes: float = 2.5  # of training, for each
     passes: float = 4.0  # showings by the number of windows, but
     max_showings: int = 1200  # which is what a CPU does in those minutes
-    lr: float = 1e-3
+    lr: float = 1e-3  # half of it where the base has a start of its own (`consolidation.primer.style_start`)
     windows_per_step: int = 8
     kl_per_step: int = 2
     kl_weight: float = 1.0

@@ -45,7 +45,8 @@ LEAST_STEPS = 24
 SHARES = (1.0, 0.7, 0.5)  # of the wanted coefficient, tried in turn until the gate is kept
 OPENINGS = Path(__file__).with_name("style_openings.toml")
 MAX_TOKENS = 512  # of a window with its whole prompt
-LOOK_EVERY = 10  # steps; one that begins as talk is past its best after some twenty
+LOOK_EVERY = 10  # steps; one that begins as talk is past its best after some thirty
+SOFTER = 0.5  # of the rate, for one that begins as talk: most of the way is behind it (docs/adr/0069)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +191,8 @@ def train(
     home = ground.place.home
     worn = worn_folders(home, recipe.for_person(None), folder.so_far) if recipe else ()
     folder_of_start, begun_as = _start(ground, settings)
+    if folder_of_start is not None:
+        settings = replace(settings, lr=SOFTER * settings.lr)
     job = TrainJob(
         base_model=ground.base_model,
         cache_dir=str(home / "cache"),

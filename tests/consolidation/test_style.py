@@ -432,7 +432,9 @@ def test_a_night_without_facts_trains_the_style_goes_on_after_a_stop_and_lets_it
     assert told["effect"]["after"]["nats_per_token"] < told["effect"]["before"]["nats_per_token"]
     assert told["refit"]["passed"]
     trained = [row.meta for row in list_artifacts(club.database, club.space_id, kind="adapter")]
-    assert [meta["start"] for meta in trained if "style" in meta] == [begun_as.sha256] * 2
+    styles = [meta for meta in trained if "style" in meta]
+    assert [meta["start"] for meta in styles] == [begun_as.sha256] * 2
+    assert [meta["settings"]["lr"] for meta in styles] == [STYLE.lr / 2] * 2
     assert told["refit"]["n_windows"] > told["n_windows"]
     assert not (folder.path / REFIT).exists()
     assert len(json.loads((folder.path / SAMPLES).read_text(encoding="utf-8"))) == 4
