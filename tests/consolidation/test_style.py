@@ -431,10 +431,11 @@ def test_a_night_without_facts_trains_the_style_goes_on_after_a_stop_and_lets_it
     assert (told["standing"], told["serves"]) == (Standing.TRAINED.value, True)
     assert told["effect"]["after"]["nats_per_token"] < told["effect"]["before"]["nats_per_token"]
     assert told["refit"]["passed"]
-    trained = [row.meta for row in list_artifacts(club.database, club.space_id, kind="adapter")]
-    styles = [meta for meta in trained if "style" in meta]
-    assert [meta["start"] for meta in styles] == [begun_as.sha256] * 2
-    assert [meta["settings"]["lr"] for meta in styles] == [STYLE.lr / 2] * 2
+    trained = list_artifacts(club.database, club.space_id, kind="adapter")
+    styles = [row for row in trained if "style" in row.meta]
+    assert [row.meta["start"] for row in styles] == [begun_as.sha256] * 2
+    rates = [Adapter.load(club.home / row.path).meta["settings"]["lr"] for row in styles]
+    assert rates == [settings.style.lr / 2] * 2
     assert told["refit"]["n_windows"] > told["n_windows"]
     assert not (folder.path / REFIT).exists()
     assert len(json.loads((folder.path / SAMPLES).read_text(encoding="utf-8"))) == 4
