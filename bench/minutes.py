@@ -58,7 +58,7 @@ def measure_pace(load: Callable[[], LanguageModel], lessons: Sequence[Lesson]) -
     model = load()
     load_s = _since(started)
     started = time.perf_counter()
-    exam.general(model)
+    exam.drift_from(model, exam.general(model))
     general_s = _since(started)
     started = time.perf_counter()
     subprocess.run([sys.executable, "-c", "import consolidation.trainer.__main__"], check=True)
@@ -71,7 +71,7 @@ def measure_pace(load: Callable[[], LanguageModel], lessons: Sequence[Lesson]) -
         for place, one in enumerate(asked)
     }
     return Pace(
-        fixed_s=child_s + load_s + 2 * general_s,
+        fixed_s=child_s + load_s + general_s,
         answer_s=_answering_s(model, asked, {}),
         answer_with_facts_s=_answering_s(model, asked, prompts),
     )
