@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -10,12 +9,10 @@ from datetime import timedelta
 import pytest
 
 from agents.errors import BackendUnreachable
-from memory import consent
 from memory.episodes import append_turn, get_episodes
 from memory.facts import add_candidates
 from memory.sessions import list_turns
 from memory.types import FactCandidate
-from service.settings import Settings
 from service.wiring import Services
 from simulator.company import Company
 from simulator.errors import NoConsent, SamePerson
@@ -23,6 +20,7 @@ from simulator.inviting import Invitation, open_company
 from simulator.lengths import Lengths
 from simulator.ports import Engine
 from simulator.session import Session, SessionSettings
+from tests.simulator.homes import home_of
 from tests.simulator.test_session import Stopping, Watched
 
 ADA, BO, CY = "Ada Lund", "Bo Rask", "Cy Holm"
@@ -32,14 +30,7 @@ SAID = ((ADA, "I live in Porto."), (BO, "I work at the harbour office."), (CY, "
 @pytest.fixture(scope="module")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     """Three people in one chat; what Ada told Bo alone; Ada and Bo agreed to be simulated."""
-    home = tmp_path_factory.mktemp("home")
-    rows = [
-        {"time": f"2025-03-{day:02}T10:00:00", "speaker": speaker, "text": text}
-        for day, (speaker, text) in enumerate(SAID, start=1)
-    ]
-    (home / "chat.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    with Services(Settings(home=home)) as opened:
-        opened.import_file(home / "chat.jsonl")
+    with home_of(tmp_path_factory.mktemp("home"), SAID, (ADA, BO)) as opened:
         ada, bo = opened.person(ADA), opened.person(BO)
         told = append_turn(
             opened.database,
@@ -54,10 +45,6 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
         made = FactCandidate(CY, "illness", "asthma", (told.id,), ADA, 0.95, "test")
         with opened.database.transaction() as session:
             add_candidates(session, opened.space_id, [made], opened.registry, clock=opened.clock)
-        for person in (ada, bo):
-            consent.record(
-                opened.database, opened.space_id, person.id, agreed_by=person.name, clock=opened.clock
-            )
         opened.index.refresh()
         yield opened
 

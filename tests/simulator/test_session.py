@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -17,7 +16,6 @@ from agents.errors import BackendUnreachable
 from agents.runtime.spec import ModelSpec, resolve
 from agents.sampling import Sampling
 from consolidation.readouts import Activations, Contrast, Provenance, build, write_readout
-from memory import consent
 from memory.episodes import get_episodes, list_episodes
 from memory.errors import UnknownPerson
 from memory.facts import add_candidates
@@ -35,6 +33,7 @@ from simulator.opening import notices_of
 from simulator.ports import Engine, Piece
 from simulator.scripted import ScriptedEngine
 from simulator.session import Session, SessionSettings
+from tests.simulator.homes import home_of
 
 SAID = (
     ("Ada Lund", "I live in Porto."),
@@ -80,17 +79,7 @@ class Stopping(Watched):
 
 @pytest.fixture(scope="module")
 def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
-    home = tmp_path_factory.mktemp("home")
-    rows = [
-        {"time": f"2025-03-{day:02}T10:00:00", "speaker": speaker, "text": text}
-        for day, (speaker, text) in enumerate(SAID, start=1)
-    ]
-    (home / "chat.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    with Services(Settings(home=home)) as opened:
-        opened.import_file(home / "chat.jsonl")
-        for name in ("Ada Lund", "Bo Rask"):
-            person_id = opened.person(name).id
-            consent.record(opened.database, opened.space_id, person_id, agreed_by=name, clock=opened.clock)
+    with home_of(tmp_path_factory.mktemp("home"), SAID, ("Ada Lund", "Bo Rask")) as opened:
         opened.index.refresh()
         yield opened
 
@@ -345,15 +334,8 @@ def test_a_model_draws_the_same_reply_from_one_seed_and_another_from_another(
 
 
 def test_nobody_speaks_as_who_was_erased(tmp_path: Path) -> None:
-    rows = [
-        {"time": f"2025-03-{day:02}T10:00:00", "speaker": speaker, "text": text}
-        for day, (speaker, text) in enumerate(SAID, start=1)
-    ]
-    (tmp_path / "chat.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    with Services(Settings(home=tmp_path)) as opened:
-        opened.import_file(tmp_path / "chat.jsonl")
+    with home_of(tmp_path, SAID, ("Ada Lund",)) as opened:
         ada, bo = opened.person("Ada Lund"), opened.person("Bo Rask")
-        consent.record(opened.database, opened.space_id, ada.id, agreed_by=ada.name, clock=opened.clock)
         opened.index.refresh()
         engine = Watched("I live in Porto.")
         tools = replace(opened.simulator_tools(), server=lambda: engine)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
@@ -15,19 +14,19 @@ import pytest
 
 from agents.errors import BackendUnreachable
 from agents.turns import Turn, recent
-from memory import consent, digests, erasure
+from memory import digests, erasure
 from memory.digests import Digest, list_digests
 from memory.episodes import append_turn, list_episodes
 from memory.erasure import Target
 from memory.sessions import list_turns
 from memory.types import Episode
-from service.settings import Settings
 from service.wiring import Services
 from simulator.lengths import Lengths
 from simulator.scripted import ScriptedEngine
 from simulator.session import Session, SessionSettings
 from simulator.spoken_digests import DIGESTED
 from simulator.tools import SimulatorTools
+from tests.simulator.homes import home_of
 
 ADA, BO = "Ada Lund", "Bo Rask"
 REAL = ((ADA, "I live in Porto."), (BO, "I work at the harbour office."))
@@ -93,16 +92,7 @@ class Room:
 
 @pytest.fixture
 def room(tmp_path: Path) -> Iterator[Room]:
-    rows = [
-        {"time": f"2025-03-{day:02}T10:00:00", "speaker": speaker, "text": text}
-        for day, (speaker, text) in enumerate(REAL, start=1)
-    ]
-    (tmp_path / "chat.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    with Services(Settings(home=tmp_path)) as services:
-        services.import_file(tmp_path / "chat.jsonl")
-        for name in (ADA, BO):
-            person_id = services.person(name).id
-            consent.record(services.database, services.space_id, person_id, agreed_by=name)
+    with home_of(tmp_path, REAL, (ADA, BO)) as services:
         services.index.refresh()
         scripts = count(2)
         tools = replace(
