@@ -100,6 +100,9 @@ SUBSTANTIAL = 4  # words from which a turn or cycle says something; less is a gr
 LONGEST_CYCLE = 3  # turns
 CONTAINED = 6  # words from which a part is looked for within longer turns
 WITHIN = 0.85  # share of its pairs that such a turn has
+WORDLESS = ""  # stands for the words of a turn that has none
+OFTEN_TURNS = 12  # last turns of all
+OFTEN = 3  # times that a turn of less than SUBSTANTIAL words stands among them, from which on it is not said again for a while
 
 
 def normal_words(text: str) -> tuple[str, ...]:
@@ -108,6 +111,14 @@ def normal_words(text: str) -> tuple[str, ...]:
     plain = "".join(char for char in plain if not unicodedata.combining(char))
     plain = re.sub(r"([^\W\d_])\1{2,}", r"\1", plain)
     return tuple(re.findall(r"[^\W_]+", plain.replace("'", "").replace("’", "")))
+
+
+def turn_words(text: str) -> tuple[str, ...]:
+    """`normal_words` of a turn, WORDLESS where it holds nothing but marks and emoji; () for a blank one.
+
+    Two turns without a word say the same, whatever their marks.
+    """
+    return normal_words(text) or ((WORDLESS,) if text.strip() else ())
 
 
 def alike(one: Sequence[str], other: Sequence[str]) -> bool:
@@ -159,6 +170,18 @@ def _is_within(words: Sequence[str], other: Sequence[str]) -> bool:
         return False
     pairs = _pairs(words)
     return len(pairs & _pairs(other)) >= WITHIN * len(pairs)
+
+
+def said_often(words: Sequence[str], turns: Sequence[Sequence[str]], but: Collection[str] = ()) -> bool:
+    """Whether a turn of a few words was said OFTEN times among the last turns, whoever was called by name in it (`but`)."""
+    short = _without(words, but)
+    if len(short) >= SUBSTANTIAL:
+        return False
+    return sum(_without(turn, but) == short for turn in turns[-OFTEN_TURNS:]) >= OFTEN
+
+
+def _without(words: Sequence[str], but: Collection[str]) -> tuple[str, ...]:
+    return tuple(word for word in words if word not in but and word != WORDLESS)
 
 
 WORN_TURNS = 12  # last turns of all

@@ -17,6 +17,8 @@ from simulator.circles import (
     falls_over_turns,
     normal_words,
     said_before,
+    said_often,
+    turn_words,
     worn,
 )
 from simulator.ports import Objection, Piece
@@ -85,7 +87,7 @@ class LoopGuard:
         return Objection(self.name, reason, (self.change_topic() or "") if step == "topic" else "")
 
     def heard(self, speaker: str, text: str) -> None:
-        words = normal_words(text)
+        words = turn_words(text)
         if not words:
             return
         self._names.update(normal_words(speaker))
@@ -108,7 +110,7 @@ class LoopGuard:
         whole = said + part
         if any(block(whole[:end]) for end in _ends(whole, len(said))):
             return "block"
-        if self._is_again(normal_words(whole), normal_words(part)):
+        if self._is_again(turn_words(whole), normal_words(part)):
             return "turns"
         if not worn(list(self._turns), self._names).isdisjoint(normal_words(part)):
             return "worn"
@@ -124,6 +126,8 @@ class LoopGuard:
     def _is_again(self, whole: tuple[str, ...], part: tuple[str, ...]) -> bool:
         turns = list(self._turns)
         if said_before(whole, turns) or said_before(part, turns) or cycle([*turns, whole]):
+            return True
+        if said_often(whole, turns, self._names):
             return True
         return self._triple(whole) in self._triples
 

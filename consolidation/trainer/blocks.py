@@ -14,16 +14,21 @@ from dataclasses import dataclass
 
 import torch
 
+from consolidation.trainer.fused import fused_for
 from consolidation.trainer.lora import Group
 from consolidation.trainer.spread import Heads, Spread
 
 
 class Scratch:
-    """Named buffers that are kept: freshly allocated memory costs a page fault every four kilobytes."""
+    """Named buffers that are kept: freshly allocated memory costs a page fault every four kilobytes.
+
+    And the compiled passes for such numbers in `fused`, None where there are none.
+    """
 
     def __init__(self, dtype: torch.dtype, device: torch.device) -> None:
         self.dtype = dtype
         self.device = device
+        self.fused = fused_for(dtype, device)
         self._buffers: dict[str, torch.Tensor] = {}
 
     def take(self, name: str, *shape: int, dtype: torch.dtype | None = None) -> torch.Tensor:
@@ -92,22 +97,38 @@ class Norm:
         self.weight = weight.float()
         self.eps = eps
 
-    def forward(self, x: torch.Tensor, out: torch.Tensor, rstd: torch.Tensor, scratch: Scratch) -> None:
-        """Normed x into `out`, 1 / rms (M, 1) float32 into `rstd`."""
+    def forward(
+        self,
+        x: torch.Tensor,
+        out: torch.Tensor,
+        rstd: torch.Tensor,
+        scratch: Scratch,
+        add: torch.Tensor | None = None,
+    ) -> None:
+        """Normed x into `out`, 1 / rms (M, 1) float32 into `rstd`; with `add`, x += add first."""
+        if scratch.fused is not None:
+            scratch.fused.norm_forward(x, self.weight, self.eps, out, rstd, add)
+            return
+        if add is not None:
+            x.add_(add)
         wide = scratch.take("norm_x", *x.shape, dtype=torch.float32).copy_(x)
         torch.linalg.vector_norm(wide, dim=-1, keepdim=True, out=rstd)
         rstd.square_().div_(x.shape[-1]).add_(self.eps).rsqrt_()
         out.copy_(wide.mul_(rstd).mul_(self.weight))
 
     def backward(
-        self, gy: torch.Tensor, x: torch.Tensor, rstd: torch.Tensor, out: torch.Tensor, scratch: Scratch
+        self, gy: torch.Tensor, x: torch.Tensor, rstd: torch.Tensor, g: torch.Tensor, scratch: Scratch
     ) -> None:
-        """g = gy * w; dx = rstd * g - x * rstd^3 * mean(g * x)."""
-        g = scratch.take("norm_g", *x.shape, dtype=torch.float32).copy_(gy).mul_(self.weight)
+        """g += dL/dx = rstd * gy w - x * rstd^3 * mean(gy w * x)."""
+        if scratch.fused is not None and gy.dtype is scratch.dtype:
+            scratch.fused.norm_backward(gy, x, rstd, self.weight, g)
+            return
+        gw = scratch.take("norm_g", *x.shape, dtype=torch.float32).copy_(gy).mul_(self.weight)
         wide = scratch.take("norm_x", *x.shape, dtype=torch.float32).copy_(x)
         product = scratch.take("norm_gx", *x.shape, dtype=torch.float32)
-        mean = torch.mul(g, wide, out=product).sum(-1, keepdim=True).div_(-x.shape[-1])
-        out.copy_(g.mul_(rstd).addcmul_(wide, rstd.pow(3).mul_(mean)))
+        mean = torch.mul(gw, wide, out=product).sum(-1, keepdim=True).div_(-x.shape[-1])
+        gw.mul_(rstd).addcmul_(wide, rstd.pow(3).mul_(mean))
+        g.add_(scratch.take("norm_out", *x.shape).copy_(gw))
 
 
 def _attend(lines: torch.Tensor, spread: Spread, scratch: Scratch, name: str) -> torch.Tensor:
@@ -116,15 +137,13 @@ def _attend(lines: torch.Tensor, spread: Spread, scratch: Scratch, name: str) ->
     out = scratch.take("attended_lines", spread.n_positions * heads.n_q, heads.size)
     for i, chunk in enumerate(spread.chunks):
         q, k, v = spread.parts(lines, chunk)
-        scores = torch.baddbmm(
-            spread.masks[i],
-            q,
-            k.transpose(1, 2),
-            alpha=heads.scale,
-            out=scratch.take("scores", len(q), q.shape[1], chunk.t),
-        )
-        p = scratch.take(f"{name}.p{i}", *scores.shape)
-        p.copy_(torch.softmax(scores, -1, dtype=torch.float32))
+        p = scratch.take(f"{name}.p{i}", len(q), q.shape[1], chunk.t)
+        if scratch.fused is not None:
+            scratch.fused.softmax_forward(torch.bmm(q, k.transpose(1, 2), out=p), heads.scale)
+        else:
+            scores = scratch.take("scores", *p.shape)
+            torch.baddbmm(spread.masks[i], q, k.transpose(1, 2), alpha=heads.scale, out=scores)
+            p.copy_(torch.softmax(scores, -1, dtype=torch.float32))
         torch.bmm(p, v, out=spread.queries(out, chunk))
     return out
 
@@ -132,7 +151,7 @@ def _attend(lines: torch.Tensor, spread: Spread, scratch: Scratch, name: str) ->
 def _attend_backward(
     g: torch.Tensor, lines: torch.Tensor, spread: Spread, scratch: Scratch, name: str
 ) -> torch.Tensor:
-    """dL/d(lines) from dL/d(output lines); for queries and keys before the scale, which `Spread.turn` puts on them."""
+    """dL/d(lines) from dL/d(output lines); for queries and keys before the scale, which `Spread.gather` puts on them."""
     out = scratch.take("g_lines", *lines.shape)
     for i, chunk in enumerate(spread.chunks):
         q, k, v = spread.parts(lines, chunk)
@@ -140,11 +159,38 @@ def _attend_backward(
         go = spread.queries(g, chunk)
         p = scratch.take(f"{name}.p{i}", len(q), q.shape[1], chunk.t)
         gp = torch.bmm(go, v.transpose(1, 2), out=scratch.take("scores", *p.shape))
-        gs = torch.ops.aten._softmax_backward_data(gp, p, -1, p.dtype)
+        if scratch.fused is not None:
+            scratch.fused.softmax_backward(gp, p)
+            gs = gp
+        else:
+            gs = torch.ops.aten._softmax_backward_data(gp, p, -1, p.dtype)
         torch.bmm(gs, k, out=gq)
         torch.bmm(gs.transpose(1, 2), q, out=gk)
         torch.bmm(p.transpose(1, 2), go, out=gv)
     return out
+
+
+def _swiglu(gu: torch.Tensor, a: torch.Tensor, scratch: Scratch, name: str) -> None:
+    """silu(gate) * up into `a` (M, F), from both side by side (M, 2 F). Keeps silu(gate) where torch computes."""
+    if scratch.fused is not None:
+        scratch.fused.swiglu_forward(gu, a)
+        return
+    gate, up = gu.chunk(2, dim=-1)
+    s = torch.ops.aten.silu.out(gate, out=scratch.take(f"{name}.s", *a.shape))
+    torch.mul(s, up, out=a)
+
+
+def _swiglu_backward(
+    ga: torch.Tensor, gu: torch.Tensor, ggu: torch.Tensor, scratch: Scratch, name: str
+) -> None:
+    """dL/d(gate, up) (M, 2 F) into `ggu`; changes `ga`."""
+    if scratch.fused is not None:
+        scratch.fused.swiglu_backward(ga, gu, ggu)
+        return
+    gate, up = gu.chunk(2, dim=-1)
+    g_gate, g_up = ggu.chunk(2, dim=-1)
+    torch.mul(ga, scratch.take(f"{name}.s", *ga.shape), out=g_up)
+    torch.ops.aten.silu_backward.grad_input(ga.mul_(up), gate, grad_input=g_gate)
 
 
 @dataclass(slots=True)
@@ -176,18 +222,17 @@ class Block:
         x1 = take(f"{name}.x1", m, d + self.qkv.k)
         self.norm_1.forward(h, x1[:, :d], take(f"{name}.rstd_1", m, 1, dtype=torch.float32), scratch)
         qkv = self.qkv.forward(x1, take("qkv", m, self.qkv.n_out))
-        spread.turn(qkv, qkv, scratch.take)
-        lines = spread.spread(qkv, take(f"{name}.lines", spread.n_positions * self.heads.n, self.heads.size))
+        lines = take(f"{name}.lines", spread.n_positions * self.heads.n, self.heads.size)
+        spread.spread(qkv, lines, take)
         attended = take(f"{name}.attended", m, self.o.n_in + self.o.k)
-        attended[:, : self.o.n_in] = spread.gather_output(_attend(lines, spread, scratch, name))
-        middle = self.o.forward(attended, take(f"{name}.middle", m, d)).add_(h)
+        spread.gather_output(_attend(lines, spread, scratch, name), attended[:, : self.o.n_in])
+        middle = self.o.forward(attended, take(f"{name}.middle", m, d))
         x2 = take(f"{name}.x2", m, d + self.gate_up.k)
-        self.norm_2.forward(middle, x2[:, :d], take(f"{name}.rstd_2", m, 1, dtype=torch.float32), scratch)
+        rstd_2 = take(f"{name}.rstd_2", m, 1, dtype=torch.float32)
+        self.norm_2.forward(middle, x2[:, :d], rstd_2, scratch, add=h)
         gu = self.gate_up.forward(x2, take(f"{name}.gu", m, self.gate_up.n_out))
-        gate, up = gu.chunk(2, dim=-1)
-        s = torch.ops.aten.silu.out(gate, out=take(f"{name}.s", m, self.down.n_in))
         a = take(f"{name}.a", m, self.down.n_in + self.down.k)
-        torch.mul(s, up, out=a[:, : self.down.n_in])
+        _swiglu(gu, a[:, : self.down.n_in], scratch, name)
         return self.down.forward(a, take(f"{name}.y", m, d)).add_(middle)
 
     def backward(
@@ -208,36 +253,31 @@ class Block:
         m, d = h.shape
         take = scratch.take
         for_qkv, for_o, for_gate_up, for_down = trained.groups
-        a, gu, s = (
+        a, gu = (
             take(f"{name}.a", m, self.down.n_in + self.down.k),
             take(f"{name}.gu", m, self.gate_up.n_out),
-            take(f"{name}.s", m, self.down.n_in),
         )
-        gate, up = gu.chunk(2, dim=-1)
         trained.write(self.down, for_down, g, a)
         ga = self.down.backward(g, take("ga", m, self.down.n_in))
         ggu = take("ggu", m, self.gate_up.n_out + self.gate_up.k)
-        torch.mul(ga, s, out=ggu[:, self.down.n_in : self.gate_up.n_out])
-        torch.ops.aten.silu_backward.grad_input(ga.mul_(up), gate, grad_input=ggu[:, : self.down.n_in])
+        _swiglu_backward(ga, gu, ggu[:, : self.gate_up.n_out], scratch, name)
         trained.write(self.gate_up, for_gate_up, ggu, take(f"{name}.x2", m, d + self.gate_up.k))
         gx = self.gate_up.backward(ggu, take("gx", m, d))
         middle, rstd_2 = take(f"{name}.middle", m, d), take(f"{name}.rstd_2", m, 1, dtype=torch.float32)
-        self.norm_2.backward(gx, middle, rstd_2, gx, scratch)
-        g[:, :d].add_(gx)
+        self.norm_2.backward(gx, middle, rstd_2, g[:, :d], scratch)
         trained.write(self.o, for_o, g, take(f"{name}.attended", m, self.o.n_in + self.o.k))
         g_attended = take("g_attended", m + 1, self.o.n_in)
         self.o.backward(g, g_attended[:m])
         lines = take(f"{name}.lines", spread.n_positions * self.heads.n, self.heads.size)
         g_lines = _attend_backward(spread.spread_output(g_attended), lines, spread, scratch, name)
         gqkv = take("gqkv", m, self.qkv.n_out + self.qkv.k)
-        spread.turn(spread.gather(g_lines), gqkv[:, : self.qkv.n_out], scratch.take, back=True)
+        spread.gather(g_lines, gqkv[:, : self.qkv.n_out], take)
         x1 = take(f"{name}.x1", m, d + self.qkv.k)
         trained.write(self.qkv, for_qkv, gqkv, x1)
         if to_input:
             self.qkv.backward(gqkv, gx)
             rstd_1 = take(f"{name}.rstd_1", m, 1, dtype=torch.float32)
-            self.norm_1.backward(gx, h, rstd_1, gx, scratch)
-            g[:, :d].add_(gx)
+            self.norm_1.backward(gx, h, rstd_1, g[:, :d], scratch)
 
 
 @dataclass(slots=True)

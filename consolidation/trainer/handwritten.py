@@ -17,6 +17,7 @@ from agents.runtime.hardware import SMALL_MODEL_PARAMETERS, in_parallel
 from agents.runtime.lm import LanguageModel
 from consolidation.trainer.blocks import Block, Linear, Norm, Scratch, Trained
 from consolidation.trainer.engine import StepResult, Text
+from consolidation.trainer.fused import fused_for
 from consolidation.trainer.layout import Layout, deal, passes
 from consolidation.trainer.lora import Group, LoraFactors
 from consolidation.trainer.losses import Head, text_weights
@@ -48,8 +49,6 @@ def first_trained(n_layers: int, share: float) -> int:
 class HandwrittenEngine:
     """See `engine.Engine` and the module."""
 
-    name = "handwritten"
-
     def __init__(self, language_model: LanguageModel, rank: int, alpha: float, first_layer: float) -> None:
         model = language_model.model
         self._decoder = model.get_decoder()
@@ -57,6 +56,7 @@ class HandwrittenEngine:
         self._width = language_model.hidden_size
         self._device = language_model.device
         self._dtype = language_model.dtype
+        self.name = "handwritten-fused" if fused_for(self._dtype, self._device) else "handwritten"
         self.workers = language_model.workers
         self.first = first_trained(language_model.n_layers, first_layer)
         self._names = {id(module): name for name, module in model.named_modules()}
@@ -156,7 +156,7 @@ class HandwrittenEngine:
     ) -> list[float]:
         """One worker's rows forward and backward; mean loss per row in the order of the hand."""
         rows = [texts[i] for i in hand.rows]
-        spread = Spread(hand, self._trained[0].heads, self._rope)
+        spread = Spread(hand, self._trained[0].heads, self._rope, scratch.fused)
         h = scratch.take("h", hand.n_tokens, self._width)
         for text, tokens, first in zip(rows, hand.tokens, hand.first_own, strict=True):
             if first < len(tokens):
@@ -189,8 +189,9 @@ class HandwrittenEngine:
         hidden, rstd = torch.empty_like(x), torch.empty(len(x), 1, device=h.device)
         self._final_norm.forward(x, hidden, rstd, scratch)
         losses, g_hidden = self._head.losses(rows, weights, hidden)
-        self._final_norm.backward(g_hidden, x, rstd, x, scratch)
-        g.index_add_(0, tokens, x)
+        gx = torch.zeros_like(x)
+        self._final_norm.backward(g_hidden, x, rstd, gx, scratch)
+        g.index_add_(0, tokens, gx)
         return losses
 
     @torch.no_grad()
@@ -209,8 +210,9 @@ class HandwrittenEngine:
             at = [torch.tensor(tokens, device=self._device) for tokens in hand.tokens]
             for i, tokens in zip(hand.rows, at, strict=True):
                 ids[tokens] = torch.tensor(rows[i], device=self._device)
-            spread = Spread(hand, self._trained[0].heads, self._rope)
-            h = compute(self._embed(ids), spread, Scratch(self._dtype, self._device))
+            scratch = Scratch(self._dtype, self._device)
+            spread = Spread(hand, self._trained[0].heads, self._rope, scratch.fused)
+            h = compute(self._embed(ids), spread, scratch)
             for i, tokens in zip(hand.rows, at, strict=True):
                 results[i] = h[tokens]
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import torch
 
+from consolidation.trainer.fused import Angles, Fused
 from consolidation.trainer.layout import Chunk, Layout
 
 _MINUS = -30000.0
@@ -40,11 +41,13 @@ class Rope:
 
 
 class Spread:
-    """The index tensors of one layout for one model."""
+    """The index tensors of one layout for one model. `fused`: compiled passes, where there are some."""
 
-    def __init__(self, layout: Layout, heads: Heads, rope: Rope) -> None:
+    def __init__(self, layout: Layout, heads: Heads, rope: Rope, fused: Fused | None = None) -> None:
         device, dtype = rope.cos.device, rope.cos.dtype
         self.heads = heads
+        self._fused = fused
+        self._n_turned = heads.n_q + heads.n_kv
         self.chunks = layout.chunks
         self.n_positions = layout.n_positions
         self.n_tokens = layout.n_tokens
@@ -59,13 +62,16 @@ class Spread:
         self._q_home = _inverse(q_into, is_own[q_position], self.n_tokens * heads.n_q)
         self._q_from = torch.where(is_own[q_position], q_into, self.n_tokens * heads.n_q)
         self._shared = self._share(token, is_own, is_real, position, head, dtype)
-        self._angles = _angles(layout, rope, heads.n_q + heads.n_kv)
-        self._angles_back = tuple(part * heads.scale for part in self._angles)
-        per = heads.n_q // heads.n_kv
-        self.masks = [
-            torch.full((c.t, c.t), _MINUS, dtype=dtype, device=device).triu_(1).repeat(1, per, 1)
-            for c in layout.chunks
-        ]
+        cos, sin = self._angles = _angles(layout, rope)
+        self.masks: list[torch.Tensor] = []
+        if fused is None:
+            cos, sin = self._angles = cos.repeat(1, self._n_turned), sin.repeat(1, self._n_turned)
+            self._angles_back = cos * heads.scale, sin * heads.scale
+            per = heads.n_q // heads.n_kv
+            self.masks = [
+                torch.full((c.t, c.t), _MINUS, dtype=dtype, device=device).triu_(1).repeat(1, per, 1)
+                for c in layout.chunks
+            ]
 
     def _share(
         self,
@@ -76,7 +82,7 @@ class Spread:
         head: torch.Tensor,
         dtype: torch.dtype,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor] | None:
-        """Tokens of several rows, the key and value lines of all their positions, and which line belongs to which."""
+        """For tokens of several rows: their own key and value lines, those of all their positions, and which belongs to which."""
         tokens = torch.unique(token[is_real & ~is_own])
         if not len(tokens):
             return None
@@ -86,7 +92,8 @@ class Spread:
         line_of = torch.empty(len(token), n_kv, dtype=torch.long, device=token.device)
         line_of[position[is_kv], head[is_kv] - self.heads.n_q] = torch.nonzero(is_kv).squeeze(1)
         sums = (token[places].unsqueeze(0) == tokens.unsqueeze(1)).to(dtype)
-        return tokens, line_of[places].flatten(), sums
+        own = self._home.view(self.n_tokens, self.heads.n)[tokens, self.heads.n_q :]
+        return own.flatten(), line_of[places].flatten(), sums
 
     def parts(self, lines: torch.Tensor, chunk: Chunk) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Views of a chunk's queries (n_kv * b, per * t, head), keys and values (n_kv * b, t, head)."""
@@ -105,49 +112,61 @@ class Spread:
         part = lines[chunk.start * n_q : (chunk.start + chunk.b * chunk.t) * n_q]
         return part.view(self.heads.n_kv * chunk.b, -1, self.heads.size)
 
-    def spread(self, qkv: torch.Tensor, out: torch.Tensor) -> torch.Tensor:
-        """Lines of all positions from the tokens' (M, n * head)."""
-        return torch.index_select(qkv.view(-1, self.heads.size), 0, self._into, out=out)
+    def spread(self, qkv: torch.Tensor, out: torch.Tensor, take: Callable[..., torch.Tensor]) -> None:
+        """Lines of all positions from the tokens' (M, n * head), queries and keys turned by position; may change qkv."""
+        if self._fused is not None:
+            self._fused.spread_turned(qkv, self._into, self._angles, out, self.heads.n, self._n_turned)
+            return
+        self._turn(qkv, qkv, take, self._angles, 1)
+        torch.index_select(qkv.view(-1, self.heads.size), 0, self._into, out=out)
 
-    def gather(self, lines: torch.Tensor) -> torch.Tensor:
-        """The opposite for gradients: dL/d(qkv) (M, n * head) from dL/d(lines)."""
+    def gather(self, lines: torch.Tensor, out: torch.Tensor, take: Callable[..., torch.Tensor]) -> None:
+        """The opposite for gradients: dL/d(qkv) (M, n * head) from dL/d(lines), which it may change.
+
+        Queries and keys are turned back, and times the scale of the scores.
+        """
         heads = self.heads
-        out = torch.index_select(lines, 0, self._home).view(self.n_tokens, -1)
         if self._shared is not None:
-            tokens, places, sums = self._shared
+            own, places, sums = self._shared
             parts = torch.index_select(lines, 0, places).view(sums.shape[1], -1)
-            out[tokens, heads.n_q * heads.size :] = sums @ parts
-        return out
+            lines[own] = (sums @ parts).view(-1, heads.size)
+        if self._fused is not None:
+            self._fused.gather_turned(
+                lines, self._home, self._angles, heads.scale, out, heads.n, self._n_turned
+            )
+            return
+        gathered = torch.index_select(lines, 0, self._home).view(self.n_tokens, -1)
+        self._turn(gathered, out, take, self._angles_back, -1)
 
-    def gather_output(self, lines: torch.Tensor) -> torch.Tensor:
-        """What attention gives to each token (M, n_q * head), from the query lines of its own row."""
-        return torch.index_select(lines, 0, self._q_home).view(self.n_tokens, -1)
+    def gather_output(self, lines: torch.Tensor, out: torch.Tensor) -> None:
+        """What attention gives to each token, into `out` (M, n_q * head), from the query lines of its own row."""
+        if self._fused is not None:
+            self._fused.gather(lines, self._q_home, out)
+            return
+        out.copy_(torch.index_select(lines, 0, self._q_home).view(self.n_tokens, -1))
 
     def spread_output(self, g: torch.Tensor) -> torch.Tensor:
         """The opposite for gradients: query lines from (M + 1, n_q * head), whose last row is set to zero for all others."""
         g[self.n_tokens].zero_()
         return torch.index_select(g.view(-1, self.heads.size), 0, self._q_from)
 
-    def turn(
+    def _turn(
         self,
         x: torch.Tensor,
         out: torch.Tensor,
         take: Callable[..., torch.Tensor],
-        *,
-        back: bool = False,
+        angles: Angles,
+        sign: int,
     ) -> None:
-        """Rotate queries and keys of x (M, n * head) by position into `out`, values as they are.
-
-        `back`: gradients by the opposite angle, times the scale of the scores.
-        """
-        cos, sin = self._angles_back if back else self._angles
+        """Turn queries and keys of x (M, n * head) into `out`, values as they are."""
+        cos, sin = angles
         m, width = cos.shape
         heads = x[:, :width].view(m, -1, self.heads.size)
         half = self.heads.size // 2
         swapped = take("swapped", *heads.shape)
         torch.cat((heads[..., half:], heads[..., :half]), dim=-1, out=swapped)
         torch.mul(x[:, :width], cos, out=out[:, :width])
-        out[:, :width].addcmul_(swapped.view(m, width), sin, value=-1 if back else 1)
+        out[:, :width].addcmul_(swapped.view(m, width), sin, value=sign)
         if out is not x:
             out[:, width:] = x[:, width:]
 
@@ -183,10 +202,10 @@ def _inverse(into: torch.Tensor, is_own: torch.Tensor, size: int) -> torch.Tenso
     return home
 
 
-def _angles(layout: Layout, rope: Rope, n_heads: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """cos and sin of each token for all turned heads, (M, n_heads * head)."""
+def _angles(layout: Layout, rope: Rope) -> Angles:
+    """cos and signed sin of each token, (M, head)."""
     place = torch.empty(layout.n_tokens, dtype=torch.long)
     for row, first in zip(layout.tokens, layout.first_own, strict=True):
         place[torch.tensor(row[first:], dtype=torch.long)] = torch.arange(first, len(row))
     place = place.to(rope.cos.device)
-    return rope.cos[place].repeat(1, n_heads), rope.sin[place].repeat(1, n_heads)
+    return rope.cos[place], rope.sin[place]

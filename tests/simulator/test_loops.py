@@ -74,6 +74,35 @@ def test_an_ordinary_chat_passes() -> None:
     assert not guard.found
 
 
+def test_turns_without_a_word_go_in_circles_too() -> None:
+    guard = LoopGuard("Ines")
+    for place, text in enumerate(["...", "\U0001f60a", "?!"]):
+        guard.heard(("Ines", "Tomas")[place % 2], text)
+    assert say(guard, "\u2764\ufe0f") is not None  # a fourth of them, whatever its marks
+    for text in ["the boat is in", "\u2764\ufe0f", "and out again by now"] * 2:
+        guard.heard("Tomas", text)
+    guard.heard("Tomas", "the boat is in")
+    assert say(guard, "\U0001f680") is not None  # the three turns that end with it were said before
+
+
+def test_a_greeting_that_is_said_over_and_over_is_drawn_again() -> None:
+    guard = LoopGuard("Ines")
+    letters = [
+        "Dear Ines,",
+        "I packed the last box for the museum",
+        "Dear Tomas!",
+        "where is the blue one",
+        "Dear,",
+    ]
+    for place, text in enumerate(letters):
+        guard.heard(("Tomas", "Ines")[place % 2], text)
+    assert say(guard, "Dear Tomas") is not None
+    assert say(guard, "Dear neighbours of the quay") is None
+    for n in range(12):
+        guard.heard("Tomas", f"box {n} of the museum stands at door {n * 3}")
+    assert say(guard, "Dear Tomas") is None
+
+
 def test_entropies_of_a_reply_are_followed_over_its_parts() -> None:
     guard = LoopGuard("Ines")
     for n in range(LEAST_TURNS):
