@@ -14,11 +14,14 @@ import torch
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
+from agents.runtime.hardware import give_back_memory
+
 if TYPE_CHECKING:
     from agents.runtime.lm import LanguageModel
 
 MAX_TOKENS = 4096  # that are kept between turns
 _GROWTH = 256  # tokens of room that a layer takes at once
+_GIVE_BACK = 32  # drawings after which the system gets back what they freed
 
 
 class PrefixCache:
@@ -33,6 +36,7 @@ class PrefixCache:
         self._cache = growing_cache(language_model.model.config)
         self.n_reused = 0
         self.n_read = 0
+        self._n_released = 0
 
     @property
     def ids(self) -> tuple[int, ...]:
@@ -94,7 +98,10 @@ class PrefixCache:
         return n, copy
 
     def release(self) -> None:
-        """Give back the room beyond `max_tokens`; called when a turn is over."""
+        """Give back the room beyond `max_tokens`, and now and then what was freed; called when a turn is over."""
+        self._n_released += 1
+        if self._n_released % _GIVE_BACK == 0:
+            give_back_memory()
         if len(self._ids) <= self._max_tokens:
             return
         layers = [layer for layer in self._cache.layers if isinstance(layer, _GrowingLayer)]

@@ -143,7 +143,7 @@ def train(folder: JobFolder, stop: _Stop, started: float) -> None:
         "prepared_s": prepared_s,
         "tokens_per_s": outcome.n_tokens / max(outcome.seconds, 1e-9),
         "backend": backend,
-        "backend_reason": reason,
+        "backend_reason": "; ".join(part for part in (reason, engine.obstacle) if part),
         "engine": engine.name,
         "device": str(language_model.device),
         "dtype": str(language_model.dtype).removeprefix("torch."),

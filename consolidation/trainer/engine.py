@@ -38,6 +38,7 @@ class Engine(Protocol):
     """`factors.flat` is the parameter, `gradient` its gradient after `step`, both flat float32."""
 
     name: str
+    obstacle: str  # why it computes slower than it might here, one line; "" where it does not
     factors: LoraFactors
     gradient: torch.Tensor
 

@@ -154,6 +154,11 @@ def fused_for(dtype: torch.dtype, device: torch.device) -> Fused | None:
     return compiled().fused
 
 
+def obstacle(dtype: torch.dtype, device: torch.device) -> str:
+    """Why these numbers are computed by torch's operations though they would fit; "" where they are not, or do not fit."""
+    return compiled().obstacle if dtype is torch.bfloat16 and device.type == "cpu" else ""
+
+
 @cache
 def compiled() -> Compiled:
     """Compiled once in this process. The compiler is $CC, else the first of cc, gcc and clang that is there."""

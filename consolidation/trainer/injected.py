@@ -27,6 +27,7 @@ class InjectedEngine:
     """See `engine.Engine` and the module. After `prepare` the language model is changed for good."""
 
     name = "peft"
+    obstacle = ""
 
     def __init__(self, language_model: LanguageModel, rank: int, alpha: float, first_layer: float) -> None:
         self._model = language_model.model

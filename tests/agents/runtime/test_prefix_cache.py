@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import platform
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from transformers import DynamicCache, MistralConfig, MistralForCausalLM
 
+from agents.runtime import prefix_cache
+from agents.runtime.hardware import give_back_memory
 from agents.runtime.lm import LanguageModel
 from agents.runtime.prefix_cache import PrefixCache, common_length
 from agents.runtime.steering import steered
@@ -123,6 +127,34 @@ def test_memory_is_given_back_beyond_the_bound(tiny: LanguageModel) -> None:
     cache.release()
     assert len(cache.ids) == 32
     assert cache.size_bytes < before / 5
+
+
+def test_now_and_then_the_system_gets_back_what_drawings_freed(
+    tiny: LanguageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[bool] = []
+    monkeypatch.setattr(prefix_cache, "give_back_memory", lambda: given.append(True))
+    cache = PrefixCache(tiny)
+    times = []
+    for _ in range(2 * prefix_cache._GIVE_BACK):
+        cache.release()
+        times.append(len(given))
+    assert times[prefix_cache._GIVE_BACK - 2 :][:2] == [0, 1]
+    assert times[-1] == 2
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library keeps memory in other ways")
+def test_what_was_freed_in_pieces_goes_back_to_the_system() -> None:
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * 4096
+
+    pieces = [bytearray(40_000) for _ in range(2_000)]  # too small for pages of their own
+    last = bytearray(40_000)
+    pieces.clear()
+    before = resident()
+    give_back_memory()
+    assert before - resident() > 40_000_000
+    assert len(last) == 40_000
 
 
 def test_branches_of_one_prefix_are_drawn_like_each_alone(tiny: LanguageModel) -> None:
