@@ -1,4 +1,4 @@
-"""What a machine lacks for slowwave, each with the fix: packages, models, write access, disk, memory, clock, database, settings, the key of an encrypted home.
+"""What a machine lacks for slowwave, each with the fix: packages, a compiler, models, write access, disk, memory, clock, database, settings, the key of an encrypted home.
 
 Looks and writes nothing but a file that it removes again. No browser is needed: the page is for whichever there is.
 """
@@ -22,6 +22,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from agents.runtime.spec import locate
+from consolidation.trainer.compiler import find_compiler
 from db.engine import Database, is_at_head, make_engine, without_password
 from db.errors import DatabaseError
 from memory.embedders.minilm import PACKAGE
@@ -64,7 +65,7 @@ class Finding:
 
 def examine(home: Path, load: Callable[[], Settings]) -> list[Finding]:
     """Every check, in an order that suits reading. `load` gives the settings, or raises where they cannot be used."""
-    found = [*_python(), *_shadows(), *_extras(), *_config(home)]
+    found = [*_python(), *_shadows(), *_extras(), _compiler(), *_config(home)]
     encryption = _plain() if not is_encrypted(home) else _encrypted()
     try:
         settings = load()
@@ -123,6 +124,14 @@ def _is_there(module: str) -> bool:
         return importlib.util.find_spec(module) is not None
     except ImportError:  # of the package around it
         return False
+
+
+def _compiler() -> Finding:
+    found = find_compiler()
+    if found is None:
+        fix = "run `apt install gcc`, or what else gives this machine a C compiler, where you want it"
+        return Finding("compiler", "warning", "no C compiler: training in bfloat16 is slower", fix)
+    return Finding("compiler", "ok", f"{found} makes a part of the training quicker")
 
 
 def _config(home: Path) -> Iterator[Finding]:

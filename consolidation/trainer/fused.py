@@ -8,8 +8,6 @@ processor. Where there is none, or the numbers are not bfloat16 on a processor, 
 from __future__ import annotations
 
 import ctypes
-import os
-import shutil
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -18,8 +16,9 @@ from pathlib import Path
 
 import torch
 
+from consolidation.trainer.compiler import find_compiler
+
 SOURCE = Path(__file__).with_name("fused.c")
-_COMPILERS = ("cc", "gcc", "clang")
 # sums may be taken in any order, so that they are vectors; NaN and infinity stay what they are
 _FLAGS = (
     "-O3",
@@ -161,11 +160,8 @@ def obstacle(dtype: torch.dtype, device: torch.device) -> str:
 
 @cache
 def compiled() -> Compiled:
-    """Compiled once in this process. The compiler is $CC, else the first of cc, gcc and clang that is there."""
-    compiler = next(
-        (found for name in (os.environ.get("CC"), *_COMPILERS) if name and (found := shutil.which(name))),
-        None,
-    )
+    """Compiled once in this process."""
+    compiler = find_compiler()
     if compiler is None:
         return Compiled(None, "no C compiler was found; with one (`apt install gcc`) training is quicker")
     with tempfile.TemporaryDirectory(prefix="slowwave-") as folder:

@@ -109,6 +109,18 @@ def test_a_machine_with_everything_is_well(empty: Any) -> None:
     )
 
 
+def test_without_a_compiler_nothing_is_missing_and_training_is_slower(
+    empty: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty.home.mkdir()
+    for is_there in (True, False):
+        monkeypatch.setenv("CC", sys.executable if is_there else "")
+        monkeypatch.setenv("PATH", "")
+        found = next(one for one in examine(empty.home, load_settings) if one.check == "compiler")
+        assert found.severity == ("ok" if is_there else "warning")
+        assert bool(found.fix) is not is_there
+
+
 def test_what_is_missing_comes_with_a_fix(empty: Any) -> None:
     write(
         empty.home, 'database_url = "postgresql://u:secret@127.0.0.1:1/d"\n[night]\nbase_model = "/nowhere"\n'
