@@ -2,7 +2,8 @@
 
 An exam file is a list of objects with `statement`, `train_question`, `paraphrases`, `answer_aliases` and, where there is
 one, `neighbour` (question, answer), as in the example's exam.json. Of a file's fact the predicate is not known: it is that
-of the shipped training wording nearest to `train_question`; one that is near to none gets a predicate of its own words.
+of the shipped training wording nearest to `train_question` among those that ask alike (who, where, when, how much, what); one that
+is near to none of them gets a predicate of its own words.
 Invented people are asked the wordings that the product holds out for its exams.
 """
 
@@ -16,6 +17,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from consolidation.slots import accepted_values
 from memory.ports import Embedder, FloatMatrix
 from memory.registry import Registry
@@ -24,6 +27,15 @@ from memory.wordings import Wordings, content_words, fill
 NEAR = 0.8  # cosine of two questions from which on they ask for the same thing
 _SOMEBODY = "Alex"
 _NAME = re.compile(r"\b[A-ZÀ-Þ][\w.'-]*(?:\s+(?:de|da|van|von|[A-ZÀ-Þ][\w.-]*))*")
+# what is asked for, by the first that matches; "thing" where none does
+_ASKED = {
+    "name": re.compile(r"\b(?:called|named|(?:what|which) name|name of)\b", re.IGNORECASE),
+    "person": re.compile(r"\b(?:who|whom|whose)\b", re.IGNORECASE),
+    "date": re.compile(r"\b(?:when|date|(?:what|which) (?:day|month|year))\b", re.IGNORECASE),
+    "place": re.compile(r"\b(?:where|(?:what|which) (?:town|city|country|place|village))\b", re.IGNORECASE),
+    "number": re.compile(r"\b(?:how (?:much|many|old)|numbers?)\b", re.IGNORECASE),
+}
+_ALIKE = ({"name", "person"},)
 _EACH = 4  # facts about one invented person
 
 
@@ -100,10 +112,17 @@ class _Kinds:
         ]
         self._embedder = embedder
         self._predicates: list[str] = [predicate for predicate, _ in asked]
+        self._asked_Q = np.array([_asked(question) for _, question in asked])
+        registry = Registry.load()
+        self._is_person_Q = np.array([registry.get(predicate).object == "person" for predicate, _ in asked])
         self._vectors_QD: FloatMatrix = embedder.encode([question for _, question in asked])
 
     def predicate(self, question: str, subject: str) -> str:
         near_Q = self._vectors_QD @ self._embedder.encode([question.replace(subject, _SOMEBODY)])[0]
+        asked = _asked(question)
+        alike = next((kinds for kinds in _ALIKE if asked in kinds), {asked})
+        fits_Q = np.isin(self._asked_Q, list(alike)) & (self._is_person_Q <= (asked in ("name", "person")))
+        near_Q = np.where(fits_Q, near_Q, -1.0)
         best = int(near_Q.argmax())
         return self._predicates[best] if float(near_Q[best]) >= NEAR else self.of_its_own(question, subject)
 
@@ -112,6 +131,10 @@ class _Kinds:
         rest = re.sub(r"[^\w\s]", " ", question.replace(f"{subject}'s", " ").replace(subject, " "))
         words = [word for word in rest.casefold().split() if content_words(word) and word != "called"]
         return "_".join(words) or "thing"
+
+
+def _asked(question: str) -> str:
+    return next((kind for kind, pattern in _ASKED.items() if pattern.search(question)), "thing")
 
 
 _POOLS = tomllib.loads(Path(__file__).with_name("lessons.toml").read_text(encoding="utf-8"))

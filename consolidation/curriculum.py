@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agents.turns import speaker_tags
+from consolidation.retold import Retold, gap_question, word_questions
 from consolidation.scoring import gives, gives_any, refuses
 from consolidation.slots import Names, Slot, accepted_values
 from memory import names
@@ -92,12 +93,15 @@ class Course:
     wordings: Wordings
     called: Names
     seed: int
+    retold: Mapping[str, Retold] = field(default_factory=dict)  # by slot: the sentence that told it
 
     def dice(self, *of: object) -> random.Random:
         """Chance that depends on the seed and on what it is for, and on nothing else."""
         return random.Random("|".join(map(str, (self.seed, *of))))
 
     def statement(self, slot: Slot, name: str, which: int = 0) -> str:
+        if slot.key in self.retold:
+            return self.retold[slot.key].sentence
         templates = self.wordings.statements(slot.predicate)
         return fill(templates[which % len(templates)], name, slot.said, slot.predicate)
 
@@ -137,8 +141,18 @@ def question_rows(course: Course, slot: Slot, more: Sequence[str] = ()) -> list[
     for number, wording in enumerate((plainest, *drawn)):
         name = forms[number % len(forms)]
         rows.append(_row(slot, "question", turn(fill(wording, name), course.statement(slot, name))))
+    rows += _retold_rows(course, slot, forms)
     rows += [_row(slot, "teacher", turn(question, course.statement(slot, forms[0]))) for question in more]
     return rows
+
+
+def _retold_rows(course: Course, slot: Slot, forms: Sequence[str]) -> list[Row]:
+    """Where the sentence that told it is known and the predicate has no wordings: questions of that sentence's words."""
+    told = course.retold.get(slot.key)
+    if told is None:
+        return []
+    asked = [fill(question, forms[i % len(forms)]) for i, question in enumerate(word_questions(told, forms))]
+    return [_row(slot, "retold", turn(question, told.sentence)) for question in (gap_question(told), *asked)]
 
 
 def _row(slot: Slot, form: str, messages: tuple[Message, ...]) -> Row:

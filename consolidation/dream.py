@@ -34,6 +34,7 @@ from consolidation.negatives import emptied_rows, negative_rows
 from consolidation.questions import Question, exam_questions
 from consolidation.recipe import current_recipe
 from consolidation.rehearsal import shares, taught_facts, texts_taught, traces
+from consolidation.retold import Retold, is_worded, retell
 from consolidation.scoring import gives_any
 from consolidation.slots import Names, Slot, emptied_slots, is_teachable, make_slots, now_and_before
 from consolidation.stage import NightContext, Progress, StageResult
@@ -94,7 +95,7 @@ def run(context: NightContext, progress: Progress) -> StageResult:
     given, n_given = imported_rows(context, graph, earlier_runs, asked) if graph.tonight else ([], {})
     rows = [*rows, *taught, *given, *replay, *(voice_rows(context, graph, rows) if graph.tonight else [])]
     with context.database.transaction() as session:
-        _write(session, context, rows, questions)
+        _write(session, context, rows, questions, graph.course.retold)
     progress(4, 4)
     n_facts = sum(len(slot.facts) for slot in graph.tonight)
     output = {
@@ -135,11 +136,27 @@ def read_graph(context: NightContext) -> tuple[Graph, tuple[str, ...]]:
     new = [slot for slot in slots if not trained.issuperset(slot.fact_ids)]
     old = [slot for slot in make_slots(current, past, registry) if trained.issuperset(slot.fact_ids)]
     tonight = _first_facts(new, settings.max_facts)
-    course = Course(Wordings.load(), Names(list_people(context.database, context.space_id)), settings.seed)
+    called = Names(list_people(context.database, context.space_id))
+    course = Course(Wordings.load(), called, settings.seed, retold_slots(context, slots, called))
     n_waiting = sum(len(slot.facts) for slot in new) - sum(len(slot.facts) for slot in tonight)
     gone = [fact for fact in past if fact.id in trained and is_teachable(fact)]
     emptied = tuple(emptied_slots(gone, current))[:MAX_EMPTIED]
     return Graph(course, registry, tuple(tonight), tuple(old), told, n_waiting, emptied), runs
+
+
+def retold_slots(context: NightContext, slots: Sequence[Slot], called: Names) -> dict[str, Retold]:
+    """The sentences that told what has no wordings of its own."""
+    wordings = Wordings.load()
+    ids = {
+        episode_id
+        for slot in slots
+        if not is_worded(slot.predicate, wordings)
+        for fact in slot.facts
+        for episode_id in fact.evidence
+    }
+    said = list_episodes(context.database, context.space_id) if ids else []
+    texts = {episode.id: episode.text for episode in said if episode.id in ids}
+    return retell(slots, texts, wordings, called, context.tools.registry)
 
 
 def _is_wanted(fact: Fact, least: float) -> bool:
@@ -288,21 +305,28 @@ def _replay(context: NightContext, graph: Graph, runs: Sequence[str]) -> list[Ro
 
 
 def _write(
-    session: Session, context: NightContext, rows: Sequence[Row], questions: Sequence[Question]
+    session: Session,
+    context: NightContext,
+    rows: Sequence[Row],
+    questions: Sequence[Question],
+    retold: Mapping[str, Retold],
 ) -> None:
     """Replace this run's examples. Their ids count up within the run, so that their order is theirs."""
     session.execute(delete(ExamAnswer).where(ExamAnswer.run_id == context.run_id))
     session.execute(delete(Example).where(Example.run_id == context.run_id))
     session.add_all(
         [
-            *(_train_example(context, place, row) for place, row in enumerate(rows)),
+            *(_train_example(context, place, row, retold) for place, row in enumerate(rows)),
             *(_exam_example(context, place, question) for place, question in enumerate(questions)),
         ]
     )
 
 
-def _train_example(context: NightContext, place: int, row: Row) -> Example:
-    meta: Mapping[str, Any] = {"form": row.form, "facts": list(row.fact_ids)}
+def _train_example(context: NightContext, place: int, row: Row, retold: Mapping[str, Retold]) -> Example:
+    meta: dict[str, Any] = {"form": row.form, "facts": list(row.fact_ids)}
+    said = "\n".join(message["content"] for message in row.messages)
+    if quoted := sorted({told.episode_id for told in retold.values() if told.sentence in said}):
+        meta["episodes"] = quoted  # whose words stand in it: an erasure of one takes it
     return Example(
         id=f"{context.run_id}-t{place:05d}",
         space_id=context.space_id,
@@ -312,7 +336,7 @@ def _train_example(context: NightContext, place: int, row: Row) -> Example:
         kind=row.kind,
         messages=list(row.messages),
         accepted=[],
-        meta=dict(meta),
+        meta=meta,
     )
 
 

@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Literal
 
 from consolidation.curriculum import Course, Row, turn
+from consolidation.retold import is_worded, nearby_words
 from consolidation.slots import Slot
 from memory import names
-from memory.wordings import fill
+from memory.wordings import content_words, fill
 
 Half = Literal["train", "exam"]
 
@@ -153,14 +154,24 @@ def untold(
         held.setdefault(subject_id, set()).add(predicate)
     known = {person.id for person in course.called.people}
     subjects = {slot.subject_id: slot.subject for slot in everything if slot.subject_id in known}
+    near: dict[str, set[str]] = {}
+    for slot in everything:
+        if not is_worded(slot.predicate, course.wordings):
+            near.setdefault(slot.subject_id, set()).update(nearby_words(slot, course.retold.get(slot.key)))
     free = [
         Slot(subject_id, subject, predicate, ())
         for subject_id, subject in subjects.items()
         for predicate in _ASKABLE
         if not touches(predicate, held.get(subject_id, set()))
+        and _words_of(course, predicate).isdisjoint(near.get(subject_id, ()))
     ]
     mine = [slot for slot in free if _half_of(slot.key) == half]
     return sorted(mine, key=lambda slot: course.dice("untold", slot.key).random())
+
+
+def _words_of(course: Course, predicate: str) -> frozenset[str]:
+    """Stems that name the predicate."""
+    return course.wordings.head(predicate) | content_words(course.wordings.noun(predicate))
 
 
 def touches(predicate: str, held: set[str]) -> bool:
@@ -192,7 +203,10 @@ def negative_rows(
         _stranger_row(course, stranger, i, of_person.get(stranger.like or "", ()) if i % 2 else slots)
         for i, stranger in enumerate(strangers(course, everything, "train", n - n_untold))
     ]
-    rows += [_untold_row(course, open_slots[i % len(open_slots)], i) for i in range(n_untold)]
+    odd = {slot.subject_id for slot in everything if not is_worded(slot.predicate, course.wordings)}
+    for i in range(n_untold):
+        slot = open_slots[i % len(open_slots)]
+        rows.append(_untold_row(course, slot, i, plain_only=slot.subject_id in odd))
     return list({row.messages[0]["content"]: row for row in rows}.values())
 
 
@@ -209,11 +223,12 @@ def _stranger_row(course: Course, stranger: Stranger, i: int, slots: Sequence[Sl
     return Row("negative", "stranger", turn(question, fill(NOT_KNOWN, stranger.name)))
 
 
-def _untold_row(course: Course, slot: Slot, i: int) -> Row:
+def _untold_row(course: Course, slot: Slot, i: int, *, plain_only: bool = False) -> Row:
+    """`plain_only`: of somebody of whom something is known that has no wordings an indirect question may ask for just that."""
     forms = course.called.forms(slot.subject_id, slot.subject)
     dice = course.dice("untold", slot.key, i)
     name = forms[i % len(forms)]
     plain, all_ = course.wordings.questions(slot.predicate), course.wordings.taught(slot.predicate)
-    question = fill(dice.choice(plain if dice.random() < _PLAIN else all_), name)
+    question = fill(dice.choice(plain if dice.random() < _PLAIN or plain_only else all_), name)
     answer = fill(NOT_TOLD, name, predicate=course.wordings.noun(slot.predicate))
     return Row("negative", "untold", turn(question, answer))

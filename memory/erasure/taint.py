@@ -75,6 +75,7 @@ def _look_at_examples(session: Session, space_id: str, reach: Reach, scrub: Scru
         quoting = scrub.hits(["\n".join(_strings([row.messages, row.accepted])) for row in rows])
         for place, row in enumerate(rows):
             taught = {row.fact_id, *row.meta.get("facts", ())} & reach.facts
+            taught |= reach.episodes.intersection(row.meta.get("episodes", ()))
             if taught or place in quoting:
                 tainted.examples.add(row.id)
                 tainted.runs.add(row.run_id)
