@@ -325,8 +325,9 @@ def _write(
 def _train_example(context: NightContext, place: int, row: Row, retold: Mapping[str, Retold]) -> Example:
     meta: dict[str, Any] = {"form": row.form, "facts": list(row.fact_ids)}
     said = "\n".join(message["content"] for message in row.messages)
-    if quoted := sorted({told.episode_id for told in retold.values() if told.sentence in said}):
-        meta["episodes"] = quoted  # whose words stand in it: an erasure of one takes it
+    quoted = {told.episode_id for told in retold.values() if told.sentence in said}
+    if quoted := quoted.union(row.meta.get("episodes", ())):
+        meta["episodes"] = sorted(quoted)  # whose words stand in it: an erasure of one takes it
     return Example(
         id=f"{context.run_id}-t{place:05d}",
         space_id=context.space_id,

@@ -114,4 +114,5 @@ def _still_true(example: Example, holding: set[str]) -> Row | None:
     form = str(example.meta.get("form", "question"))
     if form == "knowing" or not facts or not holding.issuperset(facts):
         return None
-    return Row("replay", form, tuple(dict(message) for message in example.messages), facts)
+    quoted = {"episodes": example.meta["episodes"]} if "episodes" in example.meta else {}
+    return Row("replay", form, tuple(dict(message) for message in example.messages), facts, quoted)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from consolidation import dream
@@ -12,7 +15,9 @@ from consolidation.recipe import Entry, Recipe
 from consolidation.stage import NightContext, no_progress
 from memory import consent
 from memory.artifacts import move_pointer, record_artifact
+from memory.episodes import list_episodes
 from memory.facts import list_facts
+from memory.importing import import_file
 from memory.people import list_people
 from memory.registry import Registry
 from memory.statements import retract
@@ -118,3 +123,27 @@ def test_a_value_that_changed_is_not_replayed(chat: Any) -> None:
     assert not any("Bergen" in row.messages[-1]["content"] for row in replayed)
     stale = [row for row in examples(second, "exam") if row.kind == "stale_answered"]
     assert [row.meta["forbidden"] for row in stale] == [["Bergen"]]
+
+
+def test_whose_words_stand_in_a_text_is_told_by_every_night_that_trains_it(chat: Any, tmp_path: Path) -> None:
+    said = {
+        "time": "2026-10-01T12:00:00+00:00",
+        "speaker": "Karl Aas",
+        "text": "Vera waters the cactus of the lighthouse",
+    }
+    (tmp_path / "more.jsonl").write_text(json.dumps(said) + "\n", encoding="utf-8")
+    import_file(chat.database, chat.space_id, tmp_path / "more.jsonl")
+    (told,) = [one for one in list_episodes(chat.database, chat.space_id) if one.text == said["text"]]
+    heard = replace(chat, episodes=[told])
+    (fact_id,) = heard.store(("Vera", "looks_after", "the cactus of the lighthouse", 0))
+    first = chat.context()
+    dream.run(first, no_progress)
+    serve(chat, first)
+    chat.store(*TOLD[3:5])
+    second = chat.context()
+    dream.run(second, no_progress)
+    for context, kind in ((first, "fact"), (second, "replay")):
+        quoting = [row for row in examples(context) if row.kind == kind and said["text"] in str(row.messages)]
+        assert quoting
+        assert all(row.meta["episodes"] == [told.id] for row in quoting)
+        assert {row.fact_id for row in quoting} == {fact_id}

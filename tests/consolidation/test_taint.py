@@ -49,7 +49,14 @@ class Nights:
     chat: Any
     n: int = 0
 
-    def __call__(self, taught: list[str], *, text: str = "she lives there", episodes: Any = ()) -> Night:
+    def __call__(
+        self,
+        taught: list[str],
+        *,
+        text: str = "she lives there",
+        episodes: Any = (),
+        quoted: tuple[str, ...] = (),
+    ) -> Night:
         self.n += 1
         context = self.chat.context()
         home, run_id = self.chat.home, context.run_id
@@ -87,7 +94,7 @@ class Nights:
                     ("report", f"runs/{run_id}/report.html", "0", {}),
                 )
             }
-            examples = self._examples(run_id, taught, text)
+            examples = self._examples(run_id, taught, text, quoted)
             session.add_all(examples)
             session.flush()
             session.add(answer_to(examples[-1], text))
@@ -114,7 +121,7 @@ class Nights:
         (folder / "vectors.safetensors").write_bytes(b"")
         return path
 
-    def _examples(self, run_id: str, taught: list[str], text: str) -> list[Any]:
+    def _examples(self, run_id: str, taught: list[str], text: str, quoted: tuple[str, ...]) -> list[Any]:
         messages = [{"role": "user", "content": "where?"}, {"role": "assistant", "content": text}]
         common: dict[str, Any] = {"space_id": self.chat.space_id, "run_id": run_id, "accepted": []}
         rows: list[Any] = [
@@ -124,7 +131,7 @@ class Nights:
                 kind="replay" if place else "fact",
                 fact_id=fact_id,
                 messages=messages,
-                meta={"facts": [fact_id]},
+                meta={"facts": [fact_id], **({"episodes": list(quoted)} if quoted else {})},
                 **common,
             )
             for place, fact_id in enumerate(taught)
@@ -238,6 +245,16 @@ def test_a_night_that_replayed_an_erased_fact_is_tainted(chat: Any, night: Night
 def test_a_night_that_taught_the_words_is_tainted(chat: Any, night: Nights, facts: list[str]) -> None:
     quoting = night(facts[1:], text=chat.episodes[2].text)
     other = night(facts[1:], text="nothing of hers")
+    erase(chat, "episode", chat.episodes[2].id)
+    assert quoting.recipe in tainted(chat)
+    assert other.adapter not in tainted(chat)
+
+
+def test_a_night_that_answered_with_a_sentence_of_an_erased_message_is_tainted(
+    chat: Any, night: Nights, facts: list[str]
+) -> None:
+    quoting = night(facts[1:], text="a stretch of it", quoted=(chat.episodes[2].id,))
+    other = night(facts[1:], text="a stretch of it", quoted=(chat.episodes[3].id,))
     erase(chat, "episode", chat.episodes[2].id)
     assert quoting.recipe in tainted(chat)
     assert other.adapter not in tainted(chat)
