@@ -8,6 +8,7 @@ processor. Where there is none, or the numbers are not bfloat16 on a processor, 
 from __future__ import annotations
 
 import ctypes
+import platform
 import subprocess
 import tempfile
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ SOURCE = Path(__file__).with_name("fused.c")
 _FLAGS = (
     "-O3",
     "-march=native",
-    "-mprefer-vector-width=512",
+    *(("-mprefer-vector-width=512",) if platform.machine() in ("x86_64", "AMD64") else ()),
     "-std=c11",
     "-fno-math-errno",
     "-fno-trapping-math",
