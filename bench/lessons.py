@@ -35,7 +35,7 @@ _ASKED = {
     "place": re.compile(r"\b(?:where|(?:what|which) (?:town|city|country|place|village))\b", re.IGNORECASE),
     "number": re.compile(r"\b(?:how (?:much|many|old)|numbers?)\b", re.IGNORECASE),
 }
-_ALIKE = ({"name", "person"},)
+_OF_PEOPLE = ("name", "person")  # ask alike
 _EACH = 4  # facts about one invented person
 
 
@@ -120,8 +120,10 @@ class _Kinds:
     def predicate(self, question: str, subject: str) -> str:
         near_Q = self._vectors_QD @ self._embedder.encode([question.replace(subject, _SOMEBODY)])[0]
         asked = _asked(question)
-        alike = next((kinds for kinds in _ALIKE if asked in kinds), {asked})
-        fits_Q = np.isin(self._asked_Q, list(alike)) & (self._is_person_Q <= (asked in ("name", "person")))
+        if asked in _OF_PEOPLE:
+            fits_Q = np.isin(self._asked_Q, _OF_PEOPLE)
+        else:
+            fits_Q = (self._asked_Q == asked) & ~self._is_person_Q
         near_Q = np.where(fits_Q, near_Q, -1.0)
         best = int(near_Q.argmax())
         return self._predicates[best] if float(near_Q[best]) >= NEAR else self.of_its_own(question, subject)

@@ -34,7 +34,7 @@ from consolidation.negatives import emptied_rows, negative_rows
 from consolidation.questions import Question, exam_questions
 from consolidation.recipe import current_recipe
 from consolidation.rehearsal import shares, taught_facts, texts_taught, traces
-from consolidation.retold import Retold, is_worded, retell
+from consolidation.retold import Retold, retell
 from consolidation.scoring import gives_any
 from consolidation.slots import Names, Slot, emptied_slots, is_teachable, make_slots, now_and_before
 from consolidation.stage import NightContext, Progress, StageResult
@@ -43,7 +43,7 @@ from consolidation.waiting_rows import imported_rows, prompt_of
 from db.tables import ExamAnswer, Example
 from memory import constitutions
 from memory.consent import has_consent
-from memory.episodes import list_episodes
+from memory.episodes import get_episodes, list_episodes
 from memory.facts import ALL_STATUSES, list_facts
 from memory.people import list_people
 from memory.registry import Registry
@@ -150,12 +150,12 @@ def retold_slots(context: NightContext, slots: Sequence[Slot], called: Names) ->
     ids = {
         episode_id
         for slot in slots
-        if not is_worded(slot.predicate, wordings)
+        if not wordings.covers(slot.predicate)
         for fact in slot.facts
         for episode_id in fact.evidence
     }
-    said = list_episodes(context.database, context.space_id) if ids else []
-    texts = {episode.id: episode.text for episode in said if episode.id in ids}
+    said = get_episodes(context.database, context.space_id, sorted(ids))
+    texts = {one.id: one.text for one in said if one.origin == "observed" and one.kind == "text"}
     return retell(slots, texts, wordings, called, context.tools.registry)
 
 

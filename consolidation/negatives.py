@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Literal
 
 from consolidation.curriculum import Course, Row, turn
-from consolidation.retold import is_worded, nearby_words
+from consolidation.retold import nearby_words
 from consolidation.slots import Slot
 from memory import names
 from memory.wordings import content_words, fill
@@ -154,19 +154,26 @@ def untold(
         held.setdefault(subject_id, set()).add(predicate)
     known = {person.id for person in course.called.people}
     subjects = {slot.subject_id: slot.subject for slot in everything if slot.subject_id in known}
-    near: dict[str, set[str]] = {}
-    for slot in everything:
-        if not is_worded(slot.predicate, course.wordings):
-            near.setdefault(slot.subject_id, set()).update(nearby_words(slot, course.retold.get(slot.key)))
+    near = _near_unworded(course, everything)
+    words = {predicate: _words_of(course, predicate) for predicate in _ASKABLE}
     free = [
         Slot(subject_id, subject, predicate, ())
         for subject_id, subject in subjects.items()
         for predicate in _ASKABLE
         if not touches(predicate, held.get(subject_id, set()))
-        and _words_of(course, predicate).isdisjoint(near.get(subject_id, ()))
+        and words[predicate].isdisjoint(near.get(subject_id, ()))
     ]
     mine = [slot for slot in free if _half_of(slot.key) == half]
     return sorted(mine, key=lambda slot: course.dice("untold", slot.key).random())
+
+
+def _near_unworded(course: Course, everything: Sequence[Slot]) -> dict[str, set[str]]:
+    """By subject, of whom something is known that has no wordings: stems that a question for it may hold."""
+    near: dict[str, set[str]] = {}
+    for slot in everything:
+        if not course.wordings.covers(slot.predicate):
+            near.setdefault(slot.subject_id, set()).update(nearby_words(slot, course.retold.get(slot.key)))
+    return near
 
 
 def _words_of(course: Course, predicate: str) -> frozenset[str]:
@@ -203,7 +210,7 @@ def negative_rows(
         _stranger_row(course, stranger, i, of_person.get(stranger.like or "", ()) if i % 2 else slots)
         for i, stranger in enumerate(strangers(course, everything, "train", n - n_untold))
     ]
-    odd = {slot.subject_id for slot in everything if not is_worded(slot.predicate, course.wordings)}
+    odd = _near_unworded(course, everything)
     for i in range(n_untold):
         slot = open_slots[i % len(open_slots)]
         rows.append(_untold_row(course, slot, i, plain_only=slot.subject_id in odd))

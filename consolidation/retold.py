@@ -47,11 +47,6 @@ class Retold:
     episode_id: str
 
 
-def is_worded(predicate: str, wordings: Wordings) -> bool:
-    """Whether questions and statements are shipped for it."""
-    return predicate in wordings.names()
-
-
 def retell(
     slots: Iterable[Slot],
     texts: Mapping[str, str],
@@ -62,7 +57,7 @@ def retell(
     """By the key of the slot, for those of one fact whose predicate has no wordings; `texts` are messages by id."""
     found = {}
     for slot in slots:
-        if len(slot.facts) == 1 and not is_worded(slot.predicate, wordings):
+        if len(slot.facts) == 1 and not wordings.covers(slot.predicate):
             told = _of_slot(slot, texts, called, registry)
             if told is not None:
                 found[slot.key] = told

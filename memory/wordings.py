@@ -188,6 +188,10 @@ class Wordings:
         """Predicates with wordings of their own."""
         return tuple(name for name in self._tables if name != "default")
 
+    def covers(self, predicate: str) -> bool:
+        """Whether it has wordings of its own."""
+        return predicate in self._tables and predicate != "default"
+
     def noun(self, predicate: str) -> str:
         """The predicate in words: "phone number"."""
         return self._wording(predicate).noun

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import torch
 
-from consolidation.trainer.fused import fused_for
+from consolidation.trainer.fused import compiled_for
 from consolidation.trainer.lora import Group
 from consolidation.trainer.spread import Heads, Spread
 
@@ -28,7 +28,7 @@ class Scratch:
     def __init__(self, dtype: torch.dtype, device: torch.device) -> None:
         self.dtype = dtype
         self.device = device
-        self.fused = fused_for(dtype, device)
+        self.fused = compiled_for(dtype, device).fused
         self._buffers: dict[str, torch.Tensor] = {}
 
     def take(self, name: str, *shape: int, dtype: torch.dtype | None = None) -> torch.Tensor:

@@ -147,16 +147,11 @@ class Fused:
 Angles = tuple[torch.Tensor, torch.Tensor]  # cos and signed sin of each token, (M, head)
 
 
-def fused_for(dtype: torch.dtype, device: torch.device) -> Fused | None:
-    """The compiled passes where they fit these numbers."""
+def compiled_for(dtype: torch.dtype, device: torch.device) -> Compiled:
+    """The passes where they fit these numbers; where they do not, there are none and nothing is in the way."""
     if dtype is not torch.bfloat16 or device.type != "cpu":
-        return None
-    return compiled().fused
-
-
-def obstacle(dtype: torch.dtype, device: torch.device) -> str:
-    """Why these numbers are computed by torch's operations though they would fit; "" where they are not, or do not fit."""
-    return compiled().obstacle if dtype is torch.bfloat16 and device.type == "cpu" else ""
+        return Compiled(None)
+    return compiled()
 
 
 @cache

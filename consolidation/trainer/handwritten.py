@@ -17,7 +17,7 @@ from agents.runtime.hardware import SMALL_MODEL_PARAMETERS, in_parallel
 from agents.runtime.lm import LanguageModel
 from consolidation.trainer.blocks import Block, Linear, Norm, Scratch, Trained
 from consolidation.trainer.engine import StepResult, Text
-from consolidation.trainer.fused import fused_for, obstacle
+from consolidation.trainer.fused import compiled_for
 from consolidation.trainer.layout import Layout, deal, passes
 from consolidation.trainer.lora import Group, LoraFactors
 from consolidation.trainer.losses import Head, text_weights
@@ -56,8 +56,9 @@ class HandwrittenEngine:
         self._width = language_model.hidden_size
         self._device = language_model.device
         self._dtype = language_model.dtype
-        self.obstacle = obstacle(self._dtype, self._device)
-        self.name = "handwritten-fused" if fused_for(self._dtype, self._device) else "handwritten"
+        compiled = compiled_for(self._dtype, self._device)
+        self.obstacle = compiled.obstacle
+        self.name = "handwritten-fused" if compiled.fused else "handwritten"
         self.workers = language_model.workers
         self.first = first_trained(language_model.n_layers, first_layer)
         self._names = {id(module): name for name, module in model.named_modules()}

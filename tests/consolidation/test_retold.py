@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import replace
 
 import pytest
 
@@ -11,38 +11,17 @@ from consolidation.negatives import negative_rows, untold
 from consolidation.retold import Retold, gap_question, keywords, retell, word_questions
 from consolidation.slots import Names, Slot
 from memory.registry import Registry
-from memory.types import Fact, Person
+from memory.types import Person
 from memory.wordings import Wordings
+from tests.consolidation.known import fact
 
-NOW = datetime(2026, 11, 1, tzinfo=UTC)
 WORDINGS, REGISTRY = Wordings.load(), Registry.load()
 CALLED = Names([Person("p1", "Dmitri Vasko", (), False), Person("p2", "Yusra Benkirane", (), True)])
 
 
-def fact(predicate: str, value: str, *evidence: str, subject: str = "Dmitri Vasko", of: str = "p1") -> Fact:
-    return Fact(
-        id=f"f-{predicate}",
-        subject_id=of,
-        subject=subject,
-        predicate=predicate,
-        object=value,
-        object_id=None,
-        valid_from=None,
-        valid_to=None,
-        recorded_at=NOW,
-        retracted_at=None,
-        state="stored",
-        status="current",
-        confidence=0.9,
-        origin="observed",
-        rule="test",
-        asserted_by="Yusra Benkirane",
-        evidence=evidence,
-    )
-
-
 def slot(predicate: str, value: str, *evidence: str, old: tuple[str, ...] = ()) -> Slot:
-    return Slot("p1", "Dmitri Vasko", predicate, (fact(predicate, value, *evidence),), old)
+    told = replace(fact(f"f-{predicate}", "p1", "Dmitri Vasko", predicate, value), evidence=evidence)
+    return Slot("p1", "Dmitri Vasko", predicate, (told,), old)
 
 
 def retold(one: Slot, texts: dict[str, str]) -> Retold | None:

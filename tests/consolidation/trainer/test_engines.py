@@ -12,27 +12,12 @@ from agents.runtime.spec import ModelSpec
 from consolidation.trainer.engine import Text
 from consolidation.trainer.handwritten import HandwrittenEngine, fits
 from consolidation.trainer.injected import InjectedEngine
-from consolidation.trainer.job import Row
 from consolidation.trainer.texts import make_texts
+from tests.consolidation.trainer.rows import make_rows
 
 
 def load(folder: Path, cache: Path) -> LanguageModel:
     return LanguageModel.load(ModelSpec(cache_dir=cache, source=str(folder), dtype="float32", device="cpu"))
-
-
-def make_rows() -> list[Row]:
-    return [
-        Row(
-            f"r{i}",
-            "fact",
-            (
-                {"role": "user", "content": "Where is " + "x" * i * 3},
-                {"role": "assistant", "content": "In " + "L" * (i % 4 + 1)},
-            ),
-            f"f{i}",
-        )
-        for i in range(9)
-    ]
 
 
 def with_teacher(engine: HandwrittenEngine, texts: list[Text]) -> list[Text]:

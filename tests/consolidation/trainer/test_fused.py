@@ -12,8 +12,8 @@ from agents.runtime.spec import ModelSpec
 from consolidation.trainer import fused as module
 from consolidation.trainer.fused import Fused, compiled
 from consolidation.trainer.handwritten import HandwrittenEngine
-from consolidation.trainer.job import Row
 from consolidation.trainer.texts import make_texts
+from tests.consolidation.trainer.rows import make_rows
 
 HALF_A_BIT = 2**-8  # of bfloat16's eight
 
@@ -106,22 +106,6 @@ def test_what_is_no_number_stays_none(fused: Fused) -> None:
     assert p.isnan().all()
 
 
-def rows() -> list[Row]:
-    """Beginnings in common, and of several lengths."""
-    return [
-        Row(
-            f"r{i}",
-            "fact",
-            (
-                {"role": "user", "content": "Where is " + "x" * i * 3},
-                {"role": "assistant", "content": "In " + "L" * (i % 4 + 1)},
-            ),
-            f"f{i}",
-        )
-        for i in range(9)
-    ]
-
-
 def test_a_step_is_that_of_torch(
     fused: Fused, tiny_folder: Path, model_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,7 +119,7 @@ def test_a_step_is_that_of_torch(
         engine.factors.initialise(3)
         torch.manual_seed(2)
         engine.factors.flat += 0.05 * torch.randn(engine.factors.flat.shape)
-        texts = make_texts(rows(), model.template)
+        texts = make_texts(make_rows(), model.template)
         engine.prepare(texts)
         found.append((engine.name, engine.step(texts, 1.0).losses, engine.gradient.clone()))
     (name, losses, gradient), (other, expected, torchs) = found
