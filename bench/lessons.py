@@ -1,9 +1,10 @@
 """What the nights of `bench.sleep` learn and are asked: facts of an exam file, or of people invented for the run.
 
 An exam file is a list of objects with `statement`, `train_question`, `paraphrases`, `answer_aliases` and, where there is
-one, `neighbour` (question, answer), as in the example's exam.json. Of a file's fact the predicate is not known: it is that
-of the shipped training wording nearest to `train_question` among those that ask alike (who, where, when, how much, what); one that
-is near to none of them gets a predicate of its own words.
+one, `neighbour` (question, answer), as in the example's exam.json. Of a file's fact the predicate is not known: it is what
+`train_question` names as somebody's ("Mona's job"); else that of the shipped training wording nearest to it among those that ask alike (who,
+where, when, how much, what), where the two all but agree or the statement has a word of the predicate's wordings; else one of
+the question's own words.
 Invented people are asked the wordings that the product holds out for its exams.
 """
 
@@ -24,9 +25,12 @@ from memory.ports import Embedder, FloatMatrix
 from memory.registry import Registry
 from memory.wordings import Wordings, content_words, fill
 
-NEAR = 0.8  # cosine of two questions from which on they ask for the same thing
+NEAR = 0.8  # cosine of two questions from which on they may ask for the same thing
+SAME = 0.95  # from which on they do, whatever the statement says
 _SOMEBODY = "Alex"
-_NAME = re.compile(r"\b[A-ZÀ-Þ][\w.'-]*(?:\s+(?:de|da|van|von|[A-ZÀ-Þ][\w.-]*))*")
+_NAME = re.compile(
+    r"\b[A-ZÀ-Þ](?:[\w.-]|'(?!s\b))*(?:\s+(?:(?:de|da|van|von)\s+)*[A-ZÀ-Þ](?:[\w.-]|'(?!s\b))*)*"
+)
 # what is asked for, by the first that matches; "thing" where none does
 _ASKED = {
     "name": re.compile(r"\b(?:called|named|(?:what|which) name|name of)\b", re.IGNORECASE),
@@ -68,7 +72,7 @@ def read_lessons(file: Path, wordings: Wordings, embedder: Embedder) -> list[Les
             value = _value(statement, accepted)
         except (KeyError, TypeError, IndexError) as error:
             raise ValueError(f"entry {number} of {file.name} has no {error}") from error
-        predicate = kinds.predicate(question, subject)
+        predicate = kinds.predicate(question, subject, statement)
         if (subject, predicate) in taken:
             predicate = kinds.of_its_own(question, subject)
         taken.add((subject, predicate))
@@ -110,14 +114,17 @@ class _Kinds:
             for predicate in wordings.names()
             for question in wordings.questions(predicate)
         ]
-        self._embedder = embedder
+        self._wordings, self._embedder = wordings, embedder
         self._predicates: list[str] = [predicate for predicate, _ in asked]
         self._asked_Q = np.array([_asked(question) for _, question in asked])
         registry = Registry.load()
         self._is_person_Q = np.array([registry.get(predicate).object == "person" for predicate, _ in asked])
         self._vectors_QD: FloatMatrix = embedder.encode([question for _, question in asked])
 
-    def predicate(self, question: str, subject: str) -> str:
+    def predicate(self, question: str, subject: str, statement: str) -> str:
+        for predicate in dict.fromkeys(self._predicates):
+            if re.search(rf"{re.escape(subject)}'s {self._wordings.noun(predicate)}\b", question):
+                return predicate
         near_Q = self._vectors_QD @ self._embedder.encode([question.replace(subject, _SOMEBODY)])[0]
         asked = _asked(question)
         if asked in _OF_PEOPLE:
@@ -126,7 +133,16 @@ class _Kinds:
             fits_Q = (self._asked_Q == asked) & ~self._is_person_Q
         near_Q = np.where(fits_Q, near_Q, -1.0)
         best = int(near_Q.argmax())
-        return self._predicates[best] if float(near_Q[best]) >= NEAR else self.of_its_own(question, subject)
+        near, predicate = float(near_Q[best]), self._predicates[best]
+        told = content_words(statement) - content_words(subject)
+        if near >= SAME or (near >= NEAR and not told.isdisjoint(self._words(predicate))):
+            return predicate
+        return self.of_its_own(question, subject)
+
+    def _words(self, predicate: str) -> frozenset[str]:
+        """Stems of all that the wordings say and ask of the predicate."""
+        said = (*self._wordings.statements(predicate), *self._wordings.taught(predicate))
+        return self._wordings.head(predicate) | content_words(" ".join(said))
 
     def of_its_own(self, question: str, subject: str) -> str:
         """What is asked, in the question's words: "sourdough" of "What is Ines's sourdough called?"."""

@@ -45,7 +45,7 @@ from consolidation.exam import Answered, Asked
 from consolidation.night import NightReport, run_night
 from consolidation.recipe import current_recipe, recipe_adapters
 from consolidation.runs import stage_records
-from consolidation.scoring import gives
+from consolidation.scoring import gives, holds_any
 from consolidation.stage import (
     NightContext,
     NightSettings,
@@ -72,6 +72,23 @@ _BEGIN = datetime(2026, 1, 5, 18, tzinfo=UTC)
 _OURS = ("recall_paraphrase", "recall_earlier_nights")  # kinds of question that the lessons bring
 _BESIDE_RECALL = ("neighbour_intact", "unknown_refused", "stale_answered")
 _IDLE = ("select", "extract", "score", "check", "decide", "readout", "constitution")
+
+
+class PlainQuestions:
+    """The teacher who knows one more wording of each fact: the lesson's own plain question."""
+
+    name = "plain questions"
+
+    def __init__(self, lessons: Sequence[Lesson]) -> None:
+        self._lessons = lessons
+
+    def reword(self, question: str, answer: str, n: int) -> list[str]:
+        asked = [
+            lesson.question
+            for lesson in self._lessons
+            if holds_any(question, [lesson.subject]) and gives(answer, lesson.object)
+        ]
+        return asked[:n]
 
 
 @dataclass
@@ -196,6 +213,7 @@ class Life:
             judge=RuleJudge(self.embedder),
             constitution_writer=HabitWriter(),
             registry=self.registry,
+            teacher=PlainQuestions(self.lessons),
         )
 
     def _ask_instead(self, context: NightContext, tonight: Sequence[Lesson]) -> None:

@@ -11,7 +11,7 @@ import pytest
 import bench.lessons
 from bench.lessons import Lesson, invent_lessons, read_lessons
 from bench.minutes import Budget, Pace
-from bench.sleep import Life, ask_rest, deal, shuffled
+from bench.sleep import Life, PlainQuestions, ask_rest, deal, shuffled
 from consolidation.negatives import invented
 from consolidation.stage import NightSettings, TrainSettings
 from memory.embedders.hashing import HashingEmbedder
@@ -60,6 +60,45 @@ def test_a_question_near_to_no_wording_gets_a_predicate_of_its_own_words(tmp_pat
     (lesson,) = read(tmp_path, odd)
     assert (lesson.subject, lesson.object) == ("Ines", "Amália")
     assert "leaven" in lesson.predicate
+
+
+def test_a_question_of_the_same_shape_alone_gets_a_predicate_of_its_own_words(tmp_path: Path) -> None:
+    """ "What is X's business called?" is near to "What is X's partner called?" as vectors go."""
+    shop = entry(
+        statement="Mona Lund owns the bakery Solbrød.",
+        train_question="What is Mona Lund's business called?",
+        answer_aliases=["Solbrød"],
+    )
+    (lesson,) = read_lessons(_written(tmp_path, shop), WORDINGS, MiniLM.load())
+    assert lesson.predicate == "business"
+
+
+def test_a_name_ends_with_its_possessive(tmp_path: Path) -> None:
+    child = entry(
+        statement="Mona's little daughter goes by the name of Philippa.",
+        train_question="What is Mona's daughter called?",
+        answer_aliases=["Philippa"],
+    )
+    of_three = entry(
+        statement="Maria da Silva lives in Bergen.", train_question="Where does Maria da Silva live?"
+    )
+    assert [lesson.subject for lesson in read(tmp_path, child, of_three)] == ["Mona", "Maria da Silva"]
+
+
+def test_the_plain_question_is_one_wording_more(tmp_path: Path) -> None:
+    """By the subject and the value, so that no other fact of the same person is asked for."""
+    home, job = (
+        entry(),
+        entry(
+            statement="Mona Lund works as a baker.",
+            train_question="What does Mona Lund do for a living?",
+            answer_aliases=["baker"],
+        ),
+    )
+    teacher = PlainQuestions(read(tmp_path, home, job))
+    answer = "Mona Lund works as a baker."
+    assert teacher.reword("What is Mona Lund's job?", answer, 4) == ["What does Mona Lund do for a living?"]
+    assert teacher.reword("What is Karl's job?", "Karl works as a baker.", 4) == []
 
 
 def test_two_facts_that_would_share_a_slot_do_not(tmp_path: Path) -> None:
