@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 CONDITIONS = ("base", "retrieval", "weights", "both")
+BEFORE = "before"  # the vectors that serve, without tonight's: what it is that tonight may not lose
 # how many questions of each kind a condition is asked at most, spread over all; the weights alone get every one
 _BESIDE = {"recall_paraphrase": 72, "recall_earlier_nights": 30, "stale_answered": 20, "unknown_refused": 12}
 ASKED: Mapping[str, Mapping[str, int]] = {
@@ -39,6 +40,7 @@ ASKED: Mapping[str, Mapping[str, int]] = {
     "retrieval": _BESIDE,
     "weights": dict.fromkeys(KINDS, 100_000),
     "both": _BESIDE,
+    BEFORE: {"recall_earlier_nights": 100_000},
 }
 SHORT_ANSWER = 24  # tokens; long values get LONG_ANSWER
 LONG_ANSWER = 48
@@ -93,7 +95,8 @@ class Answered:
 
 
 def run(context: NightContext, progress: Progress) -> StageResult:
-    """Output: exam: {condition: numbers}; prompts: what they would cost without what is mastered, in tokens.
+    """Output: exam: {condition: numbers}; before: the share of the earlier nights' questions that the night before answers;
+    prompts: what they would cost without what is mastered, in tokens.
 
     Runs again to the same answers.
     """
@@ -102,7 +105,7 @@ def run(context: NightContext, progress: Progress) -> StageResult:
     questions = questions_of(context.database, context.run_id)
     if not questions:
         return StageResult(counts={"questions": 0.0}, output={"exam": {}})
-    total = sum(len(asked_of(condition, questions)) for condition in CONDITIONS)
+    total = sum(len(asked_of(condition, questions)) for condition in (*CONDITIONS, BEFORE))
     progress(0, total, "loading the model")
     spec = ModelSpec(
         source=context.settings.base_model,
@@ -118,6 +121,7 @@ def run(context: NightContext, progress: Progress) -> StageResult:
     base = general(model)
     answered = ask(model, questions, "base", {}, counter)
     answered += ask(model, questions, "retrieval", prompts, counter)
+    before = earlier_before(context, model, questions, counter)
     model.apply(vectors)
     answered += ask(model, questions, "weights", {}, counter)
     known = mastered_with(context, [_examined(item) for item in answered if item.condition == "weights"])
@@ -149,8 +153,22 @@ def run(context: NightContext, progress: Progress) -> StageResult:
     }
     return StageResult(
         counts={name: float(n) for name, n in counts.items()},
-        output={"exam": numbers, "prompts": economy.as_json()},
+        output={"exam": numbers, "before": before, "prompts": economy.as_json()},
     )
+
+
+def earlier_before(
+    context: NightContext, model: LanguageModel, questions: Sequence[Asked], counter: Counter
+) -> dict[str, Any]:
+    """What the vectors that serve answer of tonight's questions about earlier nights: `{recall_earlier_nights, n}`, empty
+    where there are none. Other questions of another night's exam would not do: of sixty a tenth is chance."""
+    serving = recipe_to_extend(context)
+    if serving is None or not asked_of(BEFORE, questions):
+        return {}
+    model.apply(recipe_adapters(context.home, serving.for_person(None)))
+    numbers = shares_of(ask(model, questions, BEFORE, {}, counter))
+    kind = "recall_earlier_nights"
+    return {kind: numbers[kind], "n": {kind: numbers["n"][kind]}}
 
 
 def questions_of(database: Database, run_id: str) -> list[Asked]:

@@ -30,7 +30,7 @@ ENOUGH_STEPS = 0.75  # share of the steps wanted from which on a training was no
 
 
 def hold_against(gate: Gate, numbers: Mapping[str, Any], earlier_recall: float | None) -> list[Check]:
-    """Every number of the gate. `earlier_recall` is what the published night before remembered, if there is one."""
+    """Every number of the gate. `earlier_recall` is what the night before remembers of what earlier nights taught, if there is one."""
     taught = _at_least("recall_paraphrase", numbers, gate.min_recall_paraphrase)
     return [taught, *side_effects(gate, numbers, earlier_recall), *_not_taught(gate, numbers)]
 
@@ -140,7 +140,11 @@ def _result(
 
 
 def earlier_recall(context: NightContext) -> float | None:
-    """What the night that serves now remembered in its own exam; None before the first publish."""
+    """What the vectors that serve answer of the questions about earlier nights that tonight's exam asks; where it did not
+    measure that, what they remembered in their own exam. None before the first publish."""
+    before = _measured(context.output("exam").get("before") or {}, "recall_earlier_nights")
+    if before is not None:
+        return before
     serving = artifacts.pointer(context.database, context.space_id)
     run_id = serving.run_id if serving else None
     if run_id is None or run_id == context.run_id:

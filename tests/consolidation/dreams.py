@@ -7,12 +7,15 @@ from typing import Any
 from sqlalchemy import select
 
 from consolidation import dream
+from consolidation import recipe as recipes
 from consolidation.curriculum import (
     Row,
 )
 from consolidation.dream import Graph
+from consolidation.recipe import Entry, Recipe
 from consolidation.stage import NightContext
 from db.tables import Example
+from memory.artifacts import move_pointer, record_artifact
 
 TOLD = (
     ("Mona Berg", "lives_in", "Bergen", 0),
@@ -24,6 +27,25 @@ TOLD = (
     ("Karl Aas", "plays", "chess", 5),
     ("Karl Aas", "plays", "the tuba", 5),
 )
+
+
+def serve(
+    chat: Any, context: NightContext, sha256: str = "a" * 64, path: str = "adapters/x", base: str = "b" * 64
+) -> None:
+    """Let the night's vector be part of what serves; who reads no weights needs no files."""
+    recipe = Recipe(base, (Entry(sha256, path, 1.0, context.run_id, "facts"),))
+    recipes.save(chat.home, recipe)
+    with chat.database.transaction() as session:
+        recipe_id = record_artifact(
+            session,
+            chat.space_id,
+            run_id=context.run_id,
+            kind="recipe",
+            path=recipe.path,
+            sha256=recipe.sha256,
+            meta={},
+        )
+        move_pointer(session, chat.space_id, run_id=context.run_id, recipe_id=recipe_id, readout_id=None)
 
 
 def move_karl(chat: Any) -> None:

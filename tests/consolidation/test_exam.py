@@ -21,6 +21,7 @@ from consolidation.questions import KINDS, is_right
 from consolidation.stage import NightContext, NightSettings, no_progress
 from db.tables import ExamAnswer
 from memory.registry import Registry
+from tests.consolidation.dreams import serve
 
 REGISTRY = Registry.load()
 MODULE = "model.layers.1.mlp.down_proj"
@@ -87,6 +88,30 @@ def test_numbers_counts_and_kept_answers_agree(night: NightContext) -> None:
     ]
     counts = [numbers["weights"]["n"][kind] for kind in KINDS if numbers["weights"]["n"][kind]]
     assert len(right) == round(sum(share * n for share, n in zip(shares, counts, strict=True)))
+
+
+def test_what_earlier_nights_taught_is_asked_of_what_served_before(
+    night: NightContext, chat: Any, tiny_folder: Path
+) -> None:
+    """Tonight's vector changes nothing, so that both answer alike; what served is no part of the kept answers."""
+    worn = vector(night, 0.5)
+    worn.save(night.home / "adapters/worn")
+    serve(chat, night, worn.sha256, "adapters/worn", worn.base_hash)
+    chat.store(("Vera Lind", "dog", "Pelle", 6))
+    second = chat.context(settings=night.settings, outputs={"train": {}})
+    dream.run(second, no_progress)
+    vector(second, 0.0).save(second.home / "adapters/zero")
+    second.output("train")["adapter"] = "adapters/zero"
+    output = exam.run(second, no_progress).output
+    alone, before = output["exam"]["weights"], output["before"]
+    assert before["n"] == {"recall_earlier_nights": alone["n"]["recall_earlier_nights"]}
+    assert before["n"]["recall_earlier_nights"] >= 4
+    assert before["recall_earlier_nights"] == alone["recall_earlier_nights"]
+    assert "before" not in {condition for condition, *_ in answers(second)}
+
+
+def test_a_first_night_has_nothing_before_it(night: NightContext) -> None:
+    assert exam.run(night, no_progress).output["before"] == {}
 
 
 def test_a_second_exam_gives_the_same(night: NightContext) -> None:

@@ -72,11 +72,23 @@ def test_what_a_night_remembered_is_weighted_by_count() -> None:
     assert recall_of({"recall_paraphrase": None, "n": {}}) is None
 
 
-def night(chat: Any, numbers: dict[str, Any] = GOOD, n_train: int = 5) -> str:
+def test_what_is_lost_is_lost_against_the_same_questions(chat: Any) -> None:
+    """The night before remembered 0.8 of its own exam's questions, and answers 0.6 of those that tonight asks."""
+    night(chat)
+    asked = GOOD | {"recall_earlier_nights": 0.55, "n": {"recall_earlier_nights": 60}}
+    second = night(chat, asked, before={"recall_earlier_nights": 0.6, "n": {"recall_earlier_nights": 60}})
+    assert pointer(chat.database, chat.space_id).run_id == second
+    night(chat, asked, before={"recall_earlier_nights": 0.7, "n": {"recall_earlier_nights": 60}})
+    assert pointer(chat.database, chat.space_id).run_id == second
+
+
+def night(
+    chat: Any, numbers: dict[str, Any] = GOOD, n_train: int = 5, before: dict[str, Any] | None = None
+) -> str:
     """A night that comes to publish with these numbers; its run id."""
     outputs: dict[str, dict[str, Any]] = {
         "dream": {"n_train": n_train},
-        "exam": {"exam": {"weights": numbers}},
+        "exam": {"exam": {"weights": numbers}, "before": before or {}},
     }
     context = chat.context(outputs=outputs)
     with chat.database.transaction() as session:
