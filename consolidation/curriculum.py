@@ -9,12 +9,12 @@ from __future__ import annotations
 import random
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agents.turns import speaker_tags
-from consolidation.retold import Retold, gap_question, word_questions
+from consolidation.retold import Retold, asked_words, gap_question, word_questions
 from consolidation.scoring import gives, gives_any, refuses
 from consolidation.slots import Names, Slot, accepted_values
 from memory import names
@@ -24,8 +24,9 @@ from memory.wordings import Wordings, fill, possessive
 Message = dict[str, str]
 
 # wordings of a slot; others of its predicate get others: what generalises is their variety. Plain ones are what people ask,
-# and what the refusals are about
-PLAIN_PER_SLOT, INDIRECT_PER_SLOT = 20, 24
+# and what the refusals are about; of indirect ones the more, the fewer slots a night has, and some are left for later nights
+PLAIN_PER_SLOT, INDIRECT_PER_SLOT = 20, (24, 48)
+WORDINGS_PER_NIGHT = 1200
 STATEMENTS_PER_SLOT = 1
 FIRST_PERSON_PER_SLOT = 2
 PASSING_PER_SLOT = 2
@@ -94,16 +95,23 @@ class Course:
     called: Names
     seed: int
     retold: Mapping[str, Retold] = field(default_factory=dict)  # by slot: the sentence that told it
+    n_indirect: int = INDIRECT_PER_SLOT[0]  # wordings of a slot
 
     def dice(self, *of: object) -> random.Random:
         """Chance that depends on the seed and on what it is for, and on nothing else."""
         return random.Random("|".join(map(str, (self.seed, *of))))
 
     def statement(self, slot: Slot, name: str, which: int = 0) -> str:
-        if slot.key in self.retold:
+        if slot.key in self.retold and not self.wordings.covers(slot.predicate):
             return self.retold[slot.key].sentence
         templates = self.wordings.statements(slot.predicate)
         return fill(templates[which % len(templates)], name, slot.said, slot.predicate)
+
+
+def indirect_per_slot(n_slots: int) -> int:
+    """How many indirect wordings each of a night's slots is taught in."""
+    least, most = INDIRECT_PER_SLOT
+    return max(least, min(most, WORDINGS_PER_NIGHT // max(1, n_slots) - PLAIN_PER_SLOT))
 
 
 def turn(question: str, answer: str) -> tuple[Message, ...]:
@@ -136,7 +144,7 @@ def question_rows(course: Course, slot: Slot, more: Sequence[str] = ()) -> list[
     plainest, *plain = course.wordings.questions(slot.predicate)
     indirect = course.wordings.indirect(slot.predicate)
     drawn = dice.sample(plain, min(len(plain), PLAIN_PER_SLOT - 1))
-    drawn += dice.sample(indirect, min(len(indirect), INDIRECT_PER_SLOT))
+    drawn += dice.sample(indirect, min(len(indirect), course.n_indirect))
     rows = []
     for number, wording in enumerate((plainest, *drawn)):
         name = forms[number % len(forms)]
@@ -146,13 +154,40 @@ def question_rows(course: Course, slot: Slot, more: Sequence[str] = ()) -> list[
     return rows
 
 
+def fresh_rows(course: Course, slot: Slot, known: Collection[str], n: int, night: int) -> list[Row]:
+    """At most `n` questions about a slot in wordings that are not among `known` prompts (in small letters): other ones each
+    night."""
+    forms = course.called.forms(slot.subject_id, slot.subject)
+    dice = course.dice("fresh", slot.key, night)
+    wordings = list(course.wordings.taught(slot.predicate))
+    dice.shuffle(wordings)
+    asked = ((fill(wording, name), name) for wording in wordings for name in (dice.choice(forms),))
+    fresh = [(question, name) for question, name in asked if question.casefold() not in known][:n]
+    return [_row(slot, "question", turn(question, course.statement(slot, name))) for question, name in fresh]
+
+
 def _retold_rows(course: Course, slot: Slot, forms: Sequence[str]) -> list[Row]:
-    """Where the sentence that told it is known and the predicate has no wordings: questions of that sentence's words."""
+    """Where the sentence that told it is known: questions of its words, and of the whole of it where the predicate has no
+    wordings."""
     told = course.retold.get(slot.key)
     if told is None:
         return []
-    asked = [fill(question, forms[i % len(forms)]) for i, question in enumerate(word_questions(told, forms))]
-    return [_row(slot, "retold", turn(question, told.sentence)) for question in (gap_question(told), *asked)]
+    known = asked_words(slot, course.wordings)
+    asked = [] if course.wordings.covers(slot.predicate) else [gap_question(told)]
+    asked += [
+        fill(question, forms[i % len(forms)]) for i, question in enumerate(word_questions(told, forms, known))
+    ]
+    quoted = {"slot": slot.key, "episodes": [told.episode_id]}
+    return [
+        Row(
+            "fact",
+            "retold",
+            turn(question, course.statement(slot, forms[i % len(forms)])),
+            slot.fact_ids,
+            quoted,
+        )
+        for i, question in enumerate(asked)
+    ]
 
 
 def _row(slot: Slot, form: str, messages: tuple[Message, ...]) -> Row:

@@ -19,7 +19,9 @@ from consolidation.curriculum import (
     Course,
     Row,
     asserted_rows,
+    fresh_rows,
     grounded_rows,
+    indirect_per_slot,
     is_sound,
     join_rows,
     passing_rows,
@@ -51,11 +53,11 @@ from memory.sensitive import kinds_of_fact
 from memory.types import Episode, Fact
 from memory.wordings import Wordings, content_words
 
-NEGATIVES_PER_SLOT = 24
+NEGATIVES_PER_SLOT = 40
 MAX_NEGATIVES = 1200
 MAX_EMPTIED = 20  # slots that were taken back, each night anew
-REPLAY_PER_FACT = 16
-MAX_REPLAY = 480
+REPLAY_PER_FACT = 32
+MAX_REPLAY = 960
 TEACHER_WORDINGS = 4
 MIN_WORDINGS = 10  # of a slot, from which on one is held out for validation
 
@@ -137,7 +139,8 @@ def read_graph(context: NightContext) -> tuple[Graph, tuple[str, ...]]:
     old = [slot for slot in make_slots(current, past, registry) if trained.issuperset(slot.fact_ids)]
     tonight = _first_facts(new, settings.max_facts)
     called = Names(list_people(context.database, context.space_id))
-    course = Course(Wordings.load(), called, settings.seed, retold_slots(context, slots, called))
+    retold = retold_slots(context, [*tonight, *old], called)
+    course = Course(Wordings.load(), called, settings.seed, retold, indirect_per_slot(len(tonight)))
     n_waiting = sum(len(slot.facts) for slot in new) - sum(len(slot.facts) for slot in tonight)
     gone = [fact for fact in past if fact.id in trained and is_teachable(fact)]
     emptied = tuple(emptied_slots(gone, current))[:MAX_EMPTIED]
@@ -145,18 +148,11 @@ def read_graph(context: NightContext) -> tuple[Graph, tuple[str, ...]]:
 
 
 def retold_slots(context: NightContext, slots: Sequence[Slot], called: Names) -> dict[str, Retold]:
-    """The sentences that told what has no wordings of its own."""
-    wordings = Wordings.load()
-    ids = {
-        episode_id
-        for slot in slots
-        if not wordings.covers(slot.predicate)
-        for fact in slot.facts
-        for episode_id in fact.evidence
-    }
+    """The sentences that told these slots, as far as they can be said by anybody."""
+    ids = {episode_id for slot in slots for fact in slot.facts for episode_id in fact.evidence}
     said = get_episodes(context.database, context.space_id, sorted(ids))
     texts = {one.id: one.text for one in said if one.origin == "observed" and one.kind == "text"}
-    return retell(slots, texts, wordings, called, context.tools.registry)
+    return retell(slots, texts, Wordings.load(), called, context.tools.registry)
 
 
 def _is_wanted(fact: Fact, least: float) -> bool:
@@ -293,14 +289,22 @@ def _questions(context: NightContext, graph: Graph) -> list[Question]:
 
 def _replay(context: NightContext, graph: Graph, runs: Sequence[str]) -> list[Row]:
     """Texts of earlier nights all of whose facts still hold, the more of a fact the likelier it is forgotten, chosen by
-    dice that every night rolls anew. What was about a value that has changed is left out, and so are old refusals."""
+    dice that every night rolls anew; and of the facts they are about as many questions in wordings that no night taught yet.
+    What was about a value that has changed is left out, and so are old refusals."""
     holding = {fact_id for slot in graph.earlier for fact_id in slot.fact_ids}
     by_fact = texts_taught(context.database, runs, holding)
     keep = shares(by_fact, traces(context.database, runs), MAX_REPLAY, REPLAY_PER_FACT)
+    slots = {slot.fact_ids[0]: slot for slot in graph.earlier}
+    by_key = {slot.key: slot for slot in graph.earlier}
     rows: list[Row] = []
     for fact_id, of_fact in by_fact.items():
         dice = graph.course.dice("replay", len(runs), of_fact[0].messages[0]["content"])
-        rows += dice.sample(of_fact, min(keep[fact_id], len(of_fact)))
+        fresh: list[Row] = []
+        if fact_id in slots:
+            known = {row.messages[0]["content"].casefold() for row in of_fact}
+            fresh = fresh_rows(graph.course, slots[fact_id], known, keep[fact_id] // 2, len(runs))
+        rows += dice.sample(of_fact, min(keep[fact_id] - len(fresh), len(of_fact)))
+        rows += [replace(row, kind="replay") for row in fresh if is_sound(row, by_key, graph.registry)]
     return rows
 
 

@@ -1,7 +1,8 @@
-"""What was said, where a predicate has no wordings of its own: the sentence that told a fact answers for it.
+"""What was said: the sentence that told a fact, and questions of its words.
 
-"Dmitri's much money owe sunniva is £340." teaches nobody what is meant; "Dmitri Vasko still owes Sunniva £340." does, and the words
-of that sentence make the questions. Only sentences that can be said by anybody: they name the subject, give the value,
+Where a predicate has no wordings of its own the sentence answers for it: "Dmitri's much money owe sunniva is £340." teaches nobody
+what is meant; "Dmitri Vasko still owes Sunniva £340." does. Where it has, what the sentence says beside the fact leads to it: "Ines runs her
+own practice, Fala Comigo." is asked for by the practice too. Only sentences that can be said by anybody: they name the subject, give the value,
 speak of nobody as I or you, and hold nothing more delicate than the fact does.
 """
 
@@ -54,13 +55,16 @@ def retell(
     called: Names,
     registry: Registry,
 ) -> dict[str, Retold]:
-    """By the key of the slot, for those of one fact whose predicate has no wordings; `texts` are messages by id."""
+    """By the key of the slot, for those of one fact; `texts` are messages by id. Where the predicate has wordings, only
+    sentences that say more than these do."""
     found = {}
     for slot in slots:
-        if len(slot.facts) == 1 and not wordings.covers(slot.predicate):
-            told = _of_slot(slot, texts, called, registry)
-            if told is not None:
-                found[slot.key] = told
+        told = _of_slot(slot, texts, called, registry) if len(slot.facts) == 1 else None
+        if told is not None and (
+            not wordings.covers(slot.predicate)
+            or keywords(told, called.forms(slot.subject_id, slot.subject), asked_words(slot, wordings))
+        ):
+            found[slot.key] = told
     return found
 
 
@@ -94,9 +98,16 @@ def gap_question(told: Retold) -> str:
     return gap[0].upper() + gap[1:].rstrip(".!?") + "?"
 
 
-def keywords(told: Retold, names: Iterable[str]) -> list[str]:
-    """Words of the sentence that carry meaning, in their order, but for the value and whom it is about."""
-    taken = content_words(" ".join([told.value, *names]))
+def asked_words(slot: Slot, wordings: Wordings) -> frozenset[str]:
+    """Stems that the predicate's own wordings hold; none where it has none."""
+    if not wordings.covers(slot.predicate):
+        return frozenset()
+    return content_words(" ".join([*wordings.statements(slot.predicate), *wordings.taught(slot.predicate)]))
+
+
+def keywords(told: Retold, names: Iterable[str], known: frozenset[str] = frozenset()) -> list[str]:
+    """Words of the sentence that carry meaning, in their order, but for the value, whom it is about and `known` stems."""
+    taken = content_words(" ".join([told.value, *names])) | known
     rest = re.sub(re.escape(told.value), " ", told.sentence, count=1, flags=re.IGNORECASE)
     words = [
         word for word in _WORD.findall(rest) if content_words(word) and taken.isdisjoint(content_words(word))
@@ -104,9 +115,9 @@ def keywords(told: Retold, names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(words))[:KEYWORDS]
 
 
-def word_questions(told: Retold, names: Iterable[str]) -> list[str]:
-    """Questions that name one or two words of the sentence, with {s} for the subject."""
-    words = keywords(told, names)
+def word_questions(told: Retold, names: Iterable[str], known: frozenset[str] = frozenset()) -> list[str]:
+    """Questions that name one or two words of the sentence, `known` stems aside, with {s} for the subject."""
+    words = keywords(told, names, known)
     one = [_ABOUT_WORD[i % len(_ABOUT_WORD)].replace("{w}", word) for i, word in enumerate(words)]
     pairs = itertools.pairwise(words)
     two = [

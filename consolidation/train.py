@@ -97,6 +97,7 @@ def _job(context: NightContext, folder: JobFolder, rows: list[Row]) -> TrainJob:
         settings=context.settings.train,
         seed=context.settings.seed,
         n_facts=len({row.fact_id for row in rows if row.kind not in ("negative", "replay") and row.fact_id}),
+        n_answers=sum(row.kind == "fact" for row in rows),
         n_refusals=sum(row.kind == "negative" for row in rows),
         meta=Origin(hash_rows(rows), recipe.sha256 if recipe else None, context.run_id).as_meta("night"),
     )

@@ -45,6 +45,7 @@ class TrainJob:
     settings: TrainSettings = field(default_factory=TrainSettings)
     seed: int = 0
     n_facts: int = 0
+    n_answers: int = 0  # texts about them
     n_refusals: int = 0
     checkpoint_s: float = 20.0
     device: str = "auto"

@@ -52,15 +52,16 @@ class Outcome:
 
 def planned_steps(job: TrainJob) -> int:
     """From the job, or enough to show each fact some hundred times and each refusal some four times on the plain base,
-    about half as often on what has vectors."""
+    about half as often on what has vectors, and every text about a fact once."""
     if job.settings.steps is not None:
         return job.settings.steps
     settings = job.settings
     has_vectors = bool(job.adapters)
     for_facts = math.ceil(job.n_facts * _SHOWINGS_PER_FACT[has_vectors] / settings.facts_per_step)
+    for_answers = math.ceil(job.n_answers / settings.facts_per_step)
     refusals = job.n_refusals * _SHOWINGS_PER_REFUSAL[has_vectors]
     for_refusals = math.ceil(refusals / max(1, settings.negatives_per_step))
-    return min(_STEPS[1], max(_STEPS[0], for_facts, for_refusals))
+    return min(_STEPS[1], max(_STEPS[0], for_facts, for_answers, for_refusals))
 
 
 def kl_weight(job: TrainJob) -> float:

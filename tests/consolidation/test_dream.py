@@ -11,8 +11,8 @@ import pytest
 from consolidation import dream
 from consolidation.curriculum import (
     ANSWERED_BY,
-    INDIRECT_PER_SLOT,
     PLAIN_PER_SLOT,
+    indirect_per_slot,
     is_sound,
 )
 from consolidation.scoring import gives
@@ -31,7 +31,7 @@ def test_every_slot_gets_all_forms_of_teaching(told_night: NightContext) -> None
     wordings = Wordings.load()
     n_wordings = [
         min(PLAIN_PER_SLOT, len(wordings.questions(slot.predicate)))
-        + min(INDIRECT_PER_SLOT, len(wordings.indirect(slot.predicate)))
+        + min(indirect_per_slot(len(graph.tonight)), len(wordings.indirect(slot.predicate)))
         for slot in graph.tonight
     ]
     assert forms["question"] == sum(n_wordings)
@@ -39,6 +39,10 @@ def test_every_slot_gets_all_forms_of_teaching(told_night: NightContext) -> None
     assert forms["grounded"] == len(graph.tonight)
     assert forms["stranger"] > forms["untold"] > 0
     assert forms["ungrounded"] > 0
+
+
+def test_the_fewer_slots_the_more_wordings_each() -> None:
+    assert [indirect_per_slot(n) for n in (0, 1, 10, 20, 50, 500)] == [48, 48, 48, 40, 24, 24]
 
 
 def test_one_wording_of_each_slot_watches_and_is_not_trained(told_night: NightContext) -> None:

@@ -9,12 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from consolidation import dream
-from consolidation import recipe as recipes
 from consolidation.questions import is_right
-from consolidation.recipe import Entry, Recipe
-from consolidation.stage import NightContext, no_progress
+from consolidation.stage import no_progress
 from memory import consent
-from memory.artifacts import move_pointer, record_artifact
 from memory.episodes import list_episodes
 from memory.facts import list_facts
 from memory.importing import import_file
@@ -22,26 +19,9 @@ from memory.people import list_people
 from memory.registry import Registry
 from memory.statements import retract
 from memory.wordings import Wordings
-from tests.consolidation.dreams import TOLD, examples
+from tests.consolidation.dreams import TOLD, examples, serve
 
 REGISTRY = Registry.load()
-
-
-def serve(chat: Any, context: NightContext) -> None:
-    """Let the night's vector be part of what serves; its files do not matter here."""
-    recipe = Recipe("b" * 64, (Entry("a" * 64, "adapters/x", 1.0, context.run_id, "facts"),))
-    recipes.save(chat.home, recipe)
-    with chat.database.transaction() as session:
-        recipe_id = record_artifact(
-            session,
-            chat.space_id,
-            run_id=context.run_id,
-            kind="recipe",
-            path=recipe.path,
-            sha256=recipe.sha256,
-            meta={},
-        )
-        move_pointer(session, chat.space_id, run_id=context.run_id, recipe_id=recipe_id, readout_id=None)
 
 
 def test_the_second_night_replays_the_first_and_asks_about_it(chat: Any) -> None:
@@ -55,8 +35,13 @@ def test_the_second_night_replays_the_first_and_asks_about_it(chat: Any) -> None
     assert result.output["n_facts"] == 5
     replayed = [row for row in examples(second) if row.kind == "replay"]
     before = [row.messages for row in examples(first)]
-    assert len(replayed) >= 9
-    assert all(row.messages in before for row in replayed)
+    old = [row for row in replayed if row.messages in before]
+    new = [row for row in replayed if row.messages not in before]
+    assert len(old) >= 9
+    assert len(new) >= 9
+    asked = {messages[0]["content"] for messages in before}
+    assert asked.isdisjoint(row.messages[0]["content"] for row in new)  # in words that no night taught
+    assert {row.messages[-1]["content"] for row in new} <= {messages[-1]["content"] for messages in before}
     earlier = [row for row in examples(second, "exam") if row.kind == "recall_earlier_nights"]
     held_out = sum(len(Wordings.load().exam(predicate)) for _, predicate, _, _ in TOLD[:3])
     assert len(earlier) == held_out  # few facts are asked in every wording

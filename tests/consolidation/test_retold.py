@@ -56,8 +56,20 @@ def test_other_sentences_are_not(text: str) -> None:
     assert retold(slot("owes_to_yusra", "£340", "e1", old=("£280",)), {"e1": text}) is None
 
 
-def test_a_predicate_with_wordings_needs_none() -> None:
+def test_a_predicate_with_wordings_needs_none_that_says_no_more() -> None:
     assert retold(slot("lives_in", "Frome", "e1"), {"e1": "Dmitri Vasko lives in Frome."}) is None
+
+
+def test_what_a_sentence_says_beside_the_fact_leads_to_it() -> None:
+    """The predicate's own statement answers; an erasure finds whose words the questions hold."""
+    home = slot("lives_in", "Frome", "e1")
+    made = course(home, "Dmitri Vasko lives in Frome with two ferrets and a harpsichord.")
+    rows = [row for row in question_rows(made, home) if row.form == "retold"]
+    assert {row.answer for row in rows} == {"Dmitri Vasko lives in Frome.", "Dmitri lives in Frome."}
+    asked = " ".join(row.messages[0]["content"] for row in rows)
+    assert all(word in asked for word in ("ferrets", "harpsichord"))
+    assert not any(word in asked for word in ("Frome", "lives"))
+    assert all(row.meta["episodes"] == ["e1"] for row in rows)
 
 
 def test_its_words_make_the_questions_and_never_give_the_value() -> None:
