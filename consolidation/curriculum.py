@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import re
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -154,16 +154,19 @@ def question_rows(course: Course, slot: Slot, more: Sequence[str] = ()) -> list[
     return rows
 
 
-def fresh_rows(course: Course, slot: Slot, known: Collection[str], n: int, night: int) -> list[Row]:
-    """At most `n` questions about a slot in wordings that are not among `known` prompts (in small letters): other ones each
-    night."""
+def fresh_rows(course: Course, slot: Slot, known: Set[str], n: int, night: int) -> list[Row]:
+    """At most `n` questions about a slot in wordings that are not among `known` prompts (in small letters) by any of its
+    subject's names: other ones each night."""
     forms = course.called.forms(slot.subject_id, slot.subject)
     dice = course.dice("fresh", slot.key, night)
     wordings = list(course.wordings.taught(slot.predicate))
     dice.shuffle(wordings)
-    asked = ((fill(wording, name), name) for wording in wordings for name in (dice.choice(forms),))
-    fresh = [(question, name) for question, name in asked if question.casefold() not in known][:n]
-    return [_row(slot, "question", turn(question, course.statement(slot, name))) for question, name in fresh]
+    rows: list[Row] = []
+    for wording in wordings:
+        name = dice.choice(forms)
+        if len(rows) < n and known.isdisjoint(fill(wording, form).casefold() for form in forms):
+            rows.append(_row(slot, "question", turn(fill(wording, name), course.statement(slot, name))))
+    return rows
 
 
 def _retold_rows(course: Course, slot: Slot, forms: Sequence[str]) -> list[Row]:
