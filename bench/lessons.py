@@ -3,7 +3,7 @@
 An exam file is a list of objects with `statement`, `train_question`, `paraphrases`, `answer_aliases` and, where there is
 one, `neighbour` (question, answer), as in the example's exam.json. Of a file's fact the predicate is not known: it is what
 `train_question` names as somebody's ("Mona's job"); else that of the shipped training wording nearest to it among those that ask alike (who,
-where, when, how much, what), where the two all but agree or the statement has a word of the predicate's wordings; else one of
+where, when, how much, what), where the two all but agree, the statement has a word of the predicate's wordings or the question names it; else one of
 the question's own words.
 Invented people are asked the wordings that the product holds out for its exams.
 """
@@ -135,9 +135,15 @@ class _Kinds:
         best = int(near_Q.argmax())
         near, predicate = float(near_Q[best]), self._predicates[best]
         told = content_words(statement) - content_words(subject)
-        if near >= SAME or (near >= NEAR and not told.isdisjoint(self._words(predicate))):
+        is_said = not told.isdisjoint(self._words(predicate)) or self._asks_for(predicate, question)
+        if near >= SAME or (near >= NEAR and is_said):
             return predicate
         return self.of_its_own(question, subject)
+
+    def _asks_for(self, predicate: str, question: str) -> bool:
+        """ "What heart condition does she have?" asks for a (health) condition by name."""
+        noun = re.escape(self._wordings.noun(predicate).split()[-1])
+        return bool(re.search(rf"\b(?:what|which)\s+(?:[\w'-]+\s+)?{noun}\b", question, re.IGNORECASE))
 
     def _words(self, predicate: str) -> frozenset[str]:
         """Stems of all that the wordings say and ask of the predicate."""
