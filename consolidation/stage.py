@@ -79,7 +79,7 @@ def never() -> bool:
 class Gate:
     """What a night must reach to be published. Shares in [0, 1]; `ppl_change` is relative."""
 
-    min_recall_paraphrase: float = 0.5
+    min_recall_paraphrase: float = 0.3
     max_ppl_change: float = 0.05
     max_kl_to_base: float = 0.25
     max_earlier_loss: float = 0.1  # how far recall_earlier_nights may fall against the night before
@@ -103,7 +103,7 @@ class TrainSettings:
     max_minutes: float = 4.5
     facts_per_step: int = 7
     negatives_per_step: int = 6
-    replay_per_step: int = 6
+    replay_per_step: int = 10
     style_per_step: int = 0  # windows of somebody's style, or examples of a behaviour
     kl_per_step: int = 2
     kl_texts: int = 96  # of the base's own that one night looks at: a teacher is computed once for each
