@@ -154,7 +154,7 @@ def test_a_refused_night_is_reported_with_its_number_and_its_answers(chat: Any) 
     html = (chat.home / result.output["report"]).read_text(encoding="utf-8")
     for words in (
         "refused",
-        "recall_paraphrase 0.100 is under 0.500",
+        "recall_paraphrase 0.100 is under 0.300",
         "Where does Mona live?",
         "Mona Berg · lives in · Bergen",
     ):
