@@ -122,9 +122,25 @@ class _Kinds:
         self._vectors_QD: FloatMatrix = embedder.encode([question for _, question in asked])
 
     def predicate(self, question: str, subject: str, statement: str) -> str:
-        for predicate in dict.fromkeys(self._predicates):
-            if re.search(rf"{re.escape(subject)}'s {self._wordings.noun(predicate)}\b", question):
-                return predicate
+        return (
+            self._named(question, subject)
+            or self._nearest(question, subject, statement)
+            or self.of_its_own(question, subject)
+        )
+
+    def _named(self, question: str, subject: str) -> str | None:
+        """What the question names as the subject's: "Mona's job"."""
+        owner, nouns = re.escape(subject), self._wordings.noun
+        return next(
+            (
+                predicate
+                for predicate in self._wordings.names()
+                if re.search(rf"{owner}'s {re.escape(nouns(predicate))}\b", question)
+            ),
+            None,
+        )
+
+    def _nearest(self, question: str, subject: str, statement: str) -> str | None:
         near_Q = self._vectors_QD @ self._embedder.encode([question.replace(subject, _SOMEBODY)])[0]
         asked = _asked(question)
         if asked in _OF_PEOPLE:
@@ -135,20 +151,14 @@ class _Kinds:
         best = int(near_Q.argmax())
         near, predicate = float(near_Q[best]), self._predicates[best]
         told = content_words(statement) - content_words(subject)
-        is_said = not told.isdisjoint(self._words(predicate)) or self._asks_for(predicate, question)
-        if near >= SAME or (near >= NEAR and is_said):
-            return predicate
-        return self.of_its_own(question, subject)
+        said = self._wordings.words(predicate) | self._wordings.head(predicate)
+        is_said = not told.isdisjoint(said) or self._asks_for(predicate, question)
+        return predicate if near >= SAME or (near >= NEAR and is_said) else None
 
     def _asks_for(self, predicate: str, question: str) -> bool:
         """ "What heart condition does she have?" asks for a (health) condition by name."""
         noun = re.escape(self._wordings.noun(predicate).split()[-1])
         return bool(re.search(rf"\b(?:what|which)\s+(?:[\w'-]+\s+)?{noun}\b", question, re.IGNORECASE))
-
-    def _words(self, predicate: str) -> frozenset[str]:
-        """Stems of all that the wordings say and ask of the predicate."""
-        said = (*self._wordings.statements(predicate), *self._wordings.taught(predicate))
-        return self._wordings.head(predicate) | content_words(" ".join(said))
 
     def of_its_own(self, question: str, subject: str) -> str:
         """What is asked, in the question's words: "sourdough" of "What is Ines's sourdough called?"."""

@@ -44,7 +44,7 @@ class Pace:
     def rest_s(self, questions: Sequence[Asked]) -> float:
         """All but the training, from its start to the night's end."""
         answers_s = 0.0
-        for condition in (*exam.CONDITIONS, exam.BEFORE):
+        for condition in exam.ASKED:
             each = self.answer_with_facts_s if condition in RETRIEVING else self.answer_s
             answers_s += sum(
                 each * (_LONG if question.is_long else 1) for question in exam.asked_of(condition, questions)

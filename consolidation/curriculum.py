@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agents.turns import speaker_tags
-from consolidation.retold import Retold, asked_words, gap_question, word_questions
+from consolidation.retold import Retold, gap_question, word_questions
 from consolidation.scoring import gives, gives_any, refuses
 from consolidation.slots import Names, Slot, accepted_values
 from memory import names
@@ -163,8 +163,10 @@ def fresh_rows(course: Course, slot: Slot, known: Set[str], n: int, night: int) 
     dice.shuffle(wordings)
     rows: list[Row] = []
     for wording in wordings:
+        if len(rows) == n:
+            break
         name = dice.choice(forms)
-        if len(rows) < n and known.isdisjoint(fill(wording, form).casefold() for form in forms):
+        if known.isdisjoint(fill(wording, form).casefold() for form in forms):
             rows.append(_row(slot, "question", turn(fill(wording, name), course.statement(slot, name))))
     return rows
 
@@ -175,26 +177,18 @@ def _retold_rows(course: Course, slot: Slot, forms: Sequence[str]) -> list[Row]:
     told = course.retold.get(slot.key)
     if told is None:
         return []
-    known = asked_words(slot, course.wordings)
     asked = [] if course.wordings.covers(slot.predicate) else [gap_question(told)]
-    asked += [
-        fill(question, forms[i % len(forms)]) for i, question in enumerate(word_questions(told, forms, known))
-    ]
-    quoted = {"slot": slot.key, "episodes": [told.episode_id]}
+    words = word_questions(told, forms, course.wordings.words(slot.predicate))
+    asked += [fill(question, forms[i % len(forms)]) for i, question in enumerate(words)]
+    answers = (course.statement(slot, forms[i % len(forms)]) for i in range(len(asked)))
     return [
-        Row(
-            "fact",
-            "retold",
-            turn(question, course.statement(slot, forms[i % len(forms)])),
-            slot.fact_ids,
-            quoted,
-        )
-        for i, question in enumerate(asked)
+        _row(slot, "retold", turn(question, answer), episodes=[told.episode_id])
+        for question, answer in zip(asked, answers, strict=True)
     ]
 
 
-def _row(slot: Slot, form: str, messages: tuple[Message, ...]) -> Row:
-    return Row("fact", form, messages, slot.fact_ids, {"slot": slot.key})
+def _row(slot: Slot, form: str, messages: tuple[Message, ...], **meta: Any) -> Row:
+    return Row("fact", form, messages, slot.fact_ids, {"slot": slot.key, **meta})
 
 
 def _statement_rows(course: Course, slot: Slot) -> list[Row]:

@@ -300,9 +300,9 @@ def _replay(context: NightContext, graph: Graph, runs: Sequence[str]) -> list[Ro
     for fact_id, of_fact in by_fact.items():
         dice = graph.course.dice("replay", len(runs), of_fact[0].messages[0]["content"])
         fresh: list[Row] = []
-        if fact_id in slots:
+        if slot := slots.get(fact_id):
             known = {row.messages[0]["content"].casefold() for row in of_fact}
-            fresh = fresh_rows(graph.course, slots[fact_id], known, keep[fact_id] // 2, len(runs))
+            fresh = fresh_rows(graph.course, slot, known, keep[fact_id] // 2, len(runs))
         rows += dice.sample(of_fact, min(keep[fact_id] - len(fresh), len(of_fact)))
         rows += [replace(row, kind="replay") for row in fresh if is_sound(row, by_key, graph.registry)]
     return rows

@@ -105,7 +105,7 @@ def run(context: NightContext, progress: Progress) -> StageResult:
     questions = questions_of(context.database, context.run_id)
     if not questions:
         return StageResult(counts={"questions": 0.0}, output={"exam": {}})
-    total = sum(len(asked_of(condition, questions)) for condition in (*CONDITIONS, BEFORE))
+    total = sum(len(asked_of(condition, questions)) for condition in ASKED)
     progress(0, total, "loading the model")
     spec = ModelSpec(
         source=context.settings.base_model,
@@ -162,8 +162,8 @@ def earlier_before(
 ) -> dict[str, Any]:
     """What the vectors that serve answer of tonight's questions about earlier nights: `{recall_earlier_nights, n}`, empty
     where there are none. Other questions of another night's exam would not do: of sixty a tenth is chance."""
-    serving = recipe_to_extend(context)
-    if serving is None or not asked_of(BEFORE, questions):
+    serving = recipe_to_extend(context) if asked_of(BEFORE, questions) else None
+    if serving is None:
         return {}
     model.apply(recipe_adapters(context.home, serving.for_person(None)))
     numbers = shares_of(ask(model, questions, BEFORE, {}, counter))

@@ -62,7 +62,7 @@ def retell(
         told = _of_slot(slot, texts, called, registry) if len(slot.facts) == 1 else None
         if told is not None and (
             not wordings.covers(slot.predicate)
-            or keywords(told, called.forms(slot.subject_id, slot.subject), asked_words(slot, wordings))
+            or keywords(told, called.forms(slot.subject_id, slot.subject), wordings.words(slot.predicate))
         ):
             found[slot.key] = told
     return found
@@ -96,13 +96,6 @@ def gap_question(told: Retold) -> str:
     instead = "how much" if _MONEY.search(told.value) else "what"
     gap = re.sub(re.escape(told.value), instead, told.sentence, count=1, flags=re.IGNORECASE)
     return gap[0].upper() + gap[1:].rstrip(".!?") + "?"
-
-
-def asked_words(slot: Slot, wordings: Wordings) -> frozenset[str]:
-    """Stems that the predicate's own wordings hold; none where it has none."""
-    if not wordings.covers(slot.predicate):
-        return frozenset()
-    return content_words(" ".join([*wordings.statements(slot.predicate), *wordings.taught(slot.predicate)]))
 
 
 def keywords(told: Retold, names: Iterable[str], known: frozenset[str] = frozenset()) -> list[str]:

@@ -178,6 +178,7 @@ class Wordings:
         self._frames: Mapping[str, Any] = tables.get("frame", {})
         self._tables = {name: entry for name, entry in tables.items() if name != "frame"}
         self._built: dict[str, Wording] = {}
+        self._words: dict[str, frozenset[str]] = {}
 
     @classmethod
     def load(cls) -> Wordings:
@@ -199,6 +200,13 @@ class Wordings:
     def head(self, predicate: str) -> frozenset[str]:
         """Content words that no question about this predicate can avoid, such as "birthday"."""
         return self._wording(predicate).head
+
+    def words(self, predicate: str) -> frozenset[str]:
+        """Stems of all that is said and asked of the predicate in training; none where it has no wordings of its own."""
+        if predicate not in self._words:
+            texts = (*self.statements(predicate), *self.taught(predicate)) if self.covers(predicate) else ()
+            self._words[predicate] = content_words(" ".join(texts))
+        return self._words[predicate]
 
     def statements(self, predicate: str) -> tuple[str, ...]:
         return self._texts(predicate, "statements")

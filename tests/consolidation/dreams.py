@@ -30,22 +30,23 @@ TOLD = (
 
 
 def serve(
-    chat: Any, context: NightContext, sha256: str = "a" * 64, path: str = "adapters/x", base: str = "b" * 64
-) -> None:
-    """Let the night's vector be part of what serves; who reads no weights needs no files."""
+    context: NightContext, sha256: str = "a" * 64, path: str = "adapters/x", base: str = "b" * 64
+) -> str:
+    """Let the night's vector be part of what serves; who reads no weights needs no files. The recipe's id."""
     recipe = Recipe(base, (Entry(sha256, path, 1.0, context.run_id, "facts"),))
-    recipes.save(chat.home, recipe)
-    with chat.database.transaction() as session:
+    recipes.save(context.home, recipe)
+    with context.database.transaction() as session:
         recipe_id = record_artifact(
             session,
-            chat.space_id,
+            context.space_id,
             run_id=context.run_id,
             kind="recipe",
             path=recipe.path,
             sha256=recipe.sha256,
             meta={},
         )
-        move_pointer(session, chat.space_id, run_id=context.run_id, recipe_id=recipe_id, readout_id=None)
+        move_pointer(session, context.space_id, run_id=context.run_id, recipe_id=recipe_id, readout_id=None)
+    return recipe_id
 
 
 def move_karl(chat: Any) -> None:

@@ -90,13 +90,11 @@ def test_numbers_counts_and_kept_answers_agree(night: NightContext) -> None:
     assert len(right) == round(sum(share * n for share, n in zip(shares, counts, strict=True)))
 
 
-def test_what_earlier_nights_taught_is_asked_of_what_served_before(
-    night: NightContext, chat: Any, tiny_folder: Path
-) -> None:
+def test_what_earlier_nights_taught_is_asked_of_what_served_before(night: NightContext, chat: Any) -> None:
     """Tonight's vector changes nothing, so that both answer alike; what served is no part of the kept answers."""
     worn = vector(night, 0.5)
     worn.save(night.home / "adapters/worn")
-    serve(chat, night, worn.sha256, "adapters/worn", worn.base_hash)
+    serve(night, worn.sha256, "adapters/worn", worn.base_hash)
     chat.store(("Vera Lind", "dog", "Pelle", 6))
     second = chat.context(settings=night.settings, outputs={"train": {}})
     dream.run(second, no_progress)

@@ -8,17 +8,16 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from consolidation import publish, recipe, runs
+from consolidation import publish, runs
 from consolidation.mastery import LATER, STALE, TAUGHT, Examined, Mastered, judge, serving_mastery
 from consolidation.prompts import Found, prompts_of
-from consolidation.recipe import Entry, Recipe
 from consolidation.stage import NightContext, StageResult
 from db.tables import ExamAnswer, Example, SleepRun
-from memory.artifacts import move_pointer, record_artifact
 from memory.facts import get_fact, list_facts
 from memory.registry import Registry
 from memory.types import Fact
 from tests.consolidation import known
+from tests.consolidation.dreams import serve
 
 REGISTRY = Registry.load()
 
@@ -155,25 +154,14 @@ def night(chat: Any, taught_night: NightContext) -> NightContext:
                     is_right=True,
                 )
             )
-    serve(context)
+    serve_published(context)
     return context
 
 
-def serve(context: NightContext) -> None:
-    made = Recipe("base", (Entry("a" * 64, "adapters/a", 1.0, context.run_id, "1 fact"),))
-    recipe.save(context.home, made)
+def serve_published(context: NightContext) -> None:
+    recipe_id = serve(context)
     with context.database.transaction() as session:
-        recipe_id = record_artifact(
-            session,
-            context.space_id,
-            run_id=context.run_id,
-            kind="recipe",
-            path=made.path,
-            sha256=made.sha256,
-            meta={},
-        )
         session.get_one(SleepRun, context.run_id).is_published = True
-        move_pointer(session, context.space_id, run_id=context.run_id, recipe_id=recipe_id, readout_id=None)
     for stage in ("merge", "publish"):
         record(context, stage, {"recipe_id": recipe_id})
 
