@@ -40,6 +40,9 @@ class Browser:
     def open(self, page: Path | str) -> None:
         self._post("url", {"url": page if isinstance(page, str) else page.as_uri()})
 
+    def reload(self) -> None:
+        self._post("refresh", {})
+
     def run(self, script: str, *given: Any) -> Any:
         """What the script returns; `given` are its `arguments`. A promise is waited for."""
         return self._post("execute/sync", {"script": script, "args": list(given)})

@@ -120,7 +120,7 @@ def test_a_judge_with_a_keyboard_or_a_finger_saves_choices_that_count(browser: B
     shown = browser.run("return pairs.map((pair) => pair.id)")
     assert [chosen["choices"][pair] for pair in shown] == ["B", "B", "tie"]
     assert sum(rate.wins + rate.losses + rate.ties for rate in win_rates(sheet.key, [chosen])) == 3
-    browser.open(page)  # what was chosen is still there
+    browser.reload()  # what was chosen is still there
     assert browser.run("return Object.keys(choices).length") == 3
 
 
