@@ -282,6 +282,8 @@ class Life:
                             "kl_to_base",
                         )
                     },
+                    # of the same questions as `recall_earlier_nights`, by the vectors that served
+                    "before": _rounded(report.before.get("recall_earlier_nights")),
                 }
             )
         return rows

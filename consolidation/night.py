@@ -68,6 +68,7 @@ class NightReport:
     reason: str | None = None
     backend: str | None = None  # that trained, and why it did; None where nothing was trained
     backend_reason: str | None = None
+    before: dict[str, Any] = field(default_factory=dict)  # what served, asked the exam's earlier questions
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -78,6 +79,7 @@ class NightReport:
                 for stage in self.stages
             ],
             "exam": self.exam,
+            "before": self.before,
             "published": self.is_published,
             "reason": self.reason,
             "backend": self.backend,
@@ -256,7 +258,7 @@ def recorded(database: Database, space_id: str, home: Path, run_id: str) -> Nigh
     """
     run, records = runs.get_run(database, space_id, run_id), runs.stage_records(database, run_id)
     report = records["report"].output.get("report") if "report" in records else None
-    exam = records["exam"].output.get("exam") if "exam" in records else None
+    examined = records["exam"].output if "exam" in records else {}
     trained = records["train"].output if "train" in records else {}
     return NightReport(
         run_id=run_id,
@@ -266,12 +268,13 @@ def recorded(database: Database, space_id: str, home: Path, run_id: str) -> Nigh
             for record in records.values()
             if record.status == "done"
         ),
-        exam=exam or {},
+        exam=examined.get("exam") or {},
         is_published=run.is_published,
         report_path=home / report if report else None,
         reason=run.error,
         backend=trained.get("backend"),
         backend_reason=trained.get("backend_reason"),
+        before=examined.get("before") or {},
     )
 
 

@@ -71,6 +71,7 @@ class NightPage:
         default_factory=dict
     )  # auroc, layers, left_out, pictures, stability, anew
     constitutions: Sequence[tuple[str, Sequence[Principle]]] = ()
+    before: Mapping[str, Any] = field(default_factory=dict)  # what served, asked the exam's earlier questions
 
 
 def render(page: NightPage) -> str:
@@ -140,11 +141,21 @@ def _exam(page: NightPage) -> str:
     for number in EXAM_NUMBERS:
         cells = [_cell(page.exam[name], number) for name in shown]
         rows.append((escape(number.replace("_", " ")), *cells))
-    note = "<p class='soft'>The count each number was taken over stands beside it.</p>"
+    note = "<p class='soft'>The count each number was taken over stands beside it.</p>" + _before(page.before)
     return "<h2>Exam</h2>" + html_table(("", *shown), rows, numeric=range(1, len(shown) + 1)) + note
 
 
-def _cell(numbers: dict[str, Any], number: str) -> str:
+def _before(numbers: Mapping[str, Any]) -> str:
+    """What the night began with, of its own questions about earlier nights."""
+    if numbers.get("recall_earlier_nights") is None:
+        return ""
+    share = _cell(numbers, "recall_earlier_nights")
+    return (
+        f"<p>Of the questions about earlier nights, the vectors that served before it answered {share}.</p>"
+    )
+
+
+def _cell(numbers: Mapping[str, Any], number: str) -> str:
     count = (numbers.get("n") or {}).get(number)
     tail = f" <small>/ {count:g}</small>" if count else ""
     return _number(numbers.get(number)) + tail

@@ -130,7 +130,7 @@ def gather(night: Night) -> NightPage:
     run_row = get_run(night.database, night.space_id, night.run_id)
     records = stage_records(night.database, night.run_id)
     published = records["publish"].output if "publish" in records else {}
-    exam = records["exam"].output.get("exam") if "exam" in records else None
+    examined = records["exam"].output if "exam" in records else {}
     trained = records["train"].output if "train" in records else {}
     curves = curves_of(night.folder / "train")
     return NightPage(
@@ -141,10 +141,11 @@ def gather(night: Night) -> NightPage:
         reason=published.get("reason", run_row.error),
         settings=run_row.settings,
         stages=[(row.name, row.seconds, row.counts) for row in records.values() if row.status == "done"],
-        exam=exam or {},
+        exam=examined.get("exam") or {},
+        before=examined.get("before") or {},
         gate=published.get("gate", ()),
         n_too_long=_n_too_long(night),
-        prompts=(records["exam"].output.get("prompts") or {}) if "exam" in records else {},
+        prompts=examined.get("prompts") or {},
         decisions=_decisions(night),
         questions=_questions(night),
         loss=_losses(curves),

@@ -121,6 +121,9 @@ def _print_night(report: NightReport) -> None:
     ]
     print_table(["stage", "seconds", "counts"], rows, title=f"night {report.run_id}")
     print_exam(report.exam)
+    if report.before:
+        said = exam_cell("recall_earlier_nights", report.before)
+        click.echo(f"of the questions about earlier nights, what served before answered {said}")
     if report.backend is not None:
         why = f" ({report.backend_reason})" if report.backend_reason else ""
         click.echo(f"trained by: {report.backend}{why}")

@@ -54,6 +54,7 @@ PAGE = NightPage(
         "anew": "a message in them is gone",
     },
     constitutions=[("Mona", [Principle("habit", "greets in the morning", ("e1",))])],
+    before={"recall_earlier_nights": 0.65, "n": {"recall_earlier_nights": 60}},
 )
 
 
@@ -93,6 +94,7 @@ def test_the_page_shows_every_part_and_is_well_formed() -> None:
         "0.940 on the mean; least: fear 0.91, joy 0.97",
         "Cross-talk of joy",
         "greets in the morning",
+        "served before it answered 0.650 <small>/ 60</small>",
         "dark",
     ):
         assert words in html

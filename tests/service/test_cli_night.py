@@ -45,7 +45,8 @@ def serving(slowwave: Any) -> Any:
 def test_sleep_as_json_holds_the_stages_and_the_exam(slept: Any, kept: Path) -> None:
     night = json.loads((kept / "night.json").read_text())
     named = {"run", "status", "stages", "exam", "published", "reason", "report"}
-    assert set(night) == named | {"backend", "backend_reason"}
+    assert set(night) == named | {"backend", "backend_reason", "before"}
+    assert night["before"] == {}  # there is no earlier night
     assert (night["backend"], night["backend_reason"][:9]) == ("peft", "unsloth: ")
     assert (night["status"], night["published"]) == ("done", True)
     assert [stage["name"] for stage in night["stages"]] == list(STAGES)
