@@ -106,7 +106,7 @@ class TrainSettings:
     replay_per_step: int = 10
     style_per_step: int = 0  # windows of somebody's style, or examples of a behaviour
     kl_per_step: int = 2
-    kl_texts: int = 96  # of the base's own that one night looks at: a teacher is computed once for each
+    kl_texts: int = 400  # of the base's own that one night looks at, at most: no more than it can show
     kl_weight: float = 2.0
     kl_growth: float = 0.5  # of kl_weight, with each vector worn: what each may drift adds up
     max_tokens: int = MAX_TOKENS  # of a text; what does not fit is cut at its beginning

@@ -36,7 +36,7 @@ from consolidation.trainer.job import (
     TrainJob,
     read_json,
 )
-from consolidation.trainer.loop import Loop
+from consolidation.trainer.loop import Loop, planned_steps
 from consolidation.trainer.replay import cache_file, general_texts
 from consolidation.trainer.texts import make_texts
 from db.engine import is_disk_full
@@ -163,7 +163,8 @@ def _replay(job: TrainJob, language_model: LanguageModel, stop: Callable[[], boo
     file = cache_file(language_model, engine.name, Path(job.cache_dir))
     _check(stop)
     seed = f"general {job.seed} {len(job.adapters)}"
-    return general_texts(language_model, engine, file, seed, job.settings.kl_texts)
+    n = min(job.settings.kl_texts, planned_steps(job) * job.settings.kl_per_step)
+    return general_texts(language_model, engine, file, seed, n)
 
 
 def _check(stop: Callable[[], bool]) -> None:

@@ -200,10 +200,10 @@ class HandwrittenEngine:
     def _over_rows(
         self, rows: Sequence[Sequence[int]], compute: Callable[[torch.Tensor, Spread, Scratch], torch.Tensor]
     ) -> list[torch.Tensor]:
-        """Apply `compute` to the embeddings of all rows, some thousand tokens at a time; result (T, D) per row."""
-        lengths = [len(row) for row in rows]
-        if max(lengths, default=0) > self._rope.cos.shape[0]:
-            self._rope = self._make_rope(max(lengths))
+        """Apply `compute` to the embeddings of all rows, some thousand tokens at a time; result (T, D) per row. Safe for threads."""
+        longest, rope = max(map(len, rows), default=0), self._rope
+        if longest > rope.cos.shape[0]:
+            rope = self._rope = self._make_rope(longest)
         hands = passes(rows, _MAX_PREPARED_TOKENS)
         results: list[torch.Tensor] = [torch.empty(0)] * len(rows)
 
@@ -213,7 +213,7 @@ class HandwrittenEngine:
             for i, tokens in zip(hand.rows, at, strict=True):
                 ids[tokens] = torch.tensor(rows[i], device=self._device)
             scratch = Scratch(self._dtype, self._device)
-            spread = Spread(hand, self._trained[0].heads, self._rope, scratch.fused)
+            spread = Spread(hand, self._trained[0].heads, rope, scratch.fused)
             h = compute(self._embed(ids), spread, scratch)
             for i, tokens in zip(hand.rows, at, strict=True):
                 results[i] = h[tokens]

@@ -19,6 +19,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from agents.runtime.hardware import in_parallel
 from agents.runtime.lm import LanguageModel
 from consolidation.trainer.engine import Engine, Text
 from memory.whole import whole_file
@@ -26,11 +27,14 @@ from memory.whole import whole_file
 PROMPTS = Path(__file__).with_name("general_prompts.json")
 SHIPPED = Path(__file__).with_name("general_replies.json")
 REPLY_TOKENS = 64
+SHEAF = (
+    16  # texts looked at together, always the same ones: no state's bits depend on what else a night looks at
+)
 N_TALKS = 48  # drawn for a base that none are shipped for
 _ASKED_TOKENS = 40
 _ASKING_TEMPERATURE = 1.0  # at less, half of what it asks is the same
 _TEMPERATURE = 0.8
-_VERSION = 5
+_VERSION = 6
 
 
 def cache_file(language_model: LanguageModel, engine_name: str, cache_dir: Path) -> Path:
@@ -53,23 +57,29 @@ class General:
 
 
 def general_texts(language_model: LanguageModel, engine: Engine, file: Path, seed: str, n: int) -> list[Text]:
-    """So many of the base's own texts with its states, other ones for another seed: what one night does not look at, the
-    next one does. Texts and states are made where the file lacks them. The model must wear no adapter.
+    """So many of the base's own texts, in whole sheaves, with its states; other ones for another seed: what one night does
+    not look at, the next one does. Texts and states are made where the file lacks them. The model must wear no adapter.
     """
     general = load_general(file) or General(_rows(language_model))
-    places = list(range(len(general.rows)))
-    chosen = places if len(places) <= n else random.Random(seed).sample(places, n)
-    missing = [place for place in chosen if place not in general.teachers]
-    for place in missing:  # alone: its bits do not depend on what else a night looks at
-        ids, positions = general.rows[place]
-        (states,) = engine.final_hidden([ids])
-        general.teachers[place] = states[list(positions)].cpu().contiguous()
+    places = range(len(general.rows))
+    sheaves = [places[start : start + SHEAF] for start in range(0, len(places), SHEAF)]
+    chosen = sheaves if len(places) <= n else random.Random(seed).sample(sheaves, -(-n // SHEAF))
+    missing = [sheaf for sheaf in chosen if sheaf[0] not in general.teachers]
+
+    def look_at(sheaf: Sequence[int]) -> list[torch.Tensor]:
+        states = engine.final_hidden([general.rows[place][0] for place in sheaf])
+        at = [list(general.rows[place][1]) for place in sheaf]
+        return [one[positions].cpu().contiguous() for one, positions in zip(states, at, strict=True)]
+
+    for sheaf, states in zip(missing, in_parallel(look_at, missing, language_model.workers), strict=True):
+        general.teachers |= zip(sheaf, states, strict=True)
     if missing or not file.is_file():
         _save(general, file)
     device = language_model.device
     return [
         Text(f"kl:{place}", "kl", None, *general.rows[place], general.teachers[place].to(device))
-        for place in chosen
+        for sheaf in chosen
+        for place in sheaf
     ]
 
 

@@ -20,6 +20,7 @@ from agents.runtime.spec import ModelSpec
 from consolidation.stage import TrainSettings
 from consolidation.trainer.__main__ import main
 from consolidation.trainer.job import JobFolder, Row, TrainJob, read_json
+from consolidation.trainer.replay import SHEAF
 from consolidation.trainer.schedule import MEASURE_STEPS
 from consolidation.training_child import put_job
 
@@ -98,6 +99,7 @@ def test_loss_falls_and_the_result_says_what_was_done(make_job, tiny_folder, mod
         Adapter.load(folder.adapter).sha256,
     )
     model = LanguageModel.load(ModelSpec(model_cache, str(tiny_folder), "float32", "cpu"))
+    assert result["n_texts"] == len(rows()) + 2 * SHEAF  # of the base's own, no more than its 24 steps show
     ids, is_answer = model.template.supervised(list(rows()[0].messages))
     at = [i - 1 for i, marked in enumerate(is_answer) if marked]
     before = model.token_logprobs(ids)[at].mean()

@@ -12,7 +12,7 @@ from agents.runtime.lm import LanguageModel
 from agents.runtime.spec import ModelSpec
 from consolidation.trainer.engine import Text
 from consolidation.trainer.handwritten import HandwrittenEngine
-from consolidation.trainer.replay import draw_talks, general_texts, load_general
+from consolidation.trainer.replay import SHEAF, draw_talks, general_texts, load_general
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +33,12 @@ def test_what_the_base_asks_itself_is_different_each_time_and_the_same_under_a_s
 
 def test_texts_come_with_the_states_of_the_base(model: LanguageModel, tmp_path: Path) -> None:
     engine = HandwrittenEngine(model, 4, 8.0, 0.4)
-    for text in general_texts(model, engine, tmp_path / "g.safetensors", "night 1", 8):
+    texts = general_texts(model, engine, tmp_path / "g.safetensors", "night 1", 8)
+    assert len(texts) == SHEAF
+    for text in texts:
         assert text.teacher is not None
         (states,) = engine.final_hidden([text.ids])
-        assert torch.equal(text.teacher, states[list(text.positions)])
+        assert torch.allclose(text.teacher, states[list(text.positions)], atol=1e-5)
 
 
 def test_states_are_kept_and_those_of_other_nights_come_beside_them(
