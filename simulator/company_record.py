@@ -40,7 +40,7 @@ class Record:
         self._database, self._space_id, self._clock = database, space_id, clock
         self.conversation = session.conversation
         self.session_id = sessions.begin(database, space_id, session, clock=clock)
-        self.n_turns = count_episodes(database, space_id, self._conversation_id(), origin="simulated")
+        self.n_turns = self._n_kept()
         self.digests = SpokenDigests(
             database, space_id, session.conversation, people, embedder=embedder, clock=clock
         )
@@ -70,12 +70,21 @@ class Record:
         self._add(said)
         return said
 
+    def is_complete(self) -> bool:
+        """Whether all that the conversation holds went through this record, or was there before it."""
+        return self.n_turns == self._n_kept()
+
     def end(self) -> None:
         sessions.end(self._database, self._space_id, self.session_id, clock=self._clock)
 
     def _add(self, said: Episode) -> None:
         self.n_turns += 1
         self.digests.heard(said)
+
+    def _n_kept(self) -> int:
+        """None are kept of a conversation that was erased."""
+        kept = conversation_id_of(self._database, self._space_id, self.conversation)
+        return count_episodes(self._database, self._space_id, kept, origin="simulated") if kept else 0
 
     def _conversation_id(self) -> str:
         conversation_id = conversation_id_of(self._database, self._space_id, self.conversation)

@@ -1,7 +1,7 @@
 """Conversations with personas behind HTTP: a loaded session is kept between turns, one speaks at a time.
 
-Loading the weights takes longer than a reply, so the newest session stays open until somebody else is talked with,
-another recipe is published or nobody has spoken for IDLE_S seconds.
+Loading the weights takes longer than a reply, so the newest session, or the company that a human leads, stays open until
+somebody else is talked with, another recipe is published or nobody has spoken for IDLE_S seconds.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -93,6 +94,7 @@ class Talks:
         self._lock, self._users = lock, users
         self._key: tuple[Any, ...] | None = None
         self._session: Session | None = None
+        self._company: Company | None = None  # between two rounds of it; at most one of both is open
         self._idle: threading.Timer | None = None
         self._generation = 0  # grows with every `end`
 
@@ -122,7 +124,7 @@ class Talks:
     def converse(self, gathering: Gathering) -> Iterator[SaidTurn | Company | Exception]:
         """Turns of personas among themselves, or in answer to whoever leads them, as they are said, each kept by then; at last the company, or the error.
 
-        They are brought together, with the errors of that, before this returns. A caller that closes the iterator ends
+        They are brought together, or still there after an earlier round, with the errors of that, before this returns. A caller that closes the iterator ends
         the talk with the turn that is being said. Between two turns others may use the lock.
         """
 
@@ -133,34 +135,59 @@ class Talks:
 
         def talk(line: Line[SaidTurn | Company]) -> None:
             with self._lock:
-                self._drop()  # frees the weights of who spoke before others load
-                company = self._services.open_company(gathering.names, **gathering.options())
+                company = self._gather(gathering)
+                generation = self._generation
             line.ready()
+            turns = (
+                company.turns(gathering.n_turns)
+                if gathering.as_person is None
+                else company.answer(gathering.text)
+            )
+            is_kept = False
             try:
-                self._talk(company, gathering, line)
+                while True:
+                    with self._lock:
+                        said = self._next_said(company, turns, generation)
+                        if said is None:
+                            is_kept = self._keep(company, gathering)
+                            said_last = copy(company)  # another round may be on before this one is read
+                    if said is None:
+                        line.put(said_last)
+                        return
+                    line.put(said)
             finally:
-                with self._lock, suppress(GraphError, AgentError, SQLAlchemyError):  # it may be erased
-                    company.record.end()
+                if not is_kept:
+                    with self._lock:
+                        _end_company(company)
 
         return streamed(talk, "company", self._users)
 
-    def _talk(self, company: Company, gathering: Gathering, line: Line[SaidTurn | Company]) -> None:
-        is_led = gathering.as_person is not None
-        turns = company.answer(gathering.text) if is_led else company.turns(gathering.n_turns)
-        generation = self._generation
-        while True:
-            with self._lock:
-                if self._generation != generation:  # what its members remember may be erased by now
-                    company.ended = "interrupted"
-                    line.put(company)
-                    return
-                for member in company.members:
-                    check_consent(self._services, member.person)
-                said = next(turns, None)
-            if said is None:
-                line.put(company)
-                return
-            line.put(said)
+    def _gather(self, gathering: Gathering) -> Company:
+        """The company that was kept from an earlier round, nothing having been said to it elsewhere since, or a new one."""
+        company, key = self._company, self._key
+        if company is not None and key == self._key_of_company(gathering) and company.record.is_complete():
+            self._company = self._key = None
+            self._stop_waiting()
+            return company
+        self._drop()  # frees the weights of who spoke before others load
+        return self._services.open_company(gathering.names, **gathering.options())
+
+    def _next_said(self, company: Company, turns: Iterator[SaidTurn], generation: int) -> SaidTurn | None:
+        if self._generation != generation:  # what its members remember may be erased by now
+            company.ended = "interrupted"
+            return None
+        for member in company.members:
+            check_consent(self._services, member.person)
+        return next(turns, None)
+
+    def _keep(self, company: Company, gathering: Gathering) -> bool:
+        """Whether it stays open for the next round: a human leads it, it came to its end and nobody else is open."""
+        is_free = self._session is None and self._company is None
+        if gathering.as_person is None or company.ended == "interrupted" or not is_free:
+            return False
+        self._company, self._key = company, self._key_of_company(gathering)
+        self._wait_for_idle()
+        return True
 
     def end(self, *, timeout_s: float = -1) -> None:
         """Close the session that is open, and end every company; the next turn opens one anew.
@@ -200,15 +227,18 @@ class Talks:
                 self._wait_for_idle()
 
     def _drop(self) -> None:
-        """Let go of the session; its end goes on record where it still can."""
-        session, self._session, self._key = self._session, None, None
+        """Let go of who is open; the end goes on record where it still can."""
+        session, company = self._session, self._company
+        self._session = self._company = self._key = None
         self._stop_waiting()
+        if company is not None:
+            _end_company(company)
         if session is not None:
             with suppress(GraphError, AgentError, SQLAlchemyError):  # it may be erased, its server away
                 session.close()
 
     def _wait_for_idle(self) -> None:
-        if self._session is not None:
+        if self._session is not None or self._company is not None:
             self._idle = threading.Timer(IDLE_S, self._drop_idle)
             self._idle.daemon = True
             self._idle.start()
@@ -229,3 +259,15 @@ class Talks:
         current = pointer(services.database, services.space_id)
         people = (services.person(says.person).id, services.person(says.as_person).id)
         return (*people, says.think, says.use_weights, says.steer, says.force_dose, current)
+
+    def _key_of_company(self, gathering: Gathering) -> tuple[Any, ...]:
+        services = self._services
+        names = (*gathering.names, gathering.as_person) if gathering.as_person else gathering.names
+        people = tuple(services.person(name).id for name in names)
+        asked = replace(gathering, text="", n_turns=0)
+        return (*people, asked, pointer(services.database, services.space_id))
+
+
+def _end_company(company: Company) -> None:
+    with suppress(GraphError, AgentError, SQLAlchemyError):  # it may be erased
+        company.record.end()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
 from memory.importing import import_file
 from memory.people import get_or_create_node
-from memory.sessions import NewSession, NewTurn, begin, keep_turn
+from memory.sessions import NewSession, NewTurn, begin, keep_turn, list_sessions
 from service.http.application import create_app
 from service.settings import PersonaSettings, Settings
 from service.wiring import Services
@@ -114,3 +115,35 @@ def test_two_personas_answer_who_leads_them(client: TestClient, services: Servic
     assert client.post("/v1/converse", json={**wanted, "text": " "}).status_code == 400
     assert client.post("/v1/converse", json={"people": ["Ada", "Bo"], "text": "Hi!"}).status_code == 422
     assert client.post("/v1/converse", json={**wanted, "people": ["Ada", "Bo", "Cy"]}).status_code == 400
+
+
+def test_a_company_that_is_led_stays_together_until_something_else_is_said(
+    client: TestClient, services: Services
+) -> None:
+    where = services.database, services.space_id
+    with services.database.transaction() as session:
+        get_or_create_node(session, services.space_id, "Cy", clock=services.clock)
+    for name in ("Ada", "Bo"):
+        client.post(f"/v1/people/{name}/consent", json={"by": name})
+
+    def led(**changes: Any) -> Any:
+        wanted = {"people": ["Ada", "Bo"], "as": "Cy", "text": "Good day!"}
+        return client.post("/v1/converse", json={**wanted, **changes}).json()
+
+    def is_ended(session_id: str) -> bool:
+        return next(one for one in list_sessions(*where) if one.id == session_id).ended_at is not None
+
+    first = led()
+    assert led()["session"] == first["session"]
+    assert led(text=" ")["status"] == 400
+    assert not is_ended(first["session"])
+    warmer = led(temperature=1.5)
+    assert (warmer["session"] != first["session"], is_ended(first["session"])) == (True, True)
+    ada, bo = services.person("Ada").id, services.person("Bo").id
+    beside = begin(*where, NewSession(ada, first["conversation"], (ada, bo)))
+    keep_turn(*where, beside, NewTurn(ada, "By the sea."))  # by another process
+    later = led(temperature=1.5)
+    assert later["session"] != warmer["session"]
+    assert later["kept"] == warmer["kept"] + 2 + len(later["turns"])
+    client.post("/v1/chat", json={"person": "Ada", "as": "Cy", "text": "Good day!"})
+    assert is_ended(later["session"])
