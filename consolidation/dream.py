@@ -53,8 +53,8 @@ from memory.sensitive import kinds_of_fact
 from memory.types import Episode, Fact
 from memory.wordings import Wordings, content_words
 
-NEGATIVES_PER_SLOT = 40
-MAX_NEGATIVES = 1200
+NEGATIVES_PER_SLOT = 80  # each is shown once or twice: what is refused is learnt by the many, not by heart
+MAX_NEGATIVES = 2400
 MAX_EMPTIED = 20  # slots that were taken back, each night anew
 REPLAY_PER_FACT = 32
 MAX_REPLAY = 960

@@ -28,7 +28,7 @@ from memory.whole import write_text
 
 # on the plain base, and on what a primer or an earlier night has taught to read questions
 _SHOWINGS_PER_FACT = (96, 56)
-_SHOWINGS_PER_REFUSAL = (4, 2)
+_SHOWINGS_PER_REFUSAL = (2, 1)
 _STEPS = (80, 1200)  # least and most, when the job does not say
 _KINDS = ("answer", "negative", "replay", "style", "kl")
 _NEARLY_ALL = 0.9  # of the answers learnt, from which on a validation that no longer falls ends the training
@@ -51,7 +51,7 @@ class Outcome:
 
 
 def planned_steps(job: TrainJob) -> int:
-    """From the job, or enough to show each fact some hundred times and each refusal some four times on the plain base,
+    """From the job, or enough to show each fact some hundred times and each refusal twice on the plain base,
     about half as often on what has vectors, and every text about a fact once."""
     if job.settings.steps is not None:
         return job.settings.steps
