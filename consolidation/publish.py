@@ -30,7 +30,7 @@ ENOUGH_STEPS = 0.75  # share of the steps wanted from which on a training was no
 
 
 def hold_against(gate: Gate, numbers: Mapping[str, Any], earlier_recall: float | None) -> list[Check]:
-    """Every number of the gate. `earlier_recall` is what the night before remembers of what earlier nights taught, if there is one."""
+    """Every number of the gate. `earlier_recall` is what served before answers of the same questions about earlier nights, if any."""
     taught = _at_least("recall_paraphrase", numbers, gate.min_recall_paraphrase)
     return [taught, *side_effects(gate, numbers, earlier_recall), *_not_taught(gate, numbers)]
 
@@ -72,18 +72,6 @@ def _at_most(number: str, numbers: Mapping[str, Any], limit: float) -> Check:
 def _measured(numbers: Mapping[str, Any], number: str) -> float | None:
     value = numbers.get(number)
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
-
-
-def recall_of(numbers: Mapping[str, Any]) -> float | None:
-    """What a night remembered on held-out wordings: its own facts and those of nights before, weighted by count."""
-    counts = numbers.get("n") or {}
-    total = right = 0.0
-    for number in ("recall_paraphrase", "recall_earlier_nights"):
-        value, count = _measured(numbers, number), counts.get(number) or 0
-        if value is not None:
-            total += count
-            right += value * count
-    return right / total if total else None
 
 
 def run(context: NightContext, progress: Progress) -> StageResult:
@@ -140,17 +128,9 @@ def _result(
 
 
 def earlier_recall(context: NightContext) -> float | None:
-    """What the vectors that serve answer of the questions about earlier nights that tonight's exam asks; where it did not
-    measure that, what they remembered in their own exam. None before the first publish."""
-    before = _measured(context.output("exam").get("before") or {}, "recall_earlier_nights")
-    if before is not None:
-        return before
-    serving = artifacts.pointer(context.database, context.space_id)
-    run_id = serving.run_id if serving else None
-    if run_id is None or run_id == context.run_id:
-        return None
-    exam = stage_records(context.database, run_id).get("exam")
-    return recall_of((exam.output.get("exam") or {}).get(CONDITION) or {}) if exam else None
+    """What the vectors that serve answer of the questions about earlier nights that tonight's exam asks; None where there
+    are none."""
+    return _measured(context.output("exam").get("before") or {}, "recall_earlier_nights")
 
 
 def _move(context: NightContext) -> PointerRow:

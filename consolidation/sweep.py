@@ -15,7 +15,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +118,14 @@ def _clear(folder: Path) -> None:
             path.unlink()
 
 
+@dataclass(slots=True)
+class _Known:
+    """What is the same for many cells: the base measured, and what serves asked about earlier nights (by dreams)."""
+
+    generals: dict[ModelSpec, General] = field(default_factory=dict)
+    before: dict[tuple[str, ModelSpec], dict[str, Any]] = field(default_factory=dict)
+
+
 # ---- the snapshot
 
 
@@ -178,12 +186,12 @@ def _opened(folder: Path, tools: NightTools, clock: Clock) -> Iterator[_Sweep]:
 
 def _run_cells(sweep: _Sweep, base: NightSettings, grid: Grid, progress: Progress) -> None:
     total = len(grid.cells)
-    generals: dict[ModelSpec, General] = {}
+    known = _Known()
     for place, cell in enumerate(grid.cells):
         progress(place, total, cell.name)
         if _result_file(sweep.folder, cell).is_file():
             continue
-        result = _run_cell(sweep, base, cell, _noted(progress, place, total, cell.name), generals)
+        result = _run_cell(sweep, base, cell, _noted(progress, place, total, cell.name), known)
         _keep(sweep, cell, result)
     progress(total, total)
 
@@ -198,7 +206,7 @@ def _noted(progress: Progress, place: int, n_cells: int, name: str) -> Progress:
 
 
 def _run_cell(
-    sweep: _Sweep, base: NightSettings, cell: Cell, progress: Progress, generals: dict[ModelSpec, General]
+    sweep: _Sweep, base: NightSettings, cell: Cell, progress: Progress, known: _Known
 ) -> CellResult:
     """Train and examine; what cannot be done with these settings is said in the result."""
     changed = dict(cell.changed)
@@ -207,7 +215,8 @@ def _run_cell(
         outputs = {"dream": dreamt}
         context = _context(sweep, run_id, cell.settings, sweep.work / "cells" / cell.key, outputs)
         trained = outputs["train"] = train.knowledge(context, progress).output
-        numbers = _examine(context, progress, generals)
+        numbers, before = _examine(context, progress, known)
+        outputs["exam"] = {"before": before}
     except NightStopped:
         raise
     except (NightError, AgentError, GraphError) as error:
@@ -267,20 +276,27 @@ def _context(
     )
 
 
-def _examine(context: NightContext, progress: Progress, generals: dict[ModelSpec, General]) -> dict[str, Any]:
-    """The exam's numbers under the condition `weights`. The model is loaded anew: a child may need its memory."""
+def _examine(
+    context: NightContext, progress: Progress, known: _Known
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The exam's numbers under the condition `weights`, and what the vectors that serve answer of its questions about
+    earlier nights. The model is loaded anew: a child may need its memory."""
     from agents.runtime.lm import LanguageModel
 
     settings = context.settings
     spec = ModelSpec(context.home / "cache", settings.base_model, settings.train.dtype)
     questions = exam.questions_of(context.database, context.run_id)
     model = LanguageModel.load(spec)
-    if spec not in generals:
-        generals[spec] = exam.general(model)
+    if spec not in known.generals:
+        known.generals[spec] = exam.general(model)
     counter = exam.Counter(progress, len(exam.asked_of(CONDITION, questions)))
+    if (context.run_id, spec) not in known.before:
+        silent = exam.Counter(no_progress, 0)
+        known.before[context.run_id, spec] = exam.earlier_before(context, model, questions, silent)
     model.apply(exam.vectors_of(context))
     answered = exam.ask(model, questions, CONDITION, {}, counter)
-    return exam.numbers_of(answered, exam.drift_from(model, generals[spec]))
+    drift = exam.drift_from(model, known.generals[spec])
+    return exam.numbers_of(answered, drift), known.before[context.run_id, spec]
 
 
 # ---- what stays

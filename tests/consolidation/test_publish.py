@@ -6,7 +6,7 @@ import pytest
 
 from consolidation import publish, runs
 from consolidation.errors import NothingPublished, UnknownRun
-from consolidation.publish import cut_short, hold_against, recall_of, roll_back
+from consolidation.publish import cut_short, hold_against, roll_back
 from consolidation.stage import Gate, StageResult, no_progress
 from memory.artifacts import pointer, record_artifact
 from memory.ledger import entries, verify
@@ -60,16 +60,6 @@ def test_a_night_that_answers_for_strangers_is_not_published(chat: Any) -> None:
     assert pointer(chat.database, chat.space_id) is None
     result = runs.stage_records(chat.database, run_id)["publish"].output
     assert "unknown_refused 0.100 is under 0.500" in result["reason"]
-
-
-def test_what_a_night_remembered_is_weighted_by_count() -> None:
-    numbers = {
-        "recall_paraphrase": 1.0,
-        "recall_earlier_nights": 0.5,
-        "n": {"recall_paraphrase": 10, "recall_earlier_nights": 30},
-    }
-    assert recall_of(numbers) == pytest.approx(0.625)
-    assert recall_of({"recall_paraphrase": None, "n": {}}) is None
 
 
 def test_what_is_lost_is_lost_against_the_same_questions(chat: Any) -> None:

@@ -12,19 +12,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from sqlalchemy import text
 
-from consolidation import sweep
+from agents.runtime.adapter import Adapter
+from agents.runtime.lm import LanguageModel
+from agents.runtime.spec import ModelSpec
+from consolidation import dream, sweep
 from consolidation.errors import NothingToTrain, SweepRuns
 from consolidation.grid import Grid, make_grid
-from consolidation.stage import NightSettings, TrainSettings
+from consolidation.stage import NightSettings, TrainSettings, no_progress
 from consolidation.sweep import run_sweep
 from consolidation.sweep_results import CellResult, SweepReport, in_order, render_sweep
 from memory.facts import decide
 from memory.registry import Registry
+from tests.consolidation.dreams import serve
 
 REGISTRY = Registry.load()
+DOWN = "model.layers.1.mlp.down_proj"
 REPOSITORY = Path(__file__).parents[2]
 
 
@@ -76,6 +82,25 @@ def test_cells_are_tried_on_a_copy_and_the_space_is_only_read(told: Any, base: N
     assert "Mona" not in stored + report.page.read_text()
     assert json.loads((folder / "results.json").read_text()) == report.as_json()
     assert run(told, base, grid) == report  # told again, not done again
+
+
+def test_a_cell_is_held_against_what_serves_asked_the_same(told: Any, base: NightSettings) -> None:
+    """A gate that wants more than everything of what the vectors before answer is failed where they were asked."""
+    context = told.context(settings=base, outputs={"train": {}})
+    dream.run(context, no_progress)
+    language_model = LanguageModel.load(ModelSpec(told.home / "cache", base.base_model))
+    down = language_model.model.get_submodule(DOWN)
+    a, b = np.ones((2, down.in_features), np.float32), np.zeros((down.out_features, 2), np.float32)
+    worn = Adapter(language_model.base_hash, 2, 4.0, {DOWN: (a, b)})
+    worn.save(told.home / "adapters/worn")
+    serve(context, worn.sha256, "adapters/worn", worn.base_hash)
+    told.store(("Vera Lind", "dog", "Pelle", 6))
+    greedy = replace(base, gate=replace(base.gate, max_earlier_loss=-2.0))
+    grid = make_grid({"max_facts": [1], "sort": "final_loss"}, greedy, "x")
+    (cell,) = run(told, greedy, grid).cells
+    assert cell.exam is not None
+    assert cell.exam["n"]["recall_earlier_nights"] >= 2
+    assert "recall_earlier_nights" in cell.failed_numbers
 
 
 def test_what_was_trained_before_a_sweep_was_cut_off_is_not_trained_again(
