@@ -26,7 +26,7 @@ Message = dict[str, str]
 # wordings of a slot; others of its predicate get others: what generalises is their variety. Plain ones are what people ask,
 # and what the refusals are about; of indirect ones the more, the fewer slots a night has, and some are left for later nights
 PLAIN_PER_SLOT, INDIRECT_PER_SLOT = 20, (24, 48)
-WORDINGS_PER_NIGHT = 1200
+WORDINGS_PER_NIGHT = 2400
 STATEMENTS_PER_SLOT = 1
 FIRST_PERSON_PER_SLOT = 2
 PASSING_PER_SLOT = 2
