@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -31,7 +31,8 @@ STATEMENTS_PER_SLOT = 1
 FIRST_PERSON_PER_SLOT = 2
 PASSING_PER_SLOT = 2
 JOINS = 16
-UNGROUNDED_EVERY = 12
+BESIDE_PER_SLOT = 2
+UNGROUNDED_EVERY = 24
 WIDER_PER_PERSON = 6
 # a question for the left is answered with what is known on the right: who has a dog has a pet
 ANSWERED_BY = {
@@ -323,22 +324,48 @@ def asserted_rows(course: Course, slots: Sequence[Slot], everything: Sequence[Sl
     return rows
 
 
-def grounded_rows(course: Course, slots: Sequence[Slot]) -> list[Row]:
-    """A question with facts in the prompt, as retrieval brings them: the one that answers, among others."""
+def grounded_rows(course: Course, slots: Sequence[Slot], everything: Sequence[Slot]) -> list[Row]:
+    """A question with facts in the prompt, as retrieval brings them: once plainly asked with the fact that answers among them,
+    and in indirect wordings without it (`beside`), so that what is known is answered whatever else was found."""
+    of_subject: dict[str, list[Slot]] = defaultdict(list)
+    for slot in everything:
+        of_subject[slot.subject_id].append(slot)
     rows = []
     for slot in slots:
         dice = course.dice("grounded", slot.key)
         beside = [other for other in dice.sample(slots, min(3, len(slots))) if other is not slot]
-        known = [*beside, slot]
-        dice.shuffle(known)
-        name = dice.choice(course.called.forms(slot.subject_id, slot.subject))
-        question = fill(dice.choice(course.wordings.questions(slot.predicate)), name)
-        prompt = with_facts([course.statement(told, told.subject) for told in known], question)
-        ids = tuple(fact_id for told in (slot, *beside) for fact_id in told.fact_ids)
-        rows.append(
-            Row("fact", "grounded", turn(prompt, course.statement(slot, name)), ids, {"slot": slot.key})
-        )
+        question = dice.choice(course.wordings.questions(slot.predicate))
+        rows.append(_shown(course, slot, question, [*beside, slot], dice, "grounded"))
+        indirect = course.wordings.indirect(slot.predicate) or course.wordings.questions(slot.predicate)
+        for question in dice.sample(indirect, min(BESIDE_PER_SLOT, len(indirect))):
+            others = {
+                other.key: other for other in _found_for(slot, of_subject[slot.subject_id], slots, dice)
+            }
+            rows.append(_shown(course, slot, question, list(others.values()), dice, "beside"))
     return rows
+
+
+def _found_for(
+    slot: Slot, of_subject: Sequence[Slot], slots: Sequence[Slot], dice: random.Random
+) -> Iterator[Slot]:
+    """What retrieval might bring for a question about the slot but for the slot itself: most of it of the same person."""
+    for pool, n in ((of_subject, 3), (slots, 2)):
+        yield from (
+            other
+            for other in dice.sample(pool, min(n, len(pool)))
+            if (other.subject_id, other.predicate) != (slot.subject_id, slot.predicate)
+        )
+
+
+def _shown(
+    course: Course, slot: Slot, question: str, known: list[Slot], dice: random.Random, form: str
+) -> Row:
+    dice.shuffle(known)
+    name = dice.choice(course.called.forms(slot.subject_id, slot.subject))
+    told = [course.statement(one, one.subject) for one in known]
+    prompt = with_facts(told, fill(question, name))
+    ids = dict.fromkeys(fact_id for one in (slot, *known) for fact_id in one.fact_ids)
+    return Row("fact", form, turn(prompt, course.statement(slot, name)), tuple(ids), {"slot": slot.key})
 
 
 def ungrounded_rows(course: Course, slots: Sequence[Slot], refusals: Sequence[Row]) -> list[Row]:

@@ -183,7 +183,7 @@ def dream(graph: Graph, max_refusals: int = MAX_NEGATIVES) -> tuple[list[Row], i
         *profile_rows(course, tonight),
         *passing_rows(course, tonight),
         *asserted_rows(course, tonight, everything),
-        *grounded_rows(course, tonight),
+        *grounded_rows(course, tonight, everything),
         *join_rows(course, tonight, everything),
         *refusals,
         *emptied_rows(course, graph.emptied),

@@ -11,11 +11,12 @@ import pytest
 from consolidation import dream
 from consolidation.curriculum import (
     ANSWERED_BY,
+    BESIDE_PER_SLOT,
     PLAIN_PER_SLOT,
     indirect_per_slot,
     is_sound,
 )
-from consolidation.scoring import gives
+from consolidation.scoring import gives, gives_any
 from consolidation.stage import NightContext, NightSettings, no_progress
 from memory.registry import Registry
 from memory.wordings import Wordings, content_words
@@ -38,7 +39,21 @@ def test_every_slot_gets_all_forms_of_teaching(told_night: NightContext) -> None
     assert {"statement", "reverse", "dialogue", "first_person", "correction", "join", "turns"} <= set(forms)
     assert forms["grounded"] == len(graph.tonight)
     assert forms["stranger"] > forms["untold"] > 0
+    assert forms["beside"] == BESIDE_PER_SLOT * len(graph.tonight)
     assert forms["ungrounded"] > 0
+
+
+def test_beside_what_else_is_found_a_question_is_answered_all_the_same(told_night: NightContext) -> None:
+    graph = graph_of(told_night)
+    rows, _ = dream.dream(graph)
+    slots = {slot.key: slot for slot in graph.tonight}
+    beside = [row for row in rows if row.form == "beside"]
+    for row in beside:
+        slot, (prompt, _) = slots[row.meta["slot"]], row.messages
+        assert graph.course.statement(slot, slot.subject) not in prompt["content"]
+        assert gives_any(row.answer, [fact.object for fact in slot.facts])
+        assert set(slot.fact_ids) <= set(row.fact_ids)
+    assert any("- Mona Berg" in row.messages[0]["content"] for row in beside)
 
 
 def test_the_fewer_slots_the_more_wordings_each() -> None:

@@ -180,7 +180,7 @@ def test_one_bad_answer_spoils_a_conversation(check: RowCheck) -> None:
 
 def test_the_curriculums_own_texts_come_back(check: RowCheck) -> None:
     made: list[Row] = [row for slot in SLOTS for row in slot_rows(COURSE, slot)]
-    made += [*reverse_rows(COURSE, SLOTS, SLOTS), *grounded_rows(COURSE, SLOTS)]
+    made += [*reverse_rows(COURSE, SLOTS, SLOTS), *grounded_rows(COURSE, SLOTS, SLOTS)]
     texts = [(row, _one(check, row)) for row in made]
     refused = [row for row, text in texts if text.row is None]
     assert len(refused) < 0.1 * len(made)
