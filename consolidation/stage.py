@@ -101,8 +101,8 @@ class TrainSettings:
     warmup_steps: int = 16
     steps: int | None = None  # None: from the number of facts, see consolidation.train
     max_minutes: float = 4.5
-    facts_per_step: int = 7
-    negatives_per_step: int = 6
+    facts_per_step: int = 8
+    negatives_per_step: int = 5
     replay_per_step: int = 10
     style_per_step: int = 0  # windows of somebody's style, or examples of a behaviour
     kl_per_step: int = 2
