@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -338,23 +338,19 @@ def grounded_rows(course: Course, slots: Sequence[Slot], everything: Sequence[Sl
         rows.append(_shown(course, slot, question, [*beside, slot], dice, "grounded"))
         indirect = course.wordings.indirect(slot.predicate) or course.wordings.questions(slot.predicate)
         for question in dice.sample(indirect, min(BESIDE_PER_SLOT, len(indirect))):
-            others = {
-                other.key: other for other in _found_for(slot, of_subject[slot.subject_id], slots, dice)
-            }
-            rows.append(_shown(course, slot, question, list(others.values()), dice, "beside"))
+            found = _found_for(slot, of_subject[slot.subject_id], slots, dice)
+            rows.append(_shown(course, slot, question, found, dice, "beside"))
     return rows
 
 
 def _found_for(
     slot: Slot, of_subject: Sequence[Slot], slots: Sequence[Slot], dice: random.Random
-) -> Iterator[Slot]:
+) -> list[Slot]:
     """What retrieval might bring for a question about the slot but for the slot itself: most of it of the same person."""
-    for pool, n in ((of_subject, 3), (slots, 2)):
-        yield from (
-            other
-            for other in dice.sample(pool, min(n, len(pool)))
-            if (other.subject_id, other.predicate) != (slot.subject_id, slot.predicate)
-        )
+    drawn = [one for pool, n in ((of_subject, 3), (slots, 2)) for one in dice.sample(pool, min(n, len(pool)))]
+    asked = (slot.subject_id, slot.predicate)
+    others = {one.key: one for one in drawn if (one.subject_id, one.predicate) != asked}
+    return list(others.values())
 
 
 def _shown(
@@ -362,10 +358,13 @@ def _shown(
 ) -> Row:
     dice.shuffle(known)
     name = dice.choice(course.called.forms(slot.subject_id, slot.subject))
-    told = [course.statement(one, one.subject) for one in known]
-    prompt = with_facts(told, fill(question, name))
+    prompt = _beside(course, known, fill(question, name))
     ids = dict.fromkeys(fact_id for one in (slot, *known) for fact_id in one.fact_ids)
     return Row("fact", form, turn(prompt, course.statement(slot, name)), tuple(ids), {"slot": slot.key})
+
+
+def _beside(course: Course, known: Sequence[Slot], question: str) -> str:
+    return with_facts([course.statement(told, told.subject) for told in known], question)
 
 
 def ungrounded_rows(course: Course, slots: Sequence[Slot], refusals: Sequence[Row]) -> list[Row]:
@@ -374,7 +373,7 @@ def ungrounded_rows(course: Course, slots: Sequence[Slot], refusals: Sequence[Ro
     for row in refusals[::UNGROUNDED_EVERY]:
         question = row.messages[0]["content"]
         known = course.dice("ungrounded", question).sample(slots, min(3, len(slots)))
-        prompt = with_facts([course.statement(told, told.subject) for told in known], question)
+        prompt = _beside(course, known, question)
         ids = tuple(fact_id for told in known for fact_id in told.fact_ids)
         rows.append(replace(row, form="ungrounded", messages=turn(prompt, row.answer), fact_ids=ids))
     return rows

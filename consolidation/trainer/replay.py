@@ -27,9 +27,7 @@ from memory.whole import whole_file
 PROMPTS = Path(__file__).with_name("general_prompts.json")
 SHIPPED = Path(__file__).with_name("general_replies.json")
 REPLY_TOKENS = 64
-SHEAF = (
-    16  # texts looked at together, always the same ones: no state's bits depend on what else a night looks at
-)
+SHEAF = 16  # texts looked at together, always the same: no state's bits depend on what else a night looks at
 N_TALKS = 48  # drawn for a base that none are shipped for
 _ASKED_TOKENS = 40
 _ASKING_TEMPERATURE = 1.0  # at less, half of what it asks is the same

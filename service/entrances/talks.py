@@ -122,10 +122,12 @@ class Talks:
         return streamed(speak, "talk", self._users)
 
     def converse(self, gathering: Gathering) -> Iterator[SaidTurn | Company | Exception]:
-        """Turns of personas among themselves, or in answer to whoever leads them, as they are said, each kept by then; at last the company, or the error.
+        """Turns of personas among themselves, or in answer to whoever leads them, as they are said, each kept by then; at last
+        the company, or the error.
 
-        They are brought together, or still there after an earlier round, with the errors of that, before this returns. A caller that closes the iterator ends
-        the talk with the turn that is being said. Between two turns others may use the lock.
+        They are brought together, or still there after an earlier round, with the errors of that, before this returns. A
+        caller that closes the iterator ends the talk with the turn that is being said. Between two turns others may use the
+        lock.
         """
 
         from simulator.session import check_said
@@ -135,7 +137,7 @@ class Talks:
 
         def talk(line: Line[SaidTurn | Company]) -> None:
             with self._lock:
-                company = self._gather(gathering)
+                company, key = self._gather(gathering)
                 generation = self._generation
             line.ready()
             turns = (
@@ -149,28 +151,28 @@ class Talks:
                     with self._lock:
                         said = self._next_said(company, turns, generation)
                         if said is None:
-                            is_kept = self._keep(company, gathering)
-                            said_last = copy(company)  # another round may be on before this one is read
-                    if said is None:
-                        line.put(said_last)
-                        return
+                            last = copy(company)  # another round may be on before this one is read
+                            is_kept = gathering.as_person is not None and self._keep(company, key)
+                            break
                     line.put(said)
             finally:
                 if not is_kept:
                     with self._lock:
                         _end_company(company)
+            line.put(last)
 
         return streamed(talk, "company", self._users)
 
-    def _gather(self, gathering: Gathering) -> Company:
-        """The company that was kept from an earlier round, nothing having been said to it elsewhere since, or a new one."""
-        company, key = self._company, self._key
-        if company is not None and key == self._key_of_company(gathering) and company.record.is_complete():
+    def _gather(self, gathering: Gathering) -> tuple[Company, tuple[Any, ...]]:
+        """The company that was kept from an earlier round, nothing having been said to it elsewhere since, or a new one, and
+        the key it was opened under."""
+        company, key = self._company, self._key_of_company(gathering)
+        if company is not None and key == self._key and company.record.is_complete():
             self._company = self._key = None
             self._stop_waiting()
-            return company
+            return company, key
         self._drop()  # frees the weights of who spoke before others load
-        return self._services.open_company(gathering.names, **gathering.options())
+        return self._services.open_company(gathering.names, **gathering.options()), key
 
     def _next_said(self, company: Company, turns: Iterator[SaidTurn], generation: int) -> SaidTurn | None:
         if self._generation != generation:  # what its members remember may be erased by now
@@ -180,12 +182,11 @@ class Talks:
             check_consent(self._services, member.person)
         return next(turns, None)
 
-    def _keep(self, company: Company, gathering: Gathering) -> bool:
-        """Whether it stays open for the next round: a human leads it, it came to its end and nobody else is open."""
-        is_free = self._session is None and self._company is None
-        if gathering.as_person is None or company.ended == "interrupted" or not is_free:
+    def _keep(self, company: Company, key: tuple[Any, ...]) -> bool:
+        """Whether it stays open for the next round: it came to its end and nobody else is open."""
+        if company.ended == "interrupted" or self._session is not None or self._company is not None:
             return False
-        self._company, self._key = company, self._key_of_company(gathering)
+        self._company, self._key = company, key
         self._wait_for_idle()
         return True
 

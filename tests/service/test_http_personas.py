@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
+from memory.artifacts import move_pointer
 from memory.importing import import_file
 from memory.people import get_or_create_node
 from memory.sessions import NewSession, NewTurn, begin, keep_turn, list_sessions
+from service.entrances.talks import Gathering, Talks
 from service.http.application import create_app
 from service.settings import PersonaSettings, Settings
+from service.users import Users
 from service.wiring import Services
+from simulator.company import Company, SaidTurn
 
 LINES = Path(__file__).parents[1] / "memory" / "fixtures" / "lines.jsonl"
 
@@ -147,3 +152,53 @@ def test_a_company_that_is_led_stays_together_until_something_else_is_said(
     assert later["kept"] == warmer["kept"] + 2 + len(later["turns"])
     client.post("/v1/chat", json={"person": "Ada", "as": "Cy", "text": "Good day!"})
     assert is_ended(later["session"])
+
+
+def test_who_began_with_the_weights_of_before_is_not_kept_for_those_published_meanwhile(
+    client: TestClient, services: Services
+) -> None:
+    for name in ("Ada", "Bo"):
+        client.post(f"/v1/people/{name}/consent", json={"by": name})
+    with services.database.transaction() as session:
+        get_or_create_node(session, services.space_id, "Cy", clock=services.clock)
+    led = Gathering(("Ada", "Bo"), as_person="Cy", text="Good day!")
+
+    def publish() -> None:
+        with services.database.transaction() as session:
+            move_pointer(session, services.space_id, run_id=None, recipe_id=None, readout_id=None)
+
+    lock = BeforeTheSecond(publish)
+    talks = Talks(services, lock, Users())  # type: ignore[arg-type]
+    first, second, third = (told(talks.converse(led)) for _ in range(3))
+    assert lock.n_taken > 2
+    assert first != second == third
+    talks.end()
+
+
+class BeforeTheSecond:
+    """A lock under which something happens before it is taken a second time."""
+
+    def __init__(self, happens: Callable[[], None]) -> None:
+        self._lock, self._happens, self.n_taken = threading.RLock(), happens, 0
+
+    def acquire(self, timeout: float = -1) -> bool:
+        self.n_taken += 1
+        if self.n_taken == 2:
+            self._happens()
+        return self._lock.acquire(timeout=timeout)
+
+    def release(self) -> None:
+        self._lock.release()
+
+    def __enter__(self) -> None:
+        self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def told(pieces: Iterator[SaidTurn | Company | Exception]) -> str:
+    """The session in which it was said."""
+    last = list(pieces)[-1]
+    assert isinstance(last, Company)
+    return last.record.session_id

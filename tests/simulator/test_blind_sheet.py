@@ -120,8 +120,18 @@ def test_a_judge_with_a_keyboard_or_a_finger_saves_choices_that_count(browser: B
     shown = browser.run("return pairs.map((pair) => pair.id)")
     assert [chosen["choices"][pair] for pair in shown] == ["B", "B", "tie"]
     assert sum(rate.wins + rate.losses + rate.ties for rate in win_rates(sheet.key, [chosen])) == 3
+    n_chosen = "return Object.keys(choices).length"
+    kept = "return Object.keys(JSON.parse(localStorage.getItem(store) || '{}')).length"
+    assert browser.run(kept) == 3
     browser.reload()  # what was chosen is still there
-    assert browser.run("return Object.keys(choices).length") == 3
+    assert browser.run(n_chosen) == 3
+    assert any(opened(browser, page, n_chosen) == 3 for _ in range(12))  # storage is empty now and then
+
+
+def opened(browser: Browser, page: Path, asked: str) -> object:
+    """What the page says when it is opened anew, its address without choices."""
+    browser.open(page)
+    return browser.run(asked)
 
 
 def test_the_page_fits_a_phone_and_every_control_has_a_name(browser: Browser, folder: Path) -> None:

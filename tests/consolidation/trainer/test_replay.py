@@ -35,10 +35,9 @@ def test_texts_come_with_the_states_of_the_base(model: LanguageModel, tmp_path: 
     engine = HandwrittenEngine(model, 4, 8.0, 0.4)
     texts = general_texts(model, engine, tmp_path / "g.safetensors", "night 1", 8)
     assert len(texts) == SHEAF
-    for text in texts:
+    for text, states in zip(texts, engine.final_hidden([text.ids for text in texts]), strict=True):
         assert text.teacher is not None
-        (states,) = engine.final_hidden([text.ids])
-        assert torch.allclose(text.teacher, states[list(text.positions)], atol=1e-5)
+        assert torch.equal(text.teacher, states[list(text.positions)])
 
 
 def test_states_are_kept_and_those_of_other_nights_come_beside_them(
