@@ -52,6 +52,7 @@ _EVERY: dict[Half, int] = {
 }  # invented halves to one crossed name: crossed ones are harder to learn
 # of the questions for the untold, so many name what they ask for: an indirect one is as a rule about what was told
 _PLAIN = 0.5
+UNTOLD_ROUNDS = 3  # refusals about an untold slot, twice as many where others are known to have one
 PER_EMPTIED = 16  # refusals about a slot that holds nothing any more
 # One phrase each: with several, most of the loss would be about which. They begin as an answer would, with the name, so that
 # whether to refuse is decided right behind it, where a model finds what it knows of somebody.
@@ -201,20 +202,26 @@ def negative_rows(
     teaches about others, the rest about the untold. Each has a question of its own."""
     if not slots:
         return []
-    open_slots = untold(course, everything, told, "train")
-    n_untold = min(9 * n // 20, 3 * len(open_slots))
+    open_slots = asked_often(untold(course, everything, told, "train"), everything)[: 9 * n // 20]
     of_person: dict[str, list[Slot]] = defaultdict(list)
     for slot in everything:
         of_person[slot.subject].append(slot)
     rows = [
         _stranger_row(course, stranger, i, of_person.get(stranger.like or "", ()) if i % 2 else slots)
-        for i, stranger in enumerate(strangers(course, everything, "train", n - n_untold))
+        for i, stranger in enumerate(strangers(course, everything, "train", n - len(open_slots)))
     ]
     odd = _near_unworded(course, everything)
-    for i in range(n_untold):
-        slot = open_slots[i % len(open_slots)]
+    for i, slot in enumerate(open_slots):
         rows.append(_untold_row(course, slot, i, plain_only=slot.subject_id in odd))
     return list({row.messages[0]["content"]: row for row in rows}.values())
+
+
+def asked_often(open_slots: Sequence[Slot], everything: Sequence[Slot]) -> list[Slot]:
+    """The same over and over, in the order of being asked about: what the weights know of somebody else they are quick to
+    tell of anybody, so it comes up twice as often as what nobody told."""
+    of_others = {slot.predicate for slot in everything}
+    contested = [slot for slot in open_slots if slot.predicate in of_others]
+    return UNTOLD_ROUNDS * [*contested, *open_slots]
 
 
 def emptied_rows(course: Course, emptied: Sequence[Slot]) -> list[Row]:

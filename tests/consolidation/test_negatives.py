@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from consolidation import dream, negatives
 from consolidation.scoring import refuses
 from consolidation.slots import Names
@@ -54,6 +56,18 @@ def test_names_of_training_and_exam_never_meet(told_night: NightContext) -> None
         for half in ("train", "exam")
     ]
     assert invented[0].isdisjoint(invented[1])
+
+
+def test_what_others_are_known_to_have_is_refused_twice_as_often(told_night: NightContext) -> None:
+    graph = graph_of(told_night)
+    open_slots = negatives.untold(graph.course, graph.everything, graph.told, "train")
+    known = {slot.predicate for slot in graph.everything}
+    often = Counter(slot.key for slot in negatives.asked_often(open_slots, graph.everything))
+    counts = {
+        is_contested: {often[slot.key] for slot in open_slots if (slot.predicate in known) is is_contested}
+        for is_contested in (True, False)
+    }
+    assert counts == {True: {2 * negatives.UNTOLD_ROUNDS}, False: {negatives.UNTOLD_ROUNDS}}
 
 
 def test_what_was_told_is_never_refused(told_night: NightContext) -> None:
