@@ -45,6 +45,14 @@ class HabitWriter:
         return [line for lines in found for _, line in lines[:MOST_OF_A_KIND]]
 
 
+def convictions_and_views(
+    person: str, own: Sequence[Episode], others: Sequence[Episode], people: Sequence[Person] = ()
+) -> list[Principle]:
+    """What the person's own messages say of what they hold and how they see the others, each the strongest first."""
+    found = (*convictions(own), *views(person, own, others, people))
+    return [line for _, line in found]
+
+
 def _apart(person: str, episodes: Sequence[Episode]) -> tuple[list[Episode], list[Episode]]:
     """The person's own words and the others' in the same conversations, in time order, without pasted orders."""
     orders = pasted(episodes)

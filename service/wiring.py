@@ -64,7 +64,6 @@ class Services(GraphWork, NightWork):
             withhold=self.withhold,
             probe=self._probe,
             extractor=self.extractor,
-            entailer=self.entailer,
             server=server_of(self.settings, self.clock),
             style_needs=self.settings.night.style.min_messages,
         )

@@ -66,7 +66,7 @@ class Listener:
         found = []
         for sentence in claims_of(text):
             plain = _without_denial(sentence)
-            is_past = bool(_PAST.search(sentence)) and not _STILL_SO.search(sentence)
+            is_past = tells_of_past(sentence)
             for one in self._read(plain or sentence, at, heard, said):
                 is_over = is_past or one.change == "end" or (one.valid_to is not None and one.valid_to <= at)
                 found.append(Told(one, plain is not None, is_over))
@@ -92,6 +92,10 @@ class Listener:
         if failure not in self._failures:
             self._failures.add(failure)
             _log.warning("%s cannot read what is claimed: %s", self.extractor.name, failure)
+
+
+def tells_of_past(sentence: str) -> bool:
+    return bool(_PAST.search(sentence)) and not _STILL_SO.search(sentence)
 
 
 def _without_denial(sentence: str) -> str | None:

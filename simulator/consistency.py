@@ -1,6 +1,6 @@
 """What a persona is about to say, held against what it can know and what it said before.
 
-A claim is held against the facts of its slot that the persona can know at that moment, then against the limits of the
+A claim is held against the facts of its slot that the persona can know at that moment, then against the lines of the
 constitution, then against the persona's own earlier claims. A value that was so and is told as past contradicts
 nothing; of a predicate with many values only a denial, a value taken back or its opposite does. What contradicts
 nothing is remembered as the persona's own once the turn was said. A fact that came since wins: the claim is withdrawn.
@@ -23,13 +23,13 @@ from memory import families, names, values
 from memory.claims import Basis, Claim, NewClaim
 from memory.errors import UnknownClaim
 from memory.facts import HISTORY, HOLDING, list_facts
-from memory.ports import Entailer
 from memory.registry import LASTING
 from memory.revision import Line
 from memory.types import Fact, FactCandidate, Person
 from memory.wordings import Wordings, fill
 from simulator.claims import Listener, Told, claims_of
 from simulator.confidences import kept_facts
+from simulator.denials import Convictions
 from simulator.ports import Objection, Piece
 from simulator.stance import Sight, claim_words, fact_words
 
@@ -37,7 +37,6 @@ FloatVector = npt.NDArray[np.float32]
 
 MAX_DRAWS = 2  # objections in one reply before the right thing is said instead
 LEAST_ALIKE = 0.72  # cosine of a question and a way to ask for a claim
-LEAST_AGAINST = 0.9  # probability that a sentence contradicts a limit
 MAX_HEARD = 600  # characters of what is answered, its end, by which an elliptical answer is understood
 MOST_CLAIMS = 1000  # that a question is compared with, the newest
 _FORMS = 4  # ways to ask for one claim
@@ -57,7 +56,7 @@ class Finding:
 
 @dataclass(slots=True)
 class ClaimGuard:
-    """A `Guard`. `lines`: the constitution's; limits are looked at where there is an `entailer`.
+    """A `Guard`. `lines`: the constitution's.
 
     What a turn costs does not grow with all that was ever claimed: a claim is held against the facts when it is met.
     """
@@ -65,12 +64,16 @@ class ClaimGuard:
     sight: Sight
     listener: Listener
     lines: Sequence[Line] = ()
-    entailer: Entailer | None = None
     name: str = "claims"
     _heard: str = ""  # the end of what the reply answers
     _said: str = ""  # of the reply that is looked at
     _n_objected: int = 0  # to it
     _asks: dict[str, FloatVector] = field(default_factory=dict)  # unit vectors of ways to ask, oldest first
+    _convictions: Convictions = field(init=False)
+
+    def __post_init__(self) -> None:
+        sight = self.sight
+        self._convictions = Convictions(sight.person.name, sight.partner.name, sight.people, self.lines)
 
     def begin(self, heard: str) -> None:
         """A reply to what was heard begins; the one before may not have been kept."""
@@ -86,9 +89,8 @@ class ClaimGuard:
             if found is not None and found.verdict == "contradicts":
                 what = "a fact" if found.fact else "an earlier claim"
                 return self._object(f"{what} says otherwise: {told.fact.predicate}", found.instead)
-        if any(self._breaks_limit(sentence) for sentence in claims_of(part)):
-            return self._object("a limit of the constitution", "")
-        return None
+        denied = next(filter(None, map(self._convictions.denied_by, claims_of(part))), None)
+        return self._object(f"a {denied.principle.kind} of the constitution", "") if denied else None
 
     def heard(self, speaker: str, text: str) -> None:
         """A turn is over."""
@@ -273,14 +275,6 @@ class ClaimGuard:
         for text in list(self._asks)[: -MOST_CLAIMS * _FORMS]:
             del self._asks[text]
         return found
-
-    def _breaks_limit(self, sentence: str) -> bool:
-        limits = [line.principle.text for line in self.lines if line.principle.kind == "limit"]
-        if self.entailer is None or not limits:
-            return False
-        premises = [f"{self.sight.person.name}: {limit}" for limit in limits]
-        said = [f"{self.sight.person.name}: {sentence}"] * len(limits)
-        return bool(np.max(self.entailer.judge(premises, said)[:, 2]) >= LEAST_AGAINST)
 
 
 def _names(line: str, value: str) -> bool:

@@ -206,7 +206,7 @@ def _claim_guard(
     )
     known = tuple(name for one in people for name in (one.name, *one.aliases))
     listener = Listener(tools.extractor, person.name, tuple(one.name for one in partners), known)
-    return ClaimGuard(sight, listener, tuple(lines), tools.entailer)
+    return ClaimGuard(sight, listener, tuple(lines))
 
 
 def _checks(tools: SimulatorTools, model: LanguageModel | None, recipe: str | None) -> tuple[Judge, ...]:

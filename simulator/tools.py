@@ -11,7 +11,7 @@ from consolidation.stage import StyleSettings
 from db.engine import Database
 from memory import consent
 from memory.index import Index
-from memory.ports import Clock, Entailer, Extractor, Withhold
+from memory.ports import Clock, Extractor, Withhold
 from memory.registry import Registry
 from memory.types import Person
 from simulator.errors import NoConsent
@@ -34,7 +34,6 @@ class SimulatorTools:
     withhold: Withhold
     probe: Callable[[str], Probe]  # by its name
     extractor: Extractor  # reads what a persona claims
-    entailer: Entailer | None = None  # holds what it says against its constitution
     server: Callable[[], Engine] | None = None  # what speaks instead of the model in this process
     style_needs: int = (
         StyleSettings().min_messages

@@ -25,9 +25,10 @@ from memory.index import Index
 from memory.people import get_or_create_node, list_people
 from memory.ports import FloatMatrix
 from memory.registry import Registry
+from memory.revision import Line
 from memory.sessions import NewSession, NewTurn
 from memory.spaces import ensure_space
-from memory.types import Fact, FactCandidate
+from memory.types import Fact, FactCandidate, Principle
 from simulator import consistency
 from simulator.claims import Listener
 from simulator.confidences import kept_facts
@@ -104,10 +105,10 @@ class Graph:
             tuple(people.values()),
         )
 
-    def guard(self, now: datetime = NOW) -> ClaimGuard:
+    def guard(self, now: datetime = NOW, lines: Sequence[Line] = ()) -> ClaimGuard:
         sight = self.sight(now=now)
         known = tuple(one.name for one in sight.people)
-        return ClaimGuard(sight, Listener(RuleExtractor(), ANA, (BEN,), known))
+        return ClaimGuard(sight, Listener(RuleExtractor(), ANA, (BEN,), known), lines)
 
     def say(self, reply: str, *claims: NewClaim) -> None:
         """A turn of Ana's persona to Ben that is kept."""
@@ -442,3 +443,18 @@ def test_a_guard_does_not_say_what_was_kept(made: Graph) -> None:
     guard = ClaimGuard(sight, Listener(RuleExtractor(), BEN, (CY,), tuple(one.name for one in sight.people)))
     found = [guard.objection("", "My boss is Ulla.", ()) for _ in range(consistency.MAX_DRAWS + 1)]
     assert [one.instead for one in found if one] == [None] * len(found)
+
+
+def test_a_reply_does_not_deny_what_its_persona_holds(made: Graph) -> None:
+    lines = [
+        Line("1", Principle("limit", "Cannot stand loud music", ())),
+        Line("2", Principle("view", f"Trusts {BEN}", (), BEN)),
+    ]
+    guard = made.guard(lines=lines)
+    guard.begin("Shall we go dancing?")
+    for reply, kind in (("I love loud music.", "limit"), ("I don't trust you.", "view")):
+        objection = guard.objection(reply, reply, ())
+        assert objection is not None
+        assert (objection.guard, kind in objection.reason) == ("claims", True)
+        assert "music" not in objection.reason
+    assert guard.objection("I can't stand loud music.", "I can't stand loud music.", ()) is None
