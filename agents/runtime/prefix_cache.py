@@ -8,19 +8,21 @@ that is full, recurrent states) is read afresh unless the prompt only grew. One 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-from agents.runtime.hardware import give_back_memory
+from agents.runtime.hardware import every_core, give_back_memory
 
 if TYPE_CHECKING:
     from agents.runtime.lm import LanguageModel
 
 MAX_TOKENS = 4096  # that are kept between turns
 _GROWTH = 256  # tokens of room that a layer takes at once
+_MANY = 16  # tokens, from which on every core reads
 _GIVE_BACK = 32  # drawings after which the system gets back what they freed
 
 
@@ -146,7 +148,7 @@ class PrefixCache:
 
     def _whole_pass(self, ids: Sequence[int]) -> torch.Tensor:
         given = torch.tensor([list(ids)], device=self._model.device)
-        with torch.inference_mode():
+        with torch.inference_mode(), every_core() if len(ids) >= _MANY else nullcontext():
             output = self._model.model(
                 input_ids=given, past_key_values=self._cache, use_cache=True, logits_to_keep=1
             )
