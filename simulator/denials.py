@@ -89,6 +89,7 @@ class Convictions:
         """The first line that the sentence denies, said by the person to the partner."""
         if not self._meanings or cues.is_question(sentence):
             return None
+        sentence = sentence.replace("’", "'")
         said, unsaid = [*self._read(sentence)], self._read_otherwise(sentence)
         for line, held in self._meanings:
             if any(one.says(held, is_opposite=True) for one in said):

@@ -27,6 +27,7 @@ def convictions(*texts: str, kind: str = "principle", about: str | None = None) 
         ("Would never eat meat", "I eat meat every day."),
         ("Never: walk to work", "i always walk to work"),
         ("Always: walk to work", "I never walk to work."),
+        ("Cares about making a real impact", "I don’t care about making an impact."),
         ("Tries to stay calm", "I never try to stay calm."),
         ("Cannot stand loud music", "I can stand the heat. i always love loud music"),
         ("Is afraid of flying home", "I'm not afraid of flying home."),
