@@ -75,7 +75,7 @@ def on_rows(file: str, head: EntailmentHead, *, show: bool = False) -> dict[str,
         is_denied = Convictions(PERSON, PARTNER, people, [line]).denied_by(sentence) is not None
         counts[label, "all"] += 1
         counts[label, "ours"] += is_denied
-        counts[label, "entailment"] += _is_against(head, PERSON, text, sentence)
+        counts[label, "entailment"] += _n_against(head, PERSON, [text], [sentence])
         if show and is_denied != (label == "denies"):
             print(f"{label}: {text} <> {sentence}", file=sys.stderr)
     return {
@@ -94,15 +94,17 @@ def on_talks(
     counts: Counter[str] = Counter()
     for talk in talks:
         for convictions, sentences, later in _held_and_said(talk):
-            for sentence in (*sentences, *later):
-                denied = convictions.denied_by(sentence)
-                counts["ours"] += denied is not None
-                if show and denied is not None:
-                    print(f"real: {denied.principle.text} <> {sentence}", file=sys.stderr)
+            for suffix, part in (("", sentences), ("_later", later)):
+                for sentence in part:
+                    denied = convictions.denied_by(sentence)
+                    counts[f"ours{suffix}"] += denied is not None
+                    if show and denied is not None:
+                        print(f"real: {denied.principle.text} <> {sentence}", file=sys.stderr)
             counts["sentences"] += len(sentences) + len(later)
             counts["later"] += len(later)
-            counts["ours_later"] += sum(convictions.denied_by(sentence) is not None for sentence in later)
-            counts["entailment_later"] += _n_against(head, convictions, later)
+            held = [line.principle.text for line in convictions.lines if line.principle.kind in KINDS]
+            counts["entailment_later"] += _n_against(head, convictions.person, held, later)
+    counts["ours"] += counts["ours_later"]
     return dict(counts)
 
 
@@ -128,19 +130,14 @@ def _held_and_said(
         yield Convictions(name, partner, people, lines), claims[0], claims[1]
 
 
-def _n_against(head: EntailmentHead, convictions: Convictions, sentences: Sequence[str]) -> int:
-    lines = [line.principle.text for line in convictions.lines if line.principle.kind in KINDS]
+def _n_against(head: EntailmentHead, person: str, lines: Sequence[str], sentences: Sequence[str]) -> int:
+    """How many of the sentences the head holds to contradict one of the lines or more."""
     if not lines or not sentences:
         return 0
-    premises = [f"{convictions.person}: {line}" for _ in sentences for line in lines]
-    said = [f"{convictions.person}: {sentence}" for sentence in sentences for _ in lines]
+    premises = [f"{person}: {line}" for _ in sentences for line in lines]
+    said = [f"{person}: {sentence}" for sentence in sentences for _ in lines]
     against = np.asarray(head.judge(premises, said))[:, CONTRADICTION] >= LEAST_AGAINST
     return int(against.reshape(len(sentences), len(lines)).any(axis=1).sum())
-
-
-def _is_against(head: EntailmentHead, person: str, line: str, sentence: str) -> bool:
-    judged = head.judge([f"{person}: {line}"], [f"{person}: {sentence}"])
-    return bool(judged[0, CONTRADICTION] >= LEAST_AGAINST)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ _DENIED = (
     (re.compile(r"\b(have|has|'ve|'s) never ", re.IGNORECASE), r"\1 "),
     (re.compile(r"\bno longer ", re.IGNORECASE), ""),
 )
-_ANY_MORE = re.compile(r",? any ?more\b|\bat all\b", re.IGNORECASE)
+ANY_MORE = re.compile(r",? any ?more\b|\bat all\b", re.IGNORECASE)
 _PAST = re.compile(
     r"\b(?:was|were|had|did|used to|went|left|sold|quit|lost|ago|back then|until|before|once|as a (?:child|kid)|\w{2,}ed)\b",
     re.IGNORECASE,
@@ -102,7 +102,7 @@ def _without_denial(sentence: str) -> str | None:
     """The sentence as if it were so; None where it denies nothing."""
     for pattern, instead in _DENIED:
         if pattern.search(sentence):
-            return _ANY_MORE.sub("", pattern.sub(instead, sentence, count=1))
+            return ANY_MORE.sub("", pattern.sub(instead, sentence, count=1))
     return None
 
 

@@ -18,7 +18,7 @@ from agents.constitutions import convictions_and_views
 from memory.revision import Line
 from memory.types import Episode, Person
 from memory.wordings import content_words
-from simulator.claims import tells_of_past
+from simulator.claims import ANY_MORE, tells_of_past
 
 LEAST_SHARED = 0.5  # of the content words of two lines, more than which say the same
 KINDS = frozenset(("value", "principle", "limit", "view"))
@@ -44,7 +44,6 @@ _DENIALS = (  # and what a sentence says without them
     (re.compile(r"\bi (?:really |just )?(?:hate|can't stand|cannot stand|detest|despise)\b", re.IGNORECASE), "i love"),
     (re.compile(r"\bi (?:really |do |just )?(?:love|like|adore|enjoy)\b", re.IGNORECASE), "i can't stand"),
 )  # fmt: skip
-_AT_ALL = re.compile(r",? (?:any ?more|at all)\b", re.IGNORECASE)
 _I_DO = re.compile(
     r"^\W*i(?:'m going to|'ll|'d)? (?:(?:always|often|usually|sometimes|still|do|will|would|really) )*",
     re.IGNORECASE,
@@ -101,7 +100,7 @@ class Convictions:
     def _read_otherwise(self, sentence: str) -> list[_Meaning]:
         """The sentence as if it were not so: without each of its denials, or with one where it has none."""
         found = [
-            _AT_ALL.sub("", pattern.sub(instead, sentence, count=1))
+            ANY_MORE.sub("", pattern.sub(instead, sentence, count=1))
             for pattern, instead in _DENIALS
             if pattern.search(sentence)
         ]

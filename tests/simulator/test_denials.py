@@ -11,10 +11,9 @@ from simulator.denials import Convictions
 PEOPLE = tuple(Person(name, name) for name in ("Ada Lund", "Bo Rask", "Cy Holm", "Mona Berg"))
 
 
-def convictions(*texts: str, kind: str = "principle", about: str | None = None) -> Convictions:
-    """Of Ada, who talks with Bo."""
-    lines = [Line(text, Principle(kind, text, (), about)) for text in texts]
-    return Convictions("Ada Lund", "Bo Rask", PEOPLE, lines)
+def convictions(text: str, kind: str = "principle", about: str | None = None) -> Convictions:
+    """The one line of Ada, who talks with Bo."""
+    return Convictions("Ada Lund", "Bo Rask", PEOPLE, [Line("1", Principle(kind, text, (), about))])
 
 
 @pytest.mark.parametrize(
@@ -74,4 +73,6 @@ def test_what_agrees_or_speaks_of_something_else_denies_nothing(line: str, sente
 
 
 def test_the_manner_of_writing_is_not_looked_at() -> None:
-    assert convictions("Always: writes in small letters", kind="speech").denied_by("I never write") is None
+    line, sentence = "Always: writes in small letters", "I never write in small letters."
+    assert convictions(line, kind="speech").denied_by(sentence) is None
+    assert convictions(line).denied_by(sentence) is not None
